@@ -1,0 +1,44 @@
+//! The project's own commands, run as `cargo xtask COMMAND`.
+//!
+//! One file a command, one variant here. A command returns whether all is well; what it found it has printed.
+
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "commands for people talk on the terminal")]
+
+mod test;
+mod tidy;
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use clap::Parser;
+
+/// What a developer or the build server can ask for.
+#[derive(Parser)]
+#[command(bin_name = "cargo xtask", about = "The project's own commands")]
+enum Command {
+    /// Run everything that must pass before a change goes in: format, tidy, lints, all tests
+    Test,
+    /// Check what no compiler checks: allowed arrows, file heads, words, links, lengths
+    Tidy,
+}
+
+fn main() -> ExitCode {
+    let root = repository_root();
+    let outcome = match Command::parse() {
+        Command::Test => test::run(root),
+        Command::Tidy => tidy::run(root),
+    };
+    match outcome {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The top folder of the repository; commands give the same answer from whichever folder they are called.
+fn repository_root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("this crate lies one folder below the top")
+}

@@ -1,0 +1,140 @@
+//! Twins: both databases have the same files with the same functions in the same order, to be read side by side.
+
+use std::collections::BTreeSet;
+use std::sync::LazyLock;
+
+use regex::Regex;
+
+use super::Fault;
+use super::repository::{Repository, TextFile};
+
+/// Where the traits lie, one file a noun.
+const TRAITS: &str = "crates/storage/src/";
+const SQLITE: &str = "crates/storage/src/sqlite/";
+const POSTGRES: &str = "crates/storage/src/postgres/";
+
+/// Compares the two folders once there are two.
+///
+/// Only nouns have twins, which are the files named after one with traits; how a database is opened and written to
+/// differs by nature.
+pub(crate) fn check(repository: &Repository) -> Vec<Fault> {
+    let traits: BTreeSet<&str> = repository.directly_in(TRAITS).map(TextFile::file_name).collect();
+    let nouns = |folder: &'static str| -> BTreeSet<&str> {
+        repository.directly_in(folder).map(TextFile::file_name).filter(|name| traits.contains(name)).collect()
+    };
+    let (sqlite, postgres) = (nouns(SQLITE), nouns(POSTGRES));
+    if sqlite.is_empty() || postgres.is_empty() {
+        return Vec::new();
+    }
+    let mut faults = Vec::new();
+    for name in sqlite.union(&postgres) {
+        let (left, right) = (format!("{SQLITE}{name}"), format!("{POSTGRES}{name}"));
+        match (repository.file(&left), repository.file(&right)) {
+            (Some(left), Some(right)) => faults.extend(compare(left, right)),
+            (Some(_), None) => faults.push(alone(&left, &right)),
+            (None, _) => faults.push(alone(&right, &left)),
+        }
+    }
+    faults
+}
+
+fn alone(here: &str, there: &str) -> Fault {
+    Fault::new(here, 1, "the other database has no such file", format!("write {there} as well"))
+}
+
+fn compare(left: &TextFile, right: &TextFile) -> Option<Fault> {
+    let (ours, theirs) = (offered(left), offered(right));
+    let names =
+        |functions: &[(usize, String)]| functions.iter().map(|(_, name)| name.clone()).collect::<Vec<_>>();
+    if names(&ours) == names(&theirs) {
+        return None;
+    }
+    let differs = ours.iter().zip(&theirs).find(|((_, ours), (_, theirs))| ours != theirs);
+    let (line, what) = match differs {
+        Some(((_, ours), (line, theirs))) => {
+            (*line, format!("`{theirs}` stands where {SQLITE} has `{ours}`"))
+        }
+        None if ours.len() > theirs.len() => (1, format!("`{}` is missing", ours[theirs.len()].1)),
+        None => (theirs[ours.len()].0, format!("`{}` is not in {SQLITE}", theirs[ours.len()].1)),
+    };
+    Some(Fault::new(&right.path, line, what, "offer the same functions in the same order in both"))
+}
+
+/// What a file offers, with lines: public functions, and those of a trait that it implements.
+fn offered(file: &TextFile) -> Vec<(usize, String)> {
+    static FUNCTION: LazyLock<Regex> = LazyLock::new(|| {
+        Regex::new(r"^(?: {4})?(pub(?:\([a-z: ]+\))? )?(?:const |async |unsafe )*fn (\w+)")
+            .expect("the pattern is well-formed")
+    });
+    let mut inside_trait = false;
+    let mut functions = Vec::new();
+    for (number, line) in file.product_lines() {
+        if line.starts_with("impl") {
+            inside_trait = line.contains(" for ");
+        } else if line == "}" {
+            inside_trait = false;
+        }
+        if let Some(found) = FUNCTION.captures(line).filter(|found| inside_trait || found.get(1).is_some()) {
+            functions.push((number, found[2].to_owned()));
+        }
+    }
+    functions
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::repository::Fixture;
+    use super::*;
+
+    const LEASES: &str =
+        "impl Leases for A {\n    async fn grant(&self) {\n    }\n    fn renew(&self) {}\n}\nfn own() {}\n";
+
+    /// What the rule finds when `leases` and `tasks` are nouns.
+    fn faults(files: &[(&str, &str)]) -> Vec<String> {
+        let traits =
+            ["crates/storage/src/leases.rs", "crates/storage/src/tasks.rs"].map(|path| (path, "//! T.\n"));
+        Fixture::new(&[&traits, files].concat()).faults(check)
+    }
+
+    #[test]
+    fn one_database_alone_has_no_twin() {
+        assert!(faults(&[("crates/storage/src/sqlite/leases.rs", LEASES)]).is_empty());
+    }
+
+    #[test]
+    fn private_functions_and_machinery_may_differ() {
+        let faults = faults(&[
+            ("crates/storage/src/sqlite/leases.rs", LEASES),
+            ("crates/storage/src/sqlite/writer.rs", "pub fn write() {}\n"),
+            ("crates/storage/src/postgres/leases.rs", &LEASES.replace("own", "other")),
+        ]);
+        assert!(faults.is_empty(), "{faults:?}");
+    }
+
+    #[test]
+    fn a_missing_file_is_found_on_either_side() {
+        let faults = faults(&[
+            ("crates/storage/src/sqlite/leases.rs", LEASES),
+            ("crates/storage/src/postgres/tasks.rs", LEASES),
+        ]);
+        assert_eq!(faults.len(), 2, "{faults:?}");
+    }
+
+    #[test]
+    fn missing_added_and_swapped_functions_are_found() {
+        let swapped = "impl Leases for B {\n    fn renew(&self) {}\n    async fn grant(&self) {}\n}\n";
+        let missing = "impl Leases for B {\n    async fn grant(&self) {}\n}\n";
+        let added = format!("{LEASES}pub(super) fn extra() {{}}\n");
+        for (other, line) in [(swapped, 2), (missing, 1), (added.as_str(), 7)] {
+            let faults = faults(&[
+                ("crates/storage/src/sqlite/leases.rs", LEASES),
+                ("crates/storage/src/postgres/leases.rs", other),
+            ]);
+            assert_eq!(faults.len(), 1, "{faults:?}");
+            assert!(
+                faults[0].starts_with(&format!("crates/storage/src/postgres/leases.rs:{line}: ")),
+                "{faults:?}"
+            );
+        }
+    }
+}

@@ -1,0 +1,165 @@
+//! Contracts: searching the catalogue, and reading one with everything that is known about it.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use serde_json::Value;
+use sixpack_model::catalogue::Search;
+use sixpack_model::contract::Contract;
+use sixpack_model::diagnostic::Diagnostic;
+use sixpack_model::name::ContractName;
+use sixpack_storage::contracts::EnvironmentRow;
+
+use crate::Engine;
+use crate::caller::Caller;
+use crate::refusal::Refusal;
+use crate::shelf::{Entry, Shelf};
+
+/// Whether a contract can be had.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ContractState {
+    /// Everything that it needs is connected.
+    Online,
+    /// It, or a part of it, has no connected supplier.
+    Offline,
+    /// A scenario that no longer fits the contracts it uses.
+    Broken,
+}
+
+impl ContractState {
+    /// The name on the wire.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Online => "online",
+            Self::Offline => "offline",
+            Self::Broken => "broken",
+        }
+    }
+}
+
+/// A contract as the catalogue shows it.
+#[derive(Debug, Clone)]
+pub struct ContractView {
+    /// The version that is shown.
+    pub contract: Arc<Contract>,
+    /// Whether it can be had.
+    pub state: ContractState,
+    /// Leaves that can be checked, out of how many.
+    pub checked: (u32, u32),
+    /// When the newest version was published.
+    pub updated_at: jiff::Timestamp,
+    /// Scenarios that use it.
+    pub used_by: Vec<ContractName>,
+    /// All versions, newest first.
+    pub versions: Vec<VersionView>,
+    /// Why it is broken.
+    pub faults: Vec<Diagnostic>,
+}
+
+/// A version of a contract as the catalogue shows it.
+#[derive(Debug, Clone)]
+pub struct VersionView {
+    /// Its number.
+    pub version: u32,
+    /// `new`, `compatible` or `breaking`.
+    pub change: String,
+    /// What changed.
+    pub changes: Value,
+    /// When it was published.
+    pub published_at: jiff::Timestamp,
+}
+
+impl Engine {
+    /// The environments that exist for the caller, with their shelves.
+    pub async fn environments(&self, caller: &Caller) -> Result<Vec<(EnvironmentRow, Arc<Shelf>)>, Refusal> {
+        let rows = self.store().environments().await?;
+        let visible = rows.into_iter().filter(|row| caller.sees(&row.name));
+        Ok(visible.map(|row| {
+            let shelf = self.shelf(&row.name).unwrap_or_default();
+            (row, shelf)
+        }).collect())
+    }
+
+    /// Searches the catalogue; the best first.
+    pub async fn search_contracts(
+        &self,
+        caller: &Caller,
+        environment: &str,
+        search: &Search,
+    ) -> Result<Vec<ContractView>, Refusal> {
+        let shelf = self.visible_shelf(caller, environment)?;
+        let served = self.served(environment).await?;
+        Ok(shelf.search(search).map(|entry| view(&shelf, entry, &served)).collect())
+    }
+
+    /// Reads one contract, or one version of it.
+    pub async fn contract(
+        &self,
+        caller: &Caller,
+        environment: &str,
+        name: &ContractName,
+        version: Option<u32>,
+    ) -> Result<ContractView, Refusal> {
+        let shelf = self.visible_shelf(caller, environment)?;
+        let Some(entry) = shelf.entry(name) else {
+            return Err(shelf.requestable(name).err().unwrap_or_else(|| Refusal::unknown("contract", name)));
+        };
+        let served = self.served(environment).await?;
+        let mut view = view(&shelf, entry, &served);
+        if let Some(version) = version {
+            let known = entry.versions.iter().any(|note| note.version == version);
+            view.contract = shelf
+                .contract(name, version)
+                .filter(|_| known)
+                .ok_or_else(|| Refusal::unknown("contract", format!("{name}@{version}")))?;
+        }
+        Ok(view)
+    }
+
+    async fn served(&self, environment: &str) -> Result<HashSet<String>, Refusal> {
+        Ok(self.store().served(environment).await?.into_iter().collect())
+    }
+}
+
+fn view(shelf: &Shelf, entry: &Entry, served: &HashSet<String>) -> ContractView {
+    let mut leaves = Vec::new();
+    collect_leaves(shelf, &entry.contract, &mut leaves, 0);
+    let offline = leaves.iter().any(|leaf| !served.contains(&leaf.name.to_string()));
+    let checks = |leaf: &&Arc<Contract>| leaf.capability().is_some_and(|capability| capability.operations.check);
+    let state = match (entry.faults.is_empty(), offline) {
+        (false, _) => ContractState::Broken,
+        (true, true) => ContractState::Offline,
+        (true, false) => ContractState::Online,
+    };
+    ContractView {
+        contract: Arc::clone(&entry.contract),
+        state,
+        checked: (leaves.iter().filter(checks).count() as u32, leaves.len() as u32),
+        updated_at: entry.versions.first().map_or(jiff::Timestamp::UNIX_EPOCH, |note| note.published_at),
+        used_by: shelf.used_by(&entry.contract.name).to_vec(),
+        versions: entry
+            .versions
+            .iter()
+            .map(|note| VersionView {
+                version: note.version,
+                change: note.change.clone(),
+                changes: note.changes.clone(),
+                published_at: note.published_at,
+            })
+            .collect(),
+        faults: entry.faults.clone(),
+    }
+}
+
+/// The capabilities that a contract comes down to. The depth is bounded, because a broken catalogue may go in circles.
+fn collect_leaves(shelf: &Shelf, contract: &Arc<Contract>, leaves: &mut Vec<Arc<Contract>>, depth: usize) {
+    let Some(scenario) = contract.scenario() else { return leaves.push(Arc::clone(contract)) };
+    if depth > sixpack_model::limits::TREE_DEPTH {
+        return;
+    }
+    for name in scenario.uses() {
+        if let Some(entry) = shelf.entry(name) {
+            collect_leaves(shelf, &entry.contract, leaves, depth + 1);
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! Leases: renewed and given back by whoever holds the live fence.
+
+use std::sync::Arc;
+
+use sixpack_model::ids::LeaseId;
+use sixpack_model::lease::{Lease, LeaseOutcome, LeaseStatus};
+use sixpack_model::plan::Happened;
+use sixpack_model::tree::Tree;
+use sixpack_storage::leases::{LeaseFilter, Renewed};
+use sixpack_storage::page::Page;
+use sixpack_storage::trees::{Guard, LeaseEnd};
+
+use crate::Engine;
+use crate::caller::Caller;
+use crate::refusal::Refusal;
+use crate::trees::Changed;
+
+impl Engine {
+    /// Reads one lease and its dataset.
+    pub async fn lease(&self, caller: &Caller, id: LeaseId) -> Result<(Lease, Arc<Tree>), Refusal> {
+        let lease = self.visible_lease(caller, id).await?;
+        let tree = self.tree(lease.tree, 0).await?.ok_or_else(|| Refusal::unknown("lease", id))?;
+        Ok((lease, tree))
+    }
+
+    /// Lists leases, newest first.
+    pub async fn leases(
+        &self,
+        caller: &Caller,
+        mut filter: LeaseFilter,
+        page: Page<LeaseId>,
+    ) -> Result<Vec<(Lease, Arc<Tree>)>, Refusal> {
+        if let Some(bound) = &caller.environment {
+            if filter.environment.as_ref().is_some_and(|wanted| wanted != bound) {
+                return Ok(Vec::new());
+            }
+            filter.environment = Some(bound.clone());
+        }
+        let mut shown = Vec::new();
+        for lease in self.store().leases(&filter, page).await? {
+            if let Some(tree) = self.tree(lease.tree, 0).await? {
+                shown.push((lease, tree));
+            }
+        }
+        Ok(shown)
+    }
+
+    /// Moves the deadline of a lease; never to an earlier time.
+    pub async fn renew_lease(
+        &self,
+        caller: &Caller,
+        id: LeaseId,
+        fence: u64,
+        ttl_ms: Option<u64>,
+    ) -> Result<(Lease, Arc<Tree>), Refusal> {
+        self.held_by(caller, id).await?;
+        match self.store().renew_lease(id, fence, ttl_ms).await? {
+            Renewed::Until(_) => self.lease(caller, id).await,
+            Renewed::Fenced(_) => Err(Refusal::LeaseFenced),
+            Renewed::Ended(lease) => Err(Refusal::LeaseEnded(ended_as(&lease))),
+            Renewed::Unknown => Err(Refusal::unknown("lease", id)),
+        }
+    }
+
+    /// Gives a dataset back; it is undone. Releasing twice with the same fence answers the same.
+    pub async fn release_lease(
+        &self,
+        caller: &Caller,
+        id: LeaseId,
+        fence: u64,
+        outcome: LeaseOutcome,
+        note: Option<String>,
+    ) -> Result<(Lease, Arc<Tree>), Refusal> {
+        let lease = self.held_by(caller, id).await?;
+        let end = LeaseEnd {
+            lease: id,
+            fence: Some(fence),
+            status: LeaseStatus::Released,
+            outcome: Some(outcome),
+            note,
+        };
+        match self.change_tree(lease.tree, Guard::Lease(end), Happened::LeaseEnded).await? {
+            Changed::Done(_) => self.lease(caller, id).await,
+            Changed::Unknown => Err(Refusal::unknown("lease", id)),
+            Changed::Refused(_) => {
+                let (lease, tree) = self.lease(caller, id).await?;
+                match lease.status {
+                    _ if lease.fence != fence => Err(Refusal::LeaseFenced),
+                    LeaseStatus::Released => Ok((lease, tree)),
+                    _ => Err(Refusal::LeaseEnded(ended_as(&lease))),
+                }
+            }
+        }
+    }
+
+    /// Only who made the request may act on its leases; to others they do not exist.
+    async fn held_by(&self, caller: &Caller, id: LeaseId) -> Result<Lease, Refusal> {
+        let lease = self.visible_lease(caller, id).await?;
+        if caller.owns(lease.token) { Ok(lease) } else { Err(Refusal::unknown("lease", id)) }
+    }
+
+    async fn visible_lease(&self, caller: &Caller, id: LeaseId) -> Result<Lease, Refusal> {
+        let lease = self.store().lease(id).await?;
+        lease.filter(|lease| caller.sees(&lease.environment)).ok_or_else(|| Refusal::unknown("lease", id))
+    }
+}
+
+/// A lease whose deadline has passed is as good as expired, also before the reaper has come by.
+fn ended_as(lease: &Lease) -> LeaseStatus {
+    match lease.status {
+        LeaseStatus::Held => LeaseStatus::Expired,
+        ended => ended,
+    }
+}

@@ -1,0 +1,123 @@
+//! The engine: reads, decides by the rules of the model, writes; the only place where rules meet time and a database.
+//!
+//! Every public operation takes the caller, reads what it needs once, asks the model, and writes once, guarded by what it
+//! has read. When the guard fails, somebody else was faster: it reads again.
+
+mod apply;
+mod assignment;
+mod caller;
+mod catalogues;
+mod contracts;
+mod datasets;
+mod events;
+mod leases;
+mod mint;
+mod parked;
+mod publish;
+mod refusal;
+mod requests;
+mod sessions;
+mod shelf;
+mod sweeps;
+mod tasks;
+mod tokens;
+mod trees;
+mod watch;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use sixpack_storage::{Store, StoreError};
+
+pub use apply::{Applied, AppliedFile, Breaks, ScenarioFile};
+pub use assignment::{Assignment, Child};
+pub use caller::Caller;
+pub use contracts::{ContractState, ContractView, VersionView};
+pub use datasets::DatasetView;
+pub use refusal::Refusal;
+pub use requests::{RequestView, Wanted};
+pub use sessions::{Opened, SessionView};
+pub use shelf::Shelf;
+pub use sweeps::Sweeper;
+pub use tasks::{Receipt, TaskAnswer};
+pub use tokens::{MintedToken, NewToken};
+
+/// Numbers that an operator may want to choose.
+#[derive(Debug, Clone)]
+pub struct EngineSettings {
+    /// How long a task may wait for a supplier of its capability to connect before its dataset fails: long enough for
+    /// a rolling deployment, short enough for a tester to wait.
+    pub offline_grace: Duration,
+    /// How many parts of trees are kept in memory; each is about two kilobytes.
+    pub cached_parts: u64,
+}
+
+impl Default for EngineSettings {
+    fn default() -> Self {
+        Self { offline_grace: Duration::from_secs(60), cached_parts: 50_000 }
+    }
+}
+
+/// The engine. Cloning it is cheap: all clones are one engine.
+#[derive(Clone)]
+pub struct Engine {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    store: Arc<dyn Store>,
+    settings: EngineSettings,
+    catalogues: catalogues::Catalogues,
+    trees: trees::TreeCache,
+    parked: parked::Parked,
+    requests: watch::Watch<sixpack_model::ids::RequestId>,
+    committed: watch::Pulse,
+    sessions: sessions::SessionCache,
+    tokens: tokens::TokenCache,
+    sweeps: sweeps::Wakers,
+}
+
+impl Engine {
+    /// An engine over a store. Catalogues are read now; nothing runs in the background until a [`Sweeper`] does.
+    pub async fn start(store: Arc<dyn Store>, settings: EngineSettings) -> Result<Self, StoreError> {
+        let trees = trees::TreeCache::new(settings.cached_parts);
+        let engine = Self {
+            inner: Arc::new(Inner {
+                store,
+                settings,
+                catalogues: catalogues::Catalogues::default(),
+                trees,
+                parked: parked::Parked::default(),
+                requests: watch::Watch::default(),
+                committed: watch::Pulse::default(),
+                sessions: sessions::SessionCache::default(),
+                tokens: tokens::TokenCache::default(),
+                sweeps: sweeps::Wakers::default(),
+            }),
+        };
+        engine.refresh_catalogues().await?;
+        Ok(engine)
+    }
+
+    /// The store's time.
+    pub async fn now(&self) -> Result<Timestamp, StoreError> {
+        self.store().now().await
+    }
+
+    /// Proves that the store can be written to.
+    pub async fn ping(&self) -> Result<(), StoreError> {
+        self.store().ping().await
+    }
+
+    /// Answers every parked call at once, because this server is about to stop.
+    pub fn release_parked(&self) {
+        self.inner.parked.release_all();
+        self.inner.requests.wake_all();
+        self.inner.committed.beat();
+    }
+
+    fn store(&self) -> &dyn Store {
+        &*self.inner.store
+    }
+}

@@ -1,0 +1,215 @@
+//! Parked claims: suppliers that wait for a task of one of their capabilities.
+//!
+//! Whoever writes ready tasks takes the suppliers that shall have them from here *before* it writes, and asks the store on
+//! their behalf right behind its own write: both share one commit, and the task is on its way in the time of one flush.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use sixpack_model::ids::SessionId;
+use tokio::sync::{Notify, oneshot};
+
+use crate::assignment::Assignment;
+
+/// What a queue is known by: the environment and the capability.
+pub(crate) type Queue = (Arc<str>, Arc<str>);
+
+/// What a parked supplier is told.
+pub(crate) enum Given {
+    /// It has these tasks.
+    Tasks(Vec<Assignment>),
+    /// Somebody else was faster: ask again.
+    Nothing,
+    /// The server is stopping, or the session takes no more.
+    GoAway,
+}
+
+/// A supplier waiting for tasks.
+pub(crate) struct Poller {
+    pub(crate) session: SessionId,
+    pub(crate) max: u32,
+    queues: Arc<[Queue]>,
+    give: oneshot::Sender<Given>,
+}
+
+impl Poller {
+    /// Answers the parked call; gives the tasks back when nobody waits there any more.
+    pub(crate) fn give(self, given: Given) -> Result<(), Given> {
+        self.give.send(given)
+    }
+}
+
+#[derive(Default)]
+struct Places {
+    next: u64,
+    pollers: BTreeMap<u64, Poller>,
+    /// Tickets by queue; the lowest has waited longest.
+    queues: HashMap<Queue, BTreeSet<u64>>,
+}
+
+/// All parked suppliers of this server.
+#[derive(Default)]
+pub(crate) struct Parked {
+    places: Mutex<Places>,
+    /// Tasks given to a call that was given up in the same moment.
+    strays: Mutex<Vec<(SessionId, Vec<Assignment>)>>,
+    stray: Notify,
+}
+
+impl Parked {
+    /// Parks a supplier until it is taken or its place is dropped.
+    pub(crate) fn park(&self, session: SessionId, max: u32, queues: Arc<[Queue]>) -> Place<'_> {
+        let (give, given) = oneshot::channel();
+        let mut places = self.lock();
+        places.next += 1;
+        let ticket = places.next;
+        for queue in queues.iter() {
+            places.queues.entry(queue.clone()).or_default().insert(ticket);
+        }
+        places.pollers.insert(ticket, Poller { session, max, queues, give });
+        Place { parked: self, session, ticket, given }
+    }
+
+    /// Takes suppliers for so many tasks of a queue; those who have waited longest first.
+    pub(crate) fn take(&self, queue: &Queue, tasks: usize) -> Vec<Poller> {
+        let mut places = self.lock();
+        let mut taken = Vec::new();
+        let mut room = 0;
+        while room < tasks {
+            let Some(ticket) = places.queues.get(queue).and_then(|tickets| tickets.first().copied()) else { break };
+            let Some(poller) = places.remove(ticket) else { break };
+            room += poller.max as usize;
+            taken.push(poller);
+        }
+        taken
+    }
+
+    /// Sends away whoever is parked for a session.
+    pub(crate) fn release(&self, session: SessionId) {
+        let mut places = self.lock();
+        let tickets: Vec<u64> = places
+            .pollers
+            .iter()
+            .filter(|(_, poller)| poller.session == session)
+            .map(|(ticket, _)| *ticket)
+            .collect();
+        for ticket in tickets {
+            if let Some(poller) = places.remove(ticket) {
+                // Nobody there any more is as good as gone away.
+                let _ = poller.give(Given::GoAway);
+            }
+        }
+    }
+
+    /// Sends everybody away.
+    pub(crate) fn release_all(&self) {
+        let mut places = self.lock();
+        places.queues.clear();
+        for poller in std::mem::take(&mut places.pollers).into_values() {
+            let _ = poller.give(Given::GoAway);
+        }
+    }
+
+    /// Waits until there are strays.
+    pub(crate) async fn strayed(&self) {
+        self.stray.notified().await;
+    }
+
+    /// Tasks whose call was given up before it could carry them to the supplier.
+    pub(crate) fn take_strays(&self) -> Vec<(SessionId, Vec<Assignment>)> {
+        std::mem::take(&mut *self.strays.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Places> {
+        self.places.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Places {
+    fn remove(&mut self, ticket: u64) -> Option<Poller> {
+        let poller = self.pollers.remove(&ticket)?;
+        for queue in poller.queues.iter() {
+            if let Some(tickets) = self.queues.get_mut(queue) {
+                tickets.remove(&ticket);
+                if tickets.is_empty() {
+                    self.queues.remove(queue);
+                }
+            }
+        }
+        Some(poller)
+    }
+}
+
+/// The place of one parked supplier; dropping it leaves.
+pub(crate) struct Place<'a> {
+    parked: &'a Parked,
+    session: SessionId,
+    ticket: u64,
+    given: oneshot::Receiver<Given>,
+}
+
+impl Place<'_> {
+    /// Waits to be given something.
+    pub(crate) async fn given(&mut self) -> Given {
+        (&mut self.given).await.unwrap_or(Given::Nothing)
+    }
+
+    /// Leaves. When the supplier was taken in this very moment, what it is being given is still to come.
+    pub(crate) fn leave(&self) -> bool {
+        self.parked.lock().remove(self.ticket).is_some()
+    }
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        self.leave();
+        self.given.close();
+        if let Ok(Given::Tasks(tasks)) = self.given.try_recv() {
+            let mut strays = self.parked.strays.lock().unwrap_or_else(PoisonError::into_inner);
+            strays.push((self.session, tasks));
+            self.parked.stray.notify_one();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn queue(name: &str) -> Queue {
+        (Arc::from("default"), Arc::from(name))
+    }
+
+    fn session(number: u128) -> SessionId {
+        SessionId(uuid::Uuid::from_u128(number))
+    }
+
+    #[test]
+    fn who_has_waited_longest_is_taken_first_and_from_all_its_queues() {
+        let parked = Parked::default();
+        let both: Arc<[Queue]> = Arc::from([queue("a"), queue("b")]);
+        let _first = parked.park(session(1), 1, Arc::clone(&both));
+        let _second = parked.park(session(2), 1, both);
+        let taken = parked.take(&queue("b"), 1);
+        assert_eq!(taken.iter().map(|poller| poller.session).collect::<Vec<_>>(), [session(1)]);
+        let rest = parked.take(&queue("a"), 5);
+        assert_eq!(rest.iter().map(|poller| poller.session).collect::<Vec<_>>(), [session(2)]);
+        assert!(parked.lock().queues.is_empty());
+    }
+
+    #[test]
+    fn a_dropped_place_is_never_taken() {
+        let parked = Parked::default();
+        drop(parked.park(session(1), 4, Arc::from([queue("a")])));
+        assert!(parked.take(&queue("a"), 1).is_empty());
+        assert!(parked.lock().queues.is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_released_session_is_told_to_go_away() {
+        let parked = Parked::default();
+        let mut place = parked.park(session(1), 4, Arc::from([queue("a")]));
+        parked.release(session(1));
+        assert!(matches!(place.given().await, Given::GoAway));
+    }
+}

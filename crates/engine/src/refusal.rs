@@ -1,0 +1,89 @@
+//! Refusals: what the engine says no to, and why.
+
+use sixpack_model::diagnostic::Diagnostic;
+use sixpack_model::fault::Fault;
+use sixpack_model::lease::LeaseStatus;
+use sixpack_storage::StoreError;
+
+/// Why an operation was not carried out. Nothing was changed.
+#[derive(Debug, thiserror::Error)]
+pub enum Refusal {
+    /// There is no such thing, or it does not exist for this caller.
+    #[error("there is no {what} `{name}`")]
+    Unknown {
+        /// `request`, `lease`, `contract` …
+        what: &'static str,
+        /// What was asked for.
+        name: String,
+        /// What may have been meant.
+        nearest: Option<String>,
+    },
+    /// The body is well-formed and wrong.
+    #[error("the body has {} faults", .0.len())]
+    Invalid(Vec<Fault>),
+    /// The input does not satisfy the contract's schema.
+    #[error("the input does not satisfy the contract")]
+    InputInvalid(Vec<Fault>),
+    /// Scenario files have faults.
+    #[error("the scenario has faults")]
+    ScenarioFaults(Vec<Diagnostic>),
+    /// The scenario no longer fits the contracts that it uses.
+    #[error("{name} no longer fits the contracts that it uses")]
+    ContractBroken {
+        /// The scenario.
+        name: String,
+        /// Why.
+        faults: Vec<Diagnostic>,
+    },
+    /// Other scenarios use it.
+    #[error("{name} is used by {}", .by.join(", "))]
+    ContractInUse {
+        /// The scenario.
+        name: String,
+        /// Who uses it.
+        by: Vec<String>,
+    },
+    /// The name belongs to a contract of the other kind.
+    #[error("{name} is already the name of a {kind}")]
+    NameTaken {
+        /// The name.
+        name: String,
+        /// Of what.
+        kind: &'static str,
+    },
+    /// The version that the caller wants to replace is not the current one.
+    #[error("the current version is {current}, not {expected}")]
+    VersionMismatch {
+        /// What the caller has seen.
+        expected: u32,
+        /// What is there; 0 for nothing.
+        current: u32,
+    },
+    /// The idempotency key was used with another body.
+    #[error("the idempotency key was used for another request")]
+    KeyReused,
+    /// The fence is not the live one.
+    #[error("the fence is not the live one")]
+    LeaseFenced,
+    /// The lease has ended.
+    #[error("the lease has ended as {}", .0.name())]
+    LeaseEnded(LeaseStatus),
+    /// The session is dead or has ended.
+    #[error("the session has ended")]
+    SessionEnded,
+    /// A newer instance of the same name has taken the session's place.
+    #[error("a newer supplier of the same instance name has taken over")]
+    Superseded,
+    /// Too many others were faster.
+    #[error("too many changes at once; try again")]
+    Busy,
+    /// The store could not do it.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl Refusal {
+    pub(crate) fn unknown(what: &'static str, name: impl ToString) -> Self {
+        Self::Unknown { what, name: name.to_string(), nearest: None }
+    }
+}

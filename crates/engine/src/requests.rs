@@ -1,0 +1,335 @@
+//! Requests: accepted with everything that can begin at once, waited for, cancelled.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::future::try_join_all;
+use jiff::{SignedDuration, Timestamp};
+use serde_json::{Value, json};
+use sixpack_model::contract::Contract;
+use sixpack_model::event::Event;
+use sixpack_model::fault::Fault;
+use sixpack_model::ids::{LeaseId, RequestId, TreeId};
+use sixpack_model::lease::Lease;
+use sixpack_model::name::ContractName;
+use sixpack_model::plan::{self, Change, NewTree, World};
+use sixpack_model::request::{Priority, Request, RequestStatus, Source, Unit};
+use sixpack_model::tree::Tree;
+use sixpack_storage::page::Page;
+use sixpack_storage::requests::{Created, Ended, Idempotency, NewRequest, RequestFilter};
+use sixpack_storage::trees::{Lately, RequestEnd};
+use tokio::time::Instant;
+
+use crate::caller::Caller;
+use crate::refusal::Refusal;
+use crate::shelf::Shelf;
+use crate::{Engine, mint};
+
+/// Whoever waits for a request reads it again after this long even if nothing woke it.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
+
+/// What a consumer wants.
+#[derive(Debug, Clone)]
+pub struct Wanted {
+    /// Where.
+    pub environment: String,
+    /// Contract and input of each dataset; never empty.
+    pub units: Vec<(ContractName, Value)>,
+    /// True when the consumer gave a list of different contracts.
+    pub listed: bool,
+    /// Where the data may come from.
+    pub source: Source,
+    /// How long each lease lasts.
+    pub ttl_ms: u64,
+    /// Who it is for; the token's name when empty.
+    pub holder: String,
+    /// The total time allowed.
+    pub timeout_ms: u64,
+    /// Who waits.
+    pub priority: Priority,
+    /// The caller's key and the fingerprint of its body.
+    pub idempotency: Option<(String, [u8; 32])>,
+}
+
+/// A request with everything that is shown of it.
+#[derive(Debug, Clone)]
+pub struct RequestView {
+    /// The request.
+    pub request: Request,
+    /// Its datasets, in the order of its units.
+    pub trees: Vec<Arc<Tree>>,
+    /// The leases on them; empty until it is fulfilled.
+    pub leases: Vec<Lease>,
+    /// The contracts, to explain the datasets with.
+    pub shelf: Arc<Shelf>,
+    /// How the contract that failed has been doing.
+    pub lately: Option<Lately>,
+    /// True when this answers a repeated call.
+    pub replayed: bool,
+}
+
+impl Engine {
+    /// Accepts a request, or finds the one that the same call made before.
+    pub async fn create_request(&self, caller: &Caller, wanted: Wanted) -> Result<(RequestId, bool), Refusal> {
+        let idempotency = wanted.idempotency.clone().map(|(key, body)| Idempotency {
+            token: caller.token,
+            key,
+            body,
+        });
+        if let Some(idempotency) = &idempotency
+            && let Some(known) = self.store().find_idempotent(idempotency).await?
+        {
+            return replay(known);
+        }
+        let shelf = self.visible_shelf(caller, &wanted.environment)?;
+        let now = self.store().now().await?;
+        let new = plan_request(caller, wanted, &shelf, now)?;
+        let id = new.request.id;
+        self.inner.trees.units.insert(id, new.trees.len());
+        let new = NewRequest { idempotency, ..new };
+        let engine = self.clone();
+        // Detached, because a caller that hangs up must not keep the rest from being told.
+        let created = tokio::spawn(async move { engine.accept(new).await });
+        match created.await.map_err(|_| Refusal::Busy)?? {
+            Created::Accepted => Ok((id, false)),
+            known => replay(known),
+        }
+    }
+
+    async fn accept(&self, new: NewRequest) -> Result<Created, Refusal> {
+        let trees: Vec<Arc<Tree>> = new.trees.iter().map(|change| Arc::clone(&change.tree)).collect();
+        let settled = new.trees.iter().any(|change| change.outcome.is_some());
+        let offers = new.trees.iter().flat_map(|change| self.offers(change)).collect();
+        let (created, offered) = self.commit_with_offers(self.store().create_request(new), offers).await;
+        if matches!(created, Ok(Created::Accepted)) && !settled {
+            trees.iter().for_each(|tree| self.inner.trees.keep(tree));
+        }
+        self.hand_out(offered).await;
+        self.inner.committed.beat();
+        if settled {
+            self.inner.sweeps.unwanted.notify_one();
+        }
+        Ok(created?)
+    }
+
+    /// Reads a request with its datasets and leases.
+    pub async fn request(&self, caller: &Caller, id: RequestId) -> Result<RequestView, Refusal> {
+        let request = self.visible_request(caller, id).await?;
+        self.view(request).await
+    }
+
+    /// Reads a request once it has ended, or has a revision above `after`, or the time is up.
+    pub async fn wait_for_request(
+        &self,
+        caller: &Caller,
+        id: RequestId,
+        after: Option<u64>,
+        wait: Duration,
+    ) -> Result<RequestView, Refusal> {
+        let until = Instant::now() + wait;
+        let watching = self.inner.requests.watch(id);
+        loop {
+            let news = watching.next();
+            let request = self.visible_request(caller, id).await?;
+            let changed = after.is_some_and(|after| request.revision > after);
+            if request.status.ended() || changed || Instant::now() >= until {
+                return self.view(request).await;
+            }
+            // Woken or not, it is read again.
+            let _ = tokio::time::timeout_at(until.min(Instant::now() + LOOK_AGAIN), news).await;
+        }
+    }
+
+    /// Lists requests, newest first.
+    pub async fn requests(
+        &self,
+        caller: &Caller,
+        mut filter: RequestFilter,
+        page: Page<RequestId>,
+    ) -> Result<Vec<RequestView>, Refusal> {
+        if let Some(bound) = &caller.environment {
+            if filter.environment.as_ref().is_some_and(|wanted| wanted != bound) {
+                return Ok(Vec::new());
+            }
+            filter.environment = Some(bound.clone());
+        }
+        let requests = self.store().requests(&filter, page).await?;
+        try_join_all(requests.into_iter().map(|request| self.view(request))).await
+    }
+
+    /// Ends a request that nobody wants any more; one that has ended stays as it is.
+    pub async fn cancel_request(&self, caller: &Caller, id: RequestId) -> Result<RequestView, Refusal> {
+        let request = self.visible_request(caller, id).await?;
+        if !caller.owns(request.token) {
+            return Err(Refusal::unknown("request", id));
+        }
+        self.end_request(&request, RequestStatus::Cancelled, "request.cancelled").await?;
+        self.request(caller, id).await
+    }
+
+    /// Ends a request from outside of its trees, and has them taken down.
+    pub(crate) async fn end_request(
+        &self,
+        request: &Request,
+        status: RequestStatus,
+        told: &'static str,
+    ) -> Result<Ended, Refusal> {
+        let failure = match status {
+            RequestStatus::Expired => self.why_late(request).await?,
+            _ => None,
+        };
+        let at = self.store().now().await?;
+        let message = failure.as_ref().map_or("", |failure| failure.message.as_str());
+        let event = request_event(request, at, told, json!({ "message": message }));
+        let ended = self.store().end_request(request.id, status, RequestEnd { failure, event }).await?;
+        if ended == Ended::Now {
+            self.inner.requests.wake(request.id);
+            self.inner.committed.beat();
+            self.inner.sweeps.unwanted.notify_one();
+        }
+        Ok(ended)
+    }
+
+    async fn why_late(&self, request: &Request) -> Result<Option<sixpack_model::failure::Failure>, Refusal> {
+        let Some(shelf) = self.shelf(&request.environment) else { return Ok(None) };
+        for id in self.store().trees_of(request.id).await? {
+            if let Some(tree) = self.tree(id, 0).await?
+                && let Some(failure) = plan::overdue(&tree, &*shelf)
+            {
+                return Ok(Some(failure));
+            }
+        }
+        Ok(None)
+    }
+
+    async fn visible_request(&self, caller: &Caller, id: RequestId) -> Result<Request, Refusal> {
+        let request = self.store().request(id).await?;
+        request
+            .filter(|request| caller.sees(&request.environment))
+            .ok_or_else(|| Refusal::unknown("request", id))
+    }
+
+    async fn view(&self, request: Request) -> Result<RequestView, Refusal> {
+        let ids = self.store().trees_of(request.id).await?;
+        let trees = try_join_all(ids.into_iter().map(|id| self.tree(id, 0))).await?;
+        let leases = match request.status {
+            RequestStatus::Fulfilled => self.store().leases_of(request.id).await?,
+            _ => Vec::new(),
+        };
+        let lately = match &request.failure {
+            Some(failure) => {
+                let contract = failure.contract.to_string();
+                Some(self.store().lately(&request.environment, &contract).await?)
+            }
+            None => None,
+        };
+        let shelf = self.shelf(&request.environment).unwrap_or_default();
+        let trees = trees.into_iter().flatten().collect();
+        Ok(RequestView { request, trees, leases, shelf, lately, replayed: false })
+    }
+}
+
+fn replay(known: Created) -> Result<(RequestId, bool), Refusal> {
+    match known {
+        Created::Replayed(id) => Ok((id, true)),
+        Created::Accepted | Created::KeyReused => Err(Refusal::KeyReused),
+    }
+}
+
+fn plan_request(
+    caller: &Caller,
+    wanted: Wanted,
+    shelf: &Shelf,
+    now: Timestamp,
+) -> Result<NewRequest, Refusal> {
+    let id = RequestId(mint::id(now));
+    let environment: Arc<str> = Arc::from(wanted.environment.as_str());
+    let units = accept_units(&wanted, shelf)?;
+    let trees: Vec<Change> = (0u32..)
+        .zip(&units)
+        .map(|(unit, (contract, input))| {
+            let new = NewTree {
+                id: TreeId(mint::id(now)),
+                environment: Arc::clone(&environment),
+                request: id,
+                unit,
+                contract: Arc::clone(contract),
+                input: Arc::clone(input),
+                priority: wanted.priority,
+                channel: None,
+                seed: mint::seed(),
+                unique: mint::unique(),
+            };
+            plan::begin(new, World { versions: shelf, now, chance: mint::chance() })
+        })
+        .collect();
+    let timeout_ms = units
+        .iter()
+        .filter_map(|(contract, _)| contract.scenario()?.timeout_s)
+        .map(|timeout_s| u64::from(timeout_s) * 1000)
+        .fold(wanted.timeout_ms, u64::min);
+    let deadline_at = now
+        .checked_add(SignedDuration::from_millis(i64::try_from(timeout_ms).unwrap_or(i64::MAX)))
+        .unwrap_or(Timestamp::MAX);
+    let holder = if wanted.holder.is_empty() { caller.name.clone() } else { wanted.holder };
+    let request = Request {
+        id,
+        environment: wanted.environment,
+        units: units
+            .into_iter()
+            .map(|(contract, input)| Unit { contract: contract.name.clone(), version: contract.version, input })
+            .collect(),
+        listed: wanted.listed,
+        source: wanted.source,
+        ttl_ms: wanted.ttl_ms,
+        holder,
+        token: caller.token,
+        priority: wanted.priority,
+        channel: None,
+        status: RequestStatus::Building,
+        revision: 1,
+        ready: 0,
+        created_at: now,
+        deadline_at,
+        ended_at: None,
+        failure: None,
+    };
+    let event = request_event(&request, now, "request.building", json!({ "holder": request.holder }));
+    let leases = trees.iter().map(|_| LeaseId(mint::id(now))).collect();
+    Ok(NewRequest { request, trees, leases, idempotency: None, event })
+}
+
+/// Finds the contract of each dataset and holds its input against it; all faults at once.
+fn accept_units(wanted: &Wanted, shelf: &Shelf) -> Result<Vec<(Arc<Contract>, Arc<Value>)>, Refusal> {
+    let mut faults = Vec::new();
+    let mut units: Vec<(Arc<Contract>, Arc<Value>)> = Vec::with_capacity(wanted.units.len());
+    for (index, (name, input)) in wanted.units.iter().enumerate() {
+        // A count of one contract repeats the very same unit.
+        if let (false, Some(first)) = (wanted.listed, units.first()) {
+            units.push(first.clone());
+            continue;
+        }
+        let contract = shelf.requestable(name)?;
+        let input = contract.input.with_defaults(input.clone());
+        let prefix = if wanted.listed { format!("/items/{index}/input") } else { "/input".to_owned() };
+        faults.extend(contract.input.validate(&input).into_iter().map(|fault| Fault {
+            pointer: format!("{prefix}{}", fault.pointer),
+            ..fault
+        }));
+        units.push((contract, Arc::new(input)));
+    }
+    if faults.is_empty() { Ok(units) } else { Err(Refusal::InputInvalid(faults)) }
+}
+
+fn request_event(request: &Request, at: Timestamp, kind: &'static str, data: Value) -> Event {
+    Event {
+        sequence: 0,
+        at,
+        environment: request.environment.clone(),
+        kind: kind.into(),
+        request: Some(request.id),
+        tree: None,
+        part: 0,
+        data,
+    }
+}

@@ -1,0 +1,264 @@
+//! Sessions: a supplier registers its capabilities, says that it is alive, and goes away in order.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use moka::sync::Cache;
+use serde_json::json;
+use sixpack_model::event::Event;
+use sixpack_model::fault::Fault;
+use sixpack_model::ids::{SessionId, TaskId, TokenId};
+use sixpack_model::manifest::Manifest;
+use sixpack_model::plan::Happened;
+use sixpack_model::session::{Session, SessionStatus};
+use sixpack_storage::page::Page;
+use sixpack_storage::sessions::{NewSession, Registered, Service};
+use sixpack_storage::trees::Guard;
+
+use crate::apply::Applied;
+use crate::caller::Caller;
+use crate::parked::Queue;
+use crate::refusal::Refusal;
+use crate::sweeps::attempt_of;
+use crate::{Engine, mint};
+
+/// A task that a live session does not name in its heartbeat after this long never reached it.
+const LOST_AFTER_MS: u64 = 10_000;
+
+/// How often a registration may find the catalogue changed before the supplier is told to come back.
+const STALE_LIMIT: u32 = 20;
+
+/// How many sessions are searched for the one that took another's place.
+const RECENT: u32 = 500;
+
+/// What has to be known of a session with each call.
+#[derive(Debug)]
+pub(crate) struct KnownSession {
+    pub(crate) id: SessionId,
+    pub(crate) environment: String,
+    pub(crate) domain: String,
+    token: TokenId,
+    pub(crate) queues: Arc<[Queue]>,
+}
+
+/// Sessions that have called lately.
+pub(crate) struct SessionCache {
+    sessions: Cache<SessionId, Arc<KnownSession>>,
+}
+
+impl Default for SessionCache {
+    fn default() -> Self {
+        Self { sessions: Cache::new(10_000) }
+    }
+}
+
+/// A session just opened.
+#[derive(Debug)]
+pub struct Opened {
+    /// Its id.
+    pub id: SessionId,
+    /// What became of each of its contracts, in the order of the manifest.
+    pub contracts: Vec<Applied>,
+    /// What is allowed and probably not meant.
+    pub warnings: Vec<Fault>,
+}
+
+/// A session as it is shown.
+#[derive(Debug, Clone)]
+pub struct SessionView {
+    /// The session.
+    pub session: Session,
+    /// How many tasks it has.
+    pub claimed: u32,
+}
+
+impl Engine {
+    /// Opens a session: publishes what is new in its contracts, and takes the place of an older session of the same
+    /// instance.
+    pub async fn open_session(&self, caller: &Caller, manifest: Manifest) -> Result<Opened, Refusal> {
+        let (environment, domain) = (manifest.environment.as_str().to_owned(), manifest.domain.clone());
+        if !caller.sees(&environment) {
+            return Err(Refusal::unknown("environment", environment));
+        }
+        if !caller.supplies(&domain) {
+            return Err(Refusal::unknown("domain", domain));
+        }
+        for _ in 0..STALE_LIMIT {
+            let shelf = self.shelf(&environment).unwrap_or_default();
+            let served = self.store().served(&environment).await?;
+            let plan = shelf.plan_capabilities(&manifest, &served)?;
+            let now = self.store().now().await?;
+            let id = SessionId(mint::id(now));
+            let session = Session {
+                id,
+                environment: environment.clone(),
+                domain: domain.clone(),
+                instance: manifest.instance.clone(),
+                channel: manifest.mode.channel().map(str::to_owned),
+                build: manifest.build.clone(),
+                sdk: manifest.sdk.as_ref().map(|sdk| format!("{} {}", sdk.name, sdk.version)),
+                token: caller.token,
+                capabilities: manifest.capabilities.iter().map(|capability| capability.name.clone()).collect(),
+                status: SessionStatus::Live,
+                created_at: now,
+                seen_at: now,
+                ended_at: None,
+            };
+            let mut events = plan.events(&environment, now);
+            events.push(session_event(&session, "session.live"));
+            let published = !plan.publication.is_empty();
+            let services: Vec<Service> = plan.services;
+            let new = NewSession { session, services, publication: plan.publication, events };
+            let registered = self.store().register_session(new).await?;
+            let Registered::Live { superseded } = registered else {
+                self.refresh_catalogue(&environment).await?;
+                continue;
+            };
+            if published || shelf.revision == 0 {
+                self.refresh_catalogue(&environment).await?;
+            }
+            if let Some(older) = superseded {
+                self.forget_session(older);
+                self.inner.parked.release(older);
+                self.sweep(crate::sweeps::Sweep::AbandonedClaims).await?;
+            }
+            self.inner.committed.beat();
+            return Ok(Opened { id, contracts: plan.applied, warnings: manifest.warnings });
+        }
+        Err(Refusal::Busy)
+    }
+
+    /// Notes that a session is alive; answers which of its tasks nobody wants any more, and whether it is draining.
+    pub async fn heartbeat(
+        &self,
+        caller: &Caller,
+        id: SessionId,
+        running: &[TaskId],
+    ) -> Result<(Vec<TaskId>, bool), Refusal> {
+        self.known_session(caller, id).await?;
+        let status = self.store().touch_session(id).await?;
+        let draining = match status {
+            Some(SessionStatus::Live) => false,
+            Some(SessionStatus::Draining) => true,
+            Some(SessionStatus::Dead | SessionStatus::Ended) => return Err(self.why_not_live(id).await?),
+            None => return Err(Refusal::unknown("session", id)),
+        };
+        for claim in self.store().lost_claims(id, running, LOST_AFTER_MS).await? {
+            let happened = Happened::Crashed(attempt_of(claim));
+            self.change_tree(claim.task.tree, Guard::Claim(claim), happened).await?;
+        }
+        Ok((self.store().cancelled_claims(id).await?, draining))
+    }
+
+    /// Lets a session take no more tasks; returns how many it still has.
+    pub async fn drain_session(&self, caller: &Caller, id: SessionId) -> Result<usize, Refusal> {
+        self.known_session(caller, id).await?;
+        match self.store().drain_session(id).await? {
+            Some(SessionStatus::Dead) => return Err(Refusal::SessionEnded),
+            Some(_) => {}
+            None => return Err(Refusal::unknown("session", id)),
+        }
+        self.inner.parked.release(id);
+        Ok(self.store().claims_of(id).await?.len())
+    }
+
+    /// Lists sessions, newest first.
+    pub async fn sessions(
+        &self,
+        caller: &Caller,
+        environment: Option<&str>,
+        page: Page<SessionId>,
+    ) -> Result<Vec<SessionView>, Refusal> {
+        if environment.is_some_and(|environment| !caller.sees(environment)) {
+            return Ok(Vec::new());
+        }
+        let environment = environment.or(caller.environment.as_deref());
+        let mut shown = Vec::new();
+        for session in self.store().sessions(environment, page).await? {
+            let claimed = match session.status {
+                SessionStatus::Live | SessionStatus::Draining => {
+                    self.store().claims_of(session.id).await?.len() as u32
+                }
+                SessionStatus::Dead | SessionStatus::Ended => 0,
+            };
+            shown.push(SessionView { session, claimed });
+        }
+        Ok(shown)
+    }
+
+    /// The session, if the caller opened it.
+    pub(crate) async fn known_session(
+        &self,
+        caller: &Caller,
+        id: SessionId,
+    ) -> Result<Arc<KnownSession>, Refusal> {
+        let known = match self.inner.sessions.sessions.get(&id) {
+            Some(known) => known,
+            None => {
+                let session = self.store().session(id).await?;
+                let session = session.ok_or_else(|| Refusal::unknown("session", id))?;
+                let known = Arc::new(known(&session));
+                self.inner.sessions.sessions.insert(id, Arc::clone(&known));
+                known
+            }
+        };
+        if caller.owns(known.token) { Ok(known) } else { Err(Refusal::unknown("session", id)) }
+    }
+
+    /// The session, if it may be given tasks as far as is known here; the store has the last word.
+    pub(crate) async fn working_session(
+        &self,
+        caller: &Caller,
+        id: SessionId,
+    ) -> Result<Arc<KnownSession>, Refusal> {
+        self.known_session(caller, id).await
+    }
+
+    /// Why the store would not give tasks to a session.
+    pub(crate) async fn why_not_live(&self, id: SessionId) -> Result<Refusal, Refusal> {
+        let Some(session) = self.store().session(id).await? else { return Ok(Refusal::unknown("session", id)) };
+        let recent = self.store().sessions(Some(&session.environment), Page::first(RECENT)).await?;
+        let replaced = recent.iter().any(|other| {
+            other.id != id
+                && other.status == SessionStatus::Live
+                && other.domain == session.domain
+                && other.instance == session.instance
+        });
+        Ok(if replaced { Refusal::Superseded } else { Refusal::SessionEnded })
+    }
+
+    pub(crate) fn forget_session(&self, id: SessionId) {
+        self.inner.sessions.sessions.invalidate(&id);
+    }
+}
+
+fn known(session: &Session) -> KnownSession {
+    let environment: Arc<str> = Arc::from(session.environment.as_str());
+    let names: BTreeSet<String> =
+        session.capabilities.iter().map(|name| format!("{}/{name}", session.domain)).collect();
+    KnownSession {
+        id: session.id,
+        environment: session.environment.clone(),
+        domain: session.domain.clone(),
+        token: session.token,
+        queues: names.into_iter().map(|name| (Arc::clone(&environment), Arc::from(name))).collect(),
+    }
+}
+
+fn session_event(session: &Session, kind: &'static str) -> Event {
+    Event {
+        sequence: 0,
+        at: session.created_at,
+        environment: session.environment.clone(),
+        kind: kind.into(),
+        request: None,
+        tree: None,
+        part: 0,
+        data: json!({
+            "session": session.id.to_string(),
+            "domain": session.domain,
+            "instance": session.instance,
+            "build": session.build,
+        }),
+    }
+}

@@ -1,0 +1,300 @@
+//! The shelf: every contract of one environment, in every version that a dataset may still refer to.
+//!
+//! It never changes: a publication puts a new shelf in its place. Requests that are under way go on with the versions that
+//! they were begun with.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use serde_json::Value;
+use sixpack_model::catalogue::{self, Catalogue, Search};
+use sixpack_model::contract::Contract;
+use sixpack_model::diagnostic::Diagnostic;
+use sixpack_model::name::ContractName;
+use sixpack_model::plan::Versions;
+use sixpack_model::scenario;
+use sixpack_model::text::nearest;
+use sixpack_model::typecheck::{self, Contracts};
+use sixpack_storage::contracts::{Definition, StoredCatalogue, StoredContract};
+
+use crate::refusal::Refusal;
+
+/// Every contract of one environment.
+#[derive(Debug, Default)]
+pub struct Shelf {
+    /// Grows with each publication; 0 for an environment that does not exist.
+    pub revision: u64,
+    entries: BTreeMap<ContractName, Entry>,
+    /// For searching, and for who uses what.
+    index: Catalogue,
+    versions: HashMap<(ContractName, u32), Arc<Contract>>,
+    /// The highest version that a name ever had, also when it is no longer offered.
+    highest: HashMap<ContractName, u32>,
+}
+
+/// One contract that is offered.
+#[derive(Debug, Clone)]
+pub struct Entry {
+    /// The newest version; a broken scenario as it is written, unchecked.
+    pub contract: Arc<Contract>,
+    /// What it is made from.
+    pub definition: Definition,
+    /// Of what others depend on.
+    pub fingerprint: String,
+    /// All versions, newest first.
+    pub versions: Vec<VersionNote>,
+    /// Why it cannot be requested.
+    pub faults: Vec<Diagnostic>,
+}
+
+/// What is remembered of one version.
+#[derive(Debug, Clone)]
+pub struct VersionNote {
+    /// Its number.
+    pub version: u32,
+    /// `new`, `compatible` or `breaking`.
+    pub change: String,
+    /// What changed, for people.
+    pub changes: Value,
+    /// Of what others depend on.
+    pub fingerprint: String,
+    /// When it was published.
+    pub published_at: Timestamp,
+}
+
+impl Shelf {
+    /// Puts a stored catalogue on the shelf. What the shelf before it knew stays known: a version that no longer fits
+    /// its neighbours can still be finished.
+    pub(crate) fn of(stored: StoredCatalogue, before: &Self) -> Self {
+        let mut shelf = Self { revision: stored.revision, versions: before.versions.clone(), ..Self::default() };
+        for contract in &stored.withdrawn {
+            shelf.remember(contract);
+        }
+        for contract in stored.contracts {
+            shelf.offer(contract);
+        }
+        shelf.check_scenarios();
+        shelf
+    }
+
+    /// The entry of a name.
+    pub fn entry(&self, name: &ContractName) -> Option<&Entry> {
+        self.entries.get(name)
+    }
+
+    /// All entries by name.
+    pub fn entries(&self) -> impl Iterator<Item = (&ContractName, &Entry)> {
+        self.entries.iter()
+    }
+
+    /// One version, also one that is no longer offered.
+    pub fn contract(&self, name: &ContractName, version: u32) -> Option<Arc<Contract>> {
+        self.versions.get(&(name.clone(), version)).cloned()
+    }
+
+    /// The scenarios that use a contract.
+    pub fn used_by(&self, name: &ContractName) -> &[ContractName] {
+        self.index.used_by(name)
+    }
+
+    /// Entries that meet a search, the best first.
+    pub fn search(&self, search: &Search) -> impl Iterator<Item = &Entry> {
+        self.index.search(search).into_iter().filter_map(|found| self.entries.get(&found.contract.name))
+    }
+
+    /// The version that a new request gets.
+    pub(crate) fn requestable(&self, name: &ContractName) -> Result<Arc<Contract>, Refusal> {
+        let Some(entry) = self.entries.get(name) else {
+            let names: Vec<String> = self.entries.keys().map(ToString::to_string).collect();
+            return Err(Refusal::Unknown {
+                what: "contract",
+                name: name.to_string(),
+                nearest: nearest(&name.to_string(), names.iter().map(String::as_str)).map(str::to_owned),
+            });
+        };
+        if entry.faults.is_empty() {
+            Ok(Arc::clone(&entry.contract))
+        } else {
+            Err(Refusal::ContractBroken { name: name.to_string(), faults: entry.faults.clone() })
+        }
+    }
+
+    /// The number that a new version of a name gets.
+    pub(crate) fn next_version(&self, name: &ContractName) -> u32 {
+        self.highest.get(name).map_or(1, |highest| highest + 1)
+    }
+
+    /// The shelf as it would be with these contracts on it as well.
+    pub(crate) fn with(&self, contracts: &[StoredContract]) -> Self {
+        let mut shelf = Self {
+            revision: self.revision,
+            entries: self.entries.clone(),
+            versions: self.versions.clone(),
+            highest: self.highest.clone(),
+            index: Catalogue::default(),
+        };
+        for contract in contracts {
+            shelf.offer(contract.clone());
+        }
+        shelf.check_scenarios();
+        shelf
+    }
+
+    /// Keeps a version for the datasets that refer to it.
+    fn remember(&mut self, stored: &StoredContract) -> Option<(ContractName, Arc<Contract>)> {
+        let name: ContractName = stored.name.parse().ok()?;
+        let highest = self.highest.entry(name.clone()).or_default();
+        *highest = stored.version.max(*highest);
+        let key = (name.clone(), stored.version);
+        let known = self.versions.get(&key).filter(|known| known.scenario().is_some()).cloned();
+        // What runs on a version of a scenario goes on with the very object that it was begun with.
+        let contract = match known {
+            Some(known) => known,
+            None => Arc::new(read(&name, stored)?),
+        };
+        self.versions.insert(key, Arc::clone(&contract));
+        Some((name, contract))
+    }
+
+    /// Versions come in ascending order; the last one is the one on offer.
+    fn offer(&mut self, stored: StoredContract) {
+        let Some((name, contract)) = self.remember(&stored) else { return };
+        let note = VersionNote {
+            version: stored.version,
+            change: stored.change,
+            changes: stored.changes,
+            fingerprint: stored.fingerprint.clone(),
+            published_at: stored.published_at,
+        };
+        let mut versions = self.entries.remove(&name).map(|entry| entry.versions).unwrap_or_default();
+        versions.retain(|known| known.version != note.version);
+        versions.insert(0, note);
+        let (definition, fingerprint) = (stored.definition, stored.fingerprint);
+        self.entries.insert(name, Entry { contract, definition, fingerprint, versions, faults: Vec::new() });
+    }
+
+    /// Type-checks every scenario on offer against what is on offer now, inner ones first.
+    fn check_scenarios(&mut self) {
+        let mut open: Vec<(ContractName, String)> = self
+            .entries
+            .iter()
+            .filter_map(|(name, entry)| match &entry.definition {
+                Definition::Scenario(source) => Some((name.clone(), source.clone())),
+                Definition::Capability(_) => None,
+            })
+            .collect();
+        let mut checked = Checked { offered: self, scenarios: HashMap::new() };
+        let mut results = Vec::new();
+        // Each round checks the scenarios whose own scenarios are checked; what is left over goes in circles, and the
+        // type checker says so.
+        loop {
+            let names: Vec<ContractName> = open.iter().map(|(name, _)| name.clone()).collect();
+            let (mut now, later): (Vec<_>, Vec<_>) = open
+                .into_iter()
+                .partition(|(name, source)| !uses_any(name, source, &names));
+            let stuck = now.is_empty();
+            if stuck {
+                now = later;
+                open = Vec::new();
+            } else {
+                open = later;
+            }
+            if now.is_empty() {
+                break;
+            }
+            for (name, source) in now {
+                let result = checked.check(&name, &source);
+                if let Ok(contract) = &result {
+                    checked.scenarios.insert(name.clone(), Arc::clone(contract));
+                }
+                results.push((name, result));
+            }
+        }
+        for (name, result) in results {
+            self.keep_checked(&name, result);
+        }
+        self.reindex();
+    }
+
+    fn keep_checked(&mut self, name: &ContractName, result: Result<Arc<Contract>, Vec<Diagnostic>>) {
+        let Some(entry) = self.entries.get_mut(name) else { return };
+        match result {
+            Ok(contract) => {
+                self.versions.insert((name.clone(), contract.version), Arc::clone(&contract));
+                entry.contract = contract;
+            }
+            Err(faults) => entry.faults = faults,
+        }
+    }
+
+    fn reindex(&mut self) {
+        let entries = self.entries.values().map(|entry| catalogue::Entry {
+            contract: Arc::clone(&entry.contract),
+            fingerprint: entry.fingerprint.clone(),
+            older: Vec::new(),
+            faults: entry.faults.clone(),
+            registered_at: entry.versions.first().map_or(Timestamp::UNIX_EPOCH, |note| note.published_at),
+        });
+        self.index = Catalogue::new(entries.collect(), Vec::new());
+    }
+}
+
+impl Versions for Shelf {
+    fn version(&self, name: &ContractName, version: u32) -> Option<Arc<Contract>> {
+        self.contract(name, version)
+    }
+
+    fn current(&self, name: &ContractName) -> Option<Arc<Contract>> {
+        self.entries.get(name).map(|entry| Arc::clone(&entry.contract))
+    }
+}
+
+/// What the type checker sees: capabilities as offered, scenarios as checked so far.
+struct Checked<'a> {
+    offered: &'a Shelf,
+    scenarios: HashMap<ContractName, Arc<Contract>>,
+}
+
+impl Checked<'_> {
+    fn check(&self, name: &ContractName, source: &str) -> Result<Arc<Contract>, Vec<Diagnostic>> {
+        let version = self.offered.entries[name].contract.version;
+        typecheck::check_file(&name.to_string(), source, self)
+            .map(|scenario| Arc::new(scenario.into_contract(version)))
+    }
+}
+
+impl Contracts for Checked<'_> {
+    fn contract(&self, name: &ContractName) -> Option<Arc<Contract>> {
+        if let Some(scenario) = self.scenarios.get(name) {
+            return Some(Arc::clone(scenario));
+        }
+        // A scenario that is not checked by now is broken or goes in circles: it is shown as it is written, so that
+        // the type checker can name the circle.
+        self.offered.entries.get(name).map(|entry| Arc::clone(&entry.contract))
+    }
+
+    fn names(&self) -> Vec<String> {
+        self.offered.entries.keys().map(ToString::to_string).collect()
+    }
+}
+
+/// A stored version as a contract; a scenario is taken as it is written, and checked where that matters.
+fn read(name: &ContractName, stored: &StoredContract) -> Option<Contract> {
+    match &stored.definition {
+        Definition::Capability(definition) => {
+            let read = Contract::from_definition(name.domain(), definition, stored.version);
+            read.map_err(|faults| tracing::error!(contract = %name, ?faults, "a stored capability cannot be read")).ok()
+        }
+        Definition::Scenario(source) => {
+            let read = scenario::parse(&stored.name, source).map(|draft| draft.unchecked(stored.version));
+            read.map_err(|faults| tracing::error!(contract = %name, ?faults, "a stored scenario cannot be read")).ok()
+        }
+    }
+}
+
+/// Whether a scenario uses one of these names other than its own.
+fn uses_any(own: &ContractName, source: &str, names: &[ContractName]) -> bool {
+    scenario::parse("", source)
+        .is_ok_and(|draft| draft.uses().any(|used| used != own && names.contains(used)))
+}

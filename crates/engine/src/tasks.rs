@@ -1,0 +1,268 @@
+//! Tasks: handing them to suppliers, and taking their answers.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::future::join_all;
+use jiff::Timestamp;
+use sixpack_model::failure::FailureClass;
+use sixpack_model::ids::{SessionId, TaskId};
+use sixpack_model::plan::{Answer, Attempt, Happened};
+use sixpack_model::tree::{Claim, Tree};
+use sixpack_storage::StoreError;
+use sixpack_storage::tasks::{Claimed, Claims};
+use sixpack_storage::trees::Guard;
+use tokio::time::Instant;
+
+use crate::assignment::Assignment;
+use crate::caller::Caller;
+use crate::parked::{Given, Queue};
+use crate::refusal::Refusal;
+use crate::sessions::KnownSession;
+use crate::trees::{Changed, Offered};
+use crate::Engine;
+
+/// A parked supplier looks again after this long even if nothing woke it.
+const LOOK_AGAIN: Duration = Duration::from_secs(10);
+
+/// One answer of a supplier.
+#[derive(Debug, Clone)]
+pub struct TaskAnswer {
+    /// The task.
+    pub task: TaskId,
+    /// The attempt that was made.
+    pub attempt: u32,
+    /// What came of it.
+    pub answer: Answer,
+}
+
+/// What became of an answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Receipt {
+    /// It is recorded.
+    Recorded,
+    /// It is recorded as a failed attempt, because it breaks the contract.
+    ContractViolation(String),
+    /// There is no such task, or it is not this supplier's.
+    UnknownTask,
+    /// Another attempt goes on.
+    ClaimLost,
+    /// The task has its answer.
+    AlreadyCompleted,
+    /// Nobody wants it any more.
+    Cancelled,
+}
+
+impl Engine {
+    /// Hands a session up to `max` tasks; waits for the first of them up to `wait`.
+    pub async fn claim(
+        &self,
+        caller: &Caller,
+        session: SessionId,
+        max: u32,
+        wait: Duration,
+    ) -> Result<Vec<Assignment>, Refusal> {
+        let known = self.working_session(caller, session).await?;
+        let until = Instant::now() + wait;
+        loop {
+            // Parked first, asked second: whatever is written in between finds the supplier parked.
+            let mut place = self.inner.parked.park(session, max, Arc::clone(&known.queues));
+            let (tasks, next_at) = self.claim_now(session, max).await?;
+            if !tasks.is_empty() {
+                // Taken in this very moment, it may have been given others as well.
+                if !place.leave() {
+                    let also = given_tasks(place.given().await);
+                    self.give_back(session, &also).await;
+                }
+                return Ok(tasks);
+            }
+            let look_again = self.pause_until(next_at).await?.min(LOOK_AGAIN);
+            let waited = tokio::time::timeout_at(until.min(Instant::now() + look_again), place.given()).await;
+            let given = match waited {
+                Ok(given) => given,
+                Err(_) if place.leave() => Given::Nothing,
+                Err(_) => place.given().await,
+            };
+            match given {
+                Given::Tasks(tasks) => return Ok(tasks),
+                Given::GoAway => return Ok(Vec::new()),
+                Given::Nothing if Instant::now() >= until => return Ok(Vec::new()),
+                Given::Nothing => {}
+            }
+        }
+    }
+
+    /// Takes a supplier's answers, each on its own: one that is refused harms no other.
+    pub async fn answer(
+        &self,
+        caller: &Caller,
+        session: SessionId,
+        answers: Vec<TaskAnswer>,
+    ) -> Result<Vec<Receipt>, Refusal> {
+        let known = self.known_session(caller, session).await?;
+        let engine = self.clone();
+        // Detached, because a supplier that hangs up must not leave half of its answers behind.
+        let all = tokio::spawn(async move {
+            join_all(answers.into_iter().map(|answer| engine.answer_one(&known, answer))).await
+        });
+        all.await.map_err(|_| Refusal::Busy)?.into_iter().collect()
+    }
+
+    async fn answer_one(&self, session: &KnownSession, answer: TaskAnswer) -> Result<Receipt, Refusal> {
+        let TaskAnswer { task, attempt, answer } = answer;
+        let Some(tree) = self.tree(task.tree, 0).await? else { return Ok(Receipt::UnknownTask) };
+        if !concerns(&tree, task, session) {
+            return Ok(Receipt::UnknownTask);
+        }
+        let claim = Claim { task, attempt, session: session.id };
+        let happened = Happened::Answered {
+            attempt: Attempt { part: task.part, serial: task.serial, number: attempt },
+            session: session.id,
+            answer: answer.clone(),
+        };
+        match self.change_tree(task.tree, Guard::Claim(claim), happened).await? {
+            Changed::Done(after) => {
+                self.wake_limited(&tree, task);
+                Ok(receipt(&tree, &after, task))
+            }
+            Changed::Unknown => Ok(Receipt::UnknownTask),
+            Changed::Refused(tree) => {
+                if let Answer::Produced { output, .. } = answer {
+                    let orphaned = Happened::Orphaned { part: task.part, output };
+                    self.change_tree(task.tree, Guard::None, orphaned).await?;
+                }
+                Ok(refused(&tree, task))
+            }
+        }
+    }
+
+    /// Gives what parked suppliers were offered to them; what nobody takes any more goes back.
+    pub(crate) async fn hand_out(&self, offered: Vec<Offered>) {
+        for (poller, claims) in offered {
+            let session = poller.session;
+            let given = match claims {
+                Ok(Claims::Given { tasks, .. }) if !tasks.is_empty() => {
+                    Given::Tasks(self.assignments(tasks).await)
+                }
+                // Asking again tells the supplier itself what is wrong.
+                Ok(_) | Err(_) => Given::Nothing,
+            };
+            if let Err(Given::Tasks(tasks)) = poller.give(given) {
+                self.give_back(session, &tasks).await;
+            }
+        }
+    }
+
+    /// Offers a queue's tasks to a supplier that is parked for it.
+    pub(crate) async fn offer(&self, queue: &Queue) {
+        let offers = self.inner.parked.take(queue, 1);
+        let ((), offered) = self.commit_with_offers(std::future::ready(()), offers).await;
+        self.hand_out(offered).await;
+    }
+
+    /// Offers the queue's tasks once they are due.
+    pub(crate) fn remind(&self, queue: Queue, now: Timestamp, at: Timestamp) {
+        let pause = Duration::try_from(at.duration_since(now)).unwrap_or_default();
+        let engine = self.clone();
+        tokio::spawn(async move {
+            tokio::time::sleep(pause).await;
+            engine.offer(&queue).await;
+        });
+    }
+
+    async fn claim_now(
+        &self,
+        session: SessionId,
+        max: u32,
+    ) -> Result<(Vec<Assignment>, Option<Timestamp>), Refusal> {
+        match self.store().claim_tasks(session, max).await? {
+            Claims::Given { tasks, next_at } => Ok((self.assignments(tasks).await, next_at)),
+            Claims::NotLive => Err(self.why_not_live(session).await?),
+        }
+    }
+
+    async fn assignments(&self, claimed: Vec<Claimed>) -> Vec<Assignment> {
+        let mut assignments = Vec::with_capacity(claimed.len());
+        for claimed in claimed {
+            match self.tree(claimed.claim.task.tree, claimed.tree_version).await {
+                Ok(Some(tree)) => match Assignment::of(&tree, &claimed) {
+                    Some(assignment) => assignments.push(assignment),
+                    // Its deadline brings it back to the planner.
+                    None => tracing::error!(task = %claimed.claim.task, "a claimed task is not in its tree"),
+                },
+                Ok(None) => tracing::error!(task = %claimed.claim.task, "a claimed task has no tree"),
+                Err(error) => tracing::error!(task = %claimed.claim.task, %error, "a claimed task cannot be read"),
+            }
+        }
+        assignments
+    }
+
+    /// Gives tasks back that never reached their supplier.
+    pub(crate) async fn give_back(&self, session: SessionId, tasks: &[Assignment]) {
+        let claims: Vec<Claim> =
+            tasks.iter().map(|task| Claim { task: task.task, attempt: task.attempt, session }).collect();
+        if let Err(error) = self.store().return_claims(&claims).await {
+            // The heartbeat of the session does not name them, and brings them back.
+            tracing::warn!(%error, "tasks that nobody took could not be given back at once");
+        }
+    }
+
+    /// A slot of a capability with limits has become free: another supplier may have been waiting for it.
+    fn wake_limited(&self, tree: &Tree, task: TaskId) {
+        let part = &tree.parts[task.part as usize];
+        let limited = self
+            .shelf(&tree.environment)
+            .and_then(|shelf| shelf.contract(&part.contract, part.version))
+            .is_some_and(|contract| {
+                contract.capability().is_some_and(|capability| capability.concurrency.is_some())
+            });
+        if limited {
+            let queue: Queue = (Arc::clone(&tree.environment), Arc::from(part.contract.to_string()));
+            let engine = self.clone();
+            tokio::spawn(async move { engine.offer(&queue).await });
+        }
+    }
+
+    async fn pause_until(&self, at: Option<Timestamp>) -> Result<Duration, StoreError> {
+        let Some(at) = at else { return Ok(LOOK_AGAIN) };
+        let now = self.store().now().await?;
+        // Never zero: a time that has just passed must not turn waiting into spinning.
+        Ok(Duration::try_from(at.duration_since(now)).unwrap_or_default().max(Duration::from_millis(1)))
+    }
+}
+
+fn given_tasks(given: Given) -> Vec<Assignment> {
+    match given {
+        Given::Tasks(tasks) => tasks,
+        Given::Nothing | Given::GoAway => Vec::new(),
+    }
+}
+
+/// A supplier may speak of its own domain in its own environment only.
+fn concerns(tree: &Tree, task: TaskId, session: &KnownSession) -> bool {
+    tree.environment.as_ref() == session.environment
+        && tree.parts.get(task.part as usize).is_some_and(|part| {
+            part.contract.domain() == session.domain && task.serial >= 1 && task.serial <= part.serials
+        })
+}
+
+fn receipt(before: &Tree, after: &Tree, task: TaskId) -> Receipt {
+    let (was, is) = (&before.parts[task.part as usize], &after.parts[task.part as usize]);
+    if was.task.as_ref().is_some_and(|task| task.cancelled) {
+        return Receipt::Cancelled;
+    }
+    match &is.failure {
+        Some(failure) if was.failure.is_none() && failure.class == FailureClass::ContractViolation => {
+            Receipt::ContractViolation(failure.message.clone())
+        }
+        _ => Receipt::Recorded,
+    }
+}
+
+fn refused(tree: &Tree, task: TaskId) -> Receipt {
+    match tree.parts.get(task.part as usize).and_then(|part| part.task.as_ref()) {
+        Some(live) if live.serial == task.serial && live.cancelled => Receipt::Cancelled,
+        Some(live) if live.serial == task.serial => Receipt::ClaimLost,
+        _ => Receipt::AlreadyCompleted,
+    }
+}

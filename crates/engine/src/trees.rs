@@ -1,0 +1,184 @@
+//! Trees: the one way in which something that happened becomes a change of a dataset.
+//!
+//! Read the tree (from memory when it is there), let the planner decide, write guarded by the version; when somebody else
+//! was faster, read again. What the write makes ready is offered to waiting suppliers in the same commit.
+
+use std::sync::Arc;
+
+use futures::future::{join, join_all};
+use moka::sync::Cache;
+use sixpack_model::ids::{LeaseId, RequestId, TreeId};
+use sixpack_model::plan::{self, Change, Happened, World};
+use sixpack_model::tree::Tree;
+use sixpack_storage::StoreError;
+use sixpack_storage::tasks::Claims;
+use sixpack_storage::trees::{Guard, TreeWrite, Written};
+use tokio::sync::Mutex;
+
+use crate::parked::{Poller, Queue};
+use crate::refusal::Refusal;
+use crate::{Engine, mint};
+
+/// Writers of one tree take turns, so that they do not make each other's decisions stale; trees share the places.
+const TURNS: usize = 256;
+
+/// Requests whose size is remembered; a forgotten one is read again.
+const UNITS: u64 = 10_000;
+
+/// How often a decision may become stale before the caller is told to come back: only other servers can cause it.
+const STALE_LIMIT: u32 = 20;
+
+/// Trees in memory, and the turns of those who change them.
+pub(crate) struct TreeCache {
+    trees: Cache<TreeId, Arc<Tree>>,
+    /// How many datasets a request asks for; never changes.
+    pub(crate) units: Cache<RequestId, usize>,
+    turns: Vec<Mutex<()>>,
+}
+
+impl TreeCache {
+    pub(crate) fn new(parts: u64) -> Self {
+        let trees = Cache::builder()
+            .max_capacity(parts)
+            .weigher(|_, tree: &Arc<Tree>| u32::try_from(tree.parts.len()).unwrap_or(u32::MAX))
+            .build();
+        Self { trees, units: Cache::new(UNITS), turns: (0..TURNS).map(|_| Mutex::new(())).collect() }
+    }
+
+    fn turn(&self, id: TreeId) -> &Mutex<()> {
+        &self.turns[(id.0.as_u128() % TURNS as u128) as usize]
+    }
+
+    pub(crate) fn keep(&self, tree: &Arc<Tree>) {
+        if tree.root().status.ended() {
+            self.trees.invalidate(&tree.id);
+        } else {
+            self.trees.insert(tree.id, Arc::clone(tree));
+        }
+    }
+}
+
+/// A supplier that was offered tasks, and what it got.
+pub(crate) type Offered = (Poller, Result<Claims, StoreError>);
+
+/// What became of something that happened to a tree.
+pub(crate) enum Changed {
+    /// It is written; this is the tree now.
+    Done(Arc<Tree>),
+    /// What the guard asks for is not true; this is the tree as it is.
+    Refused(Arc<Tree>),
+    /// There is no such tree.
+    Unknown,
+}
+
+impl Engine {
+    /// The tree, at least as new as this version.
+    pub(crate) async fn tree(&self, id: TreeId, version: u64) -> Result<Option<Arc<Tree>>, StoreError> {
+        if let Some(tree) = self.inner.trees.trees.get(&id).filter(|tree| tree.version >= version) {
+            return Ok(Some(tree));
+        }
+        let tree = self.store().load_tree(id).await?.map(Arc::new);
+        if let Some(tree) = &tree {
+            self.inner.trees.keep(tree);
+        }
+        Ok(tree)
+    }
+
+    /// Lets something happen to a tree.
+    pub(crate) async fn change_tree(
+        &self,
+        id: TreeId,
+        guard: Guard,
+        happened: Happened,
+    ) -> Result<Changed, Refusal> {
+        let _turn = self.inner.trees.turn(id).lock().await;
+        for _ in 0..STALE_LIMIT {
+            let Some(tree) = self.tree(id, 0).await? else { return Ok(Changed::Unknown) };
+            let Some(shelf) = self.shelf(&tree.environment) else { return Ok(Changed::Unknown) };
+            let now = self.store().now().await?;
+            let world = World { versions: &*shelf, now, chance: mint::chance() };
+            let change = plan::decide(&tree, happened.clone(), world);
+            let decided = Arc::clone(&change.tree);
+            match self.write_tree(TreeWrite { guard: guard.clone(), change, leases: Vec::new() }).await? {
+                Written::Done { .. } => return Ok(Changed::Done(decided)),
+                Written::Refused => {
+                    self.inner.trees.trees.invalidate(&id);
+                    let tree = self.tree(id, 0).await?;
+                    return Ok(tree.map_or(Changed::Unknown, Changed::Refused));
+                }
+                Written::Stale => self.inner.trees.trees.invalidate(&id),
+            }
+        }
+        Err(Refusal::Busy)
+    }
+
+    /// Writes a decision, offers what it makes ready, and wakes whoever waits for it.
+    async fn write_tree(&self, mut write: TreeWrite) -> Result<Written, StoreError> {
+        let tree = Arc::clone(&write.change.tree);
+        let withdrawn = !write.change.withdrawn.is_empty();
+        if matches!(write.change.outcome, Some(plan::Outcome::Ready)) {
+            let now = self.store().now().await?;
+            let units = self.units_of(tree.request).await?;
+            write.leases = (0..units).map(|_| LeaseId(mint::id(now))).collect();
+        }
+        let offers = self.offers(&write.change);
+        let (written, offered) = self.commit_with_offers(self.store().write_tree(write), offers).await;
+        match &written {
+            // The request ended: the store has gone on with the trees of it.
+            Ok(Written::Done { request_ended: true }) => self.inner.trees.trees.invalidate(&tree.id),
+            Ok(Written::Done { request_ended: false }) => self.inner.trees.keep(&tree),
+            _ => self.inner.trees.trees.invalidate(&tree.id),
+        }
+        self.hand_out(offered).await;
+        if let Ok(Written::Done { request_ended }) = written {
+            self.inner.requests.wake(tree.request);
+            self.inner.committed.beat();
+            if withdrawn {
+                self.inner.sweeps.withdrawn.notify_one();
+            }
+            if request_ended && tree.ending.is_some() {
+                self.inner.sweeps.unwanted.notify_one();
+            }
+        }
+        written
+    }
+
+    /// Suppliers that shall be offered what the change makes ready, and reminders for what becomes ready later.
+    pub(crate) fn offers(&self, change: &Change) -> Vec<Poller> {
+        let mut offers = Vec::new();
+        for task in &change.ready {
+            let queue: Queue = (Arc::clone(&change.tree.environment), Arc::from(task.contract.to_string()));
+            if task.ready_at <= change.at {
+                offers.extend(self.inner.parked.take(&queue, 1));
+            } else {
+                self.remind(queue, change.at, task.ready_at);
+            }
+        }
+        offers
+    }
+
+    /// Submits a write and, right behind it, a claim for each supplier.
+    ///
+    /// The first poll of a store's future submits it, and `join` polls in this order: both share one commit.
+    pub(crate) async fn commit_with_offers<T>(
+        &self,
+        write: impl Future<Output = T>,
+        offers: Vec<Poller>,
+    ) -> (T, Vec<Offered>) {
+        let claims = offers.into_iter().map(|poller| async move {
+            let claims = self.store().claim_tasks(poller.session, poller.max).await;
+            (poller, claims)
+        });
+        join(write, join_all(claims)).await
+    }
+
+    /// How many datasets a request asks for.
+    async fn units_of(&self, request: RequestId) -> Result<usize, StoreError> {
+        if let Some(units) = self.inner.trees.units.get(&request) {
+            return Ok(units);
+        }
+        let units = self.store().trees_of(request).await?.len();
+        self.inner.trees.units.insert(request, units);
+        Ok(units)
+    }
+}

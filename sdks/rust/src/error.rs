@@ -1,0 +1,187 @@
+//! What can go wrong, in words that a tester can act on.
+
+use std::fmt;
+
+use crate::wire::{Failure, Problem, Request, RequestStatus};
+
+/// Why a call did not give what was asked for.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The request ended without leases; it says which capability is to blame, why, and whom to ask.
+    #[error(transparent)]
+    Failed(#[from] Box<RequestFailed>),
+    /// The server refused the call. Branch on `code`.
+    #[error("{}", DisplayProblem(.0))]
+    Problem(Box<Problem>),
+    /// The deadline passed before there was an answer, and no capability is to blame.
+    #[error(
+        "{what} was not done in time; ask again with a longer timeout, or look at the server with `sixpack suppliers`"
+    )]
+    Timeout {
+        /// What was waited for.
+        what: String,
+    },
+    /// The server could not be reached, or the connection broke, until patience ended.
+    #[error(
+        "no answer from {url}: {reason}; is the server running there? (`sixpack dev` starts one, SIXPACK_URL names another)"
+    )]
+    Connection {
+        /// Address of the server.
+        url: String,
+        /// What the connection said.
+        reason: String,
+    },
+    /// The answer, or a payload in it, is not what this program expects.
+    #[error("{what} cannot be read: {reason}")]
+    Unreadable {
+        /// Which answer or payload.
+        what: String,
+        /// Where and why.
+        reason: String,
+    },
+    /// The call contradicts itself, and was not sent.
+    #[error("{0}")]
+    Usage(String),
+}
+
+impl Error {
+    /// The stable code of a refusal, if it is one.
+    pub fn code(&self) -> Option<&str> {
+        match self {
+            Self::Problem(problem) => Some(&problem.code),
+            _ => None,
+        }
+    }
+
+    /// The failure of a request, if a capability is to blame.
+    pub fn failure(&self) -> Option<&Failure> {
+        match self {
+            Self::Failed(failed) => failed.failure.as_ref(),
+            _ => None,
+        }
+    }
+}
+
+/// A request that ended without leases.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct RequestFailed {
+    /// The request.
+    pub request_id: String,
+    /// What was asked for.
+    pub contract: String,
+    /// `failed`, `cancelled` or `expired`.
+    pub status: RequestStatus,
+    /// Which part is to blame, if any is.
+    pub failure: Option<Failure>,
+}
+
+impl RequestFailed {
+    /// What became of `request`, which has ended without leases.
+    pub(crate) fn of(request: Request) -> Self {
+        let items = || request.items.iter().map(|item| item.contract.as_str()).collect::<Vec<_>>().join(", ");
+        Self {
+            contract: request.contract.clone().unwrap_or_else(items),
+            request_id: request.id,
+            status: request.status,
+            failure: request.failure,
+        }
+    }
+}
+
+impl std::error::Error for RequestFailed {}
+
+impl fmt::Display for RequestFailed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Some(failure) = &self.failure else {
+            return write!(
+                f,
+                "{} was not made: request {} was {}",
+                self.contract, self.request_id, self.status
+            );
+        };
+        write!(f, "{} was not made: {} {}", self.contract, failure.path, failure.class)?;
+        if !failure.message.is_empty() {
+            write!(f, ": {}", failure.message)?;
+        }
+        if let Some(code) = &failure.code {
+            write!(f, " (code {code})")?;
+        }
+        if failure.attempts > 1 {
+            write!(f, " after {} attempts", failure.attempts)?;
+        }
+        if !failure.owner.team.is_empty() {
+            write!(f, "; owner {}", failure.owner.team)?;
+            if let Some(contact) = &failure.owner.contact {
+                write!(f, " <{contact}>")?;
+            }
+            if let Some(issues) = &failure.owner.issues {
+                write!(f, ", report at {issues}")?;
+            }
+        }
+        write!(f, "; request {}", self.request_id)
+    }
+}
+
+struct DisplayProblem<'a>(&'a Problem);
+
+impl fmt::Display for DisplayProblem<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Problem { status, code, detail, errors, .. } = self.0;
+        write!(f, "{detail} ({status} {code}")?;
+        if let Some(id) = &self.0.request_id {
+            write!(f, ", {id}")?;
+        }
+        f.write_str(")")?;
+        // One fault is what the detail speaks of already.
+        if errors.len() > 1 || errors.iter().any(|fault| fault.file.is_some()) {
+            for fault in errors {
+                write!(f, "\n  {fault}")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failed_request_names_path_class_reason_and_owner() {
+        let failure = serde_json::from_value(serde_json::json!({
+            "path":"payment › billing/payment-account@3","class":"rejected","code":"currency_mismatch",
+            "message":"currency CZK does not fit country FR","contract":"billing/payment-account","version":3,
+            "dataset_id":"ds_1_2","owner":{"team":"Billing","contact":"billing@shop.test","issues":"https://i.test"},"attempts":1
+        }))
+        .unwrap();
+        let failed = RequestFailed {
+            request_id: "req_1".into(),
+            contract: "checkout/ready-customer".into(),
+            status: RequestStatus::Failed,
+            failure: Some(failure),
+        };
+        assert_eq!(
+            Error::from(Box::new(failed)).to_string(),
+            "checkout/ready-customer was not made: payment › billing/payment-account@3 rejected: \
+             currency CZK does not fit country FR (code currency_mismatch); \
+             owner Billing <billing@shop.test>, report at https://i.test; request req_1"
+        );
+    }
+
+    #[test]
+    fn a_refusal_lists_its_faults_when_there_are_several() {
+        let problem: Problem = serde_json::from_value(serde_json::json!({
+            "status":422,"code":"scenario_faults","detail":"2 faults in 1 file; nothing was applied.","request_id":"r-1",
+            "errors":[{"file":"a.yaml","line":3,"column":5,"code":"x","message":"no step `b`","hint":"did you mean `a`?"},
+                      {"pointer":"/input","code":"y","message":"not an object"}]
+        }))
+        .unwrap();
+        assert_eq!(
+            Error::Problem(Box::new(problem)).to_string(),
+            "2 faults in 1 file; nothing was applied. (422 scenario_faults, r-1)\n  \
+             a.yaml:3:5: no step `b` (did you mean `a`?)\n  /input: not an object"
+        );
+    }
+}

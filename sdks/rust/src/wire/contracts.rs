@@ -1,0 +1,284 @@
+//! Contracts: what the catalogue lists, and the environments that it lists them for.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::{Fault, Operation, Owner, Rate, RetryRule, words};
+
+words! {
+    /// What a contract is made of.
+    ContractKind {
+        /// Made by one domain's supplier.
+        Capability = "capability",
+        /// Composed of other contracts.
+        Scenario = "scenario",
+    }
+}
+
+words! {
+    /// Whether a contract can be made now.
+    ContractStatus {
+        /// Suppliers of all parts are there.
+        Online = "online",
+        /// Some part has no live session.
+        Offline = "offline",
+        /// A scenario whose parts no longer fit.
+        Broken = "broken",
+    }
+}
+
+words! {
+    /// How a version differs from the one before.
+    Change {
+        /// The first one.
+        New = "new",
+        /// No difference.
+        Same = "same",
+        /// Everybody who uses it goes on.
+        Compatible = "compatible",
+        /// Somebody who uses it may suffer.
+        Breaking = "breaking",
+    }
+}
+
+/// A target landscape.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Environment {
+    /// Its name.
+    pub name: String,
+    /// When it appeared.
+    #[serde(default)]
+    pub created_at: String,
+    /// Contracts in its catalogue.
+    #[serde(default)]
+    pub contracts: u64,
+    /// Live sessions.
+    #[serde(default)]
+    pub sessions: u64,
+    /// Held leases.
+    #[serde(default)]
+    pub leases: u64,
+}
+
+/// A contract as lists show it; [`Contract`] adds the rest.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct ContractSummary {
+    /// `domain/name`
+    pub name: String,
+    /// Newest version.
+    pub version: u32,
+    /// Capability or scenario.
+    pub kind: ContractKind,
+    /// Whether it can be made now.
+    pub status: ContractStatus,
+    /// For people.
+    #[serde(default)]
+    pub description: String,
+    /// Whom to ask.
+    #[serde(default)]
+    pub owner: Owner,
+    /// Labels.
+    #[serde(default)]
+    pub labels: BTreeMap<String, String>,
+    /// What the supplier can do; capabilities only.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub operations: Vec<Operation>,
+    /// Live sessions; capabilities only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sessions: Option<u64>,
+    /// Leaves with a check.
+    #[serde(default)]
+    pub checked: u32,
+    /// Leaves.
+    #[serde(default)]
+    pub of: u32,
+    /// When the version appeared.
+    #[serde(default)]
+    pub updated_at: String,
+}
+
+/// One version of a contract with everything known about it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Contract {
+    /// `domain/name`
+    pub name: String,
+    /// This version.
+    pub version: u32,
+    /// Capability or scenario.
+    pub kind: ContractKind,
+    /// Whether it can be made now.
+    pub status: ContractStatus,
+    /// For people.
+    #[serde(default)]
+    pub description: String,
+    /// Whom to ask.
+    #[serde(default)]
+    pub owner: Owner,
+    /// Labels.
+    #[serde(default)]
+    pub labels: BTreeMap<String, String>,
+    /// What the supplier can do; capabilities only.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub operations: Vec<Operation>,
+    /// Live sessions; capabilities only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sessions: Option<u64>,
+    /// Leaves with a check.
+    #[serde(default)]
+    pub checked: u32,
+    /// Leaves.
+    #[serde(default)]
+    pub of: u32,
+    /// When the version appeared.
+    #[serde(default)]
+    pub updated_at: String,
+    /// JSON Schema of the input.
+    #[serde(default)]
+    pub input: Value,
+    /// JSON Schema of the output.
+    #[serde(default)]
+    pub output: Value,
+    /// JSON Schema of the facts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub facts: Option<Value>,
+    /// How long evidence counts as fresh.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fresh_for_s: Option<u64>,
+    /// How long checks may take to agree after building.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub settle_s: Option<u64>,
+    /// Deadline of one task.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeout_s: Option<u64>,
+    /// Whether one dataset may be used many times.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reusable: Option<bool>,
+    /// Tasks at once over all sessions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub concurrency: Option<u32>,
+    /// Tasks a second over all sessions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rate: Option<Rate>,
+    /// Retry limits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry: Option<RetryRule>,
+    /// Steps; scenarios only.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub steps: Vec<ScenarioStep>,
+    /// Invariants; scenarios only.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub invariants: Vec<Invariant>,
+    /// Contracts that it uses.
+    #[serde(default)]
+    pub uses: Vec<String>,
+    /// Contracts that use it.
+    #[serde(default)]
+    pub used_by: Vec<String>,
+    /// All versions, newest first.
+    #[serde(default)]
+    pub versions: Vec<ContractVersion>,
+    /// Why it is broken.
+    #[serde(default)]
+    pub faults: Vec<Fault>,
+}
+
+/// A step of a scenario.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct ScenarioStep {
+    /// Its name.
+    pub name: String,
+    /// The contract it uses.
+    pub uses: String,
+    /// Version of that contract.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<u32>,
+    /// Bindings of the input.
+    #[serde(default)]
+    pub with: Value,
+    /// Steps that come first, those implied by bindings included.
+    #[serde(default)]
+    pub needs: Vec<String>,
+    /// Condition.
+    #[serde(default, rename = "if", skip_serializing_if = "Option::is_none")]
+    pub condition: Option<Value>,
+    /// List to repeat it for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub for_each: Option<Value>,
+    /// Stock or fresh.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<String>,
+    /// Whether several parents may use one child.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shared: Option<bool>,
+    /// Deadline of the step.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeout_s: Option<u64>,
+    /// Retry limits of the step.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry: Option<Value>,
+}
+
+/// What a scenario demands of all parts together.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Invariant {
+    /// Expression over facts.
+    pub that: String,
+    /// The same in words.
+    #[serde(default)]
+    pub says: String,
+}
+
+/// One version in the history of a contract.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct ContractVersion {
+    /// Number.
+    pub version: u32,
+    /// How it differed from the one before.
+    pub change: Change,
+    /// When it appeared.
+    #[serde(default)]
+    pub created_at: String,
+    /// Who suffered.
+    #[serde(default)]
+    pub breaks: Vec<Break>,
+}
+
+/// Somebody who suffers from a breaking change.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Break {
+    /// Who.
+    pub contract: String,
+    /// What does not fit any more.
+    pub message: String,
+    /// Where.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pointer: Option<String>,
+}
+
+/// Filters of `GET /v1/environments/{env}/contracts`.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct ContractFilter {
+    /// Words that must all occur.
+    pub q: Option<String>,
+    /// Team.
+    pub owner: Option<String>,
+    /// `key:value`
+    pub label: Option<String>,
+    /// Capability or scenario.
+    pub kind: Option<ContractKind>,
+    /// Domain.
+    pub domain: Option<String>,
+    /// Rows a page (1 to 1000).
+    pub limit: Option<u32>,
+    /// Where the last page ended.
+    pub cursor: Option<String>,
+}

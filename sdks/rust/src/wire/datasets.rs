@@ -1,0 +1,145 @@
+//! Datasets: trees of parts with their timeline.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::{ContractKind, Evidence, Failure, Owner, words};
+
+words! {
+    /// Status of a dataset or one of its parts.
+    DatasetStatus {
+        /// Needs something else first.
+        Pending = "pending",
+        /// Waits for a supplier, a free slot or a retry.
+        Waiting = "waiting",
+        /// Being produced.
+        Building = "building",
+        /// Being checked.
+        Checking = "checking",
+        /// Made, and valid as far as it can be checked.
+        Ready = "ready",
+        /// Held by a lease.
+        Leased = "leased",
+        /// Could not be made.
+        Failed = "failed",
+        /// Its condition was false.
+        Skipped = "skipped",
+        /// Its request was cancelled while it was running.
+        Cancelling = "cancelling",
+        /// Being undone.
+        Undoing = "undoing",
+        /// Undone.
+        Gone = "gone",
+        /// Could not be undone.
+        Debt = "debt",
+    }
+}
+
+/// A dataset or one of its parts.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Dataset {
+    /// `ds_…`
+    pub id: String,
+    /// The root of its tree.
+    pub root_id: String,
+    /// Environment.
+    #[serde(default)]
+    pub environment: String,
+    /// Its contract.
+    pub contract: String,
+    /// Version of the contract.
+    pub version: u32,
+    /// Leaf or inner node.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kind: Option<ContractKind>,
+    /// Where it stands.
+    pub status: DatasetStatus,
+    /// Step names from the root; empty for the root.
+    #[serde(default)]
+    pub path: String,
+    /// Name of the step; absent at the root.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub step: Option<String>,
+    /// What it was made from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub input: Option<Value>,
+    /// What came of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output: Option<Value>,
+    /// What its check read back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub facts: Option<Value>,
+    /// How far it was proven valid.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub evidence: Option<Evidence>,
+    /// Why it could not be made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<Failure>,
+    /// Whom to ask.
+    #[serde(default)]
+    pub owner: Owner,
+    /// The live lease.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lease_id: Option<String>,
+    /// The request that it was made for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request_id: Option<String>,
+    /// When it was planned.
+    #[serde(default)]
+    pub created_at: String,
+    /// When it became ready.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ready_at: Option<String>,
+    /// When it failed or was gone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended_at: Option<String>,
+    /// Its children, in order of the plan; left out in lists.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub parts: Vec<Dataset>,
+    /// What happened in this tree, oldest first; left out in lists and parts.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub timeline: Vec<TimelineEntry>,
+}
+
+/// Something that happened to a dataset.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct TimelineEntry {
+    /// When.
+    pub at: String,
+    /// What: a kind of event.
+    pub kind: String,
+    /// Which part.
+    #[serde(default)]
+    pub path: String,
+    /// For people.
+    #[serde(default)]
+    pub message: String,
+    /// Which go at it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attempt: Option<u32>,
+    /// Which session.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session: Option<String>,
+    /// How long it took.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub duration_ms: Option<u64>,
+}
+
+/// Filters of `GET /v1/datasets`.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct DatasetFilter {
+    /// Environment; `default` when absent.
+    pub environment: Option<String>,
+    /// Only this contract.
+    pub contract: Option<String>,
+    /// Only this status.
+    pub status: Option<DatasetStatus>,
+    /// `kind:key`, for example `customer:c-17`.
+    pub entity: Option<String>,
+    /// Rows a page (1 to 1000).
+    pub limit: Option<u32>,
+    /// Where the last page ended.
+    pub cursor: Option<String>,
+}

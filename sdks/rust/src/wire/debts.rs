@@ -1,0 +1,60 @@
+//! Debts: effects that could not be undone and need a person.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::Owner;
+
+/// An effect that could not be undone.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Debt {
+    /// The part.
+    pub dataset_id: String,
+    /// The root of its tree.
+    #[serde(default)]
+    pub root_id: String,
+    /// Environment.
+    #[serde(default)]
+    pub environment: String,
+    /// Where in the tree, with contract and version.
+    pub path: String,
+    /// Its contract.
+    pub contract: String,
+    /// Version of the contract.
+    pub version: u32,
+    /// Whom to ask.
+    #[serde(default)]
+    pub owner: Owner,
+    /// Since when.
+    #[serde(default)]
+    pub since: String,
+    /// Goes at undoing it.
+    #[serde(default)]
+    pub attempts: u32,
+    /// The domain's own code.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<String>,
+    /// The domain's own words.
+    #[serde(default)]
+    pub message: String,
+    /// What was made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output: Option<Value>,
+    /// The request that it was made for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request_id: Option<String>,
+}
+
+/// Filters of `GET /v1/debts`.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct DebtFilter {
+    /// Environment; `default` when absent.
+    pub environment: Option<String>,
+    /// Only this contract.
+    pub contract: Option<String>,
+    /// Rows a page (1 to 1000).
+    pub limit: Option<u32>,
+    /// Where the last page ended.
+    pub cursor: Option<String>,
+}

@@ -1,0 +1,136 @@
+//! The API as a bare client: no retries of its own, so that what is sent and what came back is known exactly.
+
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full};
+use hyper::{Method, Request};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+use serde_json::Value;
+
+/// Longer than any long poll.
+const CALL_LIMIT: Duration = Duration::from_secs(75);
+
+/// A client of one server with one token.
+#[derive(Clone)]
+pub struct Api {
+    client: Client<HttpConnector, Full<Bytes>>,
+    address: String,
+    token: String,
+}
+
+/// What a call brought back.
+#[derive(Debug)]
+pub struct Reply {
+    /// The status.
+    pub status: u16,
+    /// The body; null when it is empty.
+    pub body: Value,
+}
+
+impl Api {
+    /// A client of the server at `address`.
+    pub fn new(address: String, token: String) -> Self {
+        let mut connector = HttpConnector::new();
+        connector.set_nodelay(true);
+        Self { client: Client::builder(TokioExecutor::new()).build(connector), address, token }
+    }
+
+    /// Host and port.
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// The token.
+    pub fn token(&self) -> &str {
+        &self.token
+    }
+
+    /// Whether the server takes calls.
+    pub async fn is_ready(&self) -> bool {
+        let call = self.call(Method::GET, "/readyz", None, None);
+        matches!(call.await, Ok(Reply { status: 200, .. }))
+    }
+
+    /// Reads something that is there.
+    pub async fn get(&self, path: &str) -> anyhow::Result<Value> {
+        let reply = self.call(Method::GET, path, None, None).await?;
+        if reply.status != 200 {
+            bail!("GET {path}: {} {}", reply.status, reply.body);
+        }
+        Ok(reply.body)
+    }
+
+    /// Sends a body, with an idempotency key if there is one.
+    pub async fn post(&self, path: &str, body: &Value, key: Option<&str>) -> anyhow::Result<Reply> {
+        self.call(Method::POST, path, Some(body.to_string()), key).await
+    }
+
+    /// Sends a scenario file.
+    pub async fn put_scenario(&self, name: &str, yaml: &str) -> anyhow::Result<()> {
+        let uri = format!("http://{}/v1/environments/default/scenarios/{name}", self.address);
+        let request = Request::builder()
+            .method(Method::PUT)
+            .uri(uri)
+            .header("authorization", format!("Bearer {}", self.token))
+            .header("content-type", "application/yaml")
+            .body(Full::new(Bytes::from(yaml.to_owned())))?;
+        let answer = self.client.request(request).await?;
+        let status = answer.status();
+        let body = answer.into_body().collect().await?.to_bytes();
+        if !status.is_success() {
+            bail!("PUT {name}: {status} {}", String::from_utf8_lossy(&body));
+        }
+        Ok(())
+    }
+
+    /// Reads a list to its end.
+    pub async fn list(&self, path: &str) -> anyhow::Result<Vec<Value>> {
+        let mut items = Vec::new();
+        let mut cursor: Option<String> = None;
+        loop {
+            let next = cursor.map(|cursor| format!("&cursor={cursor}")).unwrap_or_default();
+            let mut page = self.get(&format!("{path}{}limit=500{next}", separator(path))).await?;
+            items.extend(page["items"].as_array_mut().map(std::mem::take).unwrap_or_default());
+            match page["next_cursor"].as_str() {
+                Some(more) => cursor = Some(more.to_owned()),
+                None => return Ok(items),
+            }
+        }
+    }
+
+    async fn call(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<String>,
+        key: Option<&str>,
+    ) -> anyhow::Result<Reply> {
+        let mut request = Request::builder().method(method).uri(format!("http://{}{path}", self.address));
+        if !self.token.is_empty() {
+            request = request.header("authorization", format!("Bearer {}", self.token));
+        }
+        if let Some(key) = key {
+            request = request.header("idempotency-key", key);
+        }
+        if body.is_some() {
+            request = request.header("content-type", "application/json");
+        }
+        let request = request.body(Full::new(Bytes::from(body.unwrap_or_default())))?;
+        tokio::time::timeout(CALL_LIMIT, async {
+            let answer = self.client.request(request).await.context("sending")?;
+            let status = answer.status().as_u16();
+            let bytes = answer.into_body().collect().await.context("reading the answer")?.to_bytes();
+            Ok(Reply { status, body: serde_json::from_slice(&bytes).unwrap_or(Value::Null) })
+        })
+        .await
+        .context("no answer in time")?
+    }
+}
+
+fn separator(path: &str) -> char {
+    if path.contains('?') { '&' } else { '?' }
+}

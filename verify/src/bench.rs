@@ -1,0 +1,180 @@
+//! The benchmark: what a release build does through HTTP, with authentication, every acknowledged change flushed.
+//!
+//! Server, supplier and load share the machine. Figures are reported as they were measured, whatever the aim.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, ensure};
+use hdrhistogram::Histogram;
+use serde_json::{Value, json};
+use tokio::task::JoinSet;
+
+use crate::api::Api;
+use crate::machine;
+use crate::processes::{Server, SupplierProcess};
+
+/// Requests in flight, and the runs a second that we aim for.
+const LOADS: [(usize, u32); 3] = [(1, 400), (16, 1_500), (64, 2_000)];
+
+/// Nothing is counted before the caches are filled.
+const WARM_UP: Duration = Duration::from_secs(2);
+
+/// Claims that are parked for the memory figure, and how many a session may park.
+const PARKED: usize = 1_000;
+const PARKED_A_SESSION: usize = 8;
+
+/// Starts are timed so often; the median counts.
+const STARTS: usize = 5;
+
+const SCENARIO: &str = r#"
+scenario: bench/three-steps
+owner: { team: Bench }
+steps:
+  one:   { uses: bench/step, with: {} }
+  two:   { uses: bench/step, with: { after: "${{ steps.one.id }}" } }
+  three: { uses: bench/step, with: { after: "${{ steps.two.id }}" } }
+output:
+  id: "${{ steps.three.id }}"
+"#;
+
+/// Measures everything and prints one JSON object.
+pub async fn run(binary: PathBuf, seconds: u64) -> anyhow::Result<()> {
+    let folder = tempfile::tempdir()?;
+    let described = machine::describe();
+    let flush_ms = machine::flush_ms(folder.path())?;
+    let ready_ms = ready_ms(&binary).await?;
+    let (idle, parked) = memory(&binary).await?;
+    let runs = runs(&binary, seconds).await?;
+    let report = json!({
+        "machine": described,
+        "flush_ms": round(flush_ms),
+        "settings": {
+            "store": "sqlite, synchronous=FULL", "http": "loopback, keep-alive, bearer token",
+            "scenario": "three no-op steps in sequence", "suppliers": 1, "seconds": seconds,
+        },
+        "ready_ms": { "median": round(ready_ms), "aim_below": 200 },
+        "memory_mb": {
+            "idle": { "rss": round(idle), "aim_below": 40 },
+            "parked_claims_1000": { "rss": round(parked), "aim_below": 120 },
+        },
+        "runs": runs,
+    });
+    use std::io::Write as _;
+    writeln!(std::io::stdout(), "{}", serde_json::to_string_pretty(&report)?)?;
+    Ok(())
+}
+
+async fn ready_ms(binary: &Path) -> anyhow::Result<f64> {
+    let mut starts = Vec::new();
+    for _ in 0..STARTS {
+        let folder = tempfile::tempdir()?;
+        starts.push(Server::start(binary, folder.path()).await?.ready_after);
+    }
+    starts.sort();
+    Ok(starts[STARTS / 2].as_secs_f64() * 1000.0)
+}
+
+/// Memory of a server that does nothing, and of one with parked claims.
+async fn memory(binary: &Path) -> anyhow::Result<(f64, f64)> {
+    let folder = tempfile::tempdir()?;
+    let server = Server::start(binary, folder.path()).await?;
+    let api = server.api()?;
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    let idle = server.rss_kb()? as f64 / 1024.0;
+    let mut parked = JoinSet::new();
+    for session in 0..PARKED / PARKED_A_SESSION {
+        let id = open_session(&api, session).await?;
+        for _ in 0..PARKED_A_SESSION {
+            let (api, id) = (api.clone(), id.clone());
+            parked.spawn(async move {
+                api.post(&format!("/v1/sessions/{id}/claim"), &json!({ "max": 10, "wait_s": 20 }), None).await
+            });
+        }
+    }
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    let with_parked = server.rss_kb()? as f64 / 1024.0;
+    ensure!(parked.try_join_next().is_none(), "a claim that should be parked was answered");
+    Ok((idle, with_parked))
+}
+
+async fn open_session(api: &Api, number: usize) -> anyhow::Result<String> {
+    let manifest = json!({
+        "environment": "default", "domain": "parked", "instance": format!("parked-{number}"), "owner": { "team": "Bench" },
+        "capabilities": [{ "name": "nothing", "output": { "type": "object" } }],
+    });
+    let reply = api.post("/v1/sessions", &manifest, None).await?;
+    ensure!(reply.status == 201, "a session was refused: {} {}", reply.status, reply.body);
+    Ok(reply.body["id"].as_str().context("a session without an id")?.to_owned())
+}
+
+async fn runs(binary: &Path, seconds: u64) -> anyhow::Result<Vec<Value>> {
+    let folder = tempfile::tempdir()?;
+    let server = Server::start(binary, folder.path()).await?;
+    let api = server.api()?;
+    let supplier = SupplierProcess::start(&api, "bench", None, 0)?;
+    wait_for_supplier(&api).await?;
+    api.put_scenario("bench/three-steps", SCENARIO).await?;
+    let mut figures = Vec::new();
+    for (in_flight, aim) in LOADS {
+        load(&api, in_flight, WARM_UP).await?;
+        let cpu = server.cpu_ms()?;
+        let (count, latencies, span) = load(&api, in_flight, Duration::from_secs(seconds)).await?;
+        let a_second = f64::from(count) / span.as_secs_f64();
+        let at = |quantile: f64| round(latencies.value_at_quantile(quantile) as f64 / 1000.0);
+        figures.push(json!({
+            "in_flight": in_flight,
+            "runs_per_s": round(a_second),
+            "aim_runs_per_s": aim,
+            "p50_ms": at(0.5),
+            "p99_ms": at(0.99),
+            "server_cpu_ms_per_run": round((server.cpu_ms()? - cpu) as f64 / f64::from(count)),
+            "rss_mb": round(server.rss_kb()? as f64 / 1024.0),
+        }));
+    }
+    drop(supplier);
+    Ok(figures)
+}
+
+/// Makes requests one after another on so many connections; returns how many were fulfilled and how long each took.
+async fn load(api: &Api, in_flight: usize, span: Duration) -> anyhow::Result<(u32, Histogram<u64>, Duration)> {
+    let stop = Arc::new(AtomicBool::new(false));
+    let mut tasks = JoinSet::new();
+    let begun = Instant::now();
+    for _ in 0..in_flight {
+        let (api, stop) = (api.clone(), Arc::clone(&stop));
+        tasks.spawn(async move {
+            let mut latencies = Histogram::<u64>::new(3)?;
+            while !stop.load(Ordering::Relaxed) {
+                let asked = Instant::now();
+                let body = json!({ "contract": "bench/three-steps", "lease": { "ttl_s": 3600 } });
+                let reply = api.post("/v1/requests?wait_s=30", &body, None).await?;
+                ensure!(reply.body["status"] == "fulfilled", "a run failed: {} {}", reply.status, reply.body);
+                latencies.record(asked.elapsed().as_micros() as u64)?;
+            }
+            Ok(latencies)
+        });
+    }
+    tokio::time::sleep(span).await;
+    stop.store(true, Ordering::Relaxed);
+    let mut all = Histogram::<u64>::new(3)?;
+    while let Some(latencies) = tasks.join_next().await {
+        all.add(latencies??)?;
+    }
+    Ok((u32::try_from(all.len())?, all, begun.elapsed()))
+}
+
+async fn wait_for_supplier(api: &Api) -> anyhow::Result<()> {
+    let limit = Instant::now() + Duration::from_secs(30);
+    while api.get("/v1/environments/default/contracts/bench/step").await.is_err() {
+        ensure!(Instant::now() < limit, "the supplier did not connect");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    Ok(())
+}
+
+fn round(figure: f64) -> f64 {
+    (figure * 100.0).round() / 100.0
+}

@@ -1,0 +1,69 @@
+//! Verification: the real binaries under load, killed and measured, and held to what they promise.
+
+mod api;
+mod bench;
+mod effects;
+mod kill;
+mod machine;
+mod processes;
+mod supplier;
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+
+/// Kills, loads and measures a Sixpack server, all on loopback.
+#[derive(Parser)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Kills server and suppliers at random under load, then looks for anything lost, doubled or left behind.
+    Kill {
+        /// The server's binary.
+        #[arg(long)]
+        server: PathBuf,
+        /// How many kills.
+        #[arg(long, default_value_t = 200)]
+        cycles: u32,
+        /// What the choices follow; chosen at random and printed when it is left out.
+        #[arg(long)]
+        seed: Option<u64>,
+    },
+    /// Measures throughput, latency and memory; prints one JSON object.
+    Bench {
+        /// The server's binary, built for release.
+        #[arg(long)]
+        server: PathBuf,
+        /// Seconds of load for each number of requests in flight.
+        #[arg(long, default_value_t = 8)]
+        seconds: u64,
+    },
+    /// Performs the capabilities of one domain; started by the other commands.
+    #[command(hide = true)]
+    Supplier {
+        /// The domain.
+        #[arg(long)]
+        domain: String,
+        /// Where effects are made; without it the capabilities do nothing.
+        #[arg(long)]
+        effects: Option<String>,
+        /// What the choices follow.
+        #[arg(long, default_value_t = 0)]
+        seed: u64,
+    },
+}
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    match Arguments::parse().command {
+        Command::Kill { server, cycles, seed } => {
+            kill::run(server, cycles, seed.unwrap_or_else(|| fastrand::u64(..))).await
+        }
+        Command::Bench { server, seconds } => bench::run(server, seconds).await,
+        Command::Supplier { domain, effects, seed } => supplier::run(&domain, effects, seed).await,
+    }
+}

@@ -1,0 +1,161 @@
+//! Processes: the server and its suppliers, started on loopback and ended by their ids only.
+
+use std::fs::File;
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail, ensure};
+use tokio::process::{Child, Command};
+
+use crate::api::Api;
+
+/// Longer than any start takes on a busy machine.
+const START_LIMIT: Duration = Duration::from_secs(30);
+
+/// How often a starting server is asked whether it is ready.
+const ASK_EVERY: Duration = Duration::from_millis(5);
+
+/// A server over a data folder of its own.
+pub struct Server {
+    binary: PathBuf,
+    folder: PathBuf,
+    address: String,
+    child: Child,
+    /// From the start of the process until it was ready.
+    pub ready_after: Duration,
+}
+
+impl Server {
+    /// Starts a server on a free port and waits until it is ready.
+    pub async fn start(binary: &Path, folder: &Path) -> anyhow::Result<Self> {
+        // Free now; the server keeps the same one over all its lives, so that suppliers find it again.
+        let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+        let address = format!("127.0.0.1:{port}");
+        let (child, ready_after) = launch(binary, folder, &address).await?;
+        Ok(Self { binary: binary.to_owned(), folder: folder.to_owned(), address, child, ready_after })
+    }
+
+    /// Kills the process without warning and starts it again over the same data.
+    pub async fn kill_and_restart(&mut self) -> anyhow::Result<()> {
+        self.child.kill().await.context("killing the server")?;
+        let (child, ready_after) = launch(&self.binary, &self.folder, &self.address).await?;
+        (self.child, self.ready_after) = (child, ready_after);
+        Ok(())
+    }
+
+    /// A client with the token that the server wrote at its first start.
+    pub fn api(&self) -> anyhow::Result<Api> {
+        let token = std::fs::read_to_string(self.folder.join("data/admin-token"))
+            .context("reading the token that the server wrote at its first start")?;
+        Ok(Api::new(self.address.clone(), token.trim().to_owned()))
+    }
+
+    /// What it has logged in all its lives.
+    pub fn log(&self) -> anyhow::Result<String> {
+        Ok(std::fs::read_to_string(self.folder.join("server.log"))?)
+    }
+
+    /// Memory in use now, in kilobytes.
+    pub fn rss_kb(&self) -> anyhow::Result<u64> {
+        let id = self.child.id().context("the server is not running")?;
+        let status = std::fs::read_to_string(format!("/proc/{id}/status"))?;
+        let line = status.lines().find(|line| line.starts_with("VmRSS:")).context("no VmRSS")?;
+        Ok(line.split_whitespace().nth(1).context("no number")?.parse()?)
+    }
+
+    /// Processor time used so far, in milliseconds.
+    pub fn cpu_ms(&self) -> anyhow::Result<u64> {
+        let id = self.child.id().context("the server is not running")?;
+        let stat = std::fs::read_to_string(format!("/proc/{id}/stat"))?;
+        let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
+        let ticks = fields[11].parse::<u64>()? + fields[12].parse::<u64>()?;
+        // Linux counts in hundredths of a second for every process that asks this way.
+        Ok(ticks * 10)
+    }
+}
+
+async fn launch(binary: &Path, folder: &Path, address: &str) -> anyhow::Result<(Child, Duration)> {
+    let log = File::options().create(true).append(true).open(folder.join("server.log"))?;
+    let begun = Instant::now();
+    let mut child = Command::new(binary)
+        .args(["serve", "--listen", address, "--data"])
+        .arg(folder.join("data"))
+        .current_dir(folder)
+        .env_remove("SIXPACK_URL")
+        .env_remove("SIXPACK_TOKEN")
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(log)
+        .kill_on_drop(true)
+        .spawn()
+        .with_context(|| format!("starting {}", binary.display()))?;
+    let api = Api::new(address.to_owned(), String::new());
+    loop {
+        if let Some(status) = child.try_wait()? {
+            bail!("the server ended with {status} instead of becoming ready; see its log");
+        }
+        if api.is_ready().await {
+            return Ok((child, begun.elapsed()));
+        }
+        ensure!(begun.elapsed() < START_LIMIT, "the server was not ready within {START_LIMIT:?}");
+        tokio::time::sleep(ASK_EVERY).await;
+    }
+}
+
+/// A supplier of one domain, started again whenever it is killed.
+pub struct SupplierProcess {
+    domain: String,
+    address: String,
+    token: String,
+    effects: Option<String>,
+    seed: u64,
+    child: Child,
+}
+
+impl SupplierProcess {
+    /// Starts a supplier.
+    pub fn start(api: &Api, domain: &str, effects: Option<String>, seed: u64) -> anyhow::Result<Self> {
+        let child = launch_supplier(api.address(), api.token(), domain, effects.as_deref(), seed)?;
+        Ok(Self {
+            domain: domain.to_owned(),
+            address: api.address().to_owned(),
+            token: api.token().to_owned(),
+            effects,
+            seed,
+            child,
+        })
+    }
+
+    /// Kills the process without warning and starts it again.
+    pub async fn kill_and_restart(&mut self) -> anyhow::Result<()> {
+        self.child.kill().await.context("killing a supplier")?;
+        self.seed += 1;
+        self.child =
+            launch_supplier(&self.address, &self.token, &self.domain, self.effects.as_deref(), self.seed)?;
+        Ok(())
+    }
+}
+
+fn launch_supplier(
+    address: &str,
+    token: &str,
+    domain: &str,
+    effects: Option<&str>,
+    seed: u64,
+) -> anyhow::Result<Child> {
+    let mut command = Command::new(std::env::current_exe()?);
+    command.args(["supplier", "--domain", domain, "--seed", &seed.to_string()]);
+    if let Some(effects) = effects {
+        command.args(["--effects", effects]);
+    }
+    command
+        .env("SIXPACK_URL", format!("http://{address}"))
+        .env("SIXPACK_TOKEN", token)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .kill_on_drop(true)
+        .spawn()
+        .with_context(|| format!("starting the supplier of {domain}"))
+}

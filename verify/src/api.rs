@@ -16,7 +16,7 @@ const CALL_LIMIT: Duration = Duration::from_secs(75);
 
 /// A client of one server with one token.
 #[derive(Clone)]
-pub struct Api {
+pub(crate) struct Api {
     client: Client<HttpConnector, Full<Bytes>>,
     address: String,
     token: String,
@@ -24,39 +24,39 @@ pub struct Api {
 
 /// What a call brought back.
 #[derive(Debug)]
-pub struct Reply {
+pub(crate) struct Reply {
     /// The status.
-    pub status: u16,
+    pub(crate) status: u16,
     /// The body; null when it is empty.
-    pub body: Value,
+    pub(crate) body: Value,
 }
 
 impl Api {
     /// A client of the server at `address`.
-    pub fn new(address: String, token: String) -> Self {
+    pub(crate) fn new(address: String, token: String) -> Self {
         let mut connector = HttpConnector::new();
         connector.set_nodelay(true);
         Self { client: Client::builder(TokioExecutor::new()).build(connector), address, token }
     }
 
     /// Host and port.
-    pub fn address(&self) -> &str {
+    pub(crate) fn address(&self) -> &str {
         &self.address
     }
 
     /// The token.
-    pub fn token(&self) -> &str {
+    pub(crate) fn token(&self) -> &str {
         &self.token
     }
 
     /// Whether the server takes calls.
-    pub async fn is_ready(&self) -> bool {
+    pub(crate) async fn is_ready(&self) -> bool {
         let call = self.call(Method::GET, "/readyz", None, None);
         matches!(call.await, Ok(Reply { status: 200, .. }))
     }
 
     /// Reads something that is there.
-    pub async fn get(&self, path: &str) -> anyhow::Result<Value> {
+    pub(crate) async fn get(&self, path: &str) -> anyhow::Result<Value> {
         let reply = self.call(Method::GET, path, None, None).await?;
         if reply.status != 200 {
             bail!("GET {path}: {} {}", reply.status, reply.body);
@@ -65,12 +65,12 @@ impl Api {
     }
 
     /// Sends a body, with an idempotency key if there is one.
-    pub async fn post(&self, path: &str, body: &Value, key: Option<&str>) -> anyhow::Result<Reply> {
+    pub(crate) async fn post(&self, path: &str, body: &Value, key: Option<&str>) -> anyhow::Result<Reply> {
         self.call(Method::POST, path, Some(body.to_string()), key).await
     }
 
     /// Sends a scenario file.
-    pub async fn put_scenario(&self, name: &str, yaml: &str) -> anyhow::Result<()> {
+    pub(crate) async fn put_scenario(&self, name: &str, yaml: &str) -> anyhow::Result<()> {
         let uri = format!("http://{}/v1/environments/default/scenarios/{name}", self.address);
         let request = Request::builder()
             .method(Method::PUT)
@@ -88,7 +88,7 @@ impl Api {
     }
 
     /// Reads a list to its end.
-    pub async fn list(&self, path: &str) -> anyhow::Result<Vec<Value>> {
+    pub(crate) async fn list(&self, path: &str) -> anyhow::Result<Vec<Value>> {
         let mut items = Vec::new();
         let mut cursor: Option<String> = None;
         loop {

@@ -41,7 +41,7 @@ output:
 "#;
 
 /// Measures everything and prints one JSON object.
-pub async fn run(binary: PathBuf, seconds: u64) -> anyhow::Result<()> {
+pub(crate) async fn run(binary: PathBuf, seconds: u64) -> anyhow::Result<()> {
     let folder = tempfile::tempdir()?;
     let described = machine::describe();
     let flush_ms = machine::flush_ms(folder.path())?;
@@ -103,7 +103,7 @@ async fn memory(binary: &Path) -> anyhow::Result<(f64, f64)> {
 async fn open_session(api: &Api, number: usize) -> anyhow::Result<String> {
     let manifest = json!({
         "environment": "default", "domain": "parked", "instance": format!("parked-{number}"), "owner": { "team": "Bench" },
-        "capabilities": [{ "name": "nothing", "output": { "type": "object" } }],
+        "capabilities": [{ "name": "nothing", "input": true, "output": { "type": "object" } }],
     });
     let reply = api.post("/v1/sessions", &manifest, None).await?;
     ensure!(reply.status == 201, "a session was refused: {} {}", reply.status, reply.body);
@@ -139,7 +139,11 @@ async fn runs(binary: &Path, seconds: u64) -> anyhow::Result<Vec<Value>> {
 }
 
 /// Makes requests one after another on so many connections; returns how many were fulfilled and how long each took.
-async fn load(api: &Api, in_flight: usize, span: Duration) -> anyhow::Result<(u32, Histogram<u64>, Duration)> {
+async fn load(
+    api: &Api,
+    in_flight: usize,
+    span: Duration,
+) -> anyhow::Result<(u32, Histogram<u64>, Duration)> {
     let stop = Arc::new(AtomicBool::new(false));
     let mut tasks = JoinSet::new();
     let begun = Instant::now();

@@ -11,24 +11,24 @@ use axum::routing::{get, put};
 
 /// What is known of one idempotency key.
 #[derive(Debug, Default, Clone)]
-pub struct Effect {
+pub(crate) struct Effect {
     /// Whether it is there now.
-    pub there: bool,
+    pub(crate) there: bool,
     /// How often it was asked for.
-    pub made: u32,
+    pub(crate) made: u32,
     /// How often it was asked to be removed.
-    pub undone: u32,
+    pub(crate) undone: u32,
 }
 
 /// All effects by idempotency key.
 #[derive(Clone, Default)]
-pub struct Effects {
+pub(crate) struct Effects {
     effects: Arc<Mutex<BTreeMap<String, Effect>>>,
 }
 
 impl Effects {
     /// Serves them on a free port; returns the address.
-    pub async fn serve(&self) -> anyhow::Result<String> {
+    pub(crate) async fn serve(&self) -> anyhow::Result<String> {
         let router = Router::new()
             .route("/effects/{key}", put(make).get(look).delete(undo))
             .route("/health", get(|| async { StatusCode::OK }))
@@ -40,7 +40,7 @@ impl Effects {
     }
 
     /// What is there now, and what ever was.
-    pub fn all(&self) -> BTreeMap<String, Effect> {
+    pub(crate) fn all(&self) -> BTreeMap<String, Effect> {
         self.effects.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 

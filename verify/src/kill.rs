@@ -43,7 +43,7 @@ output:
 "#;
 
 /// Runs the test; an error says what was lost, doubled or left behind.
-pub async fn run(server: PathBuf, cycles: u32, seed: u64) -> anyhow::Result<()> {
+pub(crate) async fn run(server: PathBuf, cycles: u32, seed: u64) -> anyhow::Result<()> {
     fastrand::seed(seed);
     let folder = tempfile::tempdir()?;
     let effects = Effects::default();

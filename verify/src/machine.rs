@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 /// Processor, cores, memory and kernel.
-pub fn describe() -> Value {
+pub(crate) fn describe() -> Value {
     let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
     let field = |text: &str, name: &str| {
         let line = text.lines().find(|line| line.starts_with(name));
@@ -19,7 +19,7 @@ pub fn describe() -> Value {
 }
 
 /// How long one small write takes to reach the disk, in milliseconds: what every acknowledged change waits for.
-pub fn flush_ms(folder: &std::path::Path) -> anyhow::Result<f64> {
+pub(crate) fn flush_ms(folder: &std::path::Path) -> anyhow::Result<f64> {
     use std::io::Write as _;
     const WRITES: u32 = 200;
     let mut file = std::fs::File::create(folder.join("flush-probe"))?;

@@ -18,18 +18,18 @@ const START_LIMIT: Duration = Duration::from_secs(30);
 const ASK_EVERY: Duration = Duration::from_millis(5);
 
 /// A server over a data folder of its own.
-pub struct Server {
+pub(crate) struct Server {
     binary: PathBuf,
     folder: PathBuf,
     address: String,
     child: Child,
     /// From the start of the process until it was ready.
-    pub ready_after: Duration,
+    pub(crate) ready_after: Duration,
 }
 
 impl Server {
     /// Starts a server on a free port and waits until it is ready.
-    pub async fn start(binary: &Path, folder: &Path) -> anyhow::Result<Self> {
+    pub(crate) async fn start(binary: &Path, folder: &Path) -> anyhow::Result<Self> {
         // Free now; the server keeps the same one over all its lives, so that suppliers find it again.
         let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
         let address = format!("127.0.0.1:{port}");
@@ -38,7 +38,7 @@ impl Server {
     }
 
     /// Kills the process without warning and starts it again over the same data.
-    pub async fn kill_and_restart(&mut self) -> anyhow::Result<()> {
+    pub(crate) async fn kill_and_restart(&mut self) -> anyhow::Result<()> {
         self.child.kill().await.context("killing the server")?;
         let (child, ready_after) = launch(&self.binary, &self.folder, &self.address).await?;
         (self.child, self.ready_after) = (child, ready_after);
@@ -46,19 +46,19 @@ impl Server {
     }
 
     /// A client with the token that the server wrote at its first start.
-    pub fn api(&self) -> anyhow::Result<Api> {
+    pub(crate) fn api(&self) -> anyhow::Result<Api> {
         let token = std::fs::read_to_string(self.folder.join("data/admin-token"))
             .context("reading the token that the server wrote at its first start")?;
         Ok(Api::new(self.address.clone(), token.trim().to_owned()))
     }
 
     /// What it has logged in all its lives.
-    pub fn log(&self) -> anyhow::Result<String> {
+    pub(crate) fn log(&self) -> anyhow::Result<String> {
         Ok(std::fs::read_to_string(self.folder.join("server.log"))?)
     }
 
     /// Memory in use now, in kilobytes.
-    pub fn rss_kb(&self) -> anyhow::Result<u64> {
+    pub(crate) fn rss_kb(&self) -> anyhow::Result<u64> {
         let id = self.child.id().context("the server is not running")?;
         let status = std::fs::read_to_string(format!("/proc/{id}/status"))?;
         let line = status.lines().find(|line| line.starts_with("VmRSS:")).context("no VmRSS")?;
@@ -66,7 +66,7 @@ impl Server {
     }
 
     /// Processor time used so far, in milliseconds.
-    pub fn cpu_ms(&self) -> anyhow::Result<u64> {
+    pub(crate) fn cpu_ms(&self) -> anyhow::Result<u64> {
         let id = self.child.id().context("the server is not running")?;
         let stat = std::fs::read_to_string(format!("/proc/{id}/stat"))?;
         let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
@@ -105,7 +105,7 @@ async fn launch(binary: &Path, folder: &Path, address: &str) -> anyhow::Result<(
 }
 
 /// A supplier of one domain, started again whenever it is killed.
-pub struct SupplierProcess {
+pub(crate) struct SupplierProcess {
     domain: String,
     address: String,
     token: String,
@@ -116,7 +116,7 @@ pub struct SupplierProcess {
 
 impl SupplierProcess {
     /// Starts a supplier.
-    pub fn start(api: &Api, domain: &str, effects: Option<String>, seed: u64) -> anyhow::Result<Self> {
+    pub(crate) fn start(api: &Api, domain: &str, effects: Option<String>, seed: u64) -> anyhow::Result<Self> {
         let child = launch_supplier(api.address(), api.token(), domain, effects.as_deref(), seed)?;
         Ok(Self {
             domain: domain.to_owned(),
@@ -129,7 +129,7 @@ impl SupplierProcess {
     }
 
     /// Kills the process without warning and starts it again.
-    pub async fn kill_and_restart(&mut self) -> anyhow::Result<()> {
+    pub(crate) async fn kill_and_restart(&mut self) -> anyhow::Result<()> {
         self.child.kill().await.context("killing a supplier")?;
         self.seed += 1;
         self.child =

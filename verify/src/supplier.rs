@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use sixpack::{About, Context, DynamicCapability, Owner, RetryRule, Stop, Supplier, Verdict};
 
 /// Performs the domain's one capability `step` until a signal comes.
-pub async fn run(domain: &str, effects: Option<String>, seed: u64) -> anyhow::Result<()> {
+pub(crate) async fn run(domain: &str, effects: Option<String>, seed: u64) -> anyhow::Result<()> {
     fastrand::seed(seed);
     let capability = match effects {
         Some(effects) => busy(effects),
@@ -76,7 +76,8 @@ async fn remove(world: World, cx: Context) -> Result<(), Stop> {
     if fastrand::u8(..100) < STUMBLES {
         return Err(cx.retry("stumbled", "not now"));
     }
-    world.call("DELETE", cx.idempotency_key()).await.map(|_| ())
+    world.call("DELETE", cx.idempotency_key()).await?;
+    Ok(())
 }
 
 /// The world behind the supplier.

@@ -84,11 +84,8 @@ impl Engine {
             if dry_run {
                 return Ok(applied);
             }
-            let publication = Publication {
-                expected_revision: shelf.revision,
-                contracts: stored,
-                withdrawn: Vec::new(),
-            };
+            let publication =
+                Publication { expected_revision: shelf.revision, contracts: stored, withdrawn: Vec::new() };
             if publication.is_empty() && shelf.revision > 0 {
                 return Ok(applied);
             }
@@ -208,7 +205,11 @@ fn plan_files(
             faults.extend(named.map(|fault| Diagnostic { file: file.path.clone(), ..fault }));
         }
     }
-    if faults.is_empty() { finish(shelf, &after, stored, applied) } else { Err(Refusal::ScenarioFaults(faults)) }
+    if faults.is_empty() {
+        finish(shelf, &after, stored, applied)
+    } else {
+        Err(Refusal::ScenarioFaults(faults))
+    }
 }
 
 /// With everything checked, the verdicts are made again: now it is known what each scenario hands on.
@@ -220,7 +221,8 @@ fn finish(
 ) -> Result<(Vec<StoredContract>, Vec<AppliedFile>), Refusal> {
     let mut checked = Vec::with_capacity(stored.len());
     for contract in stored {
-        let Some(file) = applied.iter_mut().find(|file| file.applied.name.to_string() == contract.name) else {
+        let Some(file) = applied.iter_mut().find(|file| file.applied.name.to_string() == contract.name)
+        else {
             continue;
         };
         let Some(entry) = after.entry(&file.applied.name) else { continue };

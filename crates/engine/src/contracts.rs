@@ -74,10 +74,12 @@ impl Engine {
     pub async fn environments(&self, caller: &Caller) -> Result<Vec<(EnvironmentRow, Arc<Shelf>)>, Refusal> {
         let rows = self.store().environments().await?;
         let visible = rows.into_iter().filter(|row| caller.sees(&row.name));
-        Ok(visible.map(|row| {
-            let shelf = self.shelf(&row.name).unwrap_or_default();
-            (row, shelf)
-        }).collect())
+        Ok(visible
+            .map(|row| {
+                let shelf = self.shelf(&row.name).unwrap_or_default();
+                (row, shelf)
+            })
+            .collect())
     }
 
     /// Searches the catalogue; the best first.
@@ -125,7 +127,8 @@ fn view(shelf: &Shelf, entry: &Entry, served: &HashSet<String>) -> ContractView 
     let mut leaves = Vec::new();
     collect_leaves(shelf, &entry.contract, &mut leaves, 0);
     let offline = leaves.iter().any(|leaf| !served.contains(&leaf.name.to_string()));
-    let checks = |leaf: &&Arc<Contract>| leaf.capability().is_some_and(|capability| capability.operations.check);
+    let checks =
+        |leaf: &&Arc<Contract>| leaf.capability().is_some_and(|capability| capability.operations.check);
     let state = match (entry.faults.is_empty(), offline) {
         (false, _) => ContractState::Broken,
         (true, true) => ContractState::Offline,

@@ -64,14 +64,24 @@ impl Engine {
         &self,
         caller: &Caller,
         environment: Option<&str>,
-        page: Page<DatasetId>,
+        mut page: Page<DatasetId>,
     ) -> Result<Vec<DatasetView>, Refusal> {
         if environment.is_some_and(|environment| !caller.sees(environment)) {
             return Ok(Vec::new());
         }
         let environment = environment.or(caller.environment.as_deref());
-        let rows = self.store().debts(environment, page).await?;
-        self.views(caller, rows).await
+        let limit = page.limit as usize;
+        let mut debts = Vec::new();
+        while debts.len() < limit {
+            let rows = self.store().debts(environment, page.clone()).await?;
+            let Some(last) = rows.last() else { break };
+            page.after = Some(last.id);
+            // A root stands as `debt` because a part of it does; what is owed is listed once, where it is owed.
+            let views = self.views(caller, rows).await?.into_iter();
+            debts.extend(views.filter(|view| view.tree.parts[view.part as usize].owes()));
+        }
+        debts.truncate(limit);
+        Ok(debts)
     }
 
     async fn views(&self, caller: &Caller, rows: Vec<DatasetRow>) -> Result<Vec<DatasetView>, Refusal> {
@@ -89,9 +99,8 @@ impl Engine {
 
     async fn dataset_now(&self, caller: &Caller, id: DatasetId) -> Result<DatasetView, Refusal> {
         let tree = self.tree(id.tree, 0).await?;
-        let known = |tree: &Arc<Tree>| {
-            caller.sees(&tree.environment) && (id.part as usize) < tree.parts.len()
-        };
+        let known =
+            |tree: &Arc<Tree>| caller.sees(&tree.environment) && (id.part as usize) < tree.parts.len();
         let tree = tree.filter(known).ok_or_else(|| Refusal::unknown("dataset", id))?;
         let lease = match tree.lease {
             Some(lease) => self.store().lease(lease).await?,

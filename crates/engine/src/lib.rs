@@ -28,7 +28,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use sixpack_storage::{Store, StoreError};
+use sixpack_storage::Store;
 
 pub use apply::{Applied, AppliedFile, Breaks, ScenarioFile};
 pub use assignment::{Assignment, Child};
@@ -39,9 +39,18 @@ pub use refusal::Refusal;
 pub use requests::{RequestView, Wanted};
 pub use sessions::{Opened, SessionView};
 pub use shelf::Shelf;
-pub use sweeps::Sweeper;
+pub use sweeps::{Sweep, Sweeper};
 pub use tasks::{Receipt, TaskAnswer};
 pub use tokens::{MintedToken, NewToken};
+
+// What callers name in calls of the engine; everything else of the store stays behind it.
+pub use sixpack_storage::StoreError;
+pub use sixpack_storage::datasets::DatasetFilter;
+pub use sixpack_storage::events::EventFilter;
+pub use sixpack_storage::leases::LeaseFilter;
+pub use sixpack_storage::page::Page;
+pub use sixpack_storage::requests::RequestFilter;
+pub use sixpack_storage::trees::Lately;
 
 /// Numbers that an operator may want to choose.
 #[derive(Debug, Clone)]

@@ -76,7 +76,9 @@ impl Parked {
         let mut taken = Vec::new();
         let mut room = 0;
         while room < tasks {
-            let Some(ticket) = places.queues.get(queue).and_then(|tickets| tickets.first().copied()) else { break };
+            let Some(ticket) = places.queues.get(queue).and_then(|tickets| tickets.first().copied()) else {
+                break;
+            };
             let Some(poller) = places.remove(ticket) else { break };
             room += poller.max as usize;
             taken.push(poller);

@@ -52,8 +52,7 @@ impl Shelf {
             applied: Vec::new(),
         };
         for definition in &manifest.capabilities {
-            let contract =
-                definition.clone().into_contract(&manifest.domain, 1).map_err(Refusal::Invalid)?;
+            let contract = definition.clone().into_contract(&manifest.domain, 1).map_err(Refusal::Invalid)?;
             let capability = contract.capability().cloned().expect("a manifest defines capabilities only");
             let name = contract.name.to_string();
             let is_served = served.contains(&name);
@@ -144,7 +143,9 @@ impl Shelf {
         for (name, entry) in after.entries() {
             let was_whole = self.entry(name).is_some_and(|before| before.faults.is_empty());
             let (Some(fault), true) = (entry.faults.first(), was_whole) else { continue };
-            for applied in applied.iter_mut().filter(|applied| reaches(&after, &entry.contract, &applied.name)) {
+            for applied in
+                applied.iter_mut().filter(|applied| reaches(&after, &entry.contract, &applied.name))
+            {
                 applied.breaks.push(Breaks { contract: name.clone(), message: fault.message.clone() });
             }
         }

@@ -70,12 +70,13 @@ pub struct RequestView {
 
 impl Engine {
     /// Accepts a request, or finds the one that the same call made before.
-    pub async fn create_request(&self, caller: &Caller, wanted: Wanted) -> Result<(RequestId, bool), Refusal> {
-        let idempotency = wanted.idempotency.clone().map(|(key, body)| Idempotency {
-            token: caller.token,
-            key,
-            body,
-        });
+    pub async fn create_request(
+        &self,
+        caller: &Caller,
+        wanted: Wanted,
+    ) -> Result<(RequestId, bool), Refusal> {
+        let idempotency =
+            wanted.idempotency.clone().map(|(key, body)| Idempotency { token: caller.token, key, body });
         if let Some(idempotency) = &idempotency
             && let Some(known) = self.store().find_idempotent(idempotency).await?
         {
@@ -277,7 +278,11 @@ fn plan_request(
         environment: wanted.environment,
         units: units
             .into_iter()
-            .map(|(contract, input)| Unit { contract: contract.name.clone(), version: contract.version, input })
+            .map(|(contract, input)| Unit {
+                contract: contract.name.clone(),
+                version: contract.version,
+                input,
+            })
             .collect(),
         listed: wanted.listed,
         source: wanted.source,
@@ -312,10 +317,13 @@ fn accept_units(wanted: &Wanted, shelf: &Shelf) -> Result<Vec<(Arc<Contract>, Ar
         let contract = shelf.requestable(name)?;
         let input = contract.input.with_defaults(input.clone());
         let prefix = if wanted.listed { format!("/items/{index}/input") } else { "/input".to_owned() };
-        faults.extend(contract.input.validate(&input).into_iter().map(|fault| Fault {
-            pointer: format!("{prefix}{}", fault.pointer),
-            ..fault
-        }));
+        faults.extend(
+            contract
+                .input
+                .validate(&input)
+                .into_iter()
+                .map(|fault| Fault { pointer: format!("{prefix}{}", fault.pointer), ..fault }),
+        );
         units.push((contract, Arc::new(input)));
     }
     if faults.is_empty() { Ok(units) } else { Err(Refusal::InputInvalid(faults)) }

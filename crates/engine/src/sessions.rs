@@ -98,7 +98,11 @@ impl Engine {
                 build: manifest.build.clone(),
                 sdk: manifest.sdk.as_ref().map(|sdk| format!("{} {}", sdk.name, sdk.version)),
                 token: caller.token,
-                capabilities: manifest.capabilities.iter().map(|capability| capability.name.clone()).collect(),
+                capabilities: manifest
+                    .capabilities
+                    .iter()
+                    .map(|capability| capability.name.clone())
+                    .collect(),
                 status: SessionStatus::Live,
                 created_at: now,
                 seen_at: now,
@@ -216,7 +220,9 @@ impl Engine {
 
     /// Why the store would not give tasks to a session.
     pub(crate) async fn why_not_live(&self, id: SessionId) -> Result<Refusal, Refusal> {
-        let Some(session) = self.store().session(id).await? else { return Ok(Refusal::unknown("session", id)) };
+        let Some(session) = self.store().session(id).await? else {
+            return Ok(Refusal::unknown("session", id));
+        };
         let recent = self.store().sessions(Some(&session.environment), Page::first(RECENT)).await?;
         let replaced = recent.iter().any(|other| {
             other.id != id

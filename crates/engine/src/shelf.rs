@@ -67,7 +67,8 @@ impl Shelf {
     /// Puts a stored catalogue on the shelf. What the shelf before it knew stays known: a version that no longer fits
     /// its neighbours can still be finished.
     pub(crate) fn of(stored: StoredCatalogue, before: &Self) -> Self {
-        let mut shelf = Self { revision: stored.revision, versions: before.versions.clone(), ..Self::default() };
+        let mut shelf =
+            Self { revision: stored.revision, versions: before.versions.clone(), ..Self::default() };
         for contract in &stored.withdrawn {
             shelf.remember(contract);
         }
@@ -190,9 +191,8 @@ impl Shelf {
         // type checker says so.
         loop {
             let names: Vec<ContractName> = open.iter().map(|(name, _)| name.clone()).collect();
-            let (mut now, later): (Vec<_>, Vec<_>) = open
-                .into_iter()
-                .partition(|(name, source)| !uses_any(name, source, &names));
+            let (mut now, later): (Vec<_>, Vec<_>) =
+                open.into_iter().partition(|(name, source)| !uses_any(name, source, &names));
             let stuck = now.is_empty();
             if stuck {
                 now = later;
@@ -284,11 +284,17 @@ fn read(name: &ContractName, stored: &StoredContract) -> Option<Contract> {
     match &stored.definition {
         Definition::Capability(definition) => {
             let read = Contract::from_definition(name.domain(), definition, stored.version);
-            read.map_err(|faults| tracing::error!(contract = %name, ?faults, "a stored capability cannot be read")).ok()
+            read.map_err(
+                |faults| tracing::error!(contract = %name, ?faults, "a stored capability cannot be read"),
+            )
+            .ok()
         }
         Definition::Scenario(source) => {
             let read = scenario::parse(&stored.name, source).map(|draft| draft.unchecked(stored.version));
-            read.map_err(|faults| tracing::error!(contract = %name, ?faults, "a stored scenario cannot be read")).ok()
+            read.map_err(
+                |faults| tracing::error!(contract = %name, ?faults, "a stored scenario cannot be read"),
+            )
+            .ok()
         }
     }
 }

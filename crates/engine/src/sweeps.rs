@@ -257,9 +257,9 @@ impl Engine {
             let page: Vec<Lease> = self.store().overdue_leases(after, PAGE).await?;
             let Some(last) = page.last() else { return Ok(()) };
             after = Some(last.id);
-            let ended = page.iter().map(|lease| {
-                self.change_tree(lease.tree, Guard::Overdue(lease.id), Happened::LeaseEnded)
-            });
+            let ended = page
+                .iter()
+                .map(|lease| self.change_tree(lease.tree, Guard::Overdue(lease.id), Happened::LeaseEnded));
             // Together, so that a storm of expiries shares its commits.
             futures::future::try_join_all(ended).await?;
         }

@@ -14,13 +14,13 @@ use sixpack_storage::tasks::{Claimed, Claims};
 use sixpack_storage::trees::Guard;
 use tokio::time::Instant;
 
+use crate::Engine;
 use crate::assignment::Assignment;
 use crate::caller::Caller;
 use crate::parked::{Given, Queue};
 use crate::refusal::Refusal;
 use crate::sessions::KnownSession;
 use crate::trees::{Changed, Offered};
-use crate::Engine;
 
 /// A parked supplier looks again after this long even if nothing woke it.
 const LOOK_AGAIN: Duration = Duration::from_secs(10);
@@ -191,7 +191,9 @@ impl Engine {
                     None => tracing::error!(task = %claimed.claim.task, "a claimed task is not in its tree"),
                 },
                 Ok(None) => tracing::error!(task = %claimed.claim.task, "a claimed task has no tree"),
-                Err(error) => tracing::error!(task = %claimed.claim.task, %error, "a claimed task cannot be read"),
+                Err(error) => {
+                    tracing::error!(task = %claimed.claim.task, %error, "a claimed task cannot be read")
+                }
             }
         }
         assignments

@@ -150,7 +150,8 @@ fn new_secret() -> String {
         let mut bytes = [0u8; 64];
         getrandom::fill(&mut bytes).expect("the operating system gives random bytes");
         // Values from 248 up are left out, so that every character is equally likely.
-        let chars = bytes.iter().filter(|byte| **byte < 248).map(|byte| char::from(BASE62[usize::from(byte % 62)]));
+        let chars =
+            bytes.iter().filter(|byte| **byte < 248).map(|byte| char::from(BASE62[usize::from(byte % 62)]));
         random.extend(chars.take(RANDOM_CHARS - random.len()));
     }
     let check = checksum(&random);

@@ -21,21 +21,21 @@ const TTL_S: u64 = 3;
 
 /// What was acknowledged, and what was seen that must never be.
 #[derive(Debug, Default)]
-pub struct History {
+pub(crate) struct History {
     /// Requests by idempotency key.
-    pub requests: BTreeMap<String, String>,
+    pub(crate) requests: BTreeMap<String, String>,
     /// Leases that were seen, by id: dataset and fence.
-    pub leases: BTreeMap<String, (String, u64)>,
+    pub(crate) leases: BTreeMap<String, (String, u64)>,
     /// Leases whose release was acknowledged.
-    pub released: Vec<String>,
+    pub(crate) released: Vec<String>,
     /// Sentences about what went wrong.
-    pub wrong: Vec<String>,
+    pub(crate) wrong: Vec<String>,
     /// How many calls were repeated because nobody had answered.
-    pub repeated: u64,
+    pub(crate) repeated: u64,
 }
 
 /// All consumers of one run.
-pub struct Consumers {
+pub(crate) struct Consumers {
     history: Arc<Mutex<History>>,
     stop: Arc<AtomicBool>,
     tasks: JoinSet<()>,
@@ -43,7 +43,7 @@ pub struct Consumers {
 
 impl Consumers {
     /// Starts so many consumers.
-    pub fn start(api: &Api, count: usize) -> Self {
+    pub(crate) fn start(api: &Api, count: usize) -> Self {
         let history = Arc::new(Mutex::new(History::default()));
         let stop = Arc::new(AtomicBool::new(false));
         let numbers = Arc::new(AtomicU64::new(0));
@@ -61,7 +61,7 @@ impl Consumers {
     }
 
     /// Lets every consumer finish what it is at.
-    pub async fn stop(mut self) -> History {
+    pub(crate) async fn stop(mut self) -> History {
         self.stop.store(true, Ordering::SeqCst);
         while self.tasks.join_next().await.is_some() {}
         std::mem::take(&mut *self.history.lock().unwrap_or_else(PoisonError::into_inner))
@@ -133,7 +133,8 @@ impl Consumer {
         let Some(fence) = lease["fence"].as_u64() else {
             return self.expect(false, || format!("a lease without a fence: {lease}"));
         };
-        let first = self.note(|history| history.leases.insert(id.clone(), (dataset.clone(), fence)).is_none());
+        let first =
+            self.note(|history| history.leases.insert(id.clone(), (dataset.clone(), fence)).is_none());
         self.expect(first, || format!("lease {id} was granted to two requests"));
         let _ = count;
         match self.random.u8(..10) {
@@ -148,8 +149,11 @@ impl Consumer {
     }
 
     async fn release(&mut self, id: &str, fence: u64) {
-        let wrong = self.insist(&format!("/v1/leases/{id}/release"), &json!({ "fence": fence + 1 }), None).await;
-        self.expect(wrong.is_none_or(|reply| reply.status == 409), || format!("lease {id} was released with a fence that is not its own"));
+        let wrong =
+            self.insist(&format!("/v1/leases/{id}/release"), &json!({ "fence": fence + 1 }), None).await;
+        self.expect(wrong.is_none_or(|reply| reply.status == 409), || {
+            format!("lease {id} was released with a fence that is not its own")
+        });
         let reply = self.insist(&format!("/v1/leases/{id}/release"), &json!({ "fence": fence }), None).await;
         if reply.is_some_and(|reply| reply.status == 200) {
             self.note(|history| history.released.push(id.to_owned()));

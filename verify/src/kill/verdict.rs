@@ -17,7 +17,12 @@ const REST_LIMIT: Duration = Duration::from_secs(90);
 const LEAST_REQUESTS: usize = 30;
 
 /// Waits until everything is at rest, then compares; the report counts what was compared.
-pub async fn reach(api: &Api, effects: &Effects, history: &History, log: &str) -> anyhow::Result<Value> {
+pub(crate) async fn reach(
+    api: &Api,
+    effects: &Effects,
+    history: &History,
+    log: &str,
+) -> anyhow::Result<Value> {
     let mut wrong = history.wrong.clone();
     wrong.extend(rest(api).await?);
     let requests = requests(api, history, &mut wrong).await?;

@@ -1,0 +1,190 @@
+//! Claims and answers: parked suppliers, limits, what comes late, twice, or never.
+
+use std::time::Duration;
+
+use serde_json::json;
+use sixpack_engine::{Receipt, Refusal};
+use sixpack_model::plan::Answer;
+use sixpack_model::request::RequestStatus;
+
+use crate::town::{ALL, SOON, Town, capability, made, refused, with, with_pair};
+
+#[tokio::test]
+async fn a_parked_supplier_gets_a_task_the_moment_it_is_written() {
+    let (town, a, b) = with_pair().await;
+    let (engine, supplier) = (town.engine.clone(), town.supplier());
+    let parked = tokio::spawn(async move { engine.claim(&supplier, b, 10, SOON).await });
+    town.ask("shop/pair", json!({})).await;
+    town.serve(a).await;
+    let tasks = parked.await.expect("it waits").expect("the session is live");
+    assert_eq!(tasks.len(), 1);
+    assert_eq!(tasks[0].contract.to_string(), "b/second");
+}
+
+#[tokio::test]
+async fn a_parked_supplier_of_a_draining_session_is_sent_away() {
+    let (town, a, _) = with_pair().await;
+    let (engine, supplier) = (town.engine.clone(), town.supplier());
+    let parked = tokio::spawn(async move { engine.claim(&supplier, a, 10, SOON).await });
+    tokio::task::yield_now().await;
+    town.engine.drain_session(&town.supplier(), a).await.expect("drained");
+    match parked.await.expect("it waits") {
+        Ok(tasks) => assert!(tasks.is_empty()),
+        Err(refusal) => assert!(matches!(refusal, Refusal::SessionEnded), "{refusal:?}"),
+    }
+}
+
+#[tokio::test]
+async fn an_answer_counts_once() {
+    let (town, a, _) = with_pair().await;
+    town.ask("shop/pair", json!({})).await;
+    let task = town.claim_one(a).await;
+    assert_eq!(town.answer(a, &task, made("one")).await, Receipt::Recorded);
+    assert_eq!(town.answer(a, &task, made("two")).await, Receipt::AlreadyCompleted);
+}
+
+#[tokio::test]
+async fn an_answer_about_somebody_elses_task_is_not_known() {
+    let (town, a, b) = with_pair().await;
+    town.ask("shop/pair", json!({})).await;
+    let task = town.claim_one(a).await;
+    assert_eq!(town.answer(b, &task, made("stolen")).await, Receipt::UnknownTask);
+    assert_eq!(town.answer(a, &task, made("mine")).await, Receipt::Recorded);
+}
+
+#[tokio::test]
+async fn rubbish_fails_the_attempt_and_says_what_is_wrong_with_it() {
+    let (town, a, _) = with_pair().await;
+    let id = town.ask("shop/pair", json!({})).await;
+    let task = town.claim_one(a).await;
+    let rubbish = Answer::Produced { output: json!({ "id": 1 }), facts: None };
+    match town.answer(a, &task, rubbish).await {
+        Receipt::ContractViolation(message) => assert!(message.contains("/id"), "{message}"),
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(town.request(id).await.request.status, RequestStatus::Failed);
+}
+
+#[tokio::test]
+async fn the_task_of_a_dead_supplier_goes_to_another_and_its_late_answer_is_undone_in_the_end() {
+    let (town, a, _) = with_pair().await;
+    let id = town.ask("shop/pair", json!({})).await;
+    let lost = town.claim_one(a).await;
+    town.clock.advance_ms(16_000);
+    town.sweep().await;
+    let a2 = town.connect_as("a", "two", &[capability("first", ALL)]).await.expect("accepted").id;
+    let b2 = town.connect_as("b", "two", &[capability("second", ALL)]).await.expect("accepted").id;
+    town.pass_s(2, &[a2, b2]).await;
+    let again = town.claim_one(a2).await;
+    assert_eq!((again.task, again.attempt), (lost.task, lost.attempt + 1));
+    assert_eq!(again.idempotency_key, lost.idempotency_key);
+    assert_eq!(town.answer(a2, &again, made("second go")).await, Receipt::Recorded);
+    let late = town.answer(a, &lost, made("first go")).await;
+    assert_eq!(late, Receipt::AlreadyCompleted);
+    for session in [b2, a2, b2] {
+        town.serve(session).await;
+    }
+    let view = town.request(id).await;
+    assert_eq!(view.request.status, RequestStatus::Fulfilled);
+    let lease = &view.leases[0];
+    let outcome = sixpack_model::lease::LeaseOutcome::Used;
+    town.engine
+        .release_lease(&town.consumer(), lease.id, lease.fence, outcome, None)
+        .await
+        .expect("released");
+    town.serve(b2).await;
+    // What was recorded is undone first, then what the late answer told of.
+    let mut undone = Vec::new();
+    for _ in 0..2 {
+        let undo = town.claim_one(a2).await;
+        undone.push(undo.output.as_ref().expect("an output")["id"].clone());
+        town.answer(a2, &undo, Answer::Undone).await;
+    }
+    assert_eq!(undone, ["second go", "first go"]);
+}
+
+#[tokio::test]
+async fn an_attempt_that_takes_too_long_is_given_to_another() {
+    let (town, a, _) = with_pair().await;
+    town.ask("shop/pair", json!({})).await;
+    let slow = town.claim_one(a).await;
+    for _ in 0..61 {
+        town.clock.advance_ms(1_000);
+        town.engine.heartbeat(&town.supplier(), a, &[slow.task]).await.expect("alive");
+    }
+    town.sweep().await;
+    town.clock.advance_ms(1_000);
+    let again = town.claim_one(a).await;
+    assert_eq!((again.task, again.attempt), (slow.task, 2));
+    assert_eq!(town.answer(a, &slow, made("late")).await, Receipt::ClaimLost);
+}
+
+#[tokio::test]
+async fn a_task_that_a_heartbeat_does_not_name_was_lost_on_the_way() {
+    let (town, a, _) = with_pair().await;
+    town.ask("shop/pair", json!({})).await;
+    let lost = town.claim_one(a).await;
+    town.clock.advance_ms(11_000);
+    town.engine.heartbeat(&town.supplier(), a, &[]).await.expect("alive");
+    town.clock.advance_ms(1_000);
+    assert_eq!(town.claim_one(a).await.attempt, lost.attempt + 1);
+}
+
+#[tokio::test]
+async fn a_poison_task_ends_as_failed_and_not_in_a_loop() {
+    let (town, _, _) = with_pair().await;
+    let id = town.ask("shop/pair", json!({})).await;
+    for round in 0..3 {
+        let instance = format!("poisoned-{round}");
+        let victim = town.connect_as("a", &instance, &[capability("first", ALL)]).await.expect("accepted").id;
+        assert_eq!(town.claim_one(victim).await.attempt, round + 1);
+        town.clock.advance_ms(20_000);
+        town.sweep().await;
+        town.clock.advance_ms(5_000);
+    }
+    let failure = town.request(id).await.request.failure.expect("a failure");
+    assert_eq!((failure.class.name(), failure.attempts), ("crashed", 3));
+}
+
+#[tokio::test]
+async fn concurrency_is_held_over_all_sessions() {
+    let town = Town::new().await;
+    let limited = with(capability("thing", &["produce"]), json!({ "concurrency": 2 }));
+    let one = town.connect_as("a", "one", std::slice::from_ref(&limited)).await.expect("accepted").id;
+    let two = town.connect_as("a", "two", &[limited]).await.expect("accepted").id;
+    for _ in 0..5 {
+        town.ask("a/thing", json!({})).await;
+    }
+    let first = town.claim(one).await;
+    assert_eq!(first.len(), 2);
+    assert!(town.claim(two).await.is_empty());
+    let (engine, supplier) = (town.engine.clone(), town.supplier());
+    let parked = tokio::spawn(async move { engine.claim(&supplier, two, 10, SOON).await });
+    tokio::task::yield_now().await;
+    assert_eq!(town.answer(one, &first[0], made("x")).await, Receipt::Recorded);
+    let second = parked.await.expect("it waits").expect("live");
+    assert_eq!(second.len(), 1, "the slot that became free");
+}
+
+#[tokio::test]
+async fn a_retry_is_not_handed_out_before_its_time() {
+    let (town, a, _) = with_pair().await;
+    town.ask("shop/pair", json!({})).await;
+    let task = town.claim_one(a).await;
+    town.answer(a, &task, refused(true)).await;
+    assert!(town.claim(a).await.is_empty());
+    town.clock.advance_ms(1_000);
+    assert_eq!(town.claim_one(a).await.attempt, 2);
+}
+
+#[tokio::test]
+async fn a_newer_instance_of_the_same_name_takes_over() {
+    let (town, a, _) = with_pair().await;
+    town.ask("shop/pair", json!({})).await;
+    let task = town.claim_one(a).await;
+    let newer = town.connect("a", &[capability("first", ALL)]).await;
+    let refusal = town.engine.claim(&town.supplier(), a, 1, Duration::ZERO).await.expect_err("replaced");
+    assert!(matches!(refusal, Refusal::Superseded), "{refusal:?}");
+    town.clock.advance_ms(1_000);
+    assert_eq!(town.claim_one(newer).await.task, task.task);
+}

@@ -1,0 +1,8 @@
+//! The engine over a real store: consumers ask, suppliers answer by hand, the clock is moved.
+
+mod claiming;
+mod contracts;
+mod ending;
+mod leasing;
+mod requesting;
+mod town;

@@ -1,0 +1,246 @@
+//! A town to test in: an engine over a store in a temporary folder, with suppliers that do as they are told.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use sixpack_engine::{
+    Assignment, Caller, Engine, EngineSettings, Receipt, Refusal, RequestView, ScenarioFile, Sweep,
+    TaskAnswer, Wanted,
+};
+use sixpack_model::ids::{RequestId, SessionId, TokenId};
+use sixpack_model::manifest::Manifest;
+use sixpack_model::plan::Answer;
+use sixpack_model::request::{Priority, Source};
+use sixpack_model::token::Role;
+use sixpack_model::tree::Verdict;
+use sixpack_storage::ManualClock;
+use sixpack_storage::sqlite::{Durability, Settings, SqliteStore};
+use tempfile::TempDir;
+use uuid::Uuid;
+
+/// Nothing in a test waits longer than this for something that must come.
+pub(crate) const SOON: Duration = Duration::from_secs(20);
+
+pub(crate) struct Town {
+    pub(crate) engine: Engine,
+    pub(crate) clock: ManualClock,
+    folder: TempDir,
+}
+
+impl Town {
+    pub(crate) async fn new() -> Self {
+        let clock = ManualClock::at("2026-01-01T00:00:00Z".parse::<Timestamp>().expect("a time"));
+        let folder = tempfile::tempdir().expect("a folder");
+        let engine = open(&folder, &clock).await;
+        Self { engine, clock, folder }
+    }
+
+    /// The same town after the server was started anew.
+    pub(crate) async fn restarted(self) -> Self {
+        let Self { engine, clock, folder } = self;
+        drop(engine);
+        let engine = open(&folder, &clock).await;
+        Self { engine, clock, folder }
+    }
+
+    pub(crate) fn consumer(&self) -> Caller {
+        caller(1, Role::Consumer)
+    }
+
+    pub(crate) fn supplier(&self) -> Caller {
+        caller(2, Role::Supplier)
+    }
+
+    /// Opens a session of a domain with these capabilities.
+    pub(crate) async fn connect(&self, domain: &str, capabilities: &[Value]) -> SessionId {
+        self.connect_as(domain, "one", capabilities).await.expect("the manifest is accepted").id
+    }
+
+    pub(crate) async fn connect_as(
+        &self,
+        domain: &str,
+        instance: &str,
+        capabilities: &[Value],
+    ) -> Result<sixpack_engine::Opened, Refusal> {
+        let manifest = json!({
+            "environment": "default",
+            "domain": domain,
+            "instance": instance,
+            "owner": { "team": domain, "contact": format!("{domain}@shop.test") },
+            "capabilities": capabilities,
+        });
+        let manifest = Manifest::parse(&manifest).expect("the test's manifest is whole");
+        self.engine.open_session(&self.supplier(), manifest).await
+    }
+
+    pub(crate) async fn apply(&self, yaml: &str) {
+        let files = [ScenarioFile { path: "test.yaml".to_owned(), text: yaml.to_owned() }];
+        let applied = self.engine.apply_scenarios(&self.supplier(), "default", &files, false, None).await;
+        applied.unwrap_or_else(|refusal| panic!("{refusal:?}"));
+    }
+
+    pub(crate) async fn ask(&self, contract: &str, input: Value) -> RequestId {
+        self.ask_for(wanted(contract, input)).await.expect("the request is accepted")
+    }
+
+    pub(crate) async fn ask_for(&self, wanted: Wanted) -> Result<RequestId, Refusal> {
+        self.engine.create_request(&self.consumer(), wanted).await.map(|(id, _)| id)
+    }
+
+    pub(crate) async fn request(&self, id: RequestId) -> RequestView {
+        self.engine.request(&self.consumer(), id).await.expect("the request is there")
+    }
+
+    /// Takes whatever is ready for the session, without waiting.
+    pub(crate) async fn claim(&self, session: SessionId) -> Vec<Assignment> {
+        let claimed = self.engine.claim(&self.supplier(), session, 100, Duration::ZERO).await;
+        claimed.expect("the session is live")
+    }
+
+    /// Takes the one task that is ready for the session.
+    pub(crate) async fn claim_one(&self, session: SessionId) -> Assignment {
+        let mut tasks = self.claim(session).await;
+        assert_eq!(tasks.len(), 1, "{tasks:?}");
+        tasks.remove(0)
+    }
+
+    pub(crate) async fn answer(&self, session: SessionId, task: &Assignment, answer: Answer) -> Receipt {
+        let answer = TaskAnswer { task: task.task, attempt: task.attempt, answer };
+        let receipts = self.engine.answer(&self.supplier(), session, vec![answer]).await;
+        receipts.expect("the session is known").remove(0)
+    }
+
+    /// Claims one task after the other and answers each as if all went well, until there is nothing to do.
+    pub(crate) async fn serve(&self, session: SessionId) -> Vec<String> {
+        let mut served = Vec::new();
+        loop {
+            let tasks = self.claim(session).await;
+            if tasks.is_empty() {
+                return served;
+            }
+            for task in tasks {
+                served.push(format!("{} {}", task.operation.name(), task.contract));
+                let answer = well(&task);
+                assert_eq!(self.answer(session, &task, answer).await, Receipt::Recorded);
+            }
+        }
+    }
+
+    /// Runs every sweep once.
+    pub(crate) async fn sweep(&self) {
+        for sweep in Sweep::ALL {
+            self.engine.sweep(sweep).await.expect("a sweep goes through");
+        }
+    }
+
+    /// Lets time pass, with the session alive all the while, and sweeps.
+    pub(crate) async fn pass_s(&self, seconds: i64, alive: &[SessionId]) {
+        for _ in 0..seconds {
+            self.clock.advance_ms(1_000);
+            for session in alive {
+                self.engine.heartbeat(&self.supplier(), *session, &[]).await.expect("the session is alive");
+            }
+        }
+        self.sweep().await;
+    }
+}
+
+async fn open(folder: &TempDir, clock: &ManualClock) -> Engine {
+    let settings =
+        Settings { clock: Arc::new(clock.clone()), durability: Durability::TestsOnly, ..Settings::default() };
+    let store = SqliteStore::open(folder.path(), settings).expect("the store opens");
+    Engine::start(Arc::new(store), EngineSettings::default()).await.expect("the engine starts")
+}
+
+fn caller(number: u128, role: Role) -> Caller {
+    Caller {
+        token: TokenId(Uuid::from_u128(number)),
+        name: "tester".to_owned(),
+        role,
+        environment: None,
+        domain: None,
+    }
+}
+
+pub(crate) fn wanted(contract: &str, input: Value) -> Wanted {
+    Wanted {
+        environment: "default".to_owned(),
+        units: vec![(contract.parse().expect("a name"), input)],
+        listed: false,
+        source: Source::Fresh,
+        ttl_ms: 60_000,
+        holder: String::new(),
+        timeout_ms: 300_000,
+        priority: Priority::Pipeline,
+        idempotency: None,
+    }
+}
+
+/// A capability that makes `{"id": text}`.
+pub(crate) fn capability(name: &str, operations: &[&str]) -> Value {
+    json!({
+        "name": name,
+        "input": { "type": "object" },
+        "output": {
+            "type": "object",
+            "properties": { "id": { "type": "string", "x-entity": name } },
+            "required": ["id"],
+        },
+        "operations": operations,
+        "retry": { "max_attempts": 3, "first_delay_ms": 100, "max_delay_ms": 1000 },
+    })
+}
+
+/// The same with other settings.
+pub(crate) fn with(mut capability: Value, settings: Value) -> Value {
+    for (key, value) in settings.as_object().expect("settings are an object") {
+        capability[key] = value.clone();
+    }
+    capability
+}
+
+pub(crate) fn made(id: &str) -> Answer {
+    Answer::Produced { output: json!({ "id": id }), facts: None }
+}
+
+pub(crate) fn refused(retryable: bool) -> Answer {
+    Answer::Failed {
+        retryable,
+        code: "no".to_owned(),
+        message: "the domain says no".to_owned(),
+        details: None,
+    }
+}
+
+fn well(task: &Assignment) -> Answer {
+    match task.operation.name() {
+        "produce" => made(&task.idempotency_key),
+        "check" => Answer::Checked { verdict: Verdict::Valid, facts: Some(json!({})), message: None },
+        _ => Answer::Undone,
+    }
+}
+
+pub(crate) const ALL: &[&str] = &["produce", "check", "undo"];
+
+/// Two steps, one after the other.
+pub(crate) const PAIR: &str = r#"
+scenario: shop/pair
+owner: { team: Shop, contact: shop@shop.test }
+steps:
+  first:  { uses: a/first, with: {} }
+  second: { uses: b/second, with: { of: "${{ steps.first.id }}" } }
+output:
+  first: "${{ steps.first.id }}"
+  second: "${{ steps.second.id }}"
+"#;
+
+/// A town with both suppliers connected and the pair applied.
+pub(crate) async fn with_pair() -> (Town, SessionId, SessionId) {
+    let town = Town::new().await;
+    let a = town.connect("a", &[capability("first", ALL)]).await;
+    let b = town.connect("b", &[capability("second", ALL)]).await;
+    town.apply(PAIR).await;
+    (town, a, b)
+}

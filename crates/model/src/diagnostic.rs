@@ -1,0 +1,145 @@
+//! Diagnostics: what is wrong with a scenario file, where exactly, and what to do about it.
+//!
+//! A diagnostic names identifiers, never the text of a line: a file may hold secrets, and the reader of a
+//! diagnostic may not be the author of the file.
+
+use std::fmt;
+use std::ops::Range;
+use std::sync::Arc;
+
+/// One fault of one file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Diagnostic {
+    /// The name under which the file was given.
+    pub file: String,
+    /// The line, from 1.
+    pub line: u32,
+    /// The column, from 1, in characters.
+    pub column: u32,
+    /// How many characters are meant; at least 1.
+    pub length: u32,
+    /// A stable name for this kind of fault.
+    pub code: &'static str,
+    /// What is wrong.
+    pub message: String,
+    /// What to do about it.
+    pub hint: Option<String>,
+}
+
+impl Diagnostic {
+    pub(crate) fn new(file: &str, at: Position, code: &'static str, message: impl Into<String>) -> Self {
+        Self {
+            file: file.to_owned(),
+            line: at.line,
+            column: at.column,
+            length: at.length,
+            code,
+            message: message.into(),
+            hint: None,
+        }
+    }
+
+    pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+}
+
+/// `file:line:column: message [code]`, and the hint on a line of its own.
+impl fmt::Display for Diagnostic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}:{}: {} [{}]", self.file, self.line, self.column, self.message, self.code)?;
+        match &self.hint {
+            Some(hint) => write!(f, "\n  hint: {hint}"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// A stretch of one line of a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Position {
+    /// The line, from 1.
+    pub line: u32,
+    /// The column, from 1, in characters.
+    pub column: u32,
+    /// The number of characters, at least 1.
+    pub length: u32,
+}
+
+impl Default for Position {
+    fn default() -> Self {
+        Self { line: 1, column: 1, length: 1 }
+    }
+}
+
+/// Where a text of a file stands, character by character.
+///
+/// The characters of a quoted or folded text do not stand where plain counting would put them, so the place
+/// of each is kept.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Place {
+    pub(crate) position: Position,
+    characters: Option<Arc<[(u32, u32)]>>,
+    first: usize,
+}
+
+impl Place {
+    pub(crate) fn whole(position: Position) -> Self {
+        Self { position, characters: None, first: 0 }
+    }
+
+    /// `characters` holds line and column of every character of the text.
+    pub(crate) fn mapped(position: Position, characters: Arc<[(u32, u32)]>) -> Self {
+        Self { position, characters: Some(characters), first: 0 }
+    }
+
+    /// The place of `range` (bytes) of `text`, which stands here.
+    pub(crate) fn part(&self, text: &str, range: Range<usize>) -> Self {
+        let before = count(text, 0..range.start);
+        Self {
+            position: self.position_of(text, range),
+            characters: self.characters.clone(),
+            first: self.first + before,
+        }
+    }
+
+    /// The position of `range` (bytes) of `text`, which stands here; of its first line if it has several.
+    pub(crate) fn position_of(&self, text: &str, range: Range<usize>) -> Position {
+        let Some(characters) = &self.characters else { return self.position };
+        let from = self.first + count(text, 0..range.start);
+        let to = from + count(text, range).max(1);
+        let Some(&(line, column)) = characters.get(from).or(characters.last()) else { return self.position };
+        let last = characters[from.min(characters.len())..to.min(characters.len())]
+            .iter()
+            .rev()
+            .find(|(other, _)| *other == line)
+            .map_or(column, |(_, column)| *column);
+        Position { line, column, length: last.saturating_sub(column) + 1 }
+    }
+}
+
+fn count(text: &str, range: Range<usize>) -> usize {
+    text.get(range).map_or(0, |part| part.chars().count())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_part_of_a_text_is_found_where_its_characters_stand() {
+        let characters: Arc<[(u32, u32)]> = vec![(1, 3), (1, 4), (1, 5), (2, 1), (2, 2)].into();
+        let place = Place::mapped(Position { line: 1, column: 2, length: 9 }, characters);
+        assert_eq!(place.position_of("aébcd", 1..3), Position { line: 1, column: 4, length: 1 });
+        let rest = place.part("aébcd", 3..6);
+        assert_eq!(rest.position, Position { line: 1, column: 5, length: 1 });
+        assert_eq!(rest.position_of("bcd", 1..3), Position { line: 2, column: 1, length: 2 });
+    }
+
+    #[test]
+    fn a_place_without_characters_stands_for_the_whole() {
+        let place = Place::whole(Position { line: 4, column: 2, length: 7 });
+        assert_eq!(place.position_of("whatever", 2..4), Position { line: 4, column: 2, length: 7 });
+    }
+}

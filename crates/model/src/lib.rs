@@ -1,0 +1,27 @@
+//! The rules of Sixpack: types, transitions, planner and type checker.
+//!
+//! Nothing in here reads, writes, waits or asks for the time: what a rule needs to know is an argument.
+
+pub mod catalogue;
+pub mod compatibility;
+pub mod contract;
+pub mod diagnostic;
+pub mod event;
+pub mod expression;
+pub mod failure;
+pub mod fault;
+pub mod ids;
+pub mod lease;
+pub mod limits;
+pub mod manifest;
+pub mod name;
+pub mod plan;
+pub mod request;
+pub mod scenario;
+pub mod schema;
+pub mod session;
+pub mod template;
+pub mod text;
+pub mod token;
+pub mod tree;
+pub mod typecheck;

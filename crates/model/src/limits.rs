@@ -1,0 +1,208 @@
+//! Limits: everything in the model that could grow has one here, with its reason.
+
+/// Characters of somebody's text that a message shows: enough to recognise it, too little to fill a log.
+pub const EXCERPT_CHARS: usize = 64;
+
+/// Bytes of a name that is compared for "did you mean": names are at most 127; the comparison is quadratic.
+pub const NEAREST_LENGTH: usize = 128;
+
+/// Bytes of one part of a name: a DNS label, so that names fit into host names, metrics and file names.
+pub const SEGMENT_LENGTH: usize = 63;
+
+/// Bytes of a step's name: as long as any other name.
+pub const STEP_NAME_LENGTH: usize = 63;
+
+/// Faults that one answer lists: more than anybody mends in one go.
+pub const FAULTS_MAX: usize = 50;
+
+// Schemas. The compiler and the validator of the JSON Schema library are recursive and know no budget: what they are
+// given has been measured before.
+
+/// Bytes of one schema, as compact JSON: ten times the largest schema generated from types that we have seen.
+pub const SCHEMA_BYTES: usize = 128 * 1024;
+
+/// Levels of nesting of one schema: twenty objects one in another. Types written by people reach about a dozen.
+pub const SCHEMA_DEPTH: usize = 40;
+
+/// Values (objects, lists, scalars) in one schema: bounds the time to compile it to some milliseconds.
+pub const SCHEMA_NODES: usize = 5_000;
+
+/// Bytes of a property name in a schema: the compiler keeps the way to every schema as text.
+pub const SCHEMA_KEY_BYTES: usize = 128;
+
+/// Alternatives in one `anyOf`, `oneOf` or `allOf`: each is tried one after another on every value.
+pub const SCHEMA_ALTERNATIVES: usize = 500;
+
+/// `pattern` and `patternProperties` in one schema: each is compiled to an automaton of its own.
+pub const SCHEMA_PATTERNS: usize = 100;
+
+/// Bytes of one pattern.
+pub const PATTERN_BYTES: usize = 1024;
+
+/// Bytes of one compiled pattern, so that a hundred stay within a few dozen megabytes: `\pL{1000}` needs far more.
+pub const PATTERN_COMPILED_BYTES: usize = 256 * 1024;
+
+/// Bytes of a compiled pattern that runs at the speed of reading; a larger one may take this many times as long for
+/// each byte as it has bytes more.
+pub const PATTERN_SMALL_BYTES: usize = 16 * 1024;
+
+/// Bytes of text times patterns that one instance may cost, larger patterns counting more: about a second at worst.
+pub const PATTERN_WORK: usize = 8 * 1024 * 1024;
+
+/// The largest length or count that a schema may ask for or allow (`minLength`, `maxItems`, …): no value that we accept
+/// could ever reach it, so it is a mistake.
+pub const SCHEMA_COUNT: u64 = 1 << 31;
+
+/// Schemas under evaluation one within another: the validator recurses, and this many fit into the stack of any thread.
+pub const SCHEMA_CHAIN: usize = 512;
+
+/// Evaluations of schemas that one instance may cause: well below a second of work. Alternatives that lead to the same
+/// schema again double the work at each level, so that a schema of a few lines could otherwise keep a processor busy for
+/// years.
+pub const SCHEMA_EVALUATIONS: u64 = 5_000_000;
+
+/// Evaluations up to which every fault of an instance is listed; beyond, only the first: the library collects all
+/// before it returns any.
+pub const SCHEMA_EXPLAINED: u64 = 20_000;
+
+/// Defaults filled into one instance: stops schemas whose default asks for themselves again.
+pub const DEFAULTS_FILLED: usize = 1_000;
+
+/// Levels of nesting of an instance: no test data that people look at is deeper, and the validator recurses.
+pub const INSTANCE_DEPTH: usize = 64;
+
+/// Values in an instance.
+pub const INSTANCE_NODES: usize = 100_000;
+
+/// Bytes of an instance: a dataset is a state that a tester refers to, not a load file.
+pub const INSTANCE_BYTES: usize = 1024 * 1024;
+
+/// Bytes of a property name in an instance: room for a link; every fault repeats the names on the way to it.
+pub const KEY_BYTES: usize = 512;
+
+/// Bytes of the key of an entity: it is indexed, and no service has longer ones.
+pub const ENTITY_KEY_BYTES: usize = 256;
+
+/// Entities in one value: each is recorded, and held against those of every live lease.
+pub const ENTITIES: usize = 1_000;
+
+/// Characters of one number: identifiers of thirty digits pass, and nothing has to be calculated with a megabyte of them.
+pub const NUMBER_CHARS: usize = 100;
+
+/// Exponent of one number, either way: what a double can hold. `1e131071` is never expanded.
+pub const NUMBER_EXPONENT: i64 = 308;
+
+// Manifests and contracts.
+
+/// Capabilities in one manifest: one domain; the largest catalogues have about as many kinds in total.
+pub const MANIFEST_CAPABILITIES: usize = 1_000;
+
+/// Bytes of a description: one screen of text.
+pub const DESCRIPTION_BYTES: usize = 4_000;
+
+/// Bytes of the name of a team, a contact, a build, an SDK: one line of text.
+pub const LINE_BYTES: usize = 200;
+
+/// Bytes of a link: what every browser takes.
+pub const LINK_BYTES: usize = 2_000;
+
+/// Labels on one contract: more is a database.
+pub const LABELS: usize = 32;
+
+/// Bytes of a label's value.
+pub const LABEL_BYTES: usize = 200;
+
+/// Longest time for one attempt: a day; longer processes answer `again`.
+pub const TIMEOUT_S: u64 = 86_400;
+
+/// Most tasks of one capability that run at once.
+pub const CONCURRENCY: u64 = 10_000;
+
+/// Slowest rate: one in about a quarter of an hour.
+pub const RATE_MIN_PER_S: f64 = 0.001;
+
+/// Fastest rate.
+pub const RATE_MAX_PER_S: f64 = 10_000.0;
+
+/// Longest time that evidence may count as fresh: a week.
+pub const FRESH_FOR_S: u64 = 7 * 86_400;
+
+/// Longest time that services get to agree after the last part was made: an hour.
+pub const SETTLE_S: u64 = 3_600;
+
+/// Most attempts of one task.
+pub const ATTEMPTS: u64 = 100;
+
+/// Longest pause between two attempts: a day.
+pub const RETRY_DELAY_MS: u64 = 86_400_000;
+
+// Search.
+
+/// Bytes of the text of a search: a sentence.
+pub const SEARCH_BYTES: usize = 256;
+
+// Expressions. Parser and evaluator recurse over the syntax tree, so its depth is what bounds the stack.
+
+/// Bytes of one expression: forty lines; what needs more is a step of its own.
+pub const EXPRESSION_BYTES: usize = 4 * 1024;
+
+/// Parentheses, brackets, braces, signs and choices inside each other: people lose track after a handful.
+pub const EXPRESSION_NESTING: usize = 32;
+
+/// Nodes of a syntax tree from top to bottom, which is also how many operators or selectors one chain may have.
+pub const EXPRESSION_DEPTH: usize = 128;
+
+/// Loops (`map`, `filter`, `all`, `exists`) inside each other: each one multiplies the work by the length of a list.
+pub const EXPRESSION_LOOPS: usize = 2;
+
+/// Steps of one evaluation: a node visited, or 64 bytes read. About ten milliseconds.
+pub const EXPRESSION_STEPS: usize = 100_000;
+
+/// Bytes that one evaluation may create: as large as the largest value that we accept.
+pub const EXPRESSION_MADE_BYTES: usize = INSTANCE_BYTES;
+
+// Scenario files.
+
+/// Bytes of a scenario file: a hundred times the largest that people wrote.
+pub const SCENARIO_BYTES: usize = 1024 * 1024;
+
+/// Levels of nesting of a scenario file: the bound of the schemas that it holds.
+pub const SCENARIO_DEPTH: usize = SCHEMA_DEPTH;
+
+/// Values of a scenario file after its aliases are expanded: ten times the largest schema.
+pub const SCENARIO_NODES: usize = 100_000;
+
+/// Steps of one scenario: more cannot be looked at; nest scenarios.
+pub const SCENARIO_STEPS: usize = 200;
+
+/// Scenarios inside each other: deeper ones cannot be diagnosed by a person.
+pub const SCENARIO_NESTING: usize = 5;
+
+/// Values that one `for_each` may have: each becomes a dataset with tasks of its own.
+pub const FOR_EACH_VALUES: usize = 1_000;
+
+/// Invariants of one scenario: all are evaluated whenever a dataset is checked.
+pub const SCENARIO_INVARIANTS: usize = 100;
+
+/// Names in `needs`: one step waits for at most this many others without taking data from them.
+pub const STEP_NEEDS: usize = 50;
+
+/// Diagnostics of one file that are reported at once.
+pub const DIAGNOSTICS: usize = 200;
+
+// Trees.
+
+/// A supplier that has nothing to say for longer than a day has forgotten the task.
+pub const AGAIN_MS: u64 = 86_400_000;
+
+/// Children of one orchestrator: each is a dataset to make, check, show and undo.
+pub const OBTAINED: usize = 100;
+
+/// Late results kept of one part; a supplier that gives more different answers under one key is broken.
+pub const ORPHANS: usize = 100;
+
+/// How deep datasets nest, obtained children included.
+pub const TREE_DEPTH: usize = 5;
+
+/// Parts of one tree: it is read and shown as a whole.
+pub const TREE_PARTS: usize = 10_000;

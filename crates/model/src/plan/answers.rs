@@ -1,0 +1,380 @@
+//! Answers: what a supplier said to an attempt, or that it said nothing.
+
+use std::sync::Arc;
+
+use jiff::{SignedDuration, Timestamp};
+use serde_json::{Value, json};
+
+use super::bind::list;
+use super::{Answer, Attempt, Plan};
+use crate::contract::{Capability, Contract, RetryPolicy};
+use crate::failure::FailureClass;
+use crate::ids::SessionId;
+use crate::limits::{AGAIN_MS, OBTAINED, ORPHANS, TREE_DEPTH, TREE_PARTS};
+use crate::tree::{Operation, Part, PartStatus, Task, Wish};
+
+/// Why an attempt was never answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Silence {
+    /// The supplier went away.
+    Crashed,
+    /// Its time was over.
+    TimedOut,
+}
+
+/// A failed attempt, before it is known whether there will be another.
+struct Setback {
+    class: FailureClass,
+    retryable: bool,
+    code: Option<String>,
+    message: String,
+    details: Option<Value>,
+}
+
+/// What a scenario says about the patience with one of its steps.
+struct StepLimits {
+    retry: Option<RetryPolicy>,
+    timeout_s: Option<u32>,
+}
+
+impl Plan<'_> {
+    pub(super) fn answered(&mut self, attempt: Attempt, session: SessionId, answer: Answer) {
+        let Some(task) = self.live_task(attempt.part, attempt.serial) else { return };
+        let told = json!({
+            "operation": task.operation.name(),
+            "attempt": attempt.number,
+            "session": session.to_string(),
+            "message": message_of(&answer),
+        });
+        self.tell(attempt.part, told_as(&answer), told);
+        if task.cancelled {
+            return self.answered_too_late_to_matter(attempt, answer);
+        }
+        match (task.operation, answer) {
+            (Operation::Produce, Answer::Produced { output, facts }) => {
+                self.produced(attempt, output, facts);
+            }
+            (Operation::Check, Answer::Checked { verdict, facts, message }) => {
+                self.checked(attempt.part, verdict, facts, message);
+            }
+            (Operation::Undo, Answer::Undone) => self.effect_undone(attempt.part),
+            (Operation::Produce | Operation::Undo, Answer::Again { after_ms, state, .. }) => {
+                self.again(attempt, after_ms, state);
+            }
+            (Operation::Produce, Answer::Obtain { children }) => self.obtain(attempt.part, children),
+            (_, Answer::Failed { retryable, code, message, details }) => {
+                let class = FailureClass::Rejected;
+                let code = Some(code);
+                self.set_back(attempt, Setback { class, retryable, code, message, details });
+            }
+            (operation, answer) => {
+                let message = format!(
+                    "the supplier answered `{}` to `{}`, which is no answer to it",
+                    outcome_name(&answer),
+                    operation.name()
+                );
+                self.violated(attempt, message);
+            }
+        }
+    }
+
+    pub(super) fn unanswered(&mut self, attempt: Attempt, silence: Silence) {
+        let Some(task) = self.live_task(attempt.part, attempt.serial) else { return };
+        let (class, message) = match silence {
+            Silence::Crashed => (FailureClass::Crashed, "the supplier went away before it answered"),
+            Silence::TimedOut => {
+                (FailureClass::Timeout, "the supplier did not answer in the time that the capability allows")
+            }
+        };
+        let told =
+            json!({ "operation": task.operation.name(), "attempt": attempt.number, "message": message });
+        self.tell(attempt.part, "task.lost", told);
+        if task.operation == Operation::Produce {
+            self.change(attempt.part).effect_possible = true;
+        }
+        if task.cancelled {
+            self.change(attempt.part).task = None;
+            return;
+        }
+        let message = message.to_owned();
+        self.set_back(attempt, Setback { class, retryable: true, code: None, message, details: None });
+    }
+
+    pub(super) fn withdrawn_unclaimed(&mut self, part: u32, serial: u32) {
+        if self.live_task(part, serial).is_some_and(|task| task.cancelled) {
+            self.change(part).task = None;
+        }
+    }
+
+    pub(super) fn unserved(&mut self, part: u32, serial: u32, since: Timestamp) {
+        let Some(task) = self.live_task(part, serial) else { return };
+        self.change(part).task = None;
+        if task.cancelled {
+            return;
+        }
+        let message = format!(
+            "no supplier of {} has been connected since {since:.0}; start one, or ask its owner",
+            self.part(part).contract
+        );
+        let attempts = task.attempt - task.spent_from;
+        self.fail_with(part, FailureClass::SupplierOffline, None, message, None, attempts);
+    }
+
+    /// Keeps what a late answer says was made, to be undone with the rest or, when that is past, now.
+    pub(super) fn orphaned(&mut self, part: u32, output: Value) {
+        let Some(node) = self.tree.parts.get(part as usize) else { return };
+        // Under one idempotency key the same answer tells of the same effect. Once that has been undone it is news
+        // again: an attempt that was believed dead may have made it anew.
+        let known = node.output.as_deref() == Some(&output) || node.orphans.contains(&output);
+        let still_there = node.undone < node.effects();
+        if (known && still_there) || node.orphans.len() >= ORPHANS {
+            return;
+        }
+        self.tell(part, "task.orphaned", json!({}));
+        self.change(part).orphans.push(output);
+        self.reopen_for_undo(part);
+    }
+
+    fn live_task(&self, part: u32, serial: u32) -> Option<Task> {
+        let node = self.tree.parts.get(part as usize)?;
+        node.task.clone().filter(|task| task.serial == serial)
+    }
+
+    fn produced(&mut self, attempt: Attempt, output: Value, facts: Option<Value>) {
+        let Some(contract) = self.contract(attempt.part) else { return };
+        if let Some(message) = violation(&contract, &output, facts.as_ref()) {
+            return self.violated(attempt, message);
+        }
+        self.entities.extend(contract.output.entities(&output).into_iter().map(|entity| (attempt.part, entity)));
+        self.made(attempt.part, output, facts);
+        self.complete(attempt.part);
+    }
+
+    fn made(&mut self, part: u32, output: Value, facts: Option<Value>) {
+        self.tree.made += 1;
+        let made = self.tree.made;
+        let node = self.change(part);
+        node.output = Some(Arc::new(output));
+        node.facts = facts.map(Arc::new);
+        node.made = Some(made);
+        node.state = None;
+        node.task = None;
+    }
+
+    /// The answer breaks the contract. Asking again would bring the same: it is not retried, and what the attempt made
+    /// is undone by its key.
+    fn violated(&mut self, attempt: Attempt, message: String) {
+        let class = FailureClass::ContractViolation;
+        self.set_back(attempt, Setback { class, retryable: false, code: None, message, details: None });
+    }
+
+    fn again(&mut self, attempt: Attempt, after_ms: u64, state: Option<Value>) {
+        let now = self.world.now;
+        let mut ready_at = later(now, after_ms.min(AGAIN_MS));
+        if self.tree.ending.is_none() {
+            match self.step_deadline(attempt.part) {
+                Some(deadline) if now >= deadline => return self.step_timed_out(attempt),
+                Some(deadline) => ready_at = ready_at.min(deadline),
+                None => {}
+            }
+        }
+        let node = self.change(attempt.part);
+        node.state = state;
+        node.task.as_mut().expect("the answer belongs to a live task").spent_from = attempt.number;
+        self.hand_out_again(attempt.part, attempt.number, ready_at);
+    }
+
+    /// An attempt failed: another follows if it may help and there are any left.
+    fn set_back(&mut self, attempt: Attempt, setback: Setback) {
+        let task = self.live_task(attempt.part, attempt.serial).expect("the caller found the task");
+        if task.operation == Operation::Check {
+            return self.check_failed(attempt.part, setback.message);
+        }
+        if task.operation == Operation::Produce
+            && (setback.retryable || setback.class == FailureClass::ContractViolation)
+        {
+            self.change(attempt.part).effect_possible = true;
+        }
+        let retry = self.retry_policy(attempt.part);
+        let spent = attempt.number - task.spent_from;
+        if setback.retryable && spent < retry.max_attempts {
+            let ready_at = later(self.world.now, retry.delay_ms(spent, self.world.chance));
+            if self.step_deadline(attempt.part).is_none_or(|deadline| ready_at < deadline) {
+                return self.hand_out_again(attempt.part, attempt.number, ready_at);
+            }
+        }
+        self.change(attempt.part).task = None;
+        let Setback { class, code, message, details, .. } = setback;
+        match task.operation {
+            Operation::Undo => self.owe(attempt.part, class, code, message, spent),
+            _ => self.fail_with(attempt.part, class, code.as_deref(), message, details, spent),
+        }
+    }
+
+    fn step_timed_out(&mut self, attempt: Attempt) {
+        let task = self.live_task(attempt.part, attempt.serial).expect("the caller found the task");
+        let node = self.change(attempt.part);
+        node.effect_possible = true;
+        node.task = None;
+        let message = format!("{} was not finished within the step's `timeout_s`", node.contract);
+        let spent = attempt.number - task.spent_from;
+        self.fail_with(attempt.part, FailureClass::Timeout, None, message, None, spent);
+    }
+
+    fn obtain(&mut self, part: u32, wishes: Vec<Wish>) {
+        self.change(part).task = None;
+        if self.depth(part) + 1 > TREE_DEPTH {
+            let message = format!("datasets nest at most {TREE_DEPTH} deep; this orchestrator goes deeper");
+            return self.fail(part, FailureClass::Orchestration, Some("too_deep"), message);
+        }
+        for wish in wishes {
+            if let Err((code, message)) = self.obtain_one(part, wish) {
+                self.fail(part, FailureClass::Orchestration, Some(code), message);
+            }
+            if self.tree.ending.is_some() {
+                return;
+            }
+        }
+    }
+
+    fn obtain_one(&mut self, part: u32, wish: Wish) -> Result<(), (&'static str, String)> {
+        let Wish { name, contract, input } = wish;
+        let pinned = self.tree.pins.get(&contract).copied();
+        let found = match pinned {
+            Some(version) => self.world.versions.version(&contract, version),
+            None => self.world.versions.current(&contract),
+        };
+        let Some(found) = found else {
+            let message = format!("child `{name}` wants {contract}, which is not in the catalogue");
+            return Err(("unknown_contract", message));
+        };
+        if let Some(child) = self.tree.children(part).find(|child| child.step == name) {
+            let same = child.contract == contract && *child.input == found.input.with_defaults(input);
+            return if same { Ok(()) } else { Err(("child_changed", changed_message(&name, child))) };
+        }
+        if self.tree.children(part).count() >= OBTAINED || self.tree.parts.len() >= TREE_PARTS {
+            return Err(("too_many_children", format!("an orchestrator obtains at most {OBTAINED} children")));
+        }
+        self.pin(&found);
+        self.start_child(part, &name, None, &found, input);
+        Ok(())
+    }
+
+    /// From now on the whole tree uses what was current when the child was first asked for.
+    fn pin(&mut self, contract: &Contract) {
+        let mut pins = super::pins_of(contract, self.world.versions);
+        pins.insert(contract.name.clone(), contract.version);
+        pins.retain(|name, _| !self.tree.pins.contains_key(name));
+        if !pins.is_empty() {
+            Arc::make_mut(&mut self.tree.pins).extend(pins);
+            self.pins_changed = true;
+        }
+    }
+
+    fn depth(&self, part: u32) -> usize {
+        std::iter::successors(self.part(part).parent, |parent| self.part(*parent).parent).count()
+    }
+
+    /// The tree is being taken down; the answer only says what there is to undo.
+    fn answered_too_late_to_matter(&mut self, attempt: Attempt, answer: Answer) {
+        let node = self.change(attempt.part);
+        node.task = None;
+        match answer {
+            Answer::Produced { output, facts } => self.made(attempt.part, output, facts),
+            Answer::Again { .. } | Answer::Failed { retryable: true, .. } => node.effect_possible = true,
+            _ => {}
+        }
+    }
+
+    pub(super) fn retry_policy(&self, part: u32) -> RetryPolicy {
+        let contract = self.contract(part);
+        let own = contract.as_ref().and_then(|contract| contract.capability()).map(|capability| capability.retry);
+        self.step_limits(part).and_then(|limits| limits.retry).or(own).unwrap_or_default()
+    }
+
+    /// When the step of the part has to be finished, if the scenario says so.
+    fn step_deadline(&self, part: u32) -> Option<Timestamp> {
+        let timeout_s = self.step_limits(part)?.timeout_s?;
+        Some(later(self.part(part).started_at?, u64::from(timeout_s) * 1000))
+    }
+
+    fn step_limits(&self, part: u32) -> Option<StepLimits> {
+        let node = self.part(part);
+        let contract = self.contract(node.parent?)?;
+        let step = contract.scenario()?.steps.iter().find(|step| step.name == node.step)?;
+        Some(StepLimits { retry: step.retry, timeout_s: step.timeout_s })
+    }
+
+    pub(super) fn capability(&self, part: u32) -> Option<Capability> {
+        self.contract(part)?.capability().cloned()
+    }
+
+    /// A part that had ended has something to undo again.
+    fn reopen_for_undo(&mut self, part: u32) {
+        if self.tree.ending.is_none() || !self.part(part).status.ended() {
+            return;
+        }
+        for number in [part, 0] {
+            let node = self.change(number);
+            if node.status.ended() {
+                node.status = PartStatus::Undoing;
+                node.ended_at = None;
+            }
+        }
+    }
+}
+
+/// A moment so many milliseconds later; far beyond any limit it stays where it is.
+pub(super) fn later(at: Timestamp, ms: u64) -> Timestamp {
+    let span = SignedDuration::from_millis(i64::try_from(ms).unwrap_or(i64::MAX));
+    at.checked_add(span).unwrap_or(Timestamp::MAX)
+}
+
+fn changed_message(name: &str, child: &Part) -> String {
+    format!(
+        "child `{name}` was first asked for as {} with another input; the same name always answers the same child",
+        child.contract
+    )
+}
+
+fn violation(contract: &Contract, output: &Value, facts: Option<&Value>) -> Option<String> {
+    let faults = contract.output.validate(output);
+    if !faults.is_empty() {
+        return Some(format!("the output does not satisfy its schema: {}", list(&faults)));
+    }
+    facts_violation(contract, facts)
+}
+
+/// Why facts break the contract, if they do.
+pub(super) fn facts_violation(contract: &Contract, facts: Option<&Value>) -> Option<String> {
+    let schema = contract.capability()?.facts.as_ref()?;
+    let faults = schema.validate(facts?);
+    (!faults.is_empty()).then(|| format!("the facts do not satisfy their schema: {}", list(&faults)))
+}
+
+fn outcome_name(answer: &Answer) -> &'static str {
+    match answer {
+        Answer::Produced { .. } | Answer::Checked { .. } | Answer::Undone => "done",
+        Answer::Again { .. } => "again",
+        Answer::Failed { .. } => "failed",
+        Answer::Obtain { .. } => "obtain",
+    }
+}
+
+/// The event that tells of an answer.
+fn told_as(answer: &Answer) -> &'static str {
+    match answer {
+        Answer::Produced { .. } | Answer::Checked { .. } | Answer::Undone => "task.done",
+        Answer::Again { .. } => "task.again",
+        Answer::Failed { .. } => "task.failed",
+        Answer::Obtain { .. } => "task.obtained",
+    }
+}
+
+fn message_of(answer: &Answer) -> Option<&str> {
+    match answer {
+        Answer::Checked { message, .. } | Answer::Again { message, .. } => message.as_deref(),
+        Answer::Failed { message, .. } => Some(message),
+        _ => None,
+    }
+}

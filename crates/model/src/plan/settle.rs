@@ -1,0 +1,223 @@
+//! Settling: the services are asked until they agree, or until the time allowed for that is over.
+//!
+//! ```text
+//! building -> checking: every part that can be checked is asked
+//!             each says `valid`, and every invariant holds over the facts -> ready
+//!             one says otherwise -> it is asked again, until the settle time is over -> failed
+//! ```
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use super::Plan;
+use super::answers::{facts_violation, later};
+use crate::expression::Scope;
+use crate::failure::FailureClass;
+use crate::tree::{Evidence, Operation, PartStatus, Verdict};
+
+/// The first pause before a service is asked again: an event is often there after a few tens of milliseconds.
+const FIRST_PAUSE_MS: u64 = 50;
+
+/// The longest pause: a tester should not wait long for something that is already true.
+const LONGEST_PAUSE_MS: u64 = 2_000;
+
+impl Plan<'_> {
+    /// True when somebody will rely on the part before the root is checked as a whole, or it is the root.
+    pub(super) fn must_settle(&self, part: u32) -> bool {
+        let Some(parent) = self.part(part).parent else { return true };
+        if self.contract(part).is_none_or(|contract| contract.scenario().is_none()) {
+            return false;
+        }
+        let Some(above) = self.contract(parent) else { return true };
+        above.scenario().is_none_or(|scenario| {
+            scenario.steps.iter().any(|step| step.depends_on.contains(&self.part(part).step))
+        })
+    }
+
+    pub(super) fn begin_settling(&mut self, part: u32) {
+        let settle_s = self.settle_s(part);
+        let until = later(self.world.now, u64::from(settle_s) * 1000);
+        let node = self.change(part);
+        node.status = PartStatus::Checking;
+        node.settle_until = Some(until);
+        self.ask_all(part, self.world.now);
+        self.settle(part);
+    }
+
+    /// Looks whether everything below agrees by now.
+    pub(super) fn settle(&mut self, part: u32) {
+        let checked = self.checked_parts(part);
+        if checked.iter().any(|part| self.part(*part).task.is_some()) {
+            return;
+        }
+        let evidence = |part: &u32| self.part(*part).evidence.as_ref().map(|evidence| evidence.verdict);
+        if checked.iter().all(|part| evidence(part) == Some(Verdict::Valid)) {
+            match self.broken_invariant(part) {
+                None => self.become_ready(part),
+                Some((node, message)) => self.disagree(part, node, &checked, message),
+            }
+        }
+    }
+
+    pub(super) fn checked(&mut self, part: u32, verdict: Verdict, facts: Option<Value>, message: Option<String>) {
+        let violation = self.contract(part).and_then(|contract| facts_violation(&contract, facts.as_ref()));
+        let (verdict, facts, message) = match violation {
+            Some(violation) => (Verdict::Unknown, None, Some(violation)),
+            None => (verdict, facts, message),
+        };
+        let at = self.world.now;
+        let node = self.change(part);
+        node.task = None;
+        if let Some(facts) = facts {
+            node.facts = Some(Arc::new(facts));
+        }
+        node.evidence = Some(Evidence { verdict, at, message: message.clone() });
+        if verdict != Verdict::Valid {
+            self.ask_again_or_fail(part, verdict, message);
+        }
+    }
+
+    /// The check itself did not work: nothing is known.
+    pub(super) fn check_failed(&mut self, part: u32, message: String) {
+        self.checked(part, Verdict::Unknown, None, Some(message));
+    }
+
+    fn ask_again_or_fail(&mut self, part: u32, verdict: Verdict, message: Option<String>) {
+        let until = self.settling_above(part).and_then(|above| self.part(above).settle_until);
+        let next = self.next_ask(part);
+        if until.is_some_and(|until| next < until) {
+            return self.add_task(part, Operation::Check, next, self.tree.priority);
+        }
+        let said = message.map(|message| format!(": {message}")).unwrap_or_default();
+        let node = self.part(part);
+        let message = match verdict {
+            Verdict::Unknown => format!("{} cannot tell whether its part of the state holds{said}", node.contract),
+            _ => format!("{} says that its part of the state does not hold{said}", node.contract),
+        };
+        let asked = node.serials.saturating_sub(1);
+        self.fail_with(part, FailureClass::Check, Some(verdict.name()), message, None, asked);
+    }
+
+    /// The services agree each for itself but not with each other: facts may still be on their way.
+    fn disagree(&mut self, part: u32, node: u32, checked: &[u32], message: String) {
+        let next = checked.iter().map(|part| self.next_ask(*part)).max().unwrap_or(self.world.now);
+        let may_change = !checked.is_empty() && self.part(part).settle_until.is_some_and(|until| next < until);
+        if may_change {
+            self.ask_all(part, next);
+        } else {
+            self.fail(node, FailureClass::Invariant, None, message);
+        }
+    }
+
+    fn ask_all(&mut self, part: u32, at: Timestamp) {
+        for checked in self.checked_parts(part) {
+            self.change(checked).evidence = None;
+            self.add_task(checked, Operation::Check, at, self.tree.priority);
+        }
+    }
+
+    /// Pauses double from one question to the next, spread so that parts do not ask in step.
+    fn next_ask(&self, part: u32) -> Timestamp {
+        let asked = self.part(part).serials.saturating_sub(2).min(16);
+        let pause = (FIRST_PAUSE_MS << asked).min(LONGEST_PAUSE_MS) as f64;
+        later(self.world.now, (pause * (0.75 + self.world.chance / 2.0)) as u64)
+    }
+
+    /// The part in whose name this one is being asked.
+    fn settling_above(&self, part: u32) -> Option<u32> {
+        std::iter::successors(Some(part), |at| self.part(*at).parent)
+            .find(|at| self.part(*at).status == PartStatus::Checking)
+    }
+
+    fn settle_s(&self, part: u32) -> u32 {
+        match self.contract(part) {
+            Some(contract) => match contract.scenario() {
+                Some(scenario) => scenario.settle_s,
+                None => contract.capability().map_or(0, |capability| capability.settle_s),
+            },
+            None => 0,
+        }
+    }
+
+    /// The capabilities below that can be asked and speak for themselves.
+    ///
+    /// When two parts of one domain hold the same entity, the later one has advanced it: it speaks for both, because
+    /// the state that the earlier one had made is left behind on purpose.
+    fn checked_parts(&self, top: u32) -> Vec<u32> {
+        let mut spoken_for = BTreeSet::new();
+        let mut checked = Vec::new();
+        let mut below = self.below(top);
+        below.sort_by_key(|part| std::cmp::Reverse(self.part(*part).made));
+        for number in below {
+            let part = self.part(number);
+            let Some(contract) = self.contract(number) else { continue };
+            let Some(capability) = contract.capability() else { continue };
+            let (Some(output), true) = (&part.output, part.made.is_some()) else { continue };
+            let entities = contract.output.entities(output);
+            let keys = entities.iter().map(|entity| {
+                (contract.name.domain().to_owned(), entity.kind.clone(), entity.key.clone())
+            });
+            let keys: Vec<_> = keys.collect();
+            let advanced = !keys.is_empty() && keys.iter().all(|key| spoken_for.contains(key));
+            if !advanced && capability.operations.check {
+                checked.push(number);
+            }
+            spoken_for.extend(keys);
+        }
+        checked.sort_unstable();
+        checked
+    }
+
+    fn any_facts(&self, top: u32) -> bool {
+        self.below(top).iter().skip(1).any(|part| self.part(*part).facts.is_some())
+    }
+
+    /// The part itself and everything below it.
+    fn below(&self, top: u32) -> Vec<u32> {
+        let mut numbers = vec![top];
+        let mut next = 0;
+        while let Some(at) = numbers.get(next).copied() {
+            numbers.extend(self.tree.children(at).map(|child| child.part));
+            next += 1;
+        }
+        numbers
+    }
+
+    /// The first invariant that does not hold, innermost scenarios first, with what it says.
+    fn broken_invariant(&mut self, top: u32) -> Option<(u32, String)> {
+        for number in self.below(top).into_iter().rev() {
+            let Some(contract) = self.contract(number) else { continue };
+            let Some(scenario) = contract.scenario() else { continue };
+            if self.part(number).status == PartStatus::Skipped {
+                continue;
+            }
+            if scenario.invariants.is_empty() && !self.any_facts(number) {
+                continue;
+            }
+            let facts = self.facts_value(number);
+            let steps = json!({});
+            let scope = Scope {
+                input: Some(&self.part(number).input),
+                steps: Some(&steps),
+                facts: Some(&facts),
+                each: None,
+            };
+            for invariant in &scenario.invariants {
+                match invariant.that.evaluate(&scope) {
+                    Ok(Value::Bool(true)) => {}
+                    Ok(_) => return Some((number, format!("it does not hold that {}", invariant.says))),
+                    Err(error) => {
+                        let message =
+                            format!("it cannot be told whether {}: {error}", invariant.says);
+                        return Some((number, message));
+                    }
+                }
+            }
+            self.change(number).facts = Some(Arc::new(facts));
+        }
+        None
+    }
+}

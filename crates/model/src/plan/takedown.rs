@@ -1,0 +1,165 @@
+//! Taking down: what was made is undone, newest first, and what cannot be undone stays listed as a debt.
+//!
+//! Nothing is undone while an attempt is still out that may make something: its answer is waited for, or the news that
+//! its supplier is gone.
+
+use serde_json::json;
+
+use super::{Outcome, Plan};
+use crate::failure::{Failure, FailureClass};
+use crate::tree::{Ending, Operation, Part, PartStatus};
+use crate::request::Priority;
+
+/// Cleaning up goes before new stock: what is left behind grows until it is gone.
+const UNDO_PRIORITY: Priority = Priority::Pipeline;
+
+impl Plan<'_> {
+    /// Turns the tree around: from now on it is taken down. A tree turns around once.
+    pub(super) fn end(&mut self, ending: Ending) {
+        if self.tree.ending.is_some() {
+            return;
+        }
+        self.tree.ending = Some(ending);
+        self.tree.lease = None;
+        for number in 0..self.tree.parts.len() as u32 {
+            self.turn_around(number);
+        }
+        self.tell(0, "dataset.undoing", json!({ "because": ending.name() }));
+    }
+
+    pub(super) fn take_down(&mut self) {
+        if self.tree.root().status.ended() {
+            return;
+        }
+        let waiting = self.tree.parts.iter().any(|part| part.task.is_some());
+        if !waiting && !self.undo_next() {
+            self.close();
+        }
+    }
+
+    /// One effect of the part is gone; a late result may have told of more.
+    pub(super) fn effect_undone(&mut self, part: u32) {
+        let node = self.change(part);
+        node.task = None;
+        node.state = None;
+        node.undone += 1;
+    }
+
+    /// The effect of the part stays: somebody has to look after it.
+    pub(super) fn owe(
+        &mut self,
+        part: u32,
+        class: FailureClass,
+        code: Option<String>,
+        message: String,
+        attempts: u32,
+    ) {
+        let path = self.tree.path_of(part);
+        let owner = self.contract(part).map(|contract| contract.owner.clone());
+        self.tell(part, "dataset.debt", json!({ "path": path, "code": code, "message": message }));
+        let now = self.world.now;
+        let node = self.change(part);
+        node.status = PartStatus::Debt;
+        node.ended_at = Some(now);
+        if let Some(owner) = owner {
+            node.failure = Some(Failure {
+                path,
+                class,
+                code,
+                message,
+                details: None,
+                contract: node.contract.clone(),
+                version: node.version,
+                part,
+                owner,
+                attempts,
+                blocked: Vec::new(),
+            });
+        }
+    }
+
+    fn turn_around(&mut self, number: u32) {
+        if self.part(number).status.ended() {
+            return;
+        }
+        self.change(number).status = PartStatus::Undoing;
+        let planned = self.ready.len();
+        self.ready.retain(|task| task.part != number);
+        if self.ready.len() < planned {
+            // Planned by this very decision: it was never there for anybody to claim.
+            self.change(number).task = None;
+        }
+        if let Some(withdrawn) = self.ready_task(number) {
+            self.withdrawn.push(withdrawn);
+            self.change(number).task.as_mut().expect("a withdrawn task is there").cancelled = true;
+        }
+    }
+
+    /// Plans the undo of the newest part that has one; false when there is none.
+    fn undo_next(&mut self) -> bool {
+        let order = |part: &&Part| (part.made.unwrap_or(u32::MAX), part.part);
+        let owed = |part: &&Part| part.status == PartStatus::Undoing && self.has_effect(part);
+        let Some(number) = self.tree.parts.iter().filter(owed).max_by_key(order).map(|part| part.part) else {
+            return false;
+        };
+        self.add_task(number, Operation::Undo, self.world.now, UNDO_PRIORITY);
+        true
+    }
+
+    fn has_effect(&self, part: &Part) -> bool {
+        let effects = part.effects();
+        part.undone < effects
+            && self.capability(part.part).is_some_and(|capability| capability.operations.undo)
+    }
+
+    /// Everything that can be undone is undone.
+    fn close(&mut self) {
+        let now = self.world.now;
+        let ending = self.tree.ending.expect("only a tree that ends is closed");
+        for number in 1..self.tree.parts.len() as u32 {
+            let node = self.part(number);
+            if node.status.ended() {
+                continue;
+            }
+            let status = if node.failure.is_some() { PartStatus::Failed } else { PartStatus::Gone };
+            let node = self.change(number);
+            node.status = status;
+            node.ended_at = Some(now);
+        }
+        // The root of a single capability may itself owe something.
+        let owes = self.tree.parts.iter().any(|part| part.status == PartStatus::Debt);
+        let root = self.change(0);
+        root.status = match ending {
+            _ if owes => PartStatus::Debt,
+            Ending::Failed => PartStatus::Failed,
+            Ending::Unwanted | Ending::Used => PartStatus::Gone,
+        };
+        root.ended_at = Some(now);
+        let told = if owes { "dataset.owing" } else { "dataset.gone" };
+        self.outcome.get_or_insert(Outcome::Ended);
+        self.tell(0, told, json!({}));
+    }
+}
+
+impl Part {
+    /// How many effects of the part there may be: what was recorded or may have happened unseen, and the orphans.
+    pub fn effects(&self) -> u32 {
+        let own = u32::from(self.made.is_some() || self.effect_possible);
+        own + self.orphans.len() as u32
+    }
+
+    /// Whether an effect of this very part is left that nobody could undo.
+    pub fn owes(&self) -> bool {
+        self.status == PartStatus::Debt && self.undone < self.effects()
+    }
+
+    /// What the next undo is about: the output of the first effect that is not undone yet; `None` when only the key
+    /// of the attempt is known.
+    pub fn to_undo(&self) -> Option<&serde_json::Value> {
+        let own = u32::from(self.made.is_some() || self.effect_possible);
+        match self.undone.checked_sub(own) {
+            None => self.output.as_deref(),
+            Some(orphan) => self.orphans.get(orphan as usize),
+        }
+    }
+}

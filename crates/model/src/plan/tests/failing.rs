@@ -1,0 +1,175 @@
+//! Failing and taking down: blame, order of undo, what is owed, what comes too late.
+
+use super::*;
+
+#[test]
+fn a_failure_names_path_owner_and_what_depended_on_it() {
+    let mut scene = Scene::begin(shop(MAKE_AND_UNDO), "checkout/ready-customer", json!({}));
+    scene.produce("customer");
+    scene.fail("payment", false);
+    let failure = scene.failure();
+    assert_eq!(failure.path, "payment › billing/payment-account@1");
+    assert_eq!(failure.class, FailureClass::Rejected);
+    assert_eq!(failure.owner.contact.as_deref(), Some("billing@shop.test"));
+    assert_eq!((failure.attempts, failure.code.as_deref()), (1, Some("no")));
+    assert_eq!(failure.blocked, ["order › order/prepared-order"]);
+}
+
+#[test]
+fn what_was_made_is_undone_newest_first() {
+    let mut scene = Scene::begin(shop(MAKE_AND_UNDO), "checkout/ready-customer", json!({}));
+    scene.produce("customer");
+    scene.produce("address");
+    scene.produce("payment");
+    scene.fail("order", false);
+    for steps in ["payment", "address", "customer"] {
+        assert_eq!(scene.asked(), [format!("undo {steps}")]);
+        scene.undo(steps);
+        assert_eq!(scene.tree.parts.iter().filter(|part| part.task.is_some()).count(), usize::from(steps != "customer"));
+    }
+    assert_eq!(scene.status("customer"), PartStatus::Gone);
+    assert_eq!(scene.status("order"), PartStatus::Failed);
+    assert_eq!(scene.status(""), PartStatus::Failed);
+}
+
+#[test]
+fn a_running_attempt_is_waited_for_before_anything_is_undone() {
+    let mut scene = Scene::begin(shop(MAKE_AND_UNDO), "checkout/ready-customer", json!({}));
+    scene.produce("customer");
+    scene.fail("payment", false);
+    assert_eq!(scene.withdrawn.iter().map(|task| task.part).collect::<Vec<_>>(), [scene.at("address")]);
+    assert_eq!(scene.asked(), ["produce address"], "still out");
+    scene.produce("address");
+    assert_eq!(scene.asked(), ["undo address"]);
+    scene.undo("address");
+    assert_eq!(scene.asked(), ["undo customer"]);
+}
+
+#[test]
+fn a_task_that_nobody_had_claimed_is_simply_gone() {
+    let mut scene = Scene::begin(shop(MAKE_AND_UNDO), "checkout/ready-customer", json!({}));
+    scene.produce("customer");
+    scene.fail("payment", false);
+    let serial = scene.part("address").task.as_ref().expect("it is waited for").serial;
+    scene.happen(Happened::Withdrawn { part: scene.at("address"), serial });
+    assert_eq!(scene.asked(), ["undo customer"]);
+}
+
+#[test]
+fn an_attempt_without_an_answer_is_undone_by_its_key() {
+    let mut scene = Scene::begin(shop(MAKE_AND_UNDO), "checkout/ready-customer", json!({}));
+    for _ in 0..3 {
+        let attempt = scene.attempt("customer");
+        scene.happen(Happened::Crashed(attempt));
+    }
+    assert_eq!(scene.failure().class, FailureClass::Crashed);
+    assert_eq!(scene.asked(), ["undo customer"]);
+    assert_eq!(scene.part("customer").to_undo(), None);
+    scene.undo("customer");
+    assert_eq!(scene.status(""), PartStatus::Failed);
+}
+
+#[test]
+fn a_plain_no_leaves_nothing_to_undo() {
+    let mut scene = Scene::begin(shop(MAKE_AND_UNDO), "checkout/ready-customer", json!({}));
+    scene.fail("customer", false);
+    assert_eq!(scene.status(""), PartStatus::Failed);
+    assert!(scene.asked().is_empty());
+}
+
+#[test]
+fn an_output_that_breaks_its_schema_is_not_asked_for_again_and_is_undone() {
+    let mut scene = Scene::begin(shop(MAKE_AND_UNDO), "checkout/ready-customer", json!({}));
+    scene.answer("customer", Answer::Produced { output: json!({ "id": 7 }), facts: None });
+    assert_eq!(scene.failure().class, FailureClass::ContractViolation);
+    assert!(scene.failure().message.contains("/id"), "{}", scene.failure().message);
+    assert_eq!(scene.asked(), ["undo customer"]);
+}
+
+#[test]
+fn what_cannot_be_undone_is_owed_and_the_rest_is_still_undone() {
+    let mut scene = Scene::begin(shop(MAKE_AND_UNDO), "checkout/ready-customer", json!({}));
+    scene.produce("customer");
+    scene.produce("address");
+    scene.fail("payment", false);
+    scene.fail("address", false);
+    assert_eq!(scene.status("address"), PartStatus::Debt);
+    scene.undo("customer");
+    assert_eq!(scene.status("customer"), PartStatus::Gone);
+    assert_eq!(scene.status(""), PartStatus::Debt);
+    assert!(scene.events.contains(&"dataset.debt".to_owned()));
+}
+
+#[test]
+fn a_late_result_is_undone_although_everything_is_over() {
+    let mut scene = Scene::begin(shop(MAKE_AND_UNDO), "checkout/ready-customer", json!({}));
+    let attempt = scene.attempt("customer");
+    scene.happen(Happened::Unwanted);
+    scene.happen(Happened::Crashed(attempt));
+    scene.undo("customer");
+    assert_eq!(scene.status(""), PartStatus::Gone);
+    let late = json!({ "id": "late" });
+    scene.happen(Happened::Orphaned { part: scene.at("customer"), output: late.clone() });
+    assert_eq!(scene.asked(), ["undo customer"]);
+    assert_eq!(scene.part("customer").to_undo(), Some(&late));
+    scene.undo("customer");
+    assert_eq!(scene.status(""), PartStatus::Gone);
+    // Told again it may have been made again, by an attempt that everybody believed dead.
+    scene.happen(Happened::Orphaned { part: scene.at("customer"), output: late });
+    assert_eq!(scene.asked(), ["undo customer"]);
+}
+
+#[test]
+fn the_same_result_told_late_is_not_undone_while_the_dataset_lives() {
+    let mut scene = Scene::begin(shop(MAKE_AND_UNDO), "checkout/ready-customer", json!({}));
+    scene.produce("customer");
+    scene.happen(Happened::Orphaned { part: scene.at("customer"), output: json!({ "id": "customer" }) });
+    assert!(scene.part("customer").orphans.is_empty());
+    scene.happen(Happened::Orphaned { part: scene.at("customer"), output: json!({ "id": "twin" }) });
+    assert_eq!(scene.asked(), ["produce payment", "produce address"], "it waits for the end of the dataset");
+}
+
+#[test]
+fn an_ended_lease_takes_everything_down_once() {
+    let landscape = Landscape::default().capability("a/a", MAKE_AND_UNDO);
+    let mut scene = Scene::begin(landscape, "a/a", json!({}));
+    scene.produce("");
+    scene.happen(Happened::LeaseEnded);
+    scene.happen(Happened::LeaseEnded);
+    assert_eq!(scene.asked(), ["undo"]);
+    scene.undo("");
+    assert_eq!(scene.status(""), PartStatus::Gone);
+    assert_eq!(scene.outcomes, [Outcome::Ready, Outcome::Ended]);
+}
+
+#[test]
+fn nobody_there_to_ask_is_told_with_the_time_since_when() {
+    let mut scene = Scene::begin(shop(MAKE), "checkout/ready-customer", json!({}));
+    let since = scene.now;
+    scene.pass_ms(60_000);
+    scene.happen(Happened::Unserved { part: scene.at("customer"), serial: 1, since });
+    assert_eq!(scene.failure().class, FailureClass::SupplierOffline);
+    assert!(scene.failure().message.contains("2026-01-01T00:00:00Z"), "{}", scene.failure().message);
+}
+
+#[test]
+fn an_input_that_a_step_does_not_take_fails_before_a_supplier_is_asked() {
+    let mut landscape = shop(MAKE);
+    let input = json!({ "input": { "type": "object", "properties": { "customer_id": { "type": "integer" } } } });
+    landscape.add(capability("billing/payment-account", MAKE, input));
+    let mut scene = Scene::begin(landscape, "checkout/ready-customer", json!({}));
+    scene.produce("customer");
+    let failure = scene.failure();
+    assert_eq!((failure.class, failure.code.as_deref()), (FailureClass::Binding, Some("invalid_input")));
+    assert_eq!(failure.path, "payment › billing/payment-account@1");
+    assert!(failure.message.contains("customer_id"), "{}", failure.message);
+}
+
+#[test]
+fn a_request_out_of_time_blames_what_is_waited_for() {
+    let mut scene = Scene::begin(shop(MAKE), "checkout/ready-customer", json!({}));
+    scene.produce("customer");
+    let failure = overdue(&scene.tree, &scene.landscape).expect("something is waited for");
+    assert_eq!(failure.class, FailureClass::Timeout);
+    assert_eq!(failure.path, "payment › billing/payment-account@1");
+}

@@ -1,0 +1,359 @@
+//! Dataset trees: one business state and the parts that it is made of.
+//!
+//! ```text
+//! part   pending -> building -> checking -> ready -> undoing -> gone
+//!                      |            |                   |
+//!                      +------------+--> failed         +--> debt
+//! root   ... ready -> leased -> undoing -> gone
+//! ```
+//!
+//! A leaf is made by one capability; an inner node is a scenario, or an orchestrator with the children that it obtained.
+//! Everything the planner needs to decide what happens next is in here: a tree is read once, decided upon, and written
+//! back guarded by its version.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use serde_json::Value;
+
+use crate::failure::Failure;
+use crate::ids::{DatasetId, LeaseId, RequestId, SessionId, TaskId, TreeId};
+use crate::name::ContractName;
+use crate::request::Priority;
+
+/// Where one part of a tree stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum PartStatus {
+    /// Planned; what it depends on is not there yet.
+    Pending,
+    /// Being made.
+    Building,
+    /// Made; the services are asked whether they agree.
+    Checking,
+    /// Made and agreed upon.
+    Ready,
+    /// Its condition said that it is not needed.
+    Skipped,
+    /// In the hands of a holder; only a root.
+    Leased,
+    /// Stock whose contract changed; it is asked about again before it may be handed out. Only a root.
+    Suspect,
+    /// Failed a check while in stock; waits for a person. Only a root.
+    Quarantined,
+    /// Being removed or compensated.
+    Undoing,
+    /// Nothing of it is left.
+    Gone,
+    /// Could not be made; what had been made of it was undone.
+    Failed,
+    /// An effect of it could not be undone; waits for a person.
+    Debt,
+}
+
+impl PartStatus {
+    /// Every status with its name on the wire.
+    pub const ALL: [(Self, &'static str); 12] = [
+        (Self::Pending, "pending"),
+        (Self::Building, "building"),
+        (Self::Checking, "checking"),
+        (Self::Ready, "ready"),
+        (Self::Skipped, "skipped"),
+        (Self::Leased, "leased"),
+        (Self::Suspect, "suspect"),
+        (Self::Quarantined, "quarantined"),
+        (Self::Undoing, "undoing"),
+        (Self::Gone, "gone"),
+        (Self::Failed, "failed"),
+        (Self::Debt, "debt"),
+    ];
+
+    /// The name on the wire and in the store.
+    pub fn name(self) -> &'static str {
+        Self::ALL.iter().find(|(status, _)| *status == self).expect("every status is listed").1
+    }
+
+    /// Reads the name on the wire.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.iter().find(|(_, known)| *known == name).map(|(status, _)| *status)
+    }
+
+    /// True when nothing will happen to the part by itself any more.
+    pub fn ended(self) -> bool {
+        matches!(self, Self::Skipped | Self::Gone | Self::Failed | Self::Debt)
+    }
+}
+
+/// What a supplier is asked to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Operation {
+    /// Create or advance a state.
+    Produce,
+    /// Read back whether it still holds.
+    Check,
+    /// Remove or compensate it.
+    Undo,
+}
+
+impl Operation {
+    /// Every operation with its name on the wire.
+    pub const ALL: [(Self, &'static str); 3] =
+        [(Self::Produce, "produce"), (Self::Check, "check"), (Self::Undo, "undo")];
+
+    /// The name on the wire and in the store.
+    pub fn name(self) -> &'static str {
+        Self::ALL.iter().find(|(operation, _)| *operation == self).expect("every operation is listed").1
+    }
+
+    /// Reads the name on the wire.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.iter().find(|(_, known)| *known == name).map(|(operation, _)| *operation)
+    }
+}
+
+/// What a service says about its part of the state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Verdict {
+    /// It holds.
+    Valid,
+    /// It does not hold.
+    Invalid,
+    /// The service cannot tell; never taken for valid.
+    Unknown,
+}
+
+impl Verdict {
+    /// Every verdict with its name on the wire.
+    pub const ALL: [(Self, &'static str); 3] =
+        [(Self::Valid, "valid"), (Self::Invalid, "invalid"), (Self::Unknown, "unknown")];
+
+    /// The name on the wire and in the store.
+    pub fn name(self) -> &'static str {
+        Self::ALL.iter().find(|(verdict, _)| *verdict == self).expect("every verdict is listed").1
+    }
+
+    /// Reads the name on the wire.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.iter().find(|(_, known)| *known == name).map(|(verdict, _)| *verdict)
+    }
+}
+
+/// The last answer of one service about one part.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Evidence {
+    /// What it said.
+    pub verdict: Verdict,
+    /// When it was asked.
+    pub at: Timestamp,
+    /// Why, in the words of the domain.
+    pub message: Option<String>,
+}
+
+/// The one thing that a supplier has to do for a part now.
+///
+/// It exists from the moment it is planned until its answer is recorded. Whether it is ready, claimed or waiting for its
+/// time is the store's to know: the tree does not change when a task is claimed.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Task {
+    /// Counts the tasks of the part from 1.
+    pub serial: u32,
+    /// What is to be done.
+    pub operation: Operation,
+    /// Not handed out earlier than this.
+    pub ready_at: Timestamp,
+    /// Who waits for it.
+    pub priority: Priority,
+    /// The number of the last attempt that the planner knows of. Attempts are counted when the task is claimed and the
+    /// number is never used again, so that (task, attempt) is a fence.
+    pub attempt: u32,
+    /// Attempts up to this one do not count as used up: they ended in `again`.
+    pub spent_from: u32,
+    /// True once nobody wants the answer any more; the claim, if there is one, is still waited for.
+    pub cancelled: bool,
+}
+
+/// A child that an orchestrator asked for by name.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Wish {
+    /// The name that always answers the same child.
+    pub name: String,
+    /// What is asked for.
+    pub contract: ContractName,
+    /// With which input.
+    pub input: Value,
+}
+
+/// One node of a tree.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Part {
+    /// Its number; its place in [`Tree::parts`].
+    pub part: u32,
+    /// The part that it belongs to; `None` only for the root.
+    pub parent: Option<u32>,
+    /// The step of the scenario, or the name that the orchestrator gave it; empty for the root.
+    pub step: String,
+    /// Its place in a `for_each` step.
+    pub index: Option<u32>,
+    /// What it is an instance of.
+    pub contract: ContractName,
+    /// In which version.
+    pub version: u32,
+    /// What it is made from.
+    pub input: Arc<Value>,
+    /// What was made.
+    pub output: Option<Arc<Value>>,
+    /// What the owning service last read back; for a scenario, those of its steps by name.
+    pub facts: Option<Arc<Value>>,
+    /// The last answer of the service.
+    pub evidence: Option<Evidence>,
+    /// Where it stands.
+    pub status: PartStatus,
+    /// What the supplier wants to be told again next time.
+    pub state: Option<Value>,
+    /// What is to be done now.
+    pub task: Option<Task>,
+    /// How many tasks it has had.
+    pub serials: u32,
+    /// The order in which parts were made; undo goes backwards through it.
+    pub made: Option<u32>,
+    /// True when an attempt to make it ended without a definite answer: there may be an effect that nobody reported.
+    pub effect_possible: bool,
+    /// Results of attempts that were no longer waited for: what they made has to be undone as well.
+    pub orphans: Vec<Value>,
+    /// How many of its effects are undone: first what was recorded, then the orphans.
+    pub undone: u32,
+    /// Until when its parts may still come to agree; set while it is checking.
+    pub settle_until: Option<Timestamp>,
+    /// Why it could not be made or undone.
+    pub failure: Option<Failure>,
+    /// When it was planned.
+    pub created_at: Timestamp,
+    /// When its first task was planned.
+    pub started_at: Option<Timestamp>,
+    /// When it became ready.
+    pub ready_at: Option<Timestamp>,
+    /// When it ended.
+    pub ended_at: Option<Timestamp>,
+}
+
+/// Why a tree is being taken down.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Ending {
+    /// A part of it could not be made.
+    Failed,
+    /// The request was cancelled, expired, or another of its datasets failed.
+    Unwanted,
+    /// Its lease has ended.
+    Used,
+}
+
+impl Ending {
+    /// Every ending with its name in the store.
+    pub const ALL: [(Self, &'static str); 3] =
+        [(Self::Failed, "failed"), (Self::Unwanted, "unwanted"), (Self::Used, "used")];
+
+    /// The name in the store.
+    pub fn name(self) -> &'static str {
+        Self::ALL.iter().find(|(ending, _)| *ending == self).expect("every ending is listed").1
+    }
+
+    /// Reads the name in the store.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.iter().find(|(_, known)| *known == name).map(|(ending, _)| *ending)
+    }
+}
+
+/// One dataset with all its parts, as it was at one version.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Tree {
+    /// The id.
+    pub id: TreeId,
+    /// Grows by one with each write; a write names the version that it was decided upon.
+    pub version: u64,
+    /// Where it lives.
+    pub environment: Arc<str>,
+    /// The request that it is made for.
+    pub request: RequestId,
+    /// Its place in the request.
+    pub unit: u32,
+    /// Who waits for it.
+    pub priority: Priority,
+    /// The channel of suppliers under development that it prefers.
+    pub channel: Option<Arc<str>>,
+    /// The versions that every contract below has had when the request was accepted.
+    pub pins: Arc<BTreeMap<ContractName, u32>>,
+    /// Given to every supplier, below 2^53: the same for all attempts, so that random choices repeat.
+    pub seed: u64,
+    /// A short token that no other tree has, safe in e-mail addresses and names.
+    pub unique: String,
+    /// The live lease.
+    pub lease: Option<LeaseId>,
+    /// Why it is being taken down, once it is.
+    pub ending: Option<Ending>,
+    /// The last number given out in [`Part::made`].
+    pub made: u32,
+    /// Root first, then in the order in which they were planned.
+    pub parts: Vec<Part>,
+}
+
+impl Tree {
+    /// The root.
+    pub fn root(&self) -> &Part {
+        &self.parts[0]
+    }
+
+    /// The children of a part, in the order in which they were planned.
+    pub fn children(&self, parent: u32) -> impl Iterator<Item = &Part> {
+        self.parts.iter().filter(move |part| part.parent == Some(parent))
+    }
+
+    /// The id of one of its parts.
+    pub fn dataset(&self, part: u32) -> DatasetId {
+        self.id.part(part)
+    }
+
+    /// From the root's step down to a part: `ready › payment`; empty for the root.
+    pub fn steps_to(&self, part: u32) -> String {
+        let mut names = Vec::new();
+        let mut at = Some(part);
+        while let Some(part) = at.and_then(|at| self.parts.get(at as usize)) {
+            if !part.step.is_empty() {
+                names.push(part.label());
+            }
+            at = part.parent;
+        }
+        names.reverse();
+        names.join(" › ")
+    }
+
+    /// The path shown to people: `payment › billing/payment-account@3`.
+    pub fn path_of(&self, part: u32) -> String {
+        let node = &self.parts[part as usize];
+        let contract = format!("{}@{}", node.contract, node.version);
+        match self.steps_to(part) {
+            steps if steps.is_empty() => contract,
+            steps => format!("{steps} › {contract}"),
+        }
+    }
+}
+
+impl Part {
+    /// The name of the step, with its place when there are several: `lines[2]`.
+    pub fn label(&self) -> String {
+        match self.index {
+            Some(index) => format!("{}[{index}]", self.step),
+            None => self.step.clone(),
+        }
+    }
+}
+
+/// Names an attempt that the store has handed out; an answer without a live claim is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Claim {
+    /// The task.
+    pub task: TaskId,
+    /// The attempt.
+    pub attempt: u32,
+    /// Who was given it.
+    pub session: SessionId,
+}

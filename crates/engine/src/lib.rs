@@ -85,6 +85,7 @@ struct Inner {
     sessions: sessions::SessionCache,
     tokens: tokens::TokenCache,
     sweeps: sweeps::Wakers,
+    broken: CancellationToken,
 }
 
 impl Engine {
@@ -103,6 +104,7 @@ impl Engine {
                 sessions: sessions::SessionCache::default(),
                 tokens: tokens::TokenCache::default(),
                 sweeps: sweeps::Wakers::default(),
+                broken: CancellationToken::new(),
             }),
         };
         engine.refresh_catalogues().await?;
@@ -117,6 +119,12 @@ impl Engine {
     /// Proves that the store can be written to.
     pub async fn ping(&self) -> Result<(), StoreError> {
         self.store().ping().await
+    }
+
+    /// Resolves when the store can no longer be trusted: the process has to end, and recover from the log at its next
+    /// start. Noticed by the sweeps, within a second or so.
+    pub async fn until_broken(&self) {
+        self.inner.broken.cancelled().await;
     }
 
     /// Answers every parked call at once, because this server is about to stop.

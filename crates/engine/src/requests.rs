@@ -304,10 +304,13 @@ fn plan_request(
     Ok(NewRequest { request, trees, leases, idempotency: None, event })
 }
 
+/// The contract of a dataset, and its input with defaults.
+type Accepted = (Arc<Contract>, Arc<Value>);
+
 /// Finds the contract of each dataset and holds its input against it; all faults at once.
-fn accept_units(wanted: &Wanted, shelf: &Shelf) -> Result<Vec<(Arc<Contract>, Arc<Value>)>, Refusal> {
+fn accept_units(wanted: &Wanted, shelf: &Shelf) -> Result<Vec<Accepted>, Refusal> {
     let mut faults = Vec::new();
-    let mut units: Vec<(Arc<Contract>, Arc<Value>)> = Vec::with_capacity(wanted.units.len());
+    let mut units: Vec<Accepted> = Vec::with_capacity(wanted.units.len());
     for (index, (name, input)) in wanted.units.iter().enumerate() {
         // A count of one contract repeats the very same unit.
         if let (false, Some(first)) = (wanted.listed, units.first()) {

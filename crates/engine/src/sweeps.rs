@@ -11,6 +11,7 @@ use sixpack_model::lease::Lease;
 use sixpack_model::plan::{Attempt, Happened};
 use sixpack_model::request::RequestStatus;
 use sixpack_model::tree::Claim;
+use sixpack_storage::StoreError;
 use sixpack_storage::tasks::{Abandoned, AbandonedClaim};
 use sixpack_storage::trees::Guard;
 use tokio::sync::Notify;
@@ -95,6 +96,9 @@ impl Sweeper {
                 while !stop.is_cancelled() {
                     if let Err(error) = engine.sweep(sweep).await {
                         tracing::warn!(?sweep, %error, "a sweep could not finish; it is tried again");
+                        if matches!(error, Refusal::Store(StoreError::Broken { .. })) {
+                            engine.inner.broken.cancel();
+                        }
                     }
                     tokio::select! {
                         () = stop.cancelled() => {}

@@ -192,7 +192,7 @@ impl Engine {
                 },
                 Ok(None) => tracing::error!(task = %claimed.claim.task, "a claimed task has no tree"),
                 Err(error) => {
-                    tracing::error!(task = %claimed.claim.task, %error, "a claimed task cannot be read")
+                    tracing::error!(task = %claimed.claim.task, %error, "a claimed task cannot be read");
                 }
             }
         }

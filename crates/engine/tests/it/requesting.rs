@@ -172,7 +172,7 @@ async fn an_input_that_breaks_the_contract_is_refused_with_all_faults() {
     }
     match town.ask_for(wanted("a/thign", json!({}))).await {
         Err(Refusal::Unknown { what: "contract", nearest, .. }) => {
-            assert_eq!(nearest.as_deref(), Some("a/thing"))
+            assert_eq!(nearest.as_deref(), Some("a/thing"));
         }
         other => panic!("{other:?}"),
     }

@@ -29,6 +29,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use sixpack_storage::Store;
+use tokio_util::sync::CancellationToken;
 
 pub use apply::{Applied, AppliedFile, Breaks, ScenarioFile};
 pub use assignment::{Assignment, Child};

@@ -10,7 +10,7 @@
 //! Events travel with a lag, so whoever hurries is refused by a service that has not heard the news yet.
 //! What the services share is here once: [`service`] (process, peers, admin), [`events`] (outbox and inbox),
 //! [`fault`] (the switch that breaks a service on purpose). The rules of each are in the file of its name;
-//! [`client`] calls all four.
+//! [`client`] calls all four, and [`supplier`] publishes to Sixpack what they can do.
 
 pub mod billing;
 pub mod client;
@@ -24,3 +24,4 @@ mod http;
 pub mod order;
 pub mod service;
 mod state;
+pub mod supplier;

@@ -86,7 +86,7 @@ impl Engine {
         let now = self.store().now().await?;
         let new = plan_request(caller, wanted, &shelf, now)?;
         let id = new.request.id;
-        self.inner.trees.units.insert(id, new.trees.len());
+        self.inner.trees.members.insert(id, new.trees.iter().map(|change| change.tree.id).collect());
         let new = NewRequest { idempotency, ..new };
         let engine = self.clone();
         // Detached, because a caller that hangs up must not keep the rest from being told.
@@ -193,8 +193,8 @@ impl Engine {
 
     async fn why_late(&self, request: &Request) -> Result<Option<sixpack_model::failure::Failure>, Refusal> {
         let Some(shelf) = self.shelf(&request.environment) else { return Ok(None) };
-        for id in self.store().trees_of(request.id).await? {
-            if let Some(tree) = self.tree(id, 0).await?
+        for id in self.members(request.id).await?.iter() {
+            if let Some(tree) = self.tree(*id, 0).await?
                 && let Some(failure) = plan::overdue(&tree, &*shelf)
             {
                 return Ok(Some(failure));
@@ -211,8 +211,8 @@ impl Engine {
     }
 
     async fn view(&self, request: Request) -> Result<RequestView, Refusal> {
-        let ids = self.store().trees_of(request.id).await?;
-        let trees = try_join_all(ids.into_iter().map(|id| self.tree(id, 0))).await?;
+        let ids = self.members(request.id).await?;
+        let trees = try_join_all(ids.iter().map(|id| self.tree(*id, 0))).await?;
         let leases = match request.status {
             RequestStatus::Fulfilled => self.store().leases_of(request.id).await?,
             _ => Vec::new(),

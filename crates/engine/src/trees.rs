@@ -9,7 +9,7 @@ use futures::future::{join, join_all};
 use moka::sync::Cache;
 use sixpack_model::ids::{LeaseId, RequestId, TreeId};
 use sixpack_model::plan::{self, Change, Happened, World};
-use sixpack_model::tree::Tree;
+use sixpack_model::tree::{PartStatus, Tree};
 use sixpack_storage::StoreError;
 use sixpack_storage::tasks::Claims;
 use sixpack_storage::trees::{Guard, TreeWrite, Written};
@@ -22,8 +22,8 @@ use crate::{Engine, mint};
 /// Writers of one tree take turns, so that they do not make each other's decisions stale; trees share the places.
 const TURNS: usize = 256;
 
-/// Requests whose size is remembered; a forgotten one is read again.
-const UNITS: u64 = 10_000;
+/// Requests whose trees are remembered; those of a forgotten one are read again.
+const MEMBERS: u64 = 10_000;
 
 /// How often a decision may become stale before the caller is told to come back: only other servers can cause it.
 const STALE_LIMIT: u32 = 20;
@@ -31,8 +31,8 @@ const STALE_LIMIT: u32 = 20;
 /// Trees in memory, and the turns of those who change them.
 pub(crate) struct TreeCache {
     trees: Cache<TreeId, Arc<Tree>>,
-    /// How many datasets a request asks for; never changes.
-    pub(crate) units: Cache<RequestId, usize>,
+    /// The trees of a request; these never change.
+    pub(crate) members: Cache<RequestId, Arc<[TreeId]>>,
     turns: Vec<Mutex<()>>,
 }
 
@@ -42,7 +42,7 @@ impl TreeCache {
             .max_capacity(parts)
             .weigher(|_, tree: &Arc<Tree>| u32::try_from(tree.parts.len()).unwrap_or(u32::MAX))
             .build();
-        Self { trees, units: Cache::new(UNITS), turns: (0..TURNS).map(|_| Mutex::new(())).collect() }
+        Self { trees, members: Cache::new(MEMBERS), turns: (0..TURNS).map(|_| Mutex::new(())).collect() }
     }
 
     fn turn(&self, id: TreeId) -> &Mutex<()> {
@@ -118,14 +118,21 @@ impl Engine {
         let withdrawn = !write.change.withdrawn.is_empty();
         if matches!(write.change.outcome, Some(plan::Outcome::Ready)) {
             let now = self.store().now().await?;
-            let units = self.units_of(tree.request).await?;
-            write.leases = (0..units).map(|_| LeaseId(mint::id(now))).collect();
+            let members = self.members(tree.request).await?;
+            write.leases = members.iter().map(|_| LeaseId(mint::id(now))).collect();
         }
+        let only_lease = match write.leases[..] {
+            [lease] => Some(lease),
+            _ => None,
+        };
         let offers = self.offers(&write.change);
         let (written, offered) = self.commit_with_offers(self.store().write_tree(write), offers).await;
         match &written {
-            // The request ended: the store has gone on with the trees of it.
-            Ok(Written::Done { request_ended: true }) => self.inner.trees.trees.invalidate(&tree.id),
+            Ok(Written::Done { request_ended: true }) => match only_lease {
+                Some(lease) => self.inner.trees.keep(&leased(&tree, lease)),
+                // The store has gone on with other trees as well, or the request has failed.
+                None => self.inner.trees.trees.invalidate(&tree.id),
+            },
             Ok(Written::Done { request_ended: false }) => self.inner.trees.keep(&tree),
             _ => self.inner.trees.trees.invalidate(&tree.id),
         }
@@ -172,13 +179,22 @@ impl Engine {
         join(write, join_all(claims)).await
     }
 
-    /// How many datasets a request asks for.
-    async fn units_of(&self, request: RequestId) -> Result<usize, StoreError> {
-        if let Some(units) = self.inner.trees.units.get(&request) {
-            return Ok(units);
+    /// The trees of a request, in the order of its units.
+    pub(crate) async fn members(&self, request: RequestId) -> Result<Arc<[TreeId]>, StoreError> {
+        if let Some(members) = self.inner.trees.members.get(&request) {
+            return Ok(members);
         }
-        let units = self.store().trees_of(request).await?.len();
-        self.inner.trees.units.insert(request, units);
-        Ok(units)
+        let members: Arc<[TreeId]> = self.store().trees_of(request).await?.into();
+        self.inner.trees.members.insert(request, Arc::clone(&members));
+        Ok(members)
     }
+}
+
+/// The tree as the store goes on with it when the request of this one tree is fulfilled by a write.
+fn leased(tree: &Tree, lease: LeaseId) -> Arc<Tree> {
+    let mut tree = tree.clone();
+    tree.version += 1;
+    tree.lease = Some(lease);
+    tree.parts[0].status = PartStatus::Leased;
+    Arc::new(tree)
 }

@@ -64,7 +64,7 @@ fn play(scene: &mut Scene, effects: &mut Effects, step: &Move) {
             let Some(ready) = pick(*which) else { return };
             let at = steps(scene, &ready);
             if ready.operation == Operation::Produce {
-                effects.entry(ready.part).or_default().push(json!({ "id": at.clone() }));
+                effects.entry(ready.part).or_default().push(json!({ "id": at }));
             }
             let attempt = scene.attempt(&at);
             scene.happen(Happened::Crashed(attempt));

@@ -110,8 +110,7 @@ impl FromStr for TaskId {
         let parse = || {
             let mut pieces = text.strip_prefix("task_")?.split('_');
             let (tree, part, serial) = (pieces.next()?, pieces.next()?, pieces.next()?);
-            let id =
-                TaskId { tree: TreeId(decode(tree)?), part: number(part)?, serial: number(serial)? };
+            let id = TaskId { tree: TreeId(decode(tree)?), part: number(part)?, serial: number(serial)? };
             pieces.next().is_none().then_some(id)
         };
         parse().ok_or(IdError { kind: "task", prefix: "task" })

@@ -133,7 +133,8 @@ impl Plan<'_> {
 
     fn start_step(&mut self, part: u32, step: &Step) {
         let pinned = self.tree.pins.get(&step.uses).copied();
-        let Some(contract) = pinned.and_then(|version| self.world.versions.version(&step.uses, version)) else {
+        let Some(contract) = pinned.and_then(|version| self.world.versions.version(&step.uses, version))
+        else {
             let message = format!("step `{}` uses {}, which is not in the catalogue", step.name, step.uses);
             return self.fail(part, FailureClass::Binding, Some("unknown_contract"), message);
         };

@@ -145,7 +145,8 @@ impl Plan<'_> {
         if let Some(message) = violation(&contract, &output, facts.as_ref()) {
             return self.violated(attempt, message);
         }
-        self.entities.extend(contract.output.entities(&output).into_iter().map(|entity| (attempt.part, entity)));
+        self.entities
+            .extend(contract.output.entities(&output).into_iter().map(|entity| (attempt.part, entity)));
         self.made(attempt.part, output, facts);
         self.complete(attempt.part);
     }
@@ -253,7 +254,10 @@ impl Plan<'_> {
             return if same { Ok(()) } else { Err(("child_changed", changed_message(&name, child))) };
         }
         if self.tree.children(part).count() >= OBTAINED || self.tree.parts.len() >= TREE_PARTS {
-            return Err(("too_many_children", format!("an orchestrator obtains at most {OBTAINED} children")));
+            return Err((
+                "too_many_children",
+                format!("an orchestrator obtains at most {OBTAINED} children"),
+            ));
         }
         self.pin(&found);
         self.start_child(part, &name, None, &found, input);
@@ -288,7 +292,8 @@ impl Plan<'_> {
 
     pub(super) fn retry_policy(&self, part: u32) -> RetryPolicy {
         let contract = self.contract(part);
-        let own = contract.as_ref().and_then(|contract| contract.capability()).map(|capability| capability.retry);
+        let own =
+            contract.as_ref().and_then(|contract| contract.capability()).map(|capability| capability.retry);
         self.step_limits(part).and_then(|limits| limits.retry).or(own).unwrap_or_default()
     }
 

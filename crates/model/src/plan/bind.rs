@@ -27,12 +27,8 @@ impl Plan<'_> {
     /// Evaluates condition, `for_each` and bindings of a step of the scenario part `node`.
     pub(super) fn bind_step(&self, node: u32, step: &Step) -> Result<Bound, String> {
         let steps = self.steps_value(node, step.depends_on.iter().map(String::as_str));
-        let scope = Scope {
-            input: Some(&self.part(node).input),
-            steps: Some(&steps),
-            facts: None,
-            each: None,
-        };
+        let scope =
+            Scope { input: Some(&self.part(node).input), steps: Some(&steps), facts: None, each: None };
         if let Some(condition) = &step.condition {
             match condition.evaluate(&scope).map_err(|error| format!("`if`: {error}"))? {
                 Value::Bool(true) => {}
@@ -48,7 +44,10 @@ impl Plan<'_> {
             other => return Err(format!("`for_each` must be a list, it is {}", kind_of(&other))),
         };
         if values.len() > FOR_EACH_VALUES {
-            return Err(format!("`for_each` has {} values; at most {FOR_EACH_VALUES} are allowed", values.len()));
+            return Err(format!(
+                "`for_each` has {} values; at most {FOR_EACH_VALUES} are allowed",
+                values.len()
+            ));
         }
         let bind = |(index, value): (usize, &Value)| {
             let scope = Scope { each: Some((value, index as u64)), ..scope };
@@ -62,40 +61,37 @@ impl Plan<'_> {
         let scenario = contract.scenario().expect("only a scenario has an output to bind");
         let references = scenario.output.references();
         let steps = self.steps_value(node, references.into_iter());
-        let scope = Scope {
-            input: Some(&self.part(node).input),
-            steps: Some(&steps),
-            facts: None,
-            each: None,
-        };
+        let scope =
+            Scope { input: Some(&self.part(node).input), steps: Some(&steps), facts: None, each: None };
         scenario.output.evaluate(&scope).map_err(|error| format!("`output`: {error}"))
     }
 
     /// Outputs by step name: null for a step that was not needed, a list for one with `for_each`.
     fn steps_value<'a>(&self, node: u32, names: impl Iterator<Item = &'a str>) -> Value {
         let names: BTreeSet<&str> = names.collect();
-        self.by_step(node, |part| names.contains(part.step.as_str()), |part| {
-            part.output.as_deref().cloned().unwrap_or(Value::Null)
-        })
+        self.by_step(
+            node,
+            |part| names.contains(part.step.as_str()),
+            |part| part.output.as_deref().cloned().unwrap_or(Value::Null),
+        )
     }
 
     /// Facts by step name; those of a nested scenario are again by step name.
     pub(super) fn facts_value(&self, node: u32) -> Value {
-        self.by_step(node, |_| true, |part| {
-            let nested = self.contract(part.part).is_some_and(|contract| contract.scenario().is_some());
-            if nested && part.status != PartStatus::Skipped {
-                return self.facts_value(part.part);
-            }
-            part.facts.as_deref().cloned().unwrap_or(Value::Null)
-        })
+        self.by_step(
+            node,
+            |_| true,
+            |part| {
+                let nested = self.contract(part.part).is_some_and(|contract| contract.scenario().is_some());
+                if nested && part.status != PartStatus::Skipped {
+                    return self.facts_value(part.part);
+                }
+                part.facts.as_deref().cloned().unwrap_or(Value::Null)
+            },
+        )
     }
 
-    fn by_step(
-        &self,
-        node: u32,
-        wanted: impl Fn(&Part) -> bool,
-        value_of: impl Fn(&Part) -> Value,
-    ) -> Value {
+    fn by_step(&self, node: u32, wanted: impl Fn(&Part) -> bool, value_of: impl Fn(&Part) -> Value) -> Value {
         let mut steps = Map::new();
         for part in self.tree.children(node).filter(|part| wanted(part)) {
             match part.index {

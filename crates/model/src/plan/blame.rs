@@ -46,8 +46,7 @@ impl Plan<'_> {
             return;
         }
         let kind = (class, code.map(str::to_owned));
-        let failure =
-            failure(&self.tree, self.world.versions, part, kind, message, details, attempts);
+        let failure = failure(&self.tree, self.world.versions, part, kind, message, details, attempts);
         self.tell(
             part,
             "dataset.failed",

@@ -62,7 +62,13 @@ impl Plan<'_> {
         }
     }
 
-    pub(super) fn checked(&mut self, part: u32, verdict: Verdict, facts: Option<Value>, message: Option<String>) {
+    pub(super) fn checked(
+        &mut self,
+        part: u32,
+        verdict: Verdict,
+        facts: Option<Value>,
+        message: Option<String>,
+    ) {
         let violation = self.contract(part).and_then(|contract| facts_violation(&contract, facts.as_ref()));
         let (verdict, facts, message) = match violation {
             Some(violation) => (Verdict::Unknown, None, Some(violation)),
@@ -94,7 +100,9 @@ impl Plan<'_> {
         let said = message.map(|message| format!(": {message}")).unwrap_or_default();
         let node = self.part(part);
         let message = match verdict {
-            Verdict::Unknown => format!("{} cannot tell whether its part of the state holds{said}", node.contract),
+            Verdict::Unknown => {
+                format!("{} cannot tell whether its part of the state holds{said}", node.contract)
+            }
             _ => format!("{} says that its part of the state does not hold{said}", node.contract),
         };
         let asked = node.serials.saturating_sub(1);
@@ -104,7 +112,8 @@ impl Plan<'_> {
     /// The services agree each for itself but not with each other: facts may still be on their way.
     fn disagree(&mut self, part: u32, node: u32, checked: &[u32], message: String) {
         let next = checked.iter().map(|part| self.next_ask(*part)).max().unwrap_or(self.world.now);
-        let may_change = !checked.is_empty() && self.part(part).settle_until.is_some_and(|until| next < until);
+        let may_change =
+            !checked.is_empty() && self.part(part).settle_until.is_some_and(|until| next < until);
         if may_change {
             self.ask_all(part, next);
         } else {
@@ -157,9 +166,9 @@ impl Plan<'_> {
             let Some(capability) = contract.capability() else { continue };
             let (Some(output), true) = (&part.output, part.made.is_some()) else { continue };
             let entities = contract.output.entities(output);
-            let keys = entities.iter().map(|entity| {
-                (contract.name.domain().to_owned(), entity.kind.clone(), entity.key.clone())
-            });
+            let keys = entities
+                .iter()
+                .map(|entity| (contract.name.domain().to_owned(), entity.kind.clone(), entity.key.clone()));
             let keys: Vec<_> = keys.collect();
             let advanced = !keys.is_empty() && keys.iter().all(|key| spoken_for.contains(key));
             if !advanced && capability.operations.check {
@@ -210,8 +219,7 @@ impl Plan<'_> {
                     Ok(Value::Bool(true)) => {}
                     Ok(_) => return Some((number, format!("it does not hold that {}", invariant.says))),
                     Err(error) => {
-                        let message =
-                            format!("it cannot be told whether {}: {error}", invariant.says);
+                        let message = format!("it cannot be told whether {}: {error}", invariant.says);
                         return Some((number, message));
                     }
                 }

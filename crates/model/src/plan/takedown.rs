@@ -7,8 +7,8 @@ use serde_json::json;
 
 use super::{Outcome, Plan};
 use crate::failure::{Failure, FailureClass};
-use crate::tree::{Ending, Operation, Part, PartStatus};
 use crate::request::Priority;
+use crate::tree::{Ending, Operation, Part, PartStatus};
 
 /// Cleaning up goes before new stock: what is left behind grows until it is gone.
 const UNDO_PRIORITY: Priority = Priority::Pipeline;

@@ -172,7 +172,9 @@ impl Scene {
     fn asked(&self) -> Vec<String> {
         self.open
             .values()
-            .map(|ready| format!("{} {}", ready.operation.name(), self.tree.steps_to(ready.part)).trim().to_owned())
+            .map(|ready| {
+                format!("{} {}", ready.operation.name(), self.tree.steps_to(ready.part)).trim().to_owned()
+            })
             .collect()
     }
 

@@ -119,7 +119,11 @@ fn a_step_that_takes_longer_than_its_timeout_fails_as_timeout() {
     let again = || Answer::Again { after_ms: 60_000, state: None, message: None };
     scene.answer("slow", again());
     let ready_at = scene.open[&scene.at("slow")].ready_at;
-    assert_eq!(ready_at.duration_since(scene.now).as_secs(), 2, "it is looked at again when its time is over");
+    assert_eq!(
+        ready_at.duration_since(scene.now).as_secs(),
+        2,
+        "it is looked at again when its time is over"
+    );
     scene.pass_ms(2_000);
     scene.answer("slow", again());
     assert_eq!(scene.failure().class, FailureClass::Timeout);

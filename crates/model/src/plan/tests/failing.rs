@@ -25,7 +25,10 @@ fn what_was_made_is_undone_newest_first() {
     for steps in ["payment", "address", "customer"] {
         assert_eq!(scene.asked(), [format!("undo {steps}")]);
         scene.undo(steps);
-        assert_eq!(scene.tree.parts.iter().filter(|part| part.task.is_some()).count(), usize::from(steps != "customer"));
+        assert_eq!(
+            scene.tree.parts.iter().filter(|part| part.task.is_some()).count(),
+            usize::from(steps != "customer")
+        );
     }
     assert_eq!(scene.status("customer"), PartStatus::Gone);
     assert_eq!(scene.status("order"), PartStatus::Failed);
@@ -155,7 +158,8 @@ fn nobody_there_to_ask_is_told_with_the_time_since_when() {
 #[test]
 fn an_input_that_a_step_does_not_take_fails_before_a_supplier_is_asked() {
     let mut landscape = shop(MAKE);
-    let input = json!({ "input": { "type": "object", "properties": { "customer_id": { "type": "integer" } } } });
+    let input =
+        json!({ "input": { "type": "object", "properties": { "customer_id": { "type": "integer" } } } });
     landscape.add(capability("billing/payment-account", MAKE, input));
     let mut scene = Scene::begin(landscape, "checkout/ready-customer", json!({}));
     scene.produce("customer");

@@ -70,7 +70,9 @@ fn play(scene: &mut Scene, effects: &mut Effects, step: &Move) {
             scene.happen(Happened::Crashed(attempt));
         }
         Move::Again(which) => {
-            let Some(ready) = pick(*which).filter(|ready| ready.operation == Operation::Produce) else { return };
+            let Some(ready) = pick(*which).filter(|ready| ready.operation == Operation::Produce) else {
+                return;
+            };
             let at = steps(scene, &ready);
             scene.answer(&at, Answer::Again { after_ms: 10, state: None, message: None });
         }

@@ -15,8 +15,7 @@ output: {}
 "#;
 
 fn agreeing() -> Scene {
-    let landscape =
-        Landscape::default().capability("a/one", ALL).capability("b/two", ALL).scenario(AGREEING);
+    let landscape = Landscape::default().capability("a/one", ALL).capability("b/two", ALL).scenario(AGREEING);
     let mut scene = Scene::begin(landscape, "a/agreeing", json!({}));
     scene.produce("one");
     scene.produce("two");

@@ -1,7 +1,7 @@
 //! Arrows: which of our packages may use which.
 //!
 //! ```text
-//! cli --> server --> engine --> storage --> model        shop --> sdk        xtask --> sdk, shop
+//! cli --> server --> engine --> storage --> model        shop, verify --> sdk        xtask --> sdk, shop
 //!  |  \------------> engine, storage, model, sdk
 //! ```
 //!
@@ -40,6 +40,7 @@ const ARROWS: &[Arrows] = &[
         tests_may_use: &["sixpack-server", "sixpack-engine", "sixpack-storage", "sixpack-model"],
     },
     Arrows { package: "shop", may_use: &["sixpack"], tests_may_use: &[] },
+    Arrows { package: "verify", may_use: &["sixpack"], tests_may_use: &[] },
     Arrows { package: "xtask", may_use: &["sixpack", "shop"], tests_may_use: &[] },
 ];
 

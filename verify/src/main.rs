@@ -61,9 +61,9 @@ enum Command {
 async fn main() -> anyhow::Result<()> {
     match Arguments::parse().command {
         Command::Kill { server, cycles, seed } => {
-            kill::run(server, cycles, seed.unwrap_or_else(|| fastrand::u64(..))).await
+            kill::run(server.canonicalize()?, cycles, seed.unwrap_or_else(|| fastrand::u64(..))).await
         }
-        Command::Bench { server, seconds } => bench::run(server, seconds).await,
+        Command::Bench { server, seconds } => bench::run(server.canonicalize()?, seconds).await,
         Command::Supplier { domain, effects, seed } => supplier::run(&domain, effects, seed).await,
     }
 }

@@ -1,0 +1,270 @@
+//! `sixpack contracts`: searches the catalogue, and shows one contract.
+
+use clap::{Args, Subcommand, ValueEnum};
+use serde_json::Value;
+use sixpack::wire::{Contract, ContractFilter, ContractKind, Owner};
+
+use crate::connection::{Connection, InEnvironment};
+use crate::exit::Exit;
+use crate::fault::Fault;
+use crate::leases::plain;
+use crate::paging::{Listing, or_dash};
+use crate::printing::Output;
+use crate::times::moment;
+
+/// Searches the catalogue, or shows one contract.
+#[derive(Debug, Args)]
+#[command(
+    args_conflicts_with_subcommands = true,
+    after_help = "\
+Examples:
+  sixpack contracts                               everything that can be requested
+  sixpack contracts payment --label pii:none      words of name, description, owner or labels
+  sixpack contracts --owner Billing --kind capability
+  sixpack contracts show checkout/ready-customer  its input and output, its steps, and who uses it"
+)]
+pub(crate) struct ContractsCommand {
+    #[command(subcommand)]
+    pub(crate) action: Option<ContractsAction>,
+    #[command(flatten)]
+    pub(crate) search: SearchContracts,
+}
+
+/// What to do in place of searching.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ContractsAction {
+    /// Show one contract
+    Show(ShowContract),
+}
+
+/// What to search for.
+#[derive(Debug, Args)]
+pub(crate) struct SearchContracts {
+    /// Words that must all occur
+    query: Option<String>,
+    /// Only those of this team
+    #[arg(long, value_name = "TEAM")]
+    owner: Option<String>,
+    /// Only those with this label
+    #[arg(long, value_name = "KEY=VALUE")]
+    label: Option<String>,
+    /// Only capabilities, or only scenarios
+    #[arg(long)]
+    kind: Option<SearchedKind>,
+    /// Only those of this domain
+    #[arg(long)]
+    domain: Option<String>,
+    #[command(flatten)]
+    environment: InEnvironment,
+    #[command(flatten)]
+    pub(crate) listing: Listing,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+/// What a contract is made of.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum SearchedKind {
+    Capability,
+    Scenario,
+}
+
+/// Shows one contract.
+#[derive(Debug, Args)]
+pub(crate) struct ShowContract {
+    /// The contract: domain/name, or domain/name@version
+    contract: String,
+    #[command(flatten)]
+    environment: InEnvironment,
+    /// Print one JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+/// Runs the command.
+pub(crate) async fn run(command: &ContractsCommand, output: &mut Output) -> Result<Exit, Fault> {
+    match &command.action {
+        None => show_all(&command.search, output).await?,
+        Some(ContractsAction::Show(show)) => {
+            let client = show.connection.client()?;
+            let environment = show.environment.name();
+            let contract = match show.contract.rsplit_once('@') {
+                None => client.contract(&environment, &show.contract).await?,
+                Some((name, version)) => {
+                    let version = version.parse().map_err(|_| {
+                        Fault::new(Exit::Usage, format!("`{version}` is no version of a contract"))
+                            .next("write domain/name@3, or domain/name for the newest")
+                    })?;
+                    client.contract_version(&environment, name, version).await?
+                }
+            };
+            if show.json {
+                output.json(&contract)?;
+            } else {
+                show_one(&contract, output)?;
+            }
+        }
+    }
+    Ok(Exit::Done)
+}
+
+/// An owner in one line: team, contact, where to report.
+pub(crate) fn owner(owner: &Owner) -> String {
+    let parts = [Some(&owner.team), owner.contact.as_ref(), owner.issues.as_ref()];
+    parts.into_iter().flatten().filter(|text| !text.is_empty()).cloned().collect::<Vec<_>>().join(" · ")
+}
+
+async fn show_all(search: &SearchContracts, output: &mut Output) -> Result<(), Fault> {
+    let client = search.connection.client()?;
+    let environment = search.environment.name();
+    let filter = ContractFilter {
+        q: search.query.clone(),
+        owner: search.owner.clone(),
+        label: search.label.as_ref().map(|label| label.replacen('=', ":", 1)),
+        kind: search.kind.map(|kind| match kind {
+            SearchedKind::Capability => ContractKind::Capability,
+            SearchedKind::Scenario => ContractKind::Scenario,
+        }),
+        domain: search.domain.clone(),
+        ..ContractFilter::default()
+    };
+    let page = async |limit, cursor| {
+        client.contracts(&environment, &ContractFilter { limit: Some(limit), cursor, ..filter.clone() }).await
+    };
+    let rows = search.listing.read(page).await?;
+    let header = ["CONTRACT", "KIND", "STATUS", "CHECKED", "OWNER", "DESCRIPTION"];
+    search.listing.print(output, &rows, header, "no contract matches", |contract| {
+        [
+            format!("{}@{}", contract.name, contract.version),
+            contract.kind.to_string(),
+            contract.status.to_string(),
+            format!("{} of {}", contract.checked, contract.of),
+            contract.owner.team.clone(),
+            contract.description.lines().next().unwrap_or_default().to_owned(),
+        ]
+    })
+}
+
+fn show_one(contract: &Contract, output: &mut Output) -> Result<(), Fault> {
+    output.line(format!("{}@{}  {}  {}", contract.name, contract.version, contract.kind, contract.status))?;
+    output.block(&contract.description)?;
+    output.line(format!("owner    {}", owner(&contract.owner)))?;
+    if !contract.labels.is_empty() {
+        let labels = contract.labels.iter().map(|(key, value)| format!("{key}={value}"));
+        output.line(format!("labels   {}", labels.collect::<Vec<_>>().join(", ")))?;
+    }
+    if !contract.operations.is_empty() {
+        let operations: Vec<_> = contract.operations.iter().map(ToString::to_string).collect();
+        let sessions =
+            contract.sessions.map_or(String::new(), |count| format!("  by {count} connected suppliers"));
+        output.line(format!("does     {}{sessions}", operations.join(", ")))?;
+    }
+    output.line(format!("checked  {} of {} parts have a check", contract.checked, contract.of))?;
+    for fault in &contract.faults {
+        output.line(format!("fault    {fault}"))?;
+    }
+    schema("INPUT", &contract.input, output)?;
+    schema("OUTPUT", &contract.output, output)?;
+    if let Some(facts) = &contract.facts {
+        schema("FACTS", facts, output)?;
+    }
+    steps(contract, output)?;
+    if !contract.used_by.is_empty() {
+        output.line("")?;
+        output.line(format!("used by  {}", contract.used_by.join(", ")))?;
+    }
+    output.line("")?;
+    let versions = contract.versions.iter().map(|version| {
+        [version.version.to_string(), version.change.to_string(), moment(&version.created_at)]
+    });
+    output.table(["VERSION", "CHANGE", "SINCE"], versions)?;
+    output.line("")?;
+    output.line(format!("request it:  {}", example(contract)))
+}
+
+fn steps(contract: &Contract, output: &mut Output) -> Result<(), Fault> {
+    if contract.steps.is_empty() {
+        return Ok(());
+    }
+    output.line("")?;
+    output.table(
+        ["STEP", "USES", "NEEDS", "WITH"],
+        contract.steps.iter().map(|step| {
+            let uses = step.version.map_or(step.uses.clone(), |version| format!("{}@{version}", step.uses));
+            let needs = (!step.needs.is_empty()).then(|| step.needs.join(", "));
+            [step.name.clone(), uses, or_dash(needs), plain(&step.with)]
+        }),
+    )?;
+    for invariant in &contract.invariants {
+        output.line(format!("invariant  {}  ({})", invariant.says, invariant.that))?;
+    }
+    Ok(())
+}
+
+/// Prints the properties of a schema as rows; one of another form as JSON.
+fn schema(title: &str, schema: &Value, output: &mut Output) -> Result<(), Fault> {
+    output.line("")?;
+    let Some(properties) = schema["properties"].as_object().filter(|properties| !properties.is_empty())
+    else {
+        return output.line(format!("{title}  {schema}"));
+    };
+    let required = |name: &str| {
+        schema["required"].as_array().is_some_and(|names| names.iter().any(|required| required == name))
+    };
+    let rows = properties.iter().map(|(name, property)| {
+        let kind = match (&property["enum"], &property["const"], &property["type"]) {
+            (Value::Array(values), ..) => values.iter().map(plain).collect::<Vec<_>>().join(" | "),
+            (_, constant, _) if !constant.is_null() => plain(constant),
+            (.., Value::Null) => "any".to_owned(),
+            (.., kind) => plain(kind),
+        };
+        let marks =
+            [("x-entity", "key of"), ("x-secret", "secret")].into_iter().filter_map(|(mark, says)| {
+                match &property[mark] {
+                    Value::Null | Value::Bool(false) => None,
+                    Value::String(what) => Some(format!("{says} {what}")),
+                    _ => Some(says.to_owned()),
+                }
+            });
+        let description = property["description"].as_str().map(str::to_owned);
+        let says: Vec<_> = description.into_iter().chain(marks).collect();
+        let need = match (&property["default"], required(name)) {
+            (Value::Null, true) => "required".to_owned(),
+            (Value::Null, false) => "optional".to_owned(),
+            (default, _) => format!("default {}", plain(default)),
+        };
+        [name.clone(), kind, need, says.join("; ")]
+    });
+    output.table([title, "TYPE", "", ""], rows)
+}
+
+/// A command that requests the contract, with a place for every input that has to be given.
+fn example(contract: &Contract) -> String {
+    let mut command = format!("sixpack request {}", contract.name);
+    let required = contract.input["required"].as_array().into_iter().flatten().filter_map(Value::as_str);
+    for name in required.filter(|name| contract.input["properties"][*name]["default"].is_null()) {
+        let property = &contract.input["properties"][name];
+        let value = property["enum"][0].as_str().unwrap_or("…");
+        command.push_str(&format!(" --set {name}={value}"));
+    }
+    command
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn the_example_names_what_has_to_be_given() {
+        let contract: Contract = serde_json::from_value(json!({
+            "name":"a/b","version":1,"kind":"capability","status":"online",
+            "input":{"type":"object","required":["country","id","lines"],"properties":{
+                "country":{"enum":["CZ","FR"]},"id":{"type":"string"},"lines":{"default":2},"note":{}}}
+        }))
+        .unwrap();
+        assert_eq!(example(&contract), "sixpack request a/b --set country=CZ --set id=…");
+    }
+}

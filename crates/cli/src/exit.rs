@@ -1,0 +1,159 @@
+//! Exit codes: what the end of the program tells the script that called it.
+
+use sixpack::wire::{FailureClass, Request, RequestStatus};
+
+/// How the program ends. Codes from 64 are those of `sysexits`; 20 to 30 say why a request ended without data.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Exit {
+    /// Everything was done; also after SIGTERM.
+    Done,
+    /// The server or the command said no: what was named is not there, or its state does not allow it.
+    No,
+    /// A request ended without data, for this reason.
+    Request(FailureClass),
+    /// A request was cancelled.
+    Cancelled,
+    /// Wrong usage.
+    Usage,
+    /// Bad input: a scenario with faults, an input that breaks its schema, a foreign database.
+    Data,
+    /// Something needed is not there: the server, or a free port.
+    Unavailable,
+    /// Our own mistake.
+    Internal,
+    /// A file cannot be made.
+    CannotCreate,
+    /// Reading or writing failed; a store is not trusted any more.
+    Io,
+    /// Trying again later may help.
+    TryLater,
+    /// The other side is no Sixpack, or of another time.
+    Mismatch,
+    /// A token or the rights of a file do not suffice.
+    NotPermitted,
+    /// The settings have faults.
+    Settings,
+    /// Interrupted by ctrl-c.
+    Interrupted,
+}
+
+/// The table that `sixpack help` shows; a test compares it with [`Exit::code`].
+pub(crate) const TABLE: &str = "\
+Exit codes:
+   0  done (for a request: the data is leased)
+   1  the server said no: not found, already ended, held by somebody else
+  20  request failed: rejected (the domain said no)
+  21  request failed: contract_violation
+  22  request failed: supplier_offline
+  23  request failed: timeout, or its deadline passed
+  24  request failed: crashed
+  25  request failed: binding
+  26  request failed: invariant
+  27  request failed: check
+  28  request failed: orchestration
+  29  request failed for a reason that this release does not know
+  30  request was cancelled
+  64  wrong usage
+  65  bad input: a scenario with faults, an input that breaks its schema, a foreign database
+  69  server not reachable, or port in use
+  70  internal error
+  73  a file cannot be made
+  74  reading or writing failed
+  75  try again later
+  76  the other side is no Sixpack server, or of another time
+  77  not permitted: token, or rights of a file
+  78  the settings have faults
+ 130  interrupted";
+
+impl Exit {
+    /// Why a request that has ended, ended; `None` when it is fulfilled.
+    pub(crate) fn of_request(request: &Request) -> Option<Self> {
+        match (request.status, &request.failure) {
+            (RequestStatus::Fulfilled, _) => None,
+            (RequestStatus::Cancelled, _) => Some(Self::Cancelled),
+            (_, Some(failure)) => Some(Self::Request(failure.class)),
+            (RequestStatus::Expired, None) => Some(Self::Request(FailureClass::Timeout)),
+            (_, None) => Some(Self::Request(FailureClass::Unknown)),
+        }
+    }
+
+    /// The number for the caller.
+    pub(crate) fn code(self) -> u8 {
+        match self {
+            Self::Done => 0,
+            Self::No => 1,
+            Self::Request(class) => match class {
+                FailureClass::Rejected => 20,
+                FailureClass::ContractViolation => 21,
+                FailureClass::SupplierOffline => 22,
+                FailureClass::Timeout => 23,
+                FailureClass::Crashed => 24,
+                FailureClass::Binding => 25,
+                FailureClass::Invariant => 26,
+                FailureClass::Check => 27,
+                FailureClass::Orchestration => 28,
+                // A word of a newer server.
+                _ => 29,
+            },
+            Self::Cancelled => 30,
+            Self::Usage => 64,
+            Self::Data => 65,
+            Self::Unavailable => 69,
+            Self::Internal => 70,
+            Self::CannotCreate => 73,
+            Self::Io => 74,
+            Self::TryLater => 75,
+            Self::Mismatch => 76,
+            Self::NotPermitted => 77,
+            Self::Settings => 78,
+            Self::Interrupted => 130,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_lists_every_code_once_and_in_its_place() {
+        use FailureClass as Class;
+        let classes = [
+            Class::Rejected,
+            Class::ContractViolation,
+            Class::SupplierOffline,
+            Class::Timeout,
+            Class::Crashed,
+            Class::Binding,
+            Class::Invariant,
+            Class::Check,
+            Class::Orchestration,
+            Class::Unknown,
+        ];
+        let rest = [
+            Exit::Cancelled,
+            Exit::Usage,
+            Exit::Data,
+            Exit::Unavailable,
+            Exit::Internal,
+            Exit::CannotCreate,
+            Exit::Io,
+            Exit::TryLater,
+            Exit::Mismatch,
+            Exit::NotPermitted,
+            Exit::Settings,
+            Exit::Interrupted,
+        ];
+        let all = [Exit::Done, Exit::No].into_iter().chain(classes.map(Exit::Request)).chain(rest);
+        let listed: Vec<u8> = TABLE
+            .lines()
+            .skip(1)
+            .map(|line| line.split_whitespace().next().unwrap().parse().unwrap())
+            .collect();
+        assert_eq!(all.map(Exit::code).collect::<Vec<_>>(), listed);
+        for class in &classes[..9] {
+            let row = format!("  {}  request failed: {class}", Exit::Request(*class).code());
+            assert!(TABLE.contains(&row), "{row}");
+        }
+    }
+}

@@ -1,0 +1,285 @@
+//! `sixpack lease`: lists, shows, renews and releases leases.
+
+use std::time::Duration;
+
+use clap::{Args, Subcommand, ValueEnum};
+use serde_json::Value;
+use sixpack::Client;
+use sixpack::wire::{
+    CheckVerdict, Evidence, Lease, LeaseFilter, LeaseStatus, Outcome, PartEvidence, Release, Renewal,
+};
+
+use crate::connection::{Connection, InEnvironment};
+use crate::exit::Exit;
+use crate::fault::Fault;
+use crate::paging::Listing;
+use crate::printing::Output;
+use crate::times::{moment, read_seconds, span};
+
+/// Lists, shows, renews and releases leases.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  sixpack lease list
+  sixpack lease show lease_06e8…
+  sixpack lease renew lease_06e8… --ttl 1h
+  sixpack lease release lease_06e8…
+  sixpack lease release lease_06e8… --outcome broken --note \"the order has no lines\"")]
+pub(crate) struct LeaseCommand {
+    #[command(subcommand)]
+    pub(crate) action: LeaseAction,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum LeaseAction {
+    /// List leases, newest first
+    List(ListLeases),
+    /// Show a lease with its data and its evidence
+    Show(ShowLease),
+    /// Renew a lease; this never shortens it
+    Renew(RenewLease),
+    /// Give a dataset back
+    Release(ReleaseLease),
+}
+
+/// Lists leases.
+#[derive(Debug, Args)]
+pub(crate) struct ListLeases {
+    /// Also those that have ended
+    #[arg(long)]
+    all: bool,
+    /// Only those of this holder
+    #[arg(long)]
+    holder: Option<String>,
+    #[command(flatten)]
+    environment: InEnvironment,
+    #[command(flatten)]
+    pub(crate) listing: Listing,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+/// Shows a lease.
+#[derive(Debug, Args)]
+pub(crate) struct ShowLease {
+    /// Id of the lease (lease_…)
+    id: String,
+    /// Print one JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+/// Renews a lease.
+#[derive(Debug, Args)]
+pub(crate) struct RenewLease {
+    /// Id of the lease (lease_…)
+    id: String,
+    /// How long from now: 1800, 30m, 2h [default: as long as was asked for at first]
+    #[arg(long, value_name = "SPAN", value_parser = read_seconds)]
+    ttl: Option<u64>,
+    /// Fence of the lease, to be refused when somebody else holds it by now [default: the one it has]
+    #[arg(long, value_name = "NUMBER")]
+    fence: Option<u64>,
+    /// Print one JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+/// Gives a dataset back.
+#[derive(Debug, Args)]
+pub(crate) struct ReleaseLease {
+    /// Id of the lease (lease_…)
+    id: String,
+    /// What became of the data
+    #[arg(long, value_enum, default_value_t = ReleaseOutcome::Used)]
+    outcome: ReleaseOutcome,
+    /// A note for the owner of the data
+    #[arg(long)]
+    note: Option<String>,
+    /// Fence of the lease, to be refused when somebody else holds it by now [default: the one it has]
+    #[arg(long, value_name = "NUMBER")]
+    fence: Option<u64>,
+    /// Print one JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+/// What became of the data.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum ReleaseOutcome {
+    /// It was used, and is undone
+    Used,
+    /// It was not touched, and may be handed out again
+    Unused,
+    /// It was wrong; --note says how
+    Broken,
+}
+
+/// Runs the command.
+pub(crate) async fn run(command: &LeaseCommand, output: &mut Output) -> Result<Exit, Fault> {
+    let done = match &command.action {
+        LeaseAction::List(list) => show_all(list, output).await,
+        LeaseAction::Show(show) => show_one(show, output).await.map_err(|fault| fault.about(&show.id)),
+        LeaseAction::Renew(renew) => prolong(renew, output).await.map_err(|fault| fault.about(&renew.id)),
+        LeaseAction::Release(release) => {
+            give_back(release, output).await.map_err(|fault| fault.about(&release.id))
+        }
+    };
+    done.map(|()| Exit::Done)
+}
+
+/// Prints a lease with its data, and how to go on with it.
+pub(crate) fn told(lease: &Lease, output: &mut Output) -> Result<(), Fault> {
+    let dataset = &lease.dataset;
+    let state = match lease.status {
+        LeaseStatus::Held => format!("held by {} for {}", lease.holder, left(lease)),
+        other => format!("{other}, was held by {}", lease.holder),
+    };
+    output.line(format!("lease    {}  {state}", lease.id))?;
+    let verdict =
+        dataset.evidence.as_ref().map_or(String::new(), |evidence| format!("  {}", verdict(evidence)));
+    output.line(format!("dataset  {}  {}@{}{verdict}", dataset.id, dataset.contract, dataset.version))?;
+    match &dataset.output {
+        Value::Object(properties) if !properties.is_empty() => {
+            let wide = properties.keys().map(|name| name.chars().count()).max().unwrap_or(0);
+            for (name, value) in properties {
+                output.line(format!("  {name:<wide$}  {}", plain(value)))?;
+            }
+        }
+        Value::Object(_) | Value::Null => {}
+        other => output.line(format!("  {}", plain(other)))?,
+    }
+    Ok(())
+}
+
+/// How far a dataset was proven valid, in a few words.
+pub(crate) fn verdict(evidence: &Evidence) -> String {
+    match evidence.verdict {
+        CheckVerdict::Unchecked => "unchecked: none of its parts has a check".to_owned(),
+        verdict => format!("{verdict}: {} of {} parts checked", evidence.checked, evidence.of),
+    }
+}
+
+/// Prints what each service said about its part.
+pub(crate) fn evidence(evidence: Option<&Evidence>, output: &mut Output) -> Result<(), Fault> {
+    let Some(evidence) =
+        evidence.filter(|evidence| !evidence.parts.is_empty() || !evidence.invariants.is_empty())
+    else {
+        return Ok(());
+    };
+    output.line("")?;
+    output.table(["EVIDENCE", "CONTRACT", "VERDICT", "AT", "FACTS"], evidence.parts.iter().map(part))?;
+    for invariant in &evidence.invariants {
+        output.line(format!(
+            "{}  {}",
+            if invariant.held { "✔ holds " } else { "✖ broken" },
+            invariant.says
+        ))?;
+    }
+    Ok(())
+}
+
+/// A value as people write it: text without quotes, everything else as JSON.
+pub(crate) fn plain(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
+}
+
+fn part(part: &PartEvidence) -> [String; 5] {
+    let facts = part.facts.as_ref().map_or(String::new(), Value::to_string);
+    let said = [Some(facts), part.message.clone()].into_iter().flatten().filter(|text| !text.is_empty());
+    [
+        if part.path.is_empty() { "(all)".to_owned() } else { part.path.clone() },
+        format!("{}@{}", part.contract, part.version),
+        part.verdict.to_string(),
+        part.checked_at.as_deref().map_or(String::new(), moment),
+        said.collect::<Vec<_>>().join("  "),
+    ]
+}
+
+async fn show_all(list: &ListLeases, output: &mut Output) -> Result<(), Fault> {
+    let client = list.connection.client()?;
+    let filter = LeaseFilter {
+        environment: Some(list.environment.name()),
+        status: (!list.all).then_some(LeaseStatus::Held),
+        holder: list.holder.clone(),
+        ..LeaseFilter::default()
+    };
+    let page = async |limit, cursor| {
+        client.leases(&LeaseFilter { limit: Some(limit), cursor, ..filter.clone() }).await
+    };
+    let rows = list.listing.read(page).await?;
+    let header = ["LEASE", "STATUS", "LEFT", "CONTRACT", "HOLDER", "DATASET"];
+    list.listing.print(output, &rows, header, "no dataset is leased", |lease| {
+        [
+            lease.id.clone(),
+            lease.status.to_string(),
+            if lease.status == LeaseStatus::Held {
+                span(Duration::from_millis(lease.ttl_ms))
+            } else {
+                "-".to_owned()
+            },
+            format!("{}@{}", lease.dataset.contract, lease.dataset.version),
+            lease.holder.clone(),
+            lease.dataset.id.clone(),
+        ]
+    })
+}
+
+async fn show_one(show: &ShowLease, output: &mut Output) -> Result<(), Fault> {
+    let lease = show.connection.client()?.lease(&show.id).await?;
+    if show.json {
+        return output.json(&lease);
+    }
+    told(&lease, output)?;
+    evidence(lease.dataset.evidence.as_ref(), output)
+}
+
+async fn prolong(renew: &RenewLease, output: &mut Output) -> Result<(), Fault> {
+    let client = renew.connection.client()?;
+    let fence = fence(&client, &renew.id, renew.fence).await?;
+    let lease = client.renew_lease(&renew.id, &Renewal::new(fence, renew.ttl)).await?;
+    if renew.json {
+        return output.json(&lease);
+    }
+    output.line(format!("{} is held for {}", lease.id, left(&lease)))
+}
+
+async fn give_back(command: &ReleaseLease, output: &mut Output) -> Result<(), Fault> {
+    let client = command.connection.client()?;
+    let fence = fence(&client, &command.id, command.fence).await?;
+    let outcome = match command.outcome {
+        ReleaseOutcome::Used => Outcome::Used,
+        ReleaseOutcome::Unused => Outcome::Unused,
+        ReleaseOutcome::Broken => Outcome::Broken,
+    };
+    let mut release = Release::new(fence, outcome);
+    if let Some(note) = &command.note {
+        release = release.note(note);
+    }
+    let lease = client.release_lease(&command.id, &release).await?;
+    if command.json {
+        return output.json(&lease);
+    }
+    output.line(format!("released {}; what was made for it is undone", lease.id))
+}
+
+async fn fence(client: &Client, id: &str, said: Option<u64>) -> Result<u64, Fault> {
+    match said {
+        Some(fence) => Ok(fence),
+        None => Ok(client.lease(id).await?.fence),
+    }
+}
+
+fn left(lease: &Lease) -> String {
+    format!("{}, until {} UTC", span(Duration::from_millis(lease.ttl_ms)), moment(&lease.expires_at))
+}

@@ -1,0 +1,227 @@
+//! The program `sixpack`: the server, and the commands of its users.
+
+mod about;
+mod connection;
+mod contracts;
+mod datasets;
+mod debts;
+mod dev;
+mod environments;
+mod events;
+mod exit;
+mod fault;
+mod leases;
+mod logging;
+mod paging;
+mod printing;
+mod report;
+mod requests;
+mod scenarios;
+mod serve;
+mod serving;
+mod sessions;
+mod settings;
+mod times;
+mod token_files;
+mod tokens;
+mod watching;
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{CommandFactory, Parser, Subcommand};
+
+use exit::Exit;
+use fault::Fault;
+use printing::Output;
+
+/// How long what still runs in the background may take at the end; everything that matters was waited for.
+const BACKGROUND: Duration = Duration::from_millis(200);
+
+/// Requests business states that several services agree on, and leases them to testers and pipelines.
+#[derive(Debug, Parser)]
+#[command(name = "sixpack", version, arg_required_else_help = true, after_help = exit::TABLE, max_term_width = 120)]
+struct Program {
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+enum Command {
+    Dev(dev::DevCommand),
+    Serve(serve::ServeCommand),
+    Apply(scenarios::ApplyCommand),
+    Contracts(contracts::ContractsCommand),
+    Request(requests::RequestCommand),
+    Requests(requests::RequestsCommand),
+    Cancel(requests::CancelCommand),
+    Lease(leases::LeaseCommand),
+    Datasets(datasets::DatasetsCommand),
+    Suppliers(sessions::SuppliersCommand),
+    Debts(debts::DebtsCommand),
+    Events(events::EventsCommand),
+    Token(tokens::TokenCommand),
+    Environments(environments::EnvironmentsCommand),
+    Settings(settings::SettingsCommand),
+    /// Prints the OpenAPI 3.1 document of the HTTP API
+    Openapi,
+    Version(about::VersionCommand),
+    Completions(about::CompletionsCommand),
+}
+
+fn main() -> ExitCode {
+    let program = match Program::try_parse() {
+        Ok(program) => program,
+        Err(asked) => {
+            // Help and version are answers, everything else is wrong usage.
+            let exit = if asked.use_stderr() { Exit::Usage } else { Exit::Done };
+            return ended(if asked.print().is_ok() { exit } else { Exit::Io });
+        }
+    };
+    let command = program.command;
+    // A panic has been told by its hook; it must not look like a refusal.
+    let outcome = std::panic::catch_unwind(|| run_to_end(&command));
+    ended(match outcome {
+        Ok(Ok(exit)) => exit,
+        Ok(Err(fault)) => {
+            printing::tell(&fault);
+            if command.wants_json() && !fault.what.is_empty() {
+                // Whoever reads one object gets one.
+                let _ = Output::new().json(&fault.json());
+            }
+            fault.exit
+        }
+        Err(_) => Exit::Internal,
+    })
+}
+
+fn run_to_end(command: &Command) -> Result<Exit, Fault> {
+    let is_server = matches!(command, Command::Dev(_) | Command::Serve(_));
+    let mut builder = match is_server {
+        true => tokio::runtime::Builder::new_multi_thread(),
+        // A client waits for one thing at a time.
+        false => tokio::runtime::Builder::new_current_thread(),
+    };
+    let runtime = builder.enable_all().build();
+    let runtime = runtime.map_err(|error| Fault::new(Exit::Internal, format!("cannot start: {error}")))?;
+    let outcome = runtime.block_on(Box::pin(run(command)));
+    runtime.shutdown_timeout(BACKGROUND);
+    outcome
+}
+
+async fn run(command: &Command) -> Result<Exit, Fault> {
+    let output = &mut Output::new();
+    match command {
+        Command::Dev(command) => dev::run(command, output).await,
+        Command::Serve(command) => serve::run(command).await,
+        Command::Apply(command) => scenarios::run(command, output).await,
+        Command::Contracts(command) => contracts::run(command, output).await,
+        Command::Request(command) => requests::run_request(command, output).await,
+        Command::Requests(command) => requests::run(command, output).await,
+        Command::Cancel(command) => requests::run_cancel(command, output).await,
+        Command::Lease(command) => leases::run(command, output).await,
+        Command::Datasets(command) => datasets::run(command, output).await,
+        Command::Suppliers(command) => sessions::run(command, output).await,
+        Command::Debts(command) => debts::run(command, output).await,
+        Command::Events(command) => events::run(command, output).await,
+        Command::Token(command) => tokens::run(command, output).await,
+        Command::Environments(command) => environments::run(command, output).await,
+        Command::Settings(command) => settings::run(command, output),
+        Command::Openapi => about::run_openapi(output),
+        Command::Version(command) => about::run_version(command, output).await,
+        Command::Completions(command) => about::run_completions(command, Program::command(), output),
+    }
+}
+
+impl Command {
+    /// Whether the output is for a machine.
+    fn wants_json(&self) -> bool {
+        use contracts::ContractsAction;
+        use datasets::DatasetsAction;
+        use leases::LeaseAction;
+        use requests::RequestsAction;
+        use tokens::TokenAction;
+        match self {
+            Self::Dev(_) | Self::Serve(_) | Self::Openapi | Self::Completions(_) => false,
+            Self::Apply(command) => command.json,
+            Self::Contracts(command) => match &command.action {
+                None => command.search.listing.json,
+                Some(ContractsAction::Show(show)) => show.json,
+            },
+            Self::Request(command) => command.json,
+            Self::Requests(command) => match &command.action {
+                None => command.list.listing.json,
+                Some(RequestsAction::List(list)) => list.listing.json,
+                Some(RequestsAction::Show(show)) => show.json,
+            },
+            Self::Cancel(command) => command.json,
+            Self::Lease(command) => match &command.action {
+                LeaseAction::List(list) => list.listing.json,
+                LeaseAction::Show(show) => show.json,
+                LeaseAction::Renew(renew) => renew.json,
+                LeaseAction::Release(release) => release.json,
+            },
+            Self::Datasets(command) => match &command.action {
+                DatasetsAction::List(list) => list.listing.json,
+                DatasetsAction::Show(show) => show.json,
+            },
+            Self::Suppliers(command) => command.listing.json,
+            Self::Debts(command) => command.listing.json,
+            Self::Events(command) => command.json,
+            Self::Token(command) => match &command.action {
+                TokenAction::Create(create) => create.json,
+                TokenAction::List(list) => list.listing.json,
+                TokenAction::Revoke(_) => false,
+            },
+            Self::Environments(command) => command.listing.json,
+            Self::Settings(command) => command.json,
+            Self::Version(command) => command.json,
+        }
+    }
+}
+
+fn ended(exit: Exit) -> ExitCode {
+    ExitCode::from(exit.code())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_commands_are_well_formed() {
+        Program::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_says_what_it_is_for() {
+        fn check(command: &clap::Command) {
+            for inner in command.get_subcommands().filter(|inner| inner.get_name() != "help") {
+                assert!(inner.get_about().is_some(), "{} has no help", inner.get_name());
+                for argument in inner
+                    .get_arguments()
+                    .filter(|argument| !matches!(argument.get_id().as_str(), "help" | "version"))
+                {
+                    assert!(
+                        argument.get_help().is_some(),
+                        "{} {} has no help",
+                        inner.get_name(),
+                        argument.get_id()
+                    );
+                }
+                check(inner);
+            }
+        }
+        check(&Program::command());
+    }
+
+    #[test]
+    fn no_command_takes_a_token_as_an_argument() {
+        for arguments in
+            [["sixpack", "contracts", "--token", "sxp_x"], ["sixpack", "dev", "--token", "sxp_x"]]
+        {
+            assert!(Program::try_parse_from(arguments).is_err());
+        }
+    }
+}

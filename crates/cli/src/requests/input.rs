@@ -1,0 +1,109 @@
+//! The input of a request as people write it: JSON, a file, and single values.
+
+use std::io::Read;
+use std::path::Path;
+
+use serde_json::{Map, Value};
+
+use crate::exit::Exit;
+use crate::fault::Fault;
+
+/// Puts an input together from `--input` and `--set`; nothing when none of them was said.
+pub(super) fn input(whole: Option<&str>, single: &[String]) -> Result<Option<Value>, Fault> {
+    if whole.is_none() && single.is_empty() {
+        return Ok(None);
+    }
+    let mut input = match whole {
+        Some(text) => read(text)?,
+        None => Map::new(),
+    };
+    for setting in single {
+        set(&mut input, setting)?;
+    }
+    Ok(Some(Value::Object(input)))
+}
+
+fn read(text: &str) -> Result<Map<String, Value>, Fault> {
+    let (text, place) = match text.strip_prefix('@') {
+        Some("-") => {
+            let mut read = String::new();
+            let failed = |error| Fault::new(Exit::Io, format!("the standard input cannot be read: {error}"));
+            std::io::stdin().read_to_string(&mut read).map_err(failed)?;
+            (read, "the standard input")
+        }
+        Some(path) => {
+            let path_read = Path::new(path);
+            (std::fs::read_to_string(path_read).map_err(|error| Fault::unreadable(path_read, &error))?, path)
+        }
+        None => (text.to_owned(), "--input"),
+    };
+    match serde_json::from_str(&text) {
+        Ok(Value::Object(object)) => Ok(object),
+        Ok(_) => Err(Fault::new(Exit::Data, format!("the input ({place}) is JSON, but no object"))
+            .next("write it like '{\"country\":\"FR\"}'")),
+        Err(error) => Err(Fault::new(Exit::Data, format!("the input ({place}) is no JSON: {error}"))
+            .next("write it like '{\"country\":\"FR\"}', or use --set country=FR")),
+    }
+}
+
+/// Sets one value: JSON if it is JSON, else text. Dots lead into objects.
+fn set(input: &mut Map<String, Value>, setting: &str) -> Result<(), Fault> {
+    let wrong = |why: &str| {
+        Fault::new(Exit::Usage, format!("--set {setting}: {why}"))
+            .next("write it like --set country=FR or --set address.city=Paris")
+    };
+    let (path, text) = setting.split_once('=').ok_or_else(|| wrong("there is no ="))?;
+    let mut names: Vec<&str> = path.split('.').collect();
+    let last = names.pop().unwrap_or_default();
+    if last.is_empty() || names.iter().any(|name| name.is_empty()) {
+        return Err(wrong("a name is empty"));
+    }
+    let mut object = input;
+    for name in names {
+        let inner = object.entry(name).or_insert_with(|| Value::Object(Map::new()));
+        object = inner.as_object_mut().ok_or_else(|| wrong(&format!("`{name}` is no object")))?;
+    }
+    let value = serde_json::from_str(text).unwrap_or_else(|_| Value::String(text.to_owned()));
+    object.insert(last.to_owned(), value);
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn made(whole: Option<&str>, single: &[&str]) -> Result<Option<Value>, Exit> {
+        let single: Vec<_> = single.iter().map(|text| (*text).to_owned()).collect();
+        input(whole, &single).map_err(|fault| fault.exit)
+    }
+
+    #[test]
+    fn an_input_is_json_overlaid_with_single_values() {
+        assert_eq!(made(None, &[]), Ok(None));
+        assert_eq!(made(Some("{\"a\":1,\"b\":2}"), &["b=3"]), Ok(Some(json!({"a":1,"b":3}))));
+        assert_eq!(
+            made(None, &["country=FR", "lines=2", "vip=true", "zip=01234", "name=\"7\"", "empty=", "x=a=b"]),
+            Ok(Some(
+                json!({"country":"FR","lines":2,"vip":true,"zip":"01234","name":"7","empty":"","x":"a=b"})
+            ))
+        );
+        assert_eq!(made(None, &["a.b.c=1", "a.d=2"]), Ok(Some(json!({"a":{"b":{"c":1},"d":2}}))));
+    }
+
+    #[test]
+    fn numbers_keep_their_digits() {
+        let input = made(None, &["id=123456789012345678901234567890"]).unwrap().unwrap();
+        assert_eq!(input.to_string(), "{\"id\":123456789012345678901234567890}");
+    }
+
+    #[test]
+    fn what_is_no_input_is_refused_by_its_kind() {
+        assert_eq!(made(Some("{"), &[]), Err(Exit::Data));
+        assert_eq!(made(Some("[]"), &[]), Err(Exit::Data));
+        assert_eq!(made(Some("@/nowhere/at/all.json"), &[]), Err(Exit::Data));
+        assert_eq!(made(None, &["country"]), Err(Exit::Usage));
+        assert_eq!(made(None, &["=x"]), Err(Exit::Usage));
+        assert_eq!(made(None, &["a=1", "a.b=2"]), Err(Exit::Usage));
+    }
+}

@@ -1,0 +1,183 @@
+//! `sixpack request`: asks for datasets, and waits for their leases.
+//!
+//! ```text
+//! asked --no-wait--> id printed
+//!   |--revisions--> fulfilled: data and leases printed
+//!   |               failed, expired, cancelled: reason told
+//!   '--ctrl-c--> cancelled --ctrl-c--> ended at once
+//! ```
+
+use std::io::IsTerminal;
+use std::time::{Duration, Instant};
+
+use clap::Args;
+use sixpack::Client;
+use sixpack::wire::{LeaseTerms, NewRequest, Outcome, Priority, Release, Request, RequestStatus, Source};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use super::live::Progress;
+use super::{input, telling};
+use crate::connection::{Connection, InEnvironment};
+use crate::exit::Exit;
+use crate::fault::Fault;
+use crate::printing::{Output, note};
+use crate::times::read_seconds;
+
+/// How long one call waits for news. Short enough for proxies that close silent connections after a minute.
+const WAIT_S: u64 = 30;
+
+/// How often spans of running steps are drawn anew.
+const TICK: Duration = Duration::from_millis(100);
+
+/// Asks for datasets, and waits until they are leased to you.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  sixpack request checkout/ready-customer
+  sixpack request checkout/ready-customer --set country=FR --set lines=3
+  sixpack request checkout/ready-customer --input @customer.json --ttl 2h --holder \"me, refunds\"
+  sixpack request checkout/ready-customer --json | jq -r .leases[0].dataset.output.customer_id
+
+The data is yours until the lease ends: renew it with `sixpack lease renew`, give it back with \
+`sixpack lease release`. While it is being made, ctrl-c cancels the request and undoes what was made.
+
+Ends with 0 when the data is leased, with 20 to 30 when it could not be made: `sixpack help` lists the codes.")]
+pub(crate) struct RequestCommand {
+    /// The contract: domain/name (`sixpack contracts` lists them)
+    contract: String,
+    /// Input as a JSON object, @FILE, or @- for the standard input
+    #[arg(long, value_name = "JSON|@FILE")]
+    input: Option<String>,
+    /// One value of the input; may be repeated. The value is JSON, or else text; dots lead into objects
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    single: Vec<String>,
+    /// How many datasets, all or nothing
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    count: Option<u32>,
+    /// How long the data is yours: 1800, 30m, 2h [default: 30m]
+    #[arg(long, value_name = "SPAN", value_parser = read_seconds)]
+    ttl: Option<u64>,
+    /// Who uses it, for people [default: the name of the token]
+    #[arg(long, value_name = "TEXT")]
+    holder: Option<String>,
+    /// How long making it may take: 300, 10m [default: 5m]
+    #[arg(long, value_name = "SPAN", value_parser = read_seconds)]
+    timeout: Option<u64>,
+    /// Have it made, even if there is some in stock
+    #[arg(long)]
+    fresh: bool,
+    /// Repeating the command with the same key finds the same request
+    #[arg(long, value_name = "KEY")]
+    idempotency_key: Option<String>,
+    /// Print the id of the request, and do not wait for its end
+    #[arg(long)]
+    no_wait: bool,
+    /// Print one JSON object: the request with its leases, or with its failure
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    environment: InEnvironment,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+/// Runs the command.
+pub(crate) async fn run(command: &RequestCommand, output: &mut Output) -> Result<Exit, Fault> {
+    let body = body(command)?;
+    let key = command.idempotency_key.clone().unwrap_or_else(|| uuid::Uuid::now_v7().to_string());
+    let client = command.connection.client()?;
+    let mut interrupts = interrupts()?;
+    let request = tokio::select! {
+        made = client.create_request(&body, &key, 0) => made?,
+        _ = interrupts.recv() => {
+            let what = "interrupted before the server answered; if the request was made, its deadline ends it";
+            return Err(Fault::new(Exit::Interrupted, what));
+        }
+    };
+    if command.no_wait {
+        if command.json {
+            output.json(&request)?;
+        } else {
+            output.line(&request.id)?;
+            note(format!("it is {}; see it with `sixpack requests show {}`", request.status, request.id));
+        }
+        return Ok(Exit::Done);
+    }
+    let request = wait(&command.connection.waiting_client()?, request, command.json, &mut interrupts).await?;
+    let exit = Exit::of_request(&request);
+    if command.json {
+        output.json(&request)?;
+    } else if exit.is_none() {
+        telling::told(&request, output)?;
+    } else {
+        telling::not_made(&request).into_iter().for_each(note);
+    }
+    Ok(exit.unwrap_or(Exit::Done))
+}
+
+fn body(command: &RequestCommand) -> Result<NewRequest, Fault> {
+    let mut body = NewRequest::default();
+    body.environment = Some(command.environment.name());
+    body.contract = Some(command.contract.clone());
+    body.input = input::input(command.input.as_deref(), &command.single)?;
+    body.count = command.count;
+    body.source = command.fresh.then_some(Source::Fresh);
+    body.lease = command.ttl.map(LeaseTerms::new);
+    body.holder = command.holder.clone();
+    body.timeout_s = command.timeout;
+    // Whoever sits before a terminal waits in person.
+    body.priority = (std::io::stdout().is_terminal() && !command.json).then_some(Priority::Person);
+    Ok(body)
+}
+
+/// From here on ctrl-c does not end the process by itself.
+fn interrupts() -> Result<Signal, Fault> {
+    let failed = |error| Fault::new(Exit::Internal, format!("signals cannot be waited for: {error}"));
+    signal(SignalKind::interrupt()).map_err(failed)
+}
+
+/// Follows a request to its end.
+async fn wait(
+    client: &Client,
+    mut request: Request,
+    for_machine: bool,
+    interrupts: &mut Signal,
+) -> Result<Request, Fault> {
+    let mut progress = Progress::new(for_machine, Instant::now());
+    let mut tick = tokio::time::interval(TICK);
+    progress.see(&request, Instant::now());
+    while !request.status.ended() {
+        let id = request.id.clone();
+        let mut news = std::pin::pin!(client.get_request(&id, WAIT_S, Some(request.revision)));
+        request = loop {
+            tokio::select! {
+                news = &mut news => break news?,
+                _ = tick.tick() => progress.tick(Instant::now()),
+                _ = interrupts.recv() => {
+                    progress.clear();
+                    return Err(cancel(client, &id, interrupts).await?);
+                }
+            }
+        };
+        progress.see(&request, Instant::now());
+    }
+    progress.clear();
+    Ok(request)
+}
+
+/// Cancels a request that nobody waits for any more, and gives back what came in the same moment.
+async fn cancel(client: &Client, id: &str, interrupts: &mut Signal) -> Result<Fault, Fault> {
+    note(format!("cancelling {id}; ctrl-c again leaves it to its deadline"));
+    let cancelling = async {
+        let request = client.cancel_request(id).await?;
+        for lease in request.leases.iter().filter(|_| request.status == RequestStatus::Fulfilled) {
+            client.release_lease(&lease.id, &Release::new(lease.fence, Outcome::Unused)).await?;
+        }
+        Ok::<_, sixpack::Error>(())
+    };
+    tokio::select! {
+        done = cancelling => done?,
+        _ = interrupts.recv() => return Ok(Fault::silent(Exit::Interrupted)),
+    }
+    Ok(Fault::new(Exit::Interrupted, format!("{id} was cancelled; what was made for it is undone")))
+}

@@ -1,0 +1,236 @@
+//! `sixpack apply`: reads scenario files, has them checked, and applies them.
+
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use sixpack::wire::{Applied, AppliedScenario, Apply, Change, Problem, ScenarioFile};
+use sixpack::{Client, Error};
+
+use crate::connection::{Connection, InEnvironment};
+use crate::exit::Exit;
+use crate::fault::Fault;
+use crate::printing::{Output, note_report};
+use crate::report::Sources;
+
+/// Names of files that are taken from a folder end like this.
+const EXTENSIONS: [&str; 2] = ["yaml", "yml"];
+
+/// Folders within folders that are looked into; more is a circle of links.
+pub(crate) const DEPTH_MAX: usize = 16;
+
+/// Bytes of a file: the server refuses larger ones, so they are not read.
+const FILE_BYTES: u64 = 1024 * 1024;
+
+/// Checks scenario files and applies them, all or nothing.
+///
+/// Every fault of every file is reported at once, each in the line where it is.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  sixpack apply -f scenarios/ --check    only check: nothing is changed
+  sixpack apply -f ready.yaml
+  sixpack apply -f scenarios/ -f more.yaml --environment staging
+  generate | sixpack apply -f -
+
+Ends with 65 when a file has faults.")]
+pub(crate) struct ApplyCommand {
+    /// A file, a folder (all *.yaml and *.yml below it), or - for the standard input; may be repeated
+    #[arg(short, long = "file", value_name = "FILE|DIR", required = true)]
+    files: Vec<PathBuf>,
+    /// Only check: nothing is changed
+    #[arg(long)]
+    check: bool,
+    /// Print one JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    environment: InEnvironment,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+/// What became of files that were sent.
+pub(crate) enum Outcome {
+    /// They were applied, or pass.
+    Applied(Applied),
+    /// They have faults.
+    Faults(Box<Problem>),
+}
+
+/// Runs the command.
+pub(crate) async fn run(command: &ApplyCommand, output: &mut Output) -> Result<Exit, Fault> {
+    let mut files = Vec::new();
+    for path in &command.files {
+        files.extend(read(path)?);
+    }
+    let client = command.connection.client()?;
+    let outcome = apply(&client, &command.environment.name(), &files, command.check).await?;
+    match &outcome {
+        Outcome::Applied(applied) if command.json => output.json(applied)?,
+        Outcome::Applied(applied) => {
+            told(applied, &files).into_iter().try_for_each(|line| output.line(line))?;
+            warnings(applied, &files).iter().for_each(|report| note_report(report));
+        }
+        Outcome::Faults(problem) if command.json => output.json(problem)?,
+        Outcome::Faults(problem) => note_report(&faults(problem, &files)),
+    }
+    Ok(match outcome {
+        Outcome::Applied(_) => Exit::Done,
+        Outcome::Faults(_) => Exit::Data,
+    })
+}
+
+/// Reads a file, or all scenario files below a folder, in the order of their names.
+pub(crate) fn read(path: &Path) -> Result<Vec<ScenarioFile>, Fault> {
+    if path == Path::new("-") {
+        let mut text = String::new();
+        let failed = |error| Fault::new(Exit::Io, format!("the standard input cannot be read: {error}"));
+        std::io::stdin().read_to_string(&mut text).map_err(failed)?;
+        return Ok(vec![ScenarioFile::new("-", text)]);
+    }
+    let metadata = std::fs::metadata(path).map_err(|error| Fault::unreadable(path, &error))?;
+    if !metadata.is_dir() {
+        return Ok(vec![read_file(path)?]);
+    }
+    let paths = below(path, DEPTH_MAX)?;
+    if paths.is_empty() {
+        return Err(Fault::new(Exit::Data, format!("there is no *.yaml or *.yml below {}", path.display())));
+    }
+    paths.iter().map(|path| read_file(path)).collect()
+}
+
+/// The scenario files below a folder, sorted; hidden files and folders are left out.
+pub(crate) fn below(folder: &Path, depth: usize) -> Result<Vec<PathBuf>, Fault> {
+    let unreadable = |error: std::io::Error| Fault::unreadable(folder, &error);
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).map_err(unreadable)? {
+        let entry = entry.map_err(unreadable)?;
+        let path = entry.path();
+        if entry.file_name().as_encoded_bytes().starts_with(b".") {
+            continue;
+        }
+        if entry.file_type().map_err(unreadable)?.is_dir() {
+            if depth > 0 {
+                found.extend(below(&path, depth - 1)?);
+            }
+        } else if path.extension().is_some_and(|end| EXTENSIONS.iter().any(|known| end == *known)) {
+            found.push(path);
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+/// Sends files to be applied, or only checked.
+pub(crate) async fn apply(
+    client: &Client,
+    environment: &str,
+    files: &[ScenarioFile],
+    only_check: bool,
+) -> Result<Outcome, Fault> {
+    let files = files.to_vec();
+    let body = if only_check { Apply::check(files) } else { Apply::new(files) };
+    match client.apply(environment, &body).await {
+        Ok(applied) => Ok(Outcome::Applied(applied)),
+        Err(Error::Problem(problem))
+            if problem.status == 422 && problem.errors.iter().any(|fault| fault.file.is_some()) =>
+        {
+            Ok(Outcome::Faults(problem))
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// What was applied, one line a scenario, and whom it breaks.
+pub(crate) fn told(applied: &Applied, files: &[ScenarioFile]) -> Vec<String> {
+    let mut lines = Vec::new();
+    for scenario in &applied.applied {
+        let place = scenario
+            .path
+            .as_deref()
+            .filter(|_| files.len() > 1)
+            .map_or(String::new(), |path| format!("  {path}"));
+        lines.push(format!("{}{place}", one_line(scenario, applied.dry_run)));
+        for broken in &scenario.breaks {
+            lines.push(format!("  breaks {}: {}", broken.contract, broken.message));
+        }
+    }
+    lines
+}
+
+/// The caret reports of all warnings.
+pub(crate) fn warnings(applied: &Applied, files: &[ScenarioFile]) -> Vec<String> {
+    let sources = Sources::new(files);
+    let each = applied.applied.iter().flat_map(|scenario| {
+        scenario.warnings.iter().map(|warning| sources.warning(scenario.path.as_deref(), warning))
+    });
+    each.collect()
+}
+
+/// The caret reports of all faults, and what became of the files.
+pub(crate) fn faults(problem: &Problem, files: &[ScenarioFile]) -> String {
+    let sources = Sources::new(files);
+    let mut report: String = problem.errors.iter().map(|fault| sources.fault(fault) + "\n").collect();
+    report.push_str(&crate::printing::clean(&problem.detail));
+    report
+}
+
+fn one_line(scenario: &AppliedScenario, only_checked: bool) -> String {
+    let AppliedScenario { name, version, change, .. } = scenario;
+    match (change, only_checked) {
+        (Change::Same, _) => format!("unchanged {name}@{version}"),
+        (_, true) => format!("would apply {name}@{version} ({change})"),
+        (_, false) => format!("applied {name}@{version} ({change})"),
+    }
+}
+
+fn read_file(path: &Path) -> Result<ScenarioFile, Fault> {
+    let unreadable = |error: std::io::Error| Fault::unreadable(path, &error);
+    let file = std::fs::File::open(path).map_err(unreadable)?;
+    let mut bytes = Vec::new();
+    file.take(FILE_BYTES + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+    if bytes.len() as u64 > FILE_BYTES {
+        return Err(Fault::new(Exit::Data, format!("{} is larger than 1 MiB", path.display())));
+    }
+    let text = String::from_utf8(bytes).map_err(|error| {
+        Fault::new(Exit::Data, format!("{} is not UTF-8: {}", path.display(), error.utf8_error()))
+    })?;
+    Ok(ScenarioFile::new(path.display().to_string(), text))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_gives_its_scenarios_in_the_order_of_their_names() {
+        let folder = tempfile::tempdir().unwrap();
+        let put = |name: &&str| {
+            let path = folder.path().join(name);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, "scenario: a/b\n").unwrap();
+        };
+        ["b.yaml", "a.yml", "sub/c.yaml", "notes.txt", ".hidden.yaml", ".git/d.yaml"].iter().for_each(put);
+        let names: Vec<_> = read(folder.path())
+            .unwrap()
+            .iter()
+            .map(|file| file.path.strip_prefix(&format!("{}/", folder.path().display())).unwrap().to_owned())
+            .collect();
+        assert_eq!(names, ["a.yml", "b.yaml", "sub/c.yaml"]);
+    }
+
+    #[test]
+    fn what_cannot_be_a_scenario_is_refused_by_name() {
+        let folder = tempfile::tempdir().unwrap();
+        assert_eq!(read(folder.path()).unwrap_err().exit, Exit::Data);
+        let path = folder.path().join("x.yaml");
+        assert_eq!(read(&path).unwrap_err().exit, Exit::Data);
+        std::fs::write(&path, b"a: \xff\n").unwrap();
+        let fault = read(&path).unwrap_err();
+        assert_eq!(fault.exit, Exit::Data);
+        assert!(fault.what.contains("x.yaml") && fault.what.contains("UTF-8"), "{}", fault.what);
+        std::fs::write(&path, vec![b'a'; 1024 * 1024 + 1]).unwrap();
+        assert!(read(&path).unwrap_err().what.contains("1 MiB"));
+    }
+}

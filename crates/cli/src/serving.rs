@@ -1,0 +1,294 @@
+//! A server from its start to its end, the same for `sixpack serve` and `sixpack dev`.
+//!
+//! ```text
+//! settings -> store (locked, migrated) -> engine -> tokens -> listening: ready
+//!   ready --signal--> draining --drain delay, grace--> stopped: 0
+//!     |                  '--second signal--> ended at once
+//!     '--the store cannot be trusted any more--> ended: 74
+//! ```
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use sixpack_engine::{Engine, EngineSettings, Sweeper};
+use sixpack_server::ServerSettings;
+use sixpack_storage::StoreError;
+use sixpack_storage::sqlite::{self, SqliteStore};
+use tokio::net::TcpListener;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+use crate::exit::Exit;
+use crate::fault::Fault;
+use crate::settings::Settings;
+
+/// How often the store is asked whether it still can be written to. Seldom enough to let an idle disk sleep most of the
+/// time, often enough that a supervisor restarts a server with a broken store soon.
+const STORE_ASKED_EVERY: Duration = Duration::from_secs(5);
+
+/// The names of this machine's loopback: a page of another site that points its name here is refused.
+const LOOPBACK_HOSTS: [&str; 3] = ["localhost", "127.0.0.1", "[::1]"];
+
+/// A server that listens and does not serve yet.
+pub(crate) struct Server {
+    engine: Engine,
+    store: Arc<SqliteStore>,
+    listener: TcpListener,
+    address: SocketAddr,
+    settings: ServerSettings,
+    signals: Signals,
+}
+
+impl Server {
+    /// Opens the store, starts the engine, and listens. Nobody is answered yet.
+    pub(crate) async fn open(settings: &Settings) -> Result<Self, Fault> {
+        // From here on a signal is not lost, however long opening takes.
+        let signals = Signals::new()?;
+        make_folder(&settings.data)?;
+        let folder = settings.data.clone();
+        let opening =
+            tokio::task::spawn_blocking(move || SqliteStore::open(&folder, sqlite::Settings::default()));
+        let store = opening
+            .await
+            .expect("opening a store does not panic")
+            .map_err(|error| refused(&error, &settings.data))?;
+        let store = Arc::new(store);
+        let engine_settings = EngineSettings {
+            offline_grace: Duration::from_secs(settings.offline_grace_s),
+            ..EngineSettings::default()
+        };
+        let engine = Engine::start(Arc::clone(&store) as Arc<_>, engine_settings);
+        let engine = engine.await.map_err(|error| refused(&error, &settings.data))?;
+        let listener = TcpListener::bind(settings.listen).await;
+        let listener = listener.map_err(|error| no_listener(settings.listen, &error))?;
+        let address = listener.local_addr().map_err(|error| no_listener(settings.listen, &error))?;
+        Ok(Self { engine, store, listener, address, settings: server_settings(settings), signals })
+    }
+
+    /// Takes calls without a token as an administrator's.
+    pub(crate) fn without_tokens(&mut self) {
+        self.settings.insecure_dev = true;
+    }
+
+    /// The engine.
+    pub(crate) fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    /// Where it listens.
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// Serves until a signal comes, or the store breaks.
+    pub(crate) async fn run(self) -> Result<Exit, Fault> {
+        let Self { engine, store, listener, settings, mut signals, .. } = self;
+        let sweeper = Sweeper::start(&engine);
+        let drain_delay = settings.edge.drain_delay;
+        let shutdown = CancellationToken::new();
+        let serving = sixpack_server::serve(listener, engine.clone(), settings, shutdown.clone());
+        let mut serving = std::pin::pin!(serving);
+        let signal = tokio::select! {
+            signal = signals.next() => signal,
+            fault = broken(&engine) => return Err(fault),
+            ended = &mut serving => return Err(stopped_serving(ended)),
+        };
+        tracing::info!(signal, "draining");
+        shutdown.cancel();
+        tokio::spawn(release_parked(engine.clone(), drain_delay));
+        tokio::select! {
+            ended = &mut serving => ended.map_err(|error| stopped_serving(Err(error)))?,
+            fault = broken(&engine) => return Err(fault),
+            signal = signals.next() => {
+                tracing::warn!(signal, "ended at once by a second signal");
+                return Ok(Exit::Interrupted);
+            }
+        }
+        sweeper.stop().await;
+        let closing = tokio::task::spawn_blocking(move || {
+            drop(engine);
+            store.close();
+        });
+        closing.await.expect("closing a store does not panic");
+        tracing::info!("stopped");
+        Ok(Exit::Done)
+    }
+}
+
+/// The signals that ask a server to stop.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn new() -> Result<Self, Fault> {
+        let failed =
+            |error: io::Error| Fault::new(Exit::Internal, format!("signals cannot be waited for: {error}"));
+        Ok(Self {
+            terminate: signal(SignalKind::terminate()).map_err(failed)?,
+            interrupt: signal(SignalKind::interrupt()).map_err(failed)?,
+        })
+    }
+
+    async fn next(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.interrupt.recv() => "SIGINT",
+        }
+    }
+}
+
+/// Answers calls that wait for news, once no further ones are accepted.
+async fn release_parked(engine: Engine, drain_delay: Duration) {
+    tokio::time::sleep(drain_delay).await;
+    engine.release_parked();
+}
+
+/// Returns when the store cannot be trusted any more.
+async fn broken(engine: &Engine) -> Fault {
+    loop {
+        tokio::time::sleep(STORE_ASKED_EVERY).await;
+        if let Err(error @ StoreError::Broken { .. }) = engine.ping().await {
+            return Fault::new(Exit::Io, format!("the store cannot be trusted any more: {}", chain(&error)))
+                .next("look at the disk, then start the server again: everything acknowledged is on it");
+        }
+    }
+}
+
+fn server_settings(settings: &Settings) -> ServerSettings {
+    let mut server = ServerSettings::default();
+    let count = |number: u64| usize::try_from(number).expect("the ranges of settings fit every machine");
+    server.long_polls_per_token = count(settings.long_polls_per_token);
+    server.edge.connections_max = count(settings.max_connections);
+    server.edge.drain_delay = Duration::from_secs(settings.drain_delay_s);
+    server.edge.grace = Duration::from_secs(settings.grace_s);
+    server.edge.access_log = settings.access_log;
+    server.edge.hosts = settings.public_hosts.clone();
+    if settings.listen.ip().is_loopback() && !settings.behind_proxy && server.edge.hosts.is_empty() {
+        let own = match settings.listen {
+            SocketAddr::V4(address) => address.ip().to_string(),
+            SocketAddr::V6(address) => format!("[{}]", address.ip()),
+        };
+        server.edge.hosts = LOOPBACK_HOSTS.map(str::to_owned).into_iter().chain([own]).collect();
+    }
+    server
+}
+
+/// Makes the data folder, for its owner only: it holds tokens and test data.
+fn make_folder(folder: &Path) -> Result<(), Fault> {
+    use std::os::unix::fs::DirBuilderExt;
+    let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder);
+    made.map_err(|error| Fault::unwritable(folder, &error))
+}
+
+/// Why there is no store to serve.
+fn refused(error: &StoreError, folder: &Path) -> Fault {
+    let place = folder.display();
+    match error {
+        StoreError::InUse { .. } => {
+            Fault::new(Exit::TryLater, format!("{place} is in use by another server"))
+                .next("stop that one, or name another folder with --data")
+        }
+        StoreError::Unreadable { .. } => Fault::new(Exit::Data, error.to_string())
+            .next("name another folder with --data; this one was not changed"),
+        StoreError::Full => Fault::new(Exit::Io, error.to_string()),
+        StoreError::Broken { .. } => {
+            let what = format!("the store in {place} cannot be opened: {}", chain(error));
+            let exit = if not_permitted(error) { Exit::NotPermitted } else { Exit::Io };
+            Fault::new(exit, what)
+                .next("the folder must be on a local disk, and this user must be allowed to write to it")
+        }
+        StoreError::Closed => Fault::new(Exit::Internal, error.to_string()),
+    }
+}
+
+fn not_permitted(error: &StoreError) -> bool {
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(inner) = cause {
+        if let Some(io) = inner.downcast_ref::<io::Error>() {
+            return io.kind() == io::ErrorKind::PermissionDenied;
+        }
+        cause = inner.source();
+    }
+    false
+}
+
+fn no_listener(address: SocketAddr, error: &io::Error) -> Fault {
+    let (exit, why, next) = match error.kind() {
+        io::ErrorKind::AddrInUse => (
+            Exit::Unavailable,
+            "another program listens there".to_owned(),
+            "choose another port with --listen; port 0 takes any free one",
+        ),
+        io::ErrorKind::PermissionDenied => (
+            Exit::NotPermitted,
+            "ports below 1024 are for administrators".to_owned(),
+            "choose a port from 1024 with --listen",
+        ),
+        io::ErrorKind::AddrNotAvailable => (
+            Exit::Settings,
+            "this machine has no such address".to_owned(),
+            "choose an address of this machine with --listen",
+        ),
+        _ => (Exit::Unavailable, error.to_string(), "choose another address with --listen"),
+    };
+    Fault::new(exit, format!("cannot listen on {address}: {why}")).next(next)
+}
+
+fn stopped_serving(ended: io::Result<()>) -> Fault {
+    let why = ended.err().map_or("nobody asked it to".to_owned(), |error| error.to_string());
+    Fault::new(Exit::Internal, format!("the server stopped listening: {why}"))
+}
+
+/// An error and its causes in one line.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        text.push_str(": ");
+        text.push_str(&inner.to_string());
+        cause = inner.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn why_a_store_cannot_be_opened_decides_how_the_program_ends() {
+        let folder = Path::new("/data");
+        let broken = |kind: io::ErrorKind| StoreError::Broken {
+            doing: "opening",
+            cause: io::Error::from(kind).into(),
+        };
+        for (error, exit) in [
+            (StoreError::InUse { path: "/data/lock".into() }, Exit::TryLater),
+            (StoreError::Unreadable { reason: "x".into() }, Exit::Data),
+            (StoreError::Full, Exit::Io),
+            (broken(io::ErrorKind::PermissionDenied), Exit::NotPermitted),
+            (broken(io::ErrorKind::Other), Exit::Io),
+        ] {
+            assert_eq!(refused(&error, folder).exit, exit, "{error}");
+        }
+    }
+
+    #[test]
+    fn why_an_address_cannot_be_listened_on_names_it() {
+        let address: SocketAddr = "127.0.0.1:80".parse().unwrap();
+        for (kind, exit) in [
+            (io::ErrorKind::AddrInUse, Exit::Unavailable),
+            (io::ErrorKind::PermissionDenied, Exit::NotPermitted),
+            (io::ErrorKind::AddrNotAvailable, Exit::Settings),
+        ] {
+            let fault = no_listener(address, &io::Error::from(kind));
+            assert_eq!(fault.exit, exit);
+            assert!(fault.what.contains("127.0.0.1:80"), "{}", fault.what);
+        }
+    }
+}

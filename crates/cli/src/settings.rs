@@ -1,0 +1,58 @@
+//! Settings: what an operator may choose, read from flags, environment, file and defaults; all faults at once.
+
+mod command;
+mod keys;
+mod sources;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+pub(crate) use command::{SettingsArgs, SettingsCommand, run};
+pub(crate) use keys::Value;
+pub(crate) use sources::{Effective, SettingFlags, effective};
+
+use crate::exit::Exit;
+use crate::fault::Fault;
+
+/// The commented file of defaults.
+pub(crate) const DEFAULTS: &str = include_str!("settings/defaults.toml");
+
+/// What a server needs to know. The meaning of each value is told in `settings/defaults.toml`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Settings {
+    pub(crate) listen: SocketAddr,
+    pub(crate) data: PathBuf,
+    pub(crate) behind_proxy: bool,
+    pub(crate) public_hosts: Vec<String>,
+    pub(crate) offline_grace_s: u64,
+    pub(crate) drain_delay_s: u64,
+    pub(crate) grace_s: u64,
+    pub(crate) access_log: bool,
+    pub(crate) log_level: String,
+    pub(crate) log_json: bool,
+    pub(crate) max_connections: u64,
+    pub(crate) long_polls_per_token: u64,
+}
+
+/// One setting that cannot be used, by its name and where it was found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct SettingFault {
+    /// `limits.max_connections`, as its source writes it.
+    pub(crate) name: String,
+    /// Where it was found.
+    pub(crate) origin: String,
+    /// What is wrong, and what to do.
+    pub(crate) what: String,
+}
+
+/// All faults of the settings as one.
+pub(crate) fn refused(faults: &[SettingFault]) -> Fault {
+    let count = faults.len();
+    let lines = faults.iter().map(|fault| format!("  {} ({}): {}", fault.name, fault.origin, fault.what));
+    let head = match count {
+        1 => "the settings have a fault; nothing was started".to_owned(),
+        _ => format!("the settings have {count} faults; nothing was started"),
+    };
+    let what = std::iter::once(head).chain(lines).collect::<Vec<_>>().join("\n");
+    Fault::new(Exit::Settings, what).next("`sixpack settings --defaults` explains every setting")
+}

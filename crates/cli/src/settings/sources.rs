@@ -1,0 +1,351 @@
+//! Where settings come from: flags, environment, file, defaults, each stronger than the next.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use sixpack_model::text::did_you_mean;
+use toml::Spanned;
+use toml::de::{DeString, DeTable, DeValue};
+
+use super::keys::{KEYS, Key, Kind, Value, address, quoted};
+use super::{SettingFault, Settings};
+
+/// The file that is read from the working folder when no other is named.
+const FILE: &str = "sixpack.toml";
+
+/// Names a file of settings.
+const FILE_VARIABLE: &str = "SIXPACK_CONFIG";
+
+/// Variables with our prefix that are no settings of a server.
+const OTHER_VARIABLES: &[&str] = &["SIXPACK_URL", "SIXPACK_TOKEN", "SIXPACK_ENVIRONMENT", FILE_VARIABLE];
+
+/// What was said on the command line.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct SettingFlags {
+    /// The file of settings, if one was named.
+    pub(crate) file: Option<PathBuf>,
+    /// Names of settings with their values.
+    pub(crate) values: Vec<(&'static str, String)>,
+    /// Defaults that differ from those of the file of defaults.
+    pub(crate) defaults: Vec<(&'static str, Value)>,
+    /// Whether no file is read: what a server for one developer does must not depend on the file of another server.
+    pub(crate) without_file: bool,
+}
+
+/// Where a value was found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Origin {
+    /// Nowhere.
+    Default,
+    /// In a file, on this line.
+    File(PathBuf, usize),
+    /// In this variable.
+    Variable(String),
+    /// In this flag.
+    Flag(String),
+}
+
+/// The settings that hold, and where each comes from.
+#[derive(Debug)]
+pub(crate) struct Effective {
+    /// What holds.
+    pub(crate) settings: Settings,
+    /// Name, value and origin of each setting, in the order of the file of defaults.
+    pub(crate) rows: Vec<(&'static str, Value, Origin)>,
+}
+
+/// Puts the settings together, or lists every fault of every source.
+///
+/// `environment` is that of the process; variables without our prefix are not looked at.
+pub(crate) fn effective(
+    flags: &SettingFlags,
+    environment: impl IntoIterator<Item = (OsString, OsString)>,
+) -> Result<Effective, Vec<SettingFault>> {
+    let mut reading = Reading::default();
+    let file_variable = reading.environment(environment);
+    if !flags.without_file {
+        reading.file(flags.file.as_deref().or(file_variable.as_deref()));
+    }
+    for (name, text) in &flags.values {
+        let key = key(name).expect("flags are made for settings that there are");
+        reading.text(key, text, Origin::Flag(key.flag()));
+    }
+    let mut found = defaults();
+    for (name, value) in &flags.defaults {
+        found.insert(name, (value.clone(), Origin::Default));
+    }
+    // Stronger ones last.
+    for source in [reading.from_file, reading.from_environment, reading.from_flags] {
+        found.extend(source);
+    }
+    let settings = settings_of(&found);
+    if let Some(settings) = &settings {
+        reading.faults.extend(contradictions(settings, &found));
+    }
+    let rows = KEYS
+        .iter()
+        .filter_map(|key| found.remove_entry(key.name))
+        .map(|(name, (value, origin))| (name, value, origin));
+    let rows = rows.collect();
+    match settings {
+        Some(settings) if reading.faults.is_empty() => Ok(Effective { settings, rows }),
+        _ => Err(reading.faults),
+    }
+}
+
+type Found = BTreeMap<&'static str, (Value, Origin)>;
+
+/// What was read so far. A value that cannot be used is a fault, and otherwise as if it were not there.
+#[derive(Default)]
+struct Reading {
+    from_file: Found,
+    from_environment: Found,
+    from_flags: Found,
+    faults: Vec<SettingFault>,
+}
+
+impl Reading {
+    /// Reads all variables with our prefix; returns the file that one of them names.
+    fn environment(
+        &mut self,
+        environment: impl IntoIterator<Item = (OsString, OsString)>,
+    ) -> Option<PathBuf> {
+        let ours = environment.into_iter().filter_map(|(name, value)| {
+            name.into_string().ok().filter(|name| name.starts_with("SIXPACK_")).map(|name| (name, value))
+        });
+        let mut file = None;
+        for (name, value) in ours.collect::<BTreeMap<_, _>>() {
+            // An empty variable is what scripts and composed containers write for one that is not set.
+            if value.is_empty() || is_of_a_cluster(&name) {
+                continue;
+            }
+            if name == FILE_VARIABLE {
+                file = Some(PathBuf::from(value));
+                continue;
+            }
+            if OTHER_VARIABLES.contains(&name.as_str()) {
+                continue;
+            }
+            let Some(key) = KEYS.iter().find(|key| key.variable() == name) else {
+                let variables: Vec<_> = KEYS.iter().map(Key::variable).collect();
+                let known = variables.iter().map(String::as_str).chain(OTHER_VARIABLES.iter().copied());
+                let what = format!("there is no such setting{}", did_you_mean(&name, known));
+                self.fault(&name, "environment", what);
+                continue;
+            };
+            match value.into_string() {
+                Ok(text) => self.text(key, &text, Origin::Variable(name)),
+                Err(_) => self.fault(key.name, &name, "is not UTF-8".into()),
+            }
+        }
+        file
+    }
+
+    /// Reads the named file, which must be there, or the usual one, which need not.
+    fn file(&mut self, named: Option<&Path>) {
+        let path = named.unwrap_or(Path::new(FILE));
+        let text = match std::fs::read_to_string(path) {
+            Ok(text) => text,
+            Err(error) if named.is_none() && error.kind() == std::io::ErrorKind::NotFound => return,
+            Err(error) => {
+                return self.fault(
+                    "settings",
+                    &path.display().to_string(),
+                    format!("the file cannot be read: {error}"),
+                );
+            }
+        };
+        let (table, errors) = DeTable::parse_recoverable(&text);
+        for error in errors {
+            let at = error.span().map_or(0, |span| span.start);
+            let origin = Origin::File(path.to_owned(), line_at(&text, at)).to_string();
+            let message = error.message().replace('\n', ", ");
+            self.fault("settings", &origin, format!("is not TOML: {message}"));
+        }
+        self.table("", table.get_ref(), path, &text);
+    }
+
+    fn table(&mut self, prefix: &str, table: &DeTable<'_>, path: &Path, text: &str) {
+        for (name, value) in table.iter() {
+            let origin = Origin::File(path.to_owned(), line_at(text, name.span().start));
+            let full = format!("{prefix}{}", name.get_ref());
+            if let (Some(key), false) = (key(&full), full.is_empty()) {
+                self.value(key, value, origin);
+            } else if let (true, DeValue::Table(inner)) = (is_table(&full), value.get_ref()) {
+                self.table(&format!("{full}."), inner, path, text);
+            } else if is_table(&full) {
+                self.fault(&full, &origin.to_string(), format!("must be a table: write [{full}]"));
+            } else {
+                self.unknown(name, &full, &origin);
+            }
+        }
+    }
+
+    fn unknown(&mut self, name: &Spanned<DeString<'_>>, full: &str, origin: &Origin) {
+        let tables = KEYS.iter().filter_map(|key| key.name.split_once('.')).map(|(table, _)| table);
+        let near = did_you_mean(full, KEYS.iter().map(|key| key.name).chain(tables));
+        // A setting that stands in the wrong table, or in none.
+        let elsewhere =
+            KEYS.iter().find(|key| key.name.rsplit('.').next() == Some(name.get_ref())).map(|key| key.name);
+        let near = elsewhere.map_or(near, |place| format!(" (did you mean {}?)", quoted(place)));
+        let shown = sixpack_model::text::excerpt(full);
+        self.fault(&shown, &origin.to_string(), format!("there is no such setting{near}"));
+    }
+
+    fn value(&mut self, key: &'static Key, value: &Spanned<DeValue<'_>>, origin: Origin) {
+        match value_of(key.kind, value.get_ref()).and_then(|value| key.kind.check(value)) {
+            Ok(value) => drop(self.from_file.insert(key.name, (value, origin))),
+            Err(what) => self.fault(key.name, &origin.to_string(), what),
+        }
+    }
+
+    fn text(&mut self, key: &'static Key, text: &str, origin: Origin) {
+        match key.kind.read(text) {
+            Ok(value) => {
+                let source = if matches!(origin, Origin::Flag(_)) {
+                    &mut self.from_flags
+                } else {
+                    &mut self.from_environment
+                };
+                source.insert(key.name, (value, origin));
+            }
+            Err(what) => self.fault(key.name, &origin.to_string(), what),
+        }
+    }
+
+    fn fault(&mut self, name: &str, origin: &str, what: String) {
+        self.faults.push(SettingFault { name: name.to_owned(), origin: origin.to_owned(), what });
+    }
+}
+
+/// The values that hold when nobody says anything else.
+fn defaults() -> Found {
+    let text = |text: &str| Value::Text(text.to_owned());
+    let values: [(&'static str, Value); 12] = [
+        ("listen", text("127.0.0.1:6776")),
+        ("data", text(".sixpack")),
+        ("behind_proxy", Value::Switch(false)),
+        ("public_hosts", Value::List(Vec::new())),
+        ("offline_grace_s", Value::Number(60)),
+        ("drain_delay_s", Value::Number(5)),
+        ("grace_s", Value::Number(25)),
+        ("access_log", Value::Switch(false)),
+        ("log.level", text("info")),
+        ("log.format", text("json")),
+        ("limits.max_connections", Value::Number(8192)),
+        ("limits.long_polls_per_token", Value::Number(2000)),
+    ];
+    values.into_iter().map(|(name, value)| (name, (value, Origin::Default))).collect()
+}
+
+fn settings_of(found: &Found) -> Option<Settings> {
+    let text = |name| match found.get(name) {
+        Some((Value::Text(text), _)) => Some(text.clone()),
+        _ => None,
+    };
+    let switch = |name| matches!(found.get(name), Some((Value::Switch(true), _)));
+    let number = |name| match found.get(name) {
+        Some((Value::Number(number), _)) => Some(*number),
+        _ => None,
+    };
+    let public_hosts = match found.get("public_hosts") {
+        Some((Value::List(hosts), _)) => hosts.clone(),
+        _ => Vec::new(),
+    };
+    Some(Settings {
+        listen: address(&text("listen")?)?,
+        data: PathBuf::from(text("data")?),
+        behind_proxy: switch("behind_proxy"),
+        public_hosts,
+        offline_grace_s: number("offline_grace_s")?,
+        drain_delay_s: number("drain_delay_s")?,
+        grace_s: number("grace_s")?,
+        access_log: switch("access_log"),
+        log_level: text("log.level")?,
+        log_json: text("log.format")? == "json",
+        max_connections: number("limits.max_connections")?,
+        long_polls_per_token: number("limits.long_polls_per_token")?,
+    })
+}
+
+/// Values that are possible, but not together.
+fn contradictions(settings: &Settings, found: &Found) -> Option<SettingFault> {
+    if settings.listen.ip().is_loopback() || settings.behind_proxy {
+        return None;
+    }
+    let (_, origin) = found.get("listen")?;
+    Some(SettingFault {
+        name: "listen".into(),
+        origin: origin.to_string(),
+        what: reachable_by_others(settings.listen),
+    })
+}
+
+fn reachable_by_others(address: SocketAddr) -> String {
+    format!(
+        "others can reach {address}, and tokens would travel unencrypted; listen on 127.0.0.1, or put a proxy with TLS before the server and set behind_proxy = true"
+    )
+}
+
+fn value_of(kind: Kind, value: &DeValue<'_>) -> Result<Value, String> {
+    let found = |what: &str| Err(kind.expected(what));
+    match value {
+        DeValue::String(text) => Ok(Value::Text(text.to_string())),
+        DeValue::Boolean(on) => Ok(Value::Switch(*on)),
+        DeValue::Integer(number) => {
+            let digits = number.as_str().replace('_', "");
+            match u64::from_str_radix(&digits, number.radix()) {
+                Ok(number) => Ok(Value::Number(number)),
+                Err(_) => found(number.as_str()),
+            }
+        }
+        DeValue::Float(number) => found(number.as_str()),
+        DeValue::Datetime(time) => found(&time.to_string()),
+        DeValue::Table(_) => found("a table"),
+        DeValue::Array(values) => {
+            let texts: Option<Vec<_>> =
+                values.iter().map(|value| value.get_ref().as_str().map(str::to_owned)).collect();
+            texts.map(Value::List).ok_or_else(|| kind.expected("a list of other things"))
+        }
+    }
+}
+
+fn key(name: &str) -> Option<&'static Key> {
+    KEYS.iter().find(|key| key.name == name)
+}
+
+fn is_table(name: &str) -> bool {
+    KEYS.iter().any(|key| key.name.split_once('.').is_some_and(|(table, _)| table == name))
+}
+
+/// A service that is called `sixpack` makes Kubernetes put such variables into every container.
+fn is_of_a_cluster(name: &str) -> bool {
+    let Some(rest) = name.strip_prefix("SIXPACK_") else { return false };
+    rest == "PORT"
+        || rest == "SERVICE_HOST"
+        || rest.starts_with("SERVICE_PORT")
+        || rest
+            .strip_prefix("PORT_")
+            .is_some_and(|rest| rest.starts_with(|first: char| first.is_ascii_digit()))
+}
+
+fn line_at(text: &str, offset: usize) -> usize {
+    text.as_bytes()[..offset.min(text.len())].iter().filter(|byte| **byte == b'\n').count() + 1
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Default => f.write_str("default"),
+            Self::File(path, line) => write!(f, "{}:{line}", path.display()),
+            Self::Variable(name) => f.write_str(name),
+            Self::Flag(name) => f.write_str(name),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

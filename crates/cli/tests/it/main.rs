@@ -1,0 +1,10 @@
+//! The program as its users meet it: the real binary, on real folders and ports, with real suppliers.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on ends with a panic, in its factories too")]
+
+mod dev;
+mod program;
+mod requesting;
+mod serving;
+mod settings;
+mod shop;

@@ -1,0 +1,85 @@
+//! `sixpack serve`: its start, its first token, its end.
+
+use std::net::TcpListener;
+
+use serde_json::Value;
+
+use crate::program::{Place, mode};
+
+fn ready(line: &str) -> bool {
+    line.contains("\"msg\":\"ready\"")
+}
+
+#[test]
+fn a_first_start_keeps_an_administrators_token_and_never_logs_it() {
+    let mut place = Place::new();
+    let mut server = place.start(&["serve", "--listen", "127.0.0.1:0", "--drain-delay-s", "0"]);
+    let told = server.log(|line| line.contains("admin-token"));
+    let file = place.path(".sixpack/admin-token");
+    let token = std::fs::read_to_string(&file).unwrap().trim().to_owned();
+    assert_eq!(mode(&file), 0o600);
+    assert!(!told.contains(&token), "{told}");
+    let line: Value = serde_json::from_str(&server.log(ready)).unwrap();
+    assert!(!line.to_string().contains(&token), "{line}");
+    place.set("SIXPACK_URL", line["url"].as_str().unwrap());
+    place.set("SIXPACK_TOKEN", &token);
+    place.run(&["token", "list"]).expect(0);
+    server.signal("TERM");
+    assert_eq!(server.ended().code(), Some(0));
+
+    let mut again = place.start(&["serve", "--listen", "127.0.0.1:0", "--drain-delay-s", "0"]);
+    again.log(ready);
+    assert_eq!(std::fs::read_to_string(&file).unwrap().trim(), token);
+}
+
+#[test]
+fn a_draining_server_ends_at_once_by_a_second_signal() {
+    let place = Place::new();
+    let mut server = place.start(&["serve", "--listen", "127.0.0.1:0", "--drain-delay-s", "300"]);
+    server.log(ready);
+    server.signal("TERM");
+    server.log(|line| line.contains("\"msg\":\"draining\""));
+    server.signal("TERM");
+    assert_eq!(server.ended().code(), Some(130));
+}
+
+#[test]
+fn a_port_in_use_is_named() {
+    let place = Place::new();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let refused = place.run(&["serve", "--listen", &address]).expect(69);
+    assert!(refused.stderr.contains(&address), "{refused:?}");
+}
+
+#[test]
+fn a_foreign_database_is_left_alone() {
+    let place = Place::new();
+    place.put(".sixpack/store.db", "this is a letter to my grandmother, and no database at all\n");
+    let refused = place.run(&["serve", "--listen", "127.0.0.1:0"]).expect(65);
+    assert!(refused.stderr.contains("store.db"), "{refused:?}");
+    let kept = std::fs::read_to_string(place.path(".sixpack/store.db")).unwrap();
+    assert!(kept.starts_with("this is a letter"));
+}
+
+#[test]
+fn a_data_folder_that_cannot_be_made_is_named() {
+    let place = Place::new();
+    place.put("file", "");
+    let refused = place.run(&["serve", "--listen", "127.0.0.1:0", "--data", "file/data"]).expect(73);
+    assert!(refused.stderr.contains("file/data"), "{refused:?}");
+}
+
+#[test]
+fn an_address_that_others_reach_needs_a_proxy() {
+    let place = Place::new();
+    let refused = place.run(&["serve", "--listen", "0.0.0.0:0"]).expect(78);
+    assert!(
+        refused.stderr.contains("listen (--listen)") && refused.stderr.contains("behind_proxy"),
+        "{refused:?}"
+    );
+    let refused = place.run(&["dev", "--listen", "0.0.0.0:0"]).expect(78);
+    assert!(refused.stderr.contains("0.0.0.0:0"), "{refused:?}");
+    let mut server = place.start(&["serve", "--listen", "0.0.0.0:0", "--behind-proxy"]);
+    server.log(ready);
+}

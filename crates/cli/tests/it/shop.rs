@@ -1,0 +1,85 @@
+//! A small supplier of two domains, and a scenario over them.
+
+use serde_json::json;
+use sixpack::{About, DynamicCapability, Owner, Running, Supplier, Verdict};
+use tokio::runtime::Runtime;
+
+use crate::program::Place;
+
+/// A customer with an open account.
+pub(crate) const SCENARIO: &str = r#"scenario: checkout/paying-customer
+owner: { team: Checkout, contact: checkout@shop.test }
+description: A customer with an open payment account.
+input:
+  type: object
+  properties:
+    country: { type: string, enum: [CZ, FR, DE], default: FR }
+steps:
+  customer: { uses: customer/active-customer, with: { country: "${{ input.country }}" } }
+  payment:  { uses: billing/payment-account, with: { customer_id: "${{ steps.customer.customer_id }}", country: "${{ input.country }}" } }
+output:
+  customer_id: "${{ steps.customer.customer_id }}"
+  account_id: "${{ steps.payment.account_id }}"
+"#;
+
+/// Two suppliers that run as long as this lives. Billing refuses Germany.
+pub(crate) struct Shop {
+    _suppliers: Vec<Running>,
+    _runtime: Runtime,
+}
+
+impl Shop {
+    /// Starts the suppliers, and returns when their contracts are published.
+    pub(crate) fn open(place: &Place) -> Self {
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let suppliers = runtime.block_on(async {
+            let mut suppliers = vec![customer(place).start().unwrap(), billing(place).start().unwrap()];
+            for supplier in &mut suppliers {
+                supplier.ready().await.unwrap();
+            }
+            suppliers
+        });
+        Self { _suppliers: suppliers, _runtime: runtime }
+    }
+}
+
+fn customer(place: &Place) -> Supplier {
+    let active = DynamicCapability::new("active-customer", |cx, _| async move {
+        Ok(json!({ "customer_id": format!("c-{}", cx.unique()) }))
+    })
+    .about(About::new("A customer that may buy").label("pii", "none"))
+    .input_schema(json!({"type":"object","properties":{"country":{"type":"string"}},"required":["country"]}))
+    .output_schema(json!({
+        "type":"object","properties":{"customer_id":{"type":"string","x-entity":"customer"}},"required":["customer_id"]
+    }))
+    .facts_schema(json!({"type":"object","properties":{"status":{"type":"string"}}}))
+    .with_check(|_, _, _| async { Ok(Verdict::valid(json!({ "status": "ACTIVE" }))) })
+    .with_undo(|_, _, _| async { Ok(()) });
+    supplier(place, "customer", "Customer").dynamic(active)
+}
+
+fn billing(place: &Place) -> Supplier {
+    let account = DynamicCapability::new("payment-account", |cx, input| async move {
+        if input["country"] == "DE" {
+            // Colours and a title: what a supplier says must not steer a terminal.
+            return Err(cx.reject("country_closed", "no accounts in \u{1b}[31mDE\u{1b}[0m until Monday"));
+        }
+        Ok(json!({ "account_id": format!("a-{}", cx.unique()) }))
+    })
+    .about(About::new("An open payment account"))
+    .input_schema(json!({
+        "type":"object","properties":{"customer_id":{"type":"string"},"country":{"type":"string"}},
+        "required":["customer_id","country"]
+    }))
+    .output_schema(
+        json!({"type":"object","properties":{"account_id":{"type":"string"}},"required":["account_id"]}),
+    )
+    .with_undo(|_, _, _| async { Ok(()) });
+    supplier(place, "billing", "Billing").dynamic(account)
+}
+
+fn supplier(place: &Place, domain: &str, team: &str) -> Supplier {
+    let owner = Owner::new(team).contact(format!("{domain}@shop.test"));
+    Supplier::new(domain).owner(owner).url(place.url()).token(place.token()).instance("tests")
+}

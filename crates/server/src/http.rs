@@ -1,0 +1,115 @@
+//! The operations: one file a group, with the JSON of its bodies and answers beside its handlers.
+//!
+//! Every operation is registered once, here, with its path from its own description: the router, the OpenAPI document
+//! and the table of roles cannot differ without a test failing.
+
+mod auth;
+mod body;
+mod contracts;
+mod datasets;
+mod debts;
+mod document;
+mod environments;
+mod events;
+mod health;
+mod leases;
+mod manifest;
+mod pages;
+mod refusals;
+mod requests;
+mod results;
+mod scenarios;
+mod sessions;
+mod shapes;
+mod tasks;
+mod tokens;
+mod waiting;
+
+use axum::extract::{DefaultBodyLimit, FromRef};
+use axum::{Router, middleware};
+use http::Method;
+use sixpack_engine::Engine;
+use tokio_util::sync::CancellationToken;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::ServerSettings;
+use crate::edge::fallback::json_only;
+
+pub use document::openapi;
+
+/// What the handlers share; all of it is cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Server {
+    engine: Engine,
+    insecure_dev: bool,
+    waiting: waiting::Places,
+    shutdown: CancellationToken,
+}
+
+impl FromRef<Server> for Engine {
+    fn from_ref(server: &Server) -> Self {
+        server.engine.clone()
+    }
+}
+
+/// The router of all operations; `shutdown` is what `/readyz` watches.
+pub(crate) fn router(engine: Engine, settings: &ServerSettings, shutdown: CancellationToken) -> Router {
+    let waiting = waiting::Places::new(settings.long_polls_per_token);
+    let server = Server { engine, insecure_dev: settings.insecure_dev, waiting, shutdown };
+    let (answers_json, _) = operations().split_for_parts();
+    let (answers_other, _) = other_operations().split_for_parts();
+    answers_json
+        .layer(middleware::from_fn(json_only))
+        .merge(answers_other)
+        .route_layer(middleware::from_fn_with_state(server.clone(), auth::authorize))
+        // Every extractor has a limit of its own.
+        .layer(DefaultBodyLimit::disable())
+        .with_state(server)
+}
+
+/// Requests that keep what was begun alive are served before new work.
+pub(crate) fn is_urgent(method: &Method, path: &str) -> bool {
+    let keeps_alive = ["/renew", "/release", "/heartbeat", "/results"].iter().any(|end| path.ends_with(end));
+    (method == Method::POST && keeps_alive) || path == "/livez" || path == "/readyz"
+}
+
+/// Operations that answer JSON and nothing else.
+fn operations() -> OpenApiRouter<Server> {
+    OpenApiRouter::new()
+        .routes(routes!(requests::create_request, requests::list_requests))
+        .routes(routes!(requests::get_request))
+        .routes(routes!(requests::cancel_request))
+        .routes(routes!(leases::list_leases))
+        .routes(routes!(leases::get_lease))
+        .routes(routes!(leases::renew_lease))
+        .routes(routes!(leases::release_lease))
+        .routes(routes!(datasets::list_datasets))
+        .routes(routes!(datasets::get_dataset))
+        .routes(routes!(debts::list_debts))
+        .routes(routes!(environments::list_environments))
+        .routes(routes!(contracts::list_contracts))
+        .routes(routes!(contracts::get_contract))
+        .routes(routes!(contracts::get_contract_version))
+        .routes(routes!(scenarios::apply_scenarios))
+        .routes(routes!(sessions::open_session, sessions::list_sessions))
+        .routes(routes!(sessions::drain_session))
+        .routes(routes!(sessions::claim_tasks))
+        .routes(routes!(sessions::answer_tasks))
+        .routes(routes!(sessions::heartbeat))
+        .routes(routes!(tokens::create_token, tokens::list_tokens))
+        .routes(routes!(tokens::revoke_token))
+        .routes(routes!(health::healthz))
+        .routes(routes!(health::version))
+        .routes(routes!(document::get_openapi))
+}
+
+/// Operations that answer something else, at least on one of their methods.
+fn other_operations() -> OpenApiRouter<Server> {
+    OpenApiRouter::new()
+        .routes(routes!(scenarios::get_scenario, scenarios::put_scenario, scenarios::delete_scenario))
+        .routes(routes!(events::follow_events))
+        .routes(routes!(health::livez))
+        .routes(routes!(health::readyz))
+        .routes(routes!(health::startupz))
+}

@@ -1,0 +1,113 @@
+//! Bodies that are looked at as a whole before they are taken apart.
+
+use serde::{Deserialize, Deserializer};
+use serde_json::Value;
+
+use crate::edge::check::{Check, Faults};
+
+/// A strictly parsed JSON body of at most so many bytes.
+pub(super) struct Document<const MAX_BYTES: usize>(pub(super) Value);
+
+impl<'de, const MAX_BYTES: usize> Deserialize<'de> for Document<MAX_BYTES> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Value::deserialize(deserializer).map(Self)
+    }
+}
+
+impl<const MAX_BYTES: usize> Check for Document<MAX_BYTES> {
+    const BODY_MAX_BYTES: usize = MAX_BYTES;
+
+    /// Whoever takes it apart checks it.
+    fn check(&self, _: &mut Faults) {}
+}
+
+/// A fingerprint that is the same for every order of keys.
+pub(super) fn fingerprint(value: &Value) -> [u8; 32] {
+    let mut hasher = blake3::Hasher::new();
+    hash(value, &mut hasher);
+    *hasher.finalize().as_bytes()
+}
+
+/// Every value begins with its kind and its length, so that no two different values are written alike.
+fn hash(value: &Value, hasher: &mut blake3::Hasher) {
+    let mut begin = |kind: u8, length: usize| {
+        hasher.update(&[kind]);
+        hasher.update(&(length as u64).to_le_bytes());
+    };
+    match value {
+        Value::Null => begin(b'n', 0),
+        Value::Bool(value) => begin(b'b', usize::from(*value)),
+        Value::Number(number) => {
+            begin(b'd', number.as_str().len());
+            hasher.update(number.as_str().as_bytes());
+        }
+        Value::String(text) => {
+            begin(b's', text.len());
+            hasher.update(text.as_bytes());
+        }
+        Value::Array(items) => {
+            begin(b'a', items.len());
+            items.iter().for_each(|item| hash(item, hasher));
+        }
+        Value::Object(fields) => {
+            begin(b'o', fields.len());
+            let mut fields: Vec<(&String, &Value)> = fields.iter().collect();
+            fields.sort_unstable_by_key(|(name, _)| *name);
+            for (name, value) in fields {
+                hasher.update(&(name.len() as u64).to_le_bytes());
+                hasher.update(name.as_bytes());
+                hash(value, hasher);
+            }
+        }
+    }
+}
+
+/// Bytes of a value written compactly, without writing it.
+pub(super) fn written_bytes(value: &Value) -> usize {
+    struct Counter(usize);
+
+    impl std::io::Write for Counter {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0 += bytes.len();
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    let mut counter = Counter(0);
+    serde_json::to_writer(&mut counter, value).expect("a value can be written, and counting does not fail");
+    counter.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn print(text: &str) -> [u8; 32] {
+        fingerprint(&serde_json::from_str(text).unwrap())
+    }
+
+    #[test]
+    fn only_the_order_of_keys_does_not_matter() {
+        let one = print(r#"{"a":1,"b":{"x":[1,2],"y":null}}"#);
+        assert_eq!(one, print(r#"{ "b": {"y": null, "x": [1, 2]}, "a": 1 }"#));
+        for other in [
+            r#"{"a":1,"b":{"x":[2,1],"y":null}}"#,
+            r#"{"a":1.0,"b":{"x":[1,2],"y":null}}"#,
+            r#"{"a":"1","b":{"x":[1,2],"y":null}}"#,
+            r#"{"a":1,"b":{"x":[1,2]}}"#,
+        ] {
+            assert_ne!(one, print(other), "{other}");
+        }
+    }
+
+    #[test]
+    fn a_value_is_counted_as_it_is_written() {
+        for text in [r#"{"a":[1,2.50,"ä\n"]}"#, "null", "12345678901234567890123"] {
+            assert_eq!(written_bytes(&serde_json::from_str(text).unwrap()), text.len());
+        }
+    }
+}

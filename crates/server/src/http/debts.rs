@@ -1,0 +1,121 @@
+//! Debts: effects that could not be undone, for whoever has to look after them.
+
+use std::borrow::Cow;
+
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use sixpack_engine::{DatasetView, Engine};
+use sixpack_model::ids::{DatasetId, RequestId};
+use sixpack_model::name::ContractName;
+use utoipa::{IntoParams, ToSchema};
+
+use super::auth::Authorized;
+use super::datasets::{id_of, tree_view};
+use super::pages::{Listing, PageJson};
+use super::shapes::owner::OwnerJson;
+use super::shapes::scalar::{Text, Time};
+use super::shapes::tree::TreeView;
+use crate::edge::json::Json;
+use crate::edge::problem::Problem;
+use crate::edge::query::{Limit, Query};
+
+/// Which debts to list.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct DebtParameters {
+    /// Only of this environment.
+    environment: Option<String>,
+    /// Only of this contract, `domain/name`.
+    contract: Option<String>,
+    /// Entries of a page; 100 when absent.
+    #[param(inline)]
+    limit: Option<Limit>,
+    /// `next_cursor` of the page before, with the same filters.
+    cursor: Option<String>,
+}
+
+/// An effect that could not be undone.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Debt)]
+pub(super) struct DebtJson<'a> {
+    #[schema(value_type = String)]
+    dataset_id: Text<DatasetId>,
+    #[schema(value_type = String)]
+    root_id: Text<DatasetId>,
+    environment: &'a str,
+    /// From the root's contract to this one: `payment › billing/payment-account@3`.
+    path: String,
+    #[schema(value_type = String)]
+    contract: Text<&'a ContractName>,
+    version: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    owner: Option<OwnerJson<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    since: Option<Time>,
+    attempts: u32,
+    /// The domain's own code.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    code: Option<&'a str>,
+    message: &'a str,
+    /// What is left behind, as far as it is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Value>)]
+    output: Option<Cow<'a, Value>>,
+    #[schema(value_type = String)]
+    request_id: Text<RequestId>,
+}
+
+/// Lists effects that could not be undone, oldest first
+///
+/// A page may hold fewer than `limit` entries and still have a next one.
+#[utoipa::path(get, path = "/v1/debts", tag = "debts", params(DebtParameters), responses(
+    (status = 200, description = "A page of debts", body = PageJson<DebtJson<'_>>),
+))]
+pub(super) async fn list_debts(
+    State(engine): State<Engine>,
+    Authorized(caller): Authorized,
+    Query(parameters): Query<DebtParameters>,
+) -> Result<Response, Problem> {
+    let (limit, cursor) = (parameters.limit, parameters.cursor.as_deref());
+    let filters = (&parameters.environment, &parameters.contract);
+    let listing = Listing::new("GET /v1/debts", &caller, &filters, limit, cursor)?;
+    let debts = engine.debts(&caller, parameters.environment.as_deref(), listing.page()).await?;
+    let now = engine.now().await?;
+    let views: Vec<_> = debts.iter().map(|debt| (debt, tree_view(debt, &caller, now))).collect();
+    let wanted = parameters.contract.as_deref();
+    let page = listing.answer(
+        &views,
+        |(debt, _)| id_of(debt).to_string(),
+        |(debt, view)| {
+            Some(DebtJson::of(debt, view))
+                .filter(|debt| wanted.is_none_or(|wanted| debt.contract.0.to_string() == wanted))
+        },
+    );
+    Ok(Json(page).into_response())
+}
+
+impl<'a> DebtJson<'a> {
+    fn of(debt: &'a DatasetView, view: &'a TreeView<'a>) -> Self {
+        let part = &debt.tree.parts[debt.part as usize];
+        let failure = part.failure.as_ref();
+        Self {
+            dataset_id: Text(id_of(debt)),
+            root_id: Text(debt.tree.id.root()),
+            environment: &debt.tree.environment,
+            path: debt.tree.path_of(debt.part),
+            contract: Text(&part.contract),
+            version: part.version,
+            owner: failure.map(|failure| OwnerJson::from(&failure.owner)),
+            since: part.ended_at.map(Time),
+            attempts: failure.map_or(0, |failure| failure.attempts),
+            code: failure.and_then(|failure| failure.code.as_deref()),
+            message: failure.map_or("", |failure| failure.message.as_str()),
+            output: view.output(debt.part),
+            request_id: Text(debt.tree.request),
+        }
+    }
+}

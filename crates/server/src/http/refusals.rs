@@ -1,0 +1,158 @@
+//! Refusals of the engine as problems: the one place that gives them a status and a code.
+
+use http::StatusCode;
+use sixpack_engine::{Refusal, StoreError};
+use sixpack_model::diagnostic::Diagnostic;
+use sixpack_model::fault::Fault;
+
+use crate::edge::problem::{Problem, ProblemItem, echoed};
+
+/// When to ask again after the store or the catalogue was too busy: contention passes within a second.
+const BUSY_S: u64 = 1;
+
+/// When to ask again while the store is closed or full.
+const STORE_S: u64 = 5;
+
+impl From<Refusal> for Problem {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::Unknown { what, name, nearest } => unknown(what, &name, nearest.as_deref()),
+            Refusal::Invalid(faults) => Self::unprocessable(faults.into_iter().map(ProblemItem::from).collect()),
+            Refusal::InputInvalid(faults) => input_invalid(faults),
+            Refusal::ScenarioFaults(faults) => scenario_faults(faults),
+            Refusal::ContractBroken { name, faults } => contract_broken(&name, faults),
+            Refusal::ContractInUse { name, by } => contract_in_use(&name, by),
+            Refusal::NameTaken { name, kind } => conflict("name_taken", "The name is taken").detail(format!(
+                "`{}` is already the name of a {kind}; choose another name, or delete that one first.",
+                echoed(&name)
+            )),
+            Refusal::VersionMismatch { expected, current } => version_mismatch(expected, current),
+            Refusal::KeyReused => {
+                Self::new(StatusCode::UNPROCESSABLE_ENTITY, "idempotency_mismatch", "The key was used before").detail(
+                    "This `Idempotency-Key` was used with another body within the last 24 hours; use a new key.",
+                )
+            }
+            Refusal::LeaseFenced => conflict("lease_fenced", "Another fence is live")
+                .detail("The fence is not the one of this lease; read the lease again and use its `fence`."),
+            Refusal::LeaseEnded(status) => conflict("lease_ended", "The lease has ended")
+                .detail(format!("The lease is `{}`; request another dataset.", status.name())),
+            Refusal::SessionEnded => conflict("session_ended", "The session has ended")
+                .detail("The session is dead or was drained; open a new session."),
+            Refusal::Superseded => conflict("superseded", "Another supplier took over").detail(
+                "A newer session of the same environment, domain and instance is live; open a new session only if \
+                 this process is meant to be the live one.",
+            ),
+            Refusal::Busy => unavailable(BUSY_S, "Too many changes came at once; send the same call again."),
+            Refusal::Store(failure) => store_failed(&failure),
+        }
+    }
+}
+
+impl From<StoreError> for Problem {
+    fn from(failure: StoreError) -> Self {
+        store_failed(&failure)
+    }
+}
+
+impl From<Fault> for ProblemItem {
+    fn from(fault: Fault) -> Self {
+        Self::new(fault.pointer, fault.code, fault.message)
+    }
+}
+
+impl From<Diagnostic> for ProblemItem {
+    fn from(diagnostic: Diagnostic) -> Self {
+        let Diagnostic { file, line, column, length, code, message, hint } = diagnostic;
+        let item = Self::new("", code, message).at(line.into(), column.into());
+        Self { file: Some(file), length: Some(length.into()), hint, ..item }
+    }
+}
+
+/// 503: the same call can work later.
+pub(super) fn unavailable(retry_after_s: u64, detail: &'static str) -> Problem {
+    Problem::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", "Not available now")
+        .detail(detail)
+        .retry_after_s(retry_after_s)
+}
+
+fn unknown(what: &'static str, name: &str, nearest: Option<&str>) -> Problem {
+    let code = match what {
+        "environment" => "environment_not_found",
+        "domain" => "domain_not_found",
+        "contract" => "contract_not_found",
+        "scenario" => "scenario_not_found",
+        "request" => "request_not_found",
+        "lease" => "lease_not_found",
+        "dataset" => "dataset_not_found",
+        "session" => "session_not_found",
+        "token" => "token_not_found",
+        _ => "not_found",
+    };
+    let hint = nearest.map(|nearest| format!(" Did you mean `{nearest}`?")).unwrap_or_default();
+    Problem::not_found(code, format!("There is no {what} `{}` here for this token.{hint}", echoed(name)))
+}
+
+fn input_invalid(faults: Vec<Fault>) -> Problem {
+    let detail = match faults.as_slice() {
+        [only] => format!("`{}` {}.", only.pointer, only.message),
+        several => format!("The input has {} faults; see `errors`.", several.len()),
+    };
+    let title = "The input does not fit the contract";
+    let problem = Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "input_invalid", title).detail(detail);
+    faults.into_iter().fold(problem, |problem, fault| problem.item(fault.into()))
+}
+
+fn scenario_faults(faults: Vec<Diagnostic>) -> Problem {
+    let detail = match faults.as_slice() {
+        [only] => {
+            format!("{}:{}:{}: {}; nothing was applied.", only.file, only.line, only.column, only.message)
+        }
+        several => format!("There are {} faults; nothing was applied.", several.len()),
+    };
+    let title = "The scenario has faults";
+    let problem = Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "scenario_faults", title).detail(detail);
+    faults.into_iter().fold(problem, |problem, fault| problem.item(fault.into()))
+}
+
+fn contract_broken(name: &str, faults: Vec<Diagnostic>) -> Problem {
+    let problem = conflict("contract_broken", "The scenario no longer fits").detail(format!(
+        "{name} does not fit the contracts that it uses any more; `errors` says why, its owner has to apply it anew."
+    ));
+    faults.into_iter().fold(problem, |problem, fault| problem.item(fault.into()))
+}
+
+fn contract_in_use(name: &str, by: Vec<String>) -> Problem {
+    let problem = conflict("contract_in_use", "Others use it")
+        .detail(format!("{name} is used by {} other scenarios; delete or change them first.", by.len()));
+    by.into_iter().fold(problem, |problem, user| {
+        problem.item(ProblemItem::new("", "contract_in_use", format!("{user} uses it")))
+    })
+}
+
+fn version_mismatch(expected: u32, current: u32) -> Problem {
+    let there = match current {
+        0 => "there is none".to_owned(),
+        version => format!("the current version is {version}"),
+    };
+    Problem::new(StatusCode::PRECONDITION_FAILED, "version_mismatch", "Another version is current").detail(
+        format!("`If-Match` asks for version {expected}; {there}. Read it again before replacing it."),
+    )
+}
+
+fn conflict(code: &'static str, title: &'static str) -> Problem {
+    Problem::new(StatusCode::CONFLICT, code, title)
+}
+
+fn store_failed(failure: &StoreError) -> Problem {
+    match failure {
+        StoreError::Full => unavailable(
+            STORE_S,
+            "The server's disk is full and nothing was changed; its operators must make room.",
+        ),
+        StoreError::Closed => unavailable(STORE_S, "The server is stopping; send the same call again."),
+        StoreError::InUse { .. } | StoreError::Unreadable { .. } | StoreError::Broken { .. } => {
+            tracing::error!(error = failure as &dyn std::error::Error, "the store failed");
+            Problem::internal()
+        }
+    }
+}

@@ -1,0 +1,194 @@
+//! What a consumer asks for, as it is sent.
+
+use serde::Deserialize;
+use serde_json::{Map, Value};
+use sixpack_engine::Wanted;
+use sixpack_model::fault::Fault;
+use sixpack_model::limits::LINE_BYTES;
+use sixpack_model::name::{ContractName, EnvironmentName};
+use sixpack_model::request::{Priority, Source};
+use sixpack_model::text::line;
+use utoipa::ToSchema;
+
+use crate::edge::check::{Check, Faults};
+use crate::edge::integer::Int;
+
+/// Where a consumer asks who does not say.
+const ENVIRONMENT_DEFAULT: &str = "default";
+
+/// Datasets of different contracts in one request: a test needs a handful, a suite asks several times.
+pub(in crate::http) const ITEMS_MAX: usize = 100;
+
+/// Half an hour: longer than most test runs, short enough that what is forgotten does not stay long.
+const TTL_DEFAULT_S: i64 = 1_800;
+
+/// Five minutes: what takes longer is asked for with a time of its own.
+const TIMEOUT_DEFAULT_S: i64 = 300;
+
+/// Seconds of a lease or of a request: at most a day.
+pub(in crate::http) type SpanS = Int<1, 86_400>;
+
+/// What a consumer asks for: either `contract`, or `items`.
+#[derive(Deserialize, ToSchema)]
+#[schema(as = NewRequest)]
+#[serde(deny_unknown_fields)]
+pub(in crate::http) struct NewRequestJson {
+    /// Where; `default` when absent.
+    environment: Option<String>,
+    /// `domain/name`, always its newest version.
+    contract: Option<String>,
+    /// What it is made from; defaults of the contract's schema are filled in.
+    #[schema(value_type = Option<Object>)]
+    input: Option<Map<String, Value>>,
+    /// Different contracts, all or nothing, in place of `contract`, `input` and `count`.
+    #[schema(min_items = 1, max_items = 100)]
+    items: Option<Vec<AskedUnitJson>>,
+    /// How many datasets of one contract and input, all or nothing; 1 when absent.
+    #[schema(inline)]
+    count: Option<Int<1, 1000>>,
+    /// `stock_first` when absent.
+    source: Option<SourceJson>,
+    lease: Option<LeaseTermsJson>,
+    /// Who uses it, for people; the name of the token when absent.
+    #[schema(max_length = 200)]
+    holder: Option<String>,
+    /// Total time; 300 when absent.
+    #[schema(inline)]
+    timeout_s: Option<SpanS>,
+    /// `pipeline` when absent.
+    priority: Option<PriorityJson>,
+}
+
+/// One dataset of several.
+#[derive(Deserialize, ToSchema)]
+#[schema(as = NewRequestItem)]
+#[serde(deny_unknown_fields)]
+struct AskedUnitJson {
+    contract: String,
+    #[schema(value_type = Option<Object>)]
+    input: Option<Map<String, Value>>,
+}
+
+/// How long the leases last.
+#[derive(Deserialize, ToSchema)]
+#[schema(as = LeaseTerms)]
+#[serde(deny_unknown_fields)]
+struct LeaseTermsJson {
+    /// From the moment of fulfilment; 1800 when absent.
+    #[schema(inline)]
+    ttl_s: Option<SpanS>,
+}
+
+/// Where the data may come from.
+#[derive(Debug, Clone, Copy, Deserialize, ToSchema)]
+#[schema(as = Source)]
+#[serde(rename_all = "snake_case")]
+enum SourceJson {
+    StockFirst,
+    Fresh,
+}
+
+/// Who waits.
+#[derive(Debug, Clone, Copy, Deserialize, ToSchema)]
+#[schema(as = Priority)]
+#[serde(rename_all = "snake_case")]
+enum PriorityJson {
+    Pipeline,
+    Person,
+}
+
+impl Check for NewRequestJson {
+    fn check(&self, faults: &mut Faults) {
+        let environment = self.environment.as_deref().unwrap_or(ENVIRONMENT_DEFAULT);
+        if let Err(error) = environment.parse::<EnvironmentName>() {
+            faults.add("environment", "name_pattern", error.to_string());
+        }
+        match (&self.contract, &self.items) {
+            (Some(_), Some(_)) => {
+                faults.add("items", "exclusive", "`contract` and `items` exclude each other");
+            }
+            (None, None) => faults.add("contract", "required", "`contract` or `items` is required"),
+            (Some(contract), None) => check_contract("contract", contract, faults),
+            (None, Some(items)) => self.check_items(items, faults),
+        }
+        if let Some(Err(fault)) = self.holder.as_deref().map(clean_holder) {
+            faults.add("holder", fault.code, fault.message);
+        }
+    }
+}
+
+impl NewRequestJson {
+    fn check_items(&self, items: &[AskedUnitJson], faults: &mut Faults) {
+        for (name, given) in [("input", self.input.is_some()), ("count", self.count.is_some())] {
+            if given {
+                faults.add(name, "exclusive", format!("`{name}` and `items` exclude each other"));
+            }
+        }
+        if items.is_empty() {
+            faults.add("items", "range", format!("must have from 1 to {ITEMS_MAX} entries"));
+        }
+        faults.too_many("items", items.len(), ITEMS_MAX);
+        faults.within("items", |faults| {
+            for (index, item) in items.iter().enumerate() {
+                faults.within(index, |faults| check_contract("contract", &item.contract, faults));
+            }
+        });
+    }
+
+    /// What was checked, as the engine takes it.
+    pub(super) fn into_wanted(self, idempotency: Option<(String, [u8; 32])>) -> Wanted {
+        let listed = self.items.is_some();
+        let count = self.count.map_or(1, Int::get);
+        let units = match self.items {
+            Some(items) => items.into_iter().map(|item| (name(&item.contract), input(item.input))).collect(),
+            None => {
+                let contract = name(&self.contract.expect("a request without items has a contract"));
+                let input = input(self.input);
+                (0..count).map(|_| (contract.clone(), input.clone())).collect()
+            }
+        };
+        let ttl_s = self.lease.and_then(|lease| lease.ttl_s).map_or(TTL_DEFAULT_S, Int::get);
+        Wanted {
+            environment: self.environment.unwrap_or_else(|| ENVIRONMENT_DEFAULT.to_owned()),
+            units,
+            listed,
+            source: match self.source {
+                Some(SourceJson::Fresh) => Source::Fresh,
+                Some(SourceJson::StockFirst) | None => Source::StockFirst,
+            },
+            ttl_ms: ms(ttl_s),
+            holder: self
+                .holder
+                .map(|holder| clean_holder(&holder).expect("it was checked"))
+                .unwrap_or_default(),
+            timeout_ms: ms(self.timeout_s.map_or(TIMEOUT_DEFAULT_S, Int::get)),
+            priority: match self.priority {
+                Some(PriorityJson::Person) => Priority::Person,
+                Some(PriorityJson::Pipeline) | None => Priority::Pipeline,
+            },
+            idempotency,
+        }
+    }
+}
+
+fn check_contract(field: &str, contract: &str, faults: &mut Faults) {
+    if let Err(error) = contract.parse::<ContractName>() {
+        faults.add(field, "name_pattern", error.to_string());
+    }
+}
+
+fn clean_holder(holder: &str) -> Result<String, Fault> {
+    line("/holder", holder, LINE_BYTES)
+}
+
+fn name(contract: &str) -> ContractName {
+    contract.parse().expect("the name was checked")
+}
+
+fn input(input: Option<Map<String, Value>>) -> Value {
+    Value::Object(input.unwrap_or_default())
+}
+
+fn ms(seconds: i64) -> u64 {
+    u64::try_from(seconds).expect("spans are not negative") * 1000
+}

@@ -1,0 +1,144 @@
+//! A request as it is shown.
+
+use std::borrow::Cow;
+
+use jiff::Timestamp;
+use serde::Serialize;
+use serde_json::Value;
+use sixpack_engine::{Caller, RequestView};
+use sixpack_model::ids::RequestId;
+use sixpack_model::name::ContractName;
+use sixpack_model::request::{Priority, Source};
+use utoipa::ToSchema;
+
+use super::asked::ITEMS_MAX;
+use crate::http::shapes::failure::FailureJson;
+use crate::http::shapes::lease::LeaseJson;
+use crate::http::shapes::scalar::{Text, Time};
+use crate::http::shapes::secret::Secrets;
+use crate::http::shapes::step::ProgressJson;
+use crate::http::shapes::tree::TreeView;
+use crate::http::shapes::word::{RequestStatusWord, Word};
+
+/// A consumer's wish for datasets, as it stands.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Request)]
+pub(in crate::http) struct RequestJson<'a> {
+    #[schema(value_type = String)]
+    id: Text<RequestId>,
+    environment: &'a str,
+    /// Absent when `items` were asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    contract: Option<Text<&'a ContractName>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    version: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
+    input: Option<Cow<'a, Value>>,
+    /// As asked, with defaults filled in.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    items: Option<Vec<UnitJson<'a>>>,
+    /// How many datasets.
+    count: usize,
+    source: &'static str,
+    lease: LeaseLengthJson,
+    holder: &'a str,
+    priority: &'static str,
+    #[schema(inline)]
+    status: RequestStatusWord,
+    /// Grows with every visible change of this object.
+    revision: u64,
+    #[schema(value_type = String, format = DateTime)]
+    created_at: Time,
+    #[schema(value_type = String, format = DateTime)]
+    deadline_at: Time,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    ended_at: Option<Time>,
+    /// Empty until it is fulfilled; then one for each dataset, in the order of `items`.
+    leases: Vec<LeaseJson<'a>>,
+    progress: ProgressJson<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    failure: Option<FailureJson<'a>>,
+}
+
+/// One dataset that was asked for.
+#[derive(Serialize, ToSchema)]
+#[schema(as = RequestItem)]
+struct UnitJson<'a> {
+    #[schema(value_type = String)]
+    contract: Text<&'a ContractName>,
+    version: u32,
+    #[schema(value_type = Object)]
+    input: Cow<'a, Value>,
+}
+
+/// How long the leases last.
+#[derive(Serialize, ToSchema)]
+#[schema(as = LeaseLength)]
+struct LeaseLengthJson {
+    ttl_s: u64,
+}
+
+impl<'a> RequestJson<'a> {
+    pub(super) fn of(
+        view: &'a RequestView,
+        trees: &'a [TreeView<'a>],
+        caller: &Caller,
+        now: Timestamp,
+        listed: bool,
+    ) -> Self {
+        let request = &view.request;
+        let secrets = Secrets::of_leases(caller, &view.leases);
+        let mut units: Vec<UnitJson<'a>> = Vec::new();
+        for unit in request.units.iter().take(if request.listed { ITEMS_MAX } else { 1 }) {
+            let contract = view.shelf.contract(&unit.contract, unit.version);
+            units.push(UnitJson {
+                contract: Text(&unit.contract),
+                version: unit.version,
+                input: secrets.input(contract.as_deref(), &unit.input),
+            });
+        }
+        let (items, first) = if request.listed { (Some(units), None) } else { (None, units.pop()) };
+        let (contract, version, input) = match first {
+            Some(unit) => (Some(unit.contract), Some(unit.version), Some(unit.input)),
+            None => (None, None, None),
+        };
+        let leases = view.leases.iter().filter_map(|lease| {
+            trees.iter().find(|tree| tree.is(lease.tree)).map(|tree| LeaseJson::of(lease, tree))
+        });
+        Self {
+            id: Text(request.id),
+            environment: &request.environment,
+            contract,
+            version,
+            input,
+            items,
+            count: request.units.len(),
+            source: match request.source {
+                Source::StockFirst => "stock_first",
+                Source::Fresh => "fresh",
+            },
+            lease: LeaseLengthJson { ttl_s: request.ttl_ms / 1000 },
+            holder: &request.holder,
+            priority: match request.priority {
+                Priority::Person => "person",
+                Priority::Pipeline => "pipeline",
+                Priority::Stock => "stock",
+                Priority::Patrol => "patrol",
+            },
+            status: Word(request.status),
+            revision: request.revision,
+            created_at: Time(request.created_at),
+            deadline_at: Time(request.deadline_at),
+            ended_at: request.ended_at.map(Time),
+            leases: leases.collect(),
+            progress: ProgressJson::of(trees, listed),
+            failure: request
+                .failure
+                .as_ref()
+                .map(|failure| FailureJson::of(failure, trees, view.lately, now)),
+        }
+    }
+}

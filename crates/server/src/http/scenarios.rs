@@ -1,0 +1,324 @@
+//! Scenarios: applied, read as they were written, deleted.
+
+use axum::extract::{FromRequest, FromRequestParts, Request, State};
+use axum::response::{IntoResponse, Response};
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE, ETAG, IF_MATCH};
+use http::request::Parts;
+use http::{HeaderMap, HeaderValue, StatusCode};
+use serde::{Deserialize, Serialize};
+use sixpack_engine::{Applied, Engine, Refusal, ScenarioFile};
+use sixpack_model::diagnostic::Diagnostic;
+use sixpack_model::limits::SCENARIO_BYTES;
+use sixpack_model::name::{ContractName, EnvironmentName};
+use sixpack_model::scenario::{decode, parse};
+use utoipa::{IntoParams, ToSchema};
+
+use super::auth::Authorized;
+use super::contracts::ContractPath;
+use super::document::ProblemJson;
+use super::shapes::scalar::Text;
+use crate::edge::check::{Check, Faults};
+use crate::edge::json::{Json, read_body};
+use crate::edge::path::Path;
+use crate::edge::problem::Problem;
+use crate::edge::query::{NoParameters, Query};
+
+/// Files of one call: more than any repository of scenarios has.
+pub(super) const FILES_MAX: usize = 200;
+
+/// Bytes of a file's name, which is only repeated in faults.
+pub(super) const PATH_MAX_BYTES: usize = 500;
+
+/// Bytes of one call: files are small, so this is hundreds of them.
+const APPLY_MAX_BYTES: usize = 8 * 1024 * 1024;
+
+/// Content types of a scenario file; JSON is YAML as well.
+const CONTENT_TYPES: [&str; 4] = ["application/yaml", "application/x-yaml", "text/yaml", "application/json"];
+
+/// Whether anything is to be changed.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct DryRunParameters {
+    /// `true` checks and answers the same, and changes nothing.
+    dry_run: Option<bool>,
+}
+
+/// Files to be applied together.
+#[derive(Deserialize, ToSchema)]
+#[schema(as = ApplyScenarios)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ApplyJson {
+    #[schema(min_items = 1, max_items = 200)]
+    files: Vec<FileJson>,
+    /// `true` checks and answers the same, and changes nothing.
+    #[serde(default)]
+    dry_run: bool,
+}
+
+/// One scenario file.
+#[derive(Deserialize, ToSchema)]
+#[schema(as = ScenarioFile)]
+#[serde(deny_unknown_fields)]
+struct FileJson {
+    /// What faults call it.
+    #[schema(min_length = 1, max_length = 500)]
+    path: String,
+    /// YAML, or the same in JSON.
+    text: String,
+}
+
+impl Check for ApplyJson {
+    const BODY_MAX_BYTES: usize = APPLY_MAX_BYTES;
+
+    fn check(&self, faults: &mut Faults) {
+        if self.files.is_empty() {
+            faults.add("files", "range", format!("must have from 1 to {FILES_MAX} entries"));
+        }
+        faults.too_many("files", self.files.len(), FILES_MAX);
+        faults.within("files", |faults| {
+            for (index, file) in self.files.iter().enumerate() {
+                faults.within(index, |faults| {
+                    if file.path.is_empty() {
+                        faults.add("path", "empty", "is empty");
+                    }
+                    faults.too_long("path", &file.path, PATH_MAX_BYTES);
+                });
+            }
+        });
+    }
+}
+
+/// What became of several files.
+#[derive(Serialize, ToSchema)]
+#[schema(as = AppliedScenarios)]
+pub(super) struct AppliedFilesJson<'a> {
+    environment: &'a str,
+    dry_run: bool,
+    /// In the order of the files.
+    applied: Vec<AppliedJson<'a>>,
+}
+
+/// What became of a contract.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Applied)]
+pub(super) struct AppliedJson<'a> {
+    /// The file, when there may be several.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    path: Option<&'a str>,
+    #[schema(value_type = String)]
+    name: Text<&'a ContractName>,
+    /// The version that it has now.
+    version: u32,
+    /// `new`, `same`, `compatible` or `breaking`.
+    change: &'static str,
+    /// What changed.
+    changes: Vec<ChangeJson<'a>>,
+    /// Scenarios that no longer fit because of it.
+    breaks: Vec<BreakJson<'a>>,
+}
+
+/// One thing that changed.
+#[derive(Serialize, ToSchema)]
+#[schema(as = ContractChange)]
+struct ChangeJson<'a> {
+    /// Where in the contract, as a JSON Pointer.
+    pointer: &'a str,
+    message: &'a str,
+}
+
+/// A scenario that no longer fits.
+#[derive(Serialize, ToSchema)]
+#[schema(as = ContractBreak)]
+struct BreakJson<'a> {
+    #[schema(value_type = String)]
+    contract: Text<&'a ContractName>,
+    message: &'a str,
+}
+
+impl<'a> AppliedJson<'a> {
+    pub(super) fn of(applied: &'a Applied, path: Option<&'a str>) -> Self {
+        let Applied { name, version, change, changes, breaks } = applied;
+        Self {
+            path,
+            name: Text(name),
+            version: *version,
+            change,
+            changes: changes.iter().map(|(pointer, message)| ChangeJson { pointer, message }).collect(),
+            breaks: breaks
+                .iter()
+                .map(|broken| BreakJson { contract: Text(&broken.contract), message: &broken.message })
+                .collect(),
+        }
+    }
+}
+
+/// The text of a scenario file.
+pub(super) struct ScenarioText(bytes::Bytes);
+
+impl<S: Sync> FromRequest<S> for ScenarioText {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
+        check_content(request.headers())?;
+        read_body(request, SCENARIO_BYTES).await.map(Self)
+    }
+}
+
+/// The version that the caller wants to replace.
+pub(super) struct IfMatch(Option<u32>);
+
+impl<S: Sync> FromRequestParts<S> for IfMatch {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        let mut tags = parts.headers.get_all(IF_MATCH).iter();
+        let (tag, None) = (tags.next(), tags.next()) else { return Err(bad_if_match()) };
+        let Some(tag) = tag else { return Ok(Self(None)) };
+        let version =
+            tag.to_str().ok().and_then(|tag| tag.strip_prefix('"')?.strip_suffix('"')?.parse().ok());
+        version.map(|version| Self(Some(version))).ok_or_else(bad_if_match)
+    }
+}
+
+/// Applies one scenario file
+///
+/// It is type-checked against the catalogue; every fault is reported with its place. Changing anything needs the role
+/// `supplier` or `admin`.
+#[utoipa::path(put, path = "/v1/environments/{env}/scenarios/{domain}/{name}", tag = "scenarios", params(
+    ("env" = String, Path), ("domain" = String, Path), ("name" = String, Path), DryRunParameters,
+    ("If-Match" = Option<String>, Header, description = "`\"3\"` applies only over version 3"),
+), request_body(content = String, content_type = "application/yaml", description = "The file, at most 1 MiB, also as `application/json`"), responses(
+    (status = 200, description = "Applied, or what would be", body = AppliedJson<'_>, headers(("ETag" = String, description = "The version, in quotes"))),
+    (status = 201, description = "Applied for the first time", body = AppliedJson<'_>, headers(("ETag" = String, description = "The version, in quotes"))),
+    (status = 404, description = "`domain_not_found`, `environment_not_found`", body = ProblemJson),
+    (status = 409, description = "`name_taken`", body = ProblemJson),
+    (status = 412, description = "`version_mismatch`", body = ProblemJson),
+))]
+pub(super) async fn put_scenario(
+    State(engine): State<Engine>,
+    authorized: Authorized,
+    Path(ContractPath { environment, contract }): Path<ContractPath>,
+    Query(parameters): Query<DryRunParameters>,
+    IfMatch(over): IfMatch,
+    ScenarioText(text): ScenarioText,
+) -> Result<Response, Problem> {
+    let dry_run = parameters.dry_run.unwrap_or(false);
+    authorized.may_publish(dry_run)?;
+    let files = [named_file(&contract, &text)?];
+    let applied = engine.apply_scenarios(&authorized.0, environment.as_str(), &files, dry_run, over).await?;
+    let applied = &applied.first().expect("one file has one result").applied;
+    let status = if applied.change == "new" && !dry_run { StatusCode::CREATED } else { StatusCode::OK };
+    Ok((status, [(ETAG, etag(applied.version))], Json(AppliedJson::of(applied, None))).into_response())
+}
+
+/// Reads a scenario as it was written
+#[utoipa::path(get, path = "/v1/environments/{env}/scenarios/{domain}/{name}", tag = "scenarios", params(
+    ("env" = String, Path), ("domain" = String, Path), ("name" = String, Path),
+), responses(
+    (status = 200, description = "The file", body = String, content_type = "application/yaml", headers(("ETag" = String, description = "The version, in quotes"))),
+    (status = 404, description = "`scenario_not_found`, `environment_not_found`", body = ProblemJson),
+))]
+pub(super) async fn get_scenario(
+    State(engine): State<Engine>,
+    Authorized(caller): Authorized,
+    Path(ContractPath { environment, contract }): Path<ContractPath>,
+    Query(NoParameters {}): Query<NoParameters>,
+) -> Result<Response, Problem> {
+    let (source, version) = engine.scenario_source(&caller, environment.as_str(), &contract)?;
+    let yaml = HeaderValue::from_static("application/yaml");
+    Ok(([(CONTENT_TYPE, yaml), (ETAG, etag(version))], source).into_response())
+}
+
+/// Deletes a scenario that no other uses
+#[utoipa::path(delete, path = "/v1/environments/{env}/scenarios/{domain}/{name}", tag = "scenarios", params(
+    ("env" = String, Path), ("domain" = String, Path), ("name" = String, Path),
+), responses(
+    (status = 204, description = "It is not offered any more; also when repeated"),
+    (status = 404, description = "`scenario_not_found`, `environment_not_found`", body = ProblemJson),
+    (status = 409, description = "`contract_in_use`", body = ProblemJson),
+))]
+pub(super) async fn delete_scenario(
+    State(engine): State<Engine>,
+    Authorized(caller): Authorized,
+    Path(ContractPath { environment, contract }): Path<ContractPath>,
+    Query(NoParameters {}): Query<NoParameters>,
+) -> Result<StatusCode, Problem> {
+    engine.delete_scenario(&caller, environment.as_str(), &contract).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Applies several scenario files together: all or none
+///
+/// They may use each other, in any order. Changing anything needs the role `supplier` or `admin`.
+#[utoipa::path(post, path = "/v1/environments/{env}/apply", tag = "scenarios", params(("env" = String, Path)), request_body = ApplyJson, responses(
+    (status = 200, description = "Applied, or what would be", body = AppliedFilesJson<'_>),
+    (status = 404, description = "`domain_not_found`, `environment_not_found`", body = ProblemJson),
+    (status = 409, description = "`name_taken`", body = ProblemJson),
+))]
+pub(super) async fn apply_scenarios(
+    State(engine): State<Engine>,
+    authorized: Authorized,
+    Path((environment,)): Path<(EnvironmentName,)>,
+    Query(NoParameters {}): Query<NoParameters>,
+    Json(body): Json<ApplyJson>,
+) -> Result<Response, Problem> {
+    let ApplyJson { files, dry_run } = body;
+    authorized.may_publish(dry_run)?;
+    let files: Vec<ScenarioFile> =
+        files.into_iter().map(|FileJson { path, text }| ScenarioFile { path, text }).collect();
+    let applied = engine.apply_scenarios(&authorized.0, environment.as_str(), &files, dry_run, None).await?;
+    let applied = applied.iter().map(|file| AppliedJson::of(&file.applied, Some(&file.path))).collect();
+    Ok(Json(AppliedFilesJson { environment: environment.as_str(), dry_run, applied }).into_response())
+}
+
+/// The file, if it defines the scenario that the path names. One that cannot be read is left to the engine to explain.
+fn named_file(contract: &ContractName, bytes: &[u8]) -> Result<ScenarioFile, Problem> {
+    let path = contract.to_string();
+    let text = decode(&path, bytes).map_err(Refusal::ScenarioFaults)?;
+    match parse(&path, text) {
+        Ok(draft) if draft.name() != contract => Err(Refusal::ScenarioFaults(vec![Diagnostic {
+            file: path,
+            line: 1,
+            column: 1,
+            length: 1,
+            code: "name_mismatch",
+            message: format!("the file defines {}, and the path names {contract}", draft.name()),
+            hint: Some("let `scenario:` be the name in the path".to_owned()),
+        }])
+        .into()),
+        Ok(_) | Err(_) => Ok(ScenarioFile { path, text: text.to_owned() }),
+    }
+}
+
+fn check_content(headers: &HeaderMap) -> Result<(), Problem> {
+    if headers
+        .get(CONTENT_ENCODING)
+        .is_some_and(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"identity"))
+    {
+        let detail = "Request bodies are not decompressed; send the file without `Content-Encoding`.";
+        return Err(unsupported("content_encoding", detail));
+    }
+    let mut given = headers.get_all(CONTENT_TYPE).iter();
+    let kind = match (given.next().and_then(|kind| kind.to_str().ok()), given.next()) {
+        (Some(kind), None) => kind.split(';').next().unwrap_or_default().trim(),
+        _ => "",
+    };
+    if CONTENT_TYPES.iter().any(|known| known.eq_ignore_ascii_case(kind)) {
+        return Ok(());
+    }
+    let detail = "The file must be sent as `Content-Type: application/yaml` or `application/json`.";
+    Err(unsupported("content_type", detail))
+}
+
+fn unsupported(code: &'static str, detail: &'static str) -> Problem {
+    Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, code, "Unsupported media type").detail(detail)
+}
+
+fn bad_if_match() -> Problem {
+    Problem::unreadable("bad_if_match", "`If-Match` must be one version in quotes, such as `\"3\"`.")
+}
+
+fn etag(version: u32) -> HeaderValue {
+    HeaderValue::try_from(format!("\"{version}\"")).expect("a number in quotes is a header value")
+}

@@ -1,0 +1,125 @@
+//! Datasets as they are shown: a part of a tree with everything below it.
+
+use std::borrow::Cow;
+
+use serde::Serialize;
+use serde_json::Value;
+use sixpack_model::contract::ContractKind;
+use sixpack_model::event::Event;
+use sixpack_model::ids::{DatasetId, LeaseId, RequestId};
+use sixpack_model::name::ContractName;
+use utoipa::ToSchema;
+
+use super::event::TimelineJson;
+use super::evidence::EvidenceJson;
+use super::failure::FailureJson;
+use super::owner::OwnerJson;
+use super::scalar::{Text, Time};
+use super::tree::TreeView;
+use super::word::{KindWord, Word};
+
+/// One instance of a contract, with what it is made of.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Dataset)]
+pub(in crate::http) struct DatasetJson<'a> {
+    #[schema(value_type = String)]
+    id: Text<DatasetId>,
+    #[schema(value_type = String)]
+    root_id: Text<DatasetId>,
+    environment: &'a str,
+    #[schema(value_type = String)]
+    contract: Text<&'a ContractName>,
+    version: u32,
+    #[schema(inline)]
+    kind: KindWord,
+    /// The status of a step, or for a root also `leased`.
+    status: &'static str,
+    /// Step names from the root, joined by ` › `; empty for the root.
+    path: String,
+    /// The name of the step; absent for the root.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    step: Option<&'a str>,
+    #[schema(value_type = Value)]
+    input: Cow<'a, Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Value>)]
+    output: Option<Cow<'a, Value>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Value>)]
+    facts: Option<Cow<'a, Value>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    evidence: Option<EvidenceJson<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    owner: Option<OwnerJson<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    lease_id: Option<Text<LeaseId>>,
+    #[schema(value_type = String)]
+    request_id: Text<RequestId>,
+    #[schema(value_type = String, format = DateTime)]
+    created_at: Time,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    ready_at: Option<Time>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    ended_at: Option<Time>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    failure: Option<FailureJson<'a>>,
+    /// What it is made of; left out in lists.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(no_recursion)]
+    parts: Option<Vec<DatasetJson<'a>>>,
+    /// What happened to it and everything below it, oldest first; only in the answer about one dataset.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    timeline: Option<Vec<TimelineJson<'a>>>,
+}
+
+impl<'a> DatasetJson<'a> {
+    /// One line of a list.
+    pub(in crate::http) fn listed(view: &'a TreeView<'a>, number: u32) -> Self {
+        let part = view.part(number);
+        let kind = if view.is_scenario(number) { ContractKind::Scenario } else { ContractKind::Capability };
+        let trees = std::slice::from_ref(view);
+        Self {
+            id: Text(view.tree.dataset(number)),
+            root_id: Text(view.tree.id.root()),
+            environment: &view.tree.environment,
+            contract: Text(&part.contract),
+            version: part.version,
+            kind: Word(kind),
+            status: view.status(number),
+            path: view.tree.steps_to(number),
+            step: (number > 0).then_some(part.step.as_str()),
+            input: view.input(number),
+            output: view.output(number),
+            facts: view.facts(number),
+            evidence: view.evidence(number),
+            owner: view.contract(number).map(|contract| OwnerJson::from(&contract.owner)),
+            lease_id: view.tree.lease.filter(|_| number == 0).map(Text),
+            request_id: Text(view.tree.request),
+            created_at: Time(part.created_at),
+            ready_at: part.ready_at.map(Time),
+            ended_at: part.ended_at.map(Time),
+            failure: part.failure.as_ref().map(|failure| FailureJson::of(failure, trees, None, view.now)),
+            parts: None,
+            timeline: None,
+        }
+    }
+
+    /// The whole of it, with what happened.
+    pub(in crate::http) fn whole(view: &'a TreeView<'a>, number: u32, events: &'a [Event]) -> Self {
+        let below = view.below(number);
+        let timeline = events
+            .iter()
+            .filter(|event| below.binary_search(&event.part).is_ok())
+            .map(|event| TimelineJson { event, path: view.tree.steps_to(event.part) })
+            .collect();
+        Self { timeline: Some(timeline), ..Self::with_parts(view, number) }
+    }
+
+    fn with_parts(view: &'a TreeView<'a>, number: u32) -> Self {
+        let parts = view.children(number).iter().map(|child| Self::with_parts(view, *child)).collect();
+        Self { parts: Some(parts), ..Self::listed(view, number) }
+    }
+}

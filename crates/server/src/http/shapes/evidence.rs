@@ -1,0 +1,116 @@
+//! Evidence: what the services said about a dataset when they were last asked.
+
+use std::borrow::Cow;
+
+use serde::Serialize;
+use serde_json::Value;
+use sixpack_model::tree::{PartStatus, Verdict};
+use utoipa::ToSchema;
+
+use super::scalar::{Text, Time};
+use super::tree::TreeView;
+use sixpack_model::ids::DatasetId;
+use sixpack_model::name::ContractName;
+
+/// What stands for a part that nobody can be asked about.
+const UNCHECKED: &str = "unchecked";
+
+/// The last check of a whole dataset.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Evidence)]
+pub(in crate::http) struct EvidenceJson<'a> {
+    /// `valid`, `invalid`, `unknown` or `unchecked`; `valid` says that all parts that can be checked are.
+    verdict: &'static str,
+    /// When the last part was asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    checked_at: Option<Time>,
+    /// Parts that were asked.
+    checked: usize,
+    /// Parts in all.
+    of: usize,
+    /// Every part that a capability made.
+    parts: Vec<PartEvidenceJson<'a>>,
+    /// What holds over all parts; only for scenarios that have invariants, once they are ready.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    invariants: Vec<HeldInvariantJson<'a>>,
+}
+
+/// The last answer of one service about its part.
+#[derive(Serialize, ToSchema)]
+#[schema(as = PartEvidence)]
+pub(in crate::http) struct PartEvidenceJson<'a> {
+    /// Step names from the root, joined by ` › `; empty for the root.
+    path: String,
+    #[schema(value_type = String)]
+    dataset_id: Text<DatasetId>,
+    #[schema(value_type = String)]
+    contract: Text<&'a ContractName>,
+    version: u32,
+    /// `valid`, `invalid`, `unknown` or `unchecked`.
+    verdict: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Value>)]
+    facts: Option<Cow<'a, Value>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    message: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    checked_at: Option<Time>,
+}
+
+/// A condition over all parts that held at the last check.
+#[derive(Serialize, ToSchema)]
+#[schema(as = HeldInvariant)]
+pub(in crate::http) struct HeldInvariantJson<'a> {
+    /// What it says.
+    says: &'a str,
+    held: bool,
+}
+
+impl TreeView<'_> {
+    /// The evidence about a part and everything below it; `None` as long as nobody was asked and nothing is ready.
+    pub(super) fn evidence(&self, top: u32) -> Option<EvidenceJson<'_>> {
+        let ready = self.part(top).ready_at.is_some();
+        let leaves = self
+            .below(top)
+            .into_iter()
+            .filter(|part| !self.is_scenario(*part) && self.part(*part).status != PartStatus::Skipped);
+        let parts: Vec<PartEvidenceJson<'_>> = leaves.map(|part| self.part_evidence(part)).collect();
+        let checked = parts.iter().filter(|part| part.checked_at.is_some()).count();
+        if !ready && checked == 0 {
+            return None;
+        }
+        let said = |verdict: Verdict| parts.iter().any(|part| part.verdict == verdict.name());
+        let worst =
+            [Verdict::Invalid, Verdict::Unknown, Verdict::Valid].into_iter().find(|verdict| said(*verdict));
+        let scenario = self.contract(top).filter(|_| ready).and_then(|contract| contract.scenario());
+        let invariants = scenario.map(|scenario| scenario.invariants.as_slice()).unwrap_or_default();
+        Some(EvidenceJson {
+            verdict: worst.map_or(UNCHECKED, Verdict::name),
+            checked_at: parts.iter().filter_map(|part| part.checked_at).max(),
+            checked,
+            of: parts.len(),
+            invariants: invariants
+                .iter()
+                .map(|invariant| HeldInvariantJson { says: &invariant.says, held: true })
+                .collect(),
+            parts,
+        })
+    }
+
+    fn part_evidence(&self, number: u32) -> PartEvidenceJson<'_> {
+        let part = self.part(number);
+        let evidence = part.evidence.as_ref();
+        PartEvidenceJson {
+            path: self.tree.steps_to(number),
+            dataset_id: Text(self.tree.dataset(number)),
+            contract: Text(&part.contract),
+            version: part.version,
+            verdict: evidence.map_or(UNCHECKED, |evidence| evidence.verdict.name()),
+            facts: self.facts(number),
+            message: evidence.and_then(|evidence| evidence.message.as_deref()),
+            checked_at: evidence.map(|evidence| Time(evidence.at)),
+        }
+    }
+}

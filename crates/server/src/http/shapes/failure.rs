@@ -1,0 +1,153 @@
+//! Failures: who said no, why, whom to ask, and what became of the rest.
+
+use jiff::{SignedDuration, Timestamp};
+use serde::Serialize;
+use serde_json::Value;
+use sixpack_engine::Lately;
+use sixpack_model::failure::Failure;
+use sixpack_model::ids::DatasetId;
+use sixpack_model::name::ContractName;
+use sixpack_model::tree::{Part, PartStatus};
+use utoipa::ToSchema;
+
+use super::owner::OwnerJson;
+use super::scalar::{Text, Time};
+use super::tree::TreeView;
+use super::word::{ClassWord, Word};
+
+/// How far back the counts of `lately` reach.
+const LATELY: SignedDuration = SignedDuration::from_hours(1);
+
+/// Why a dataset could not be made.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Failure)]
+pub(in crate::http) struct FailureJson<'a> {
+    /// From the request's contract to the one that failed: `payment › billing/payment-account@3`.
+    path: &'a str,
+    #[schema(inline)]
+    class: ClassWord,
+    /// The domain's own code.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    code: Option<&'a str>,
+    message: &'a str,
+    /// What the domain added.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Value>)]
+    details: Option<&'a Value>,
+    #[schema(value_type = String)]
+    contract: Text<&'a ContractName>,
+    version: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    dataset_id: Option<Text<DatasetId>>,
+    owner: OwnerJson<'a>,
+    attempts: u32,
+    /// Parts that depended on it and were never begun.
+    blocked: &'a [String],
+    /// How often this contract failed in the last hour.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    lately: Option<LatelyJson>,
+    undo: UndoJson,
+}
+
+/// How a contract has been doing.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Lately)]
+pub(in crate::http) struct LatelyJson {
+    failures: u64,
+    of: u64,
+    #[schema(value_type = String, format = DateTime)]
+    since: Time,
+}
+
+/// What became of what had been made, as paths, at the time of this answer.
+#[derive(Default, Serialize, ToSchema)]
+#[schema(as = UndoReport)]
+pub(in crate::http) struct UndoJson {
+    /// Undone.
+    done: Vec<String>,
+    /// Still to be undone.
+    pending: Vec<String>,
+    /// Could not be undone.
+    debts: Vec<String>,
+}
+
+impl<'a> FailureJson<'a> {
+    /// A failure of one of these trees.
+    pub(in crate::http) fn of(
+        failure: &'a Failure,
+        trees: &'a [TreeView<'a>],
+        lately: Option<Lately>,
+        now: Timestamp,
+    ) -> Self {
+        let mut undo = UndoJson::default();
+        trees.iter().for_each(|view| view.report_undo(&mut undo));
+        Self {
+            path: &failure.path,
+            class: Word(failure.class),
+            code: failure.code.as_deref(),
+            message: &failure.message,
+            details: failure.details.as_ref(),
+            contract: Text(&failure.contract),
+            version: failure.version,
+            dataset_id: place(failure, trees).map(Text),
+            owner: OwnerJson::from(&failure.owner),
+            attempts: failure.attempts,
+            blocked: &failure.blocked,
+            lately: lately.map(|Lately { failures, of }| LatelyJson {
+                failures,
+                of,
+                since: Time(now.saturating_sub(LATELY).unwrap_or(now)),
+            }),
+            undo,
+        }
+    }
+}
+
+impl TreeView<'_> {
+    fn report_undo(&self, undo: &mut UndoJson) {
+        for part in &self.tree.parts {
+            let list = match self.undo_of(part) {
+                Some(Undo::Done) => &mut undo.done,
+                Some(Undo::Pending) => &mut undo.pending,
+                Some(Undo::Debt) => &mut undo.debts,
+                None => continue,
+            };
+            list.push(self.tree.path_of(part.part));
+        }
+    }
+
+    /// `None` for a part that left nothing behind that could be undone.
+    fn undo_of(&self, part: &Part) -> Option<Undo> {
+        let effects = part.effects();
+        let can_undo = || {
+            let capability = self.contract(part.part).and_then(|contract| contract.capability());
+            capability.is_some_and(|capability| capability.operations.undo)
+        };
+        match part.status {
+            PartStatus::Debt => Some(Undo::Debt),
+            _ if effects == 0 => None,
+            _ if part.undone >= effects => Some(Undo::Done),
+            status if !status.ended() && can_undo() => Some(Undo::Pending),
+            _ => None,
+        }
+    }
+}
+
+enum Undo {
+    Done,
+    Pending,
+    Debt,
+}
+
+/// The part that failed. A failure knows its number only; the tree is the one whose part says the same.
+fn place(failure: &Failure, trees: &[TreeView<'_>]) -> Option<DatasetId> {
+    let same = |view: &&TreeView<'_>| {
+        view.tree.parts.get(failure.part as usize).is_some_and(|part| part.failure.as_ref() == Some(failure))
+    };
+    let alike = |view: &&TreeView<'_>| {
+        view.tree.parts.get(failure.part as usize).is_some_and(|part| part.contract == failure.contract)
+    };
+    let view = trees.iter().find(same).or_else(|| trees.iter().find(alike))?;
+    Some(view.tree.dataset(failure.part))
+}

@@ -1,0 +1,117 @@
+//! Leases over HTTP: read, renewed, released; and what wrong fences, times and holders get.
+
+use serde_json::{Value, json};
+
+use crate::api_server::{Api, ApiServer, HandSupplier, capability, manifest};
+
+/// A lease of sixty seconds on a fresh account.
+async fn leased(server: &ApiServer, consumer: &Api) -> Value {
+    let admin = server.admin().await;
+    let billing = manifest("billing", &[capability("account", &["produce"])]);
+    HandSupplier::open(&admin, &billing).await.serve();
+    let order = json!({"contract": "billing/account", "lease": {"ttl_s": 60}, "holder": "ci 4711"});
+    consumer.post("/v1/requests?wait_s=20", &order).await.expect(201)["leases"][0].clone()
+}
+
+fn path(lease: &Value) -> String {
+    format!("/v1/leases/{}", lease["id"].as_str().unwrap())
+}
+
+#[tokio::test]
+async fn a_renewed_lease_never_ends_earlier() {
+    let server = ApiServer::start().await;
+    let consumer = server.consumer().await;
+    let lease = leased(&server, &consumer).await;
+    let renew = format!("{}/renew", path(&lease));
+    let longer = consumer.post(&renew, &json!({"fence": lease["fence"], "ttl_s": 600})).await.expect(200);
+    assert!(longer["ttl_ms"].as_u64().unwrap() > 590_000);
+    let shorter = consumer.post(&renew, &json!({"fence": lease["fence"], "ttl_s": 1})).await.expect(200);
+    assert_eq!(shorter["expires_at"], longer["expires_at"]);
+    let shown = consumer.get(&path(&lease)).await.expect(200);
+    assert_eq!((&shown["expires_at"], &shown["ttl_s"]), (&longer["expires_at"], &json!(60)));
+}
+
+#[tokio::test]
+async fn a_second_release_answers_the_same() {
+    let server = ApiServer::start().await;
+    let consumer = server.consumer().await;
+    let lease = leased(&server, &consumer).await;
+    let release = format!("{}/release", path(&lease));
+    let body = json!({"fence": lease["fence"], "outcome": "broken", "note": "no payment\nmethod"});
+    let first = consumer.post(&release, &body).await.expect(200);
+    assert_eq!(
+        (&first["status"], &first["outcome"], &first["note"]),
+        (&json!("released"), &json!("broken"), &json!("no payment\nmethod"))
+    );
+    assert_eq!(first["ttl_ms"], 0);
+    let second = consumer.post(&release, &json!({"fence": lease["fence"]})).await.expect(200);
+    assert_eq!(second["outcome"], "broken");
+    let renew = json!({"fence": lease["fence"]});
+    consumer.post(&format!("{}/renew", path(&lease)), &renew).await.refused(409, "lease_ended");
+}
+
+#[tokio::test]
+async fn wrong_fences_times_and_holders_are_refused_and_change_nothing() {
+    let server = ApiServer::start().await;
+    let consumer = server.consumer().await;
+    let lease = leased(&server, &consumer).await;
+    let fence = lease["fence"].as_u64().unwrap();
+    for operation in ["renew", "release"] {
+        let path = format!("{}/{operation}", path(&lease));
+        consumer.post(&path, &json!({"fence": fence + 1})).await.refused(409, "lease_fenced");
+        server.consumer().await.post(&path, &json!({"fence": fence})).await.refused(404, "lease_not_found");
+        for (body, status, code) in [
+            ("{}".to_owned(), 422, "missing_field"),
+            (format!(r#"{{"fence":{fence}.0}}"#), 422, "type"),
+            (format!(r#"{{"fence":"{fence}"}}"#), 422, "type"),
+            (r#"{"fence":true}"#.to_owned(), 422, "type"),
+            (r#"{"fence":-1}"#.to_owned(), 422, "range"),
+            (r#"{"fence":9007199254740992}"#.to_owned(), 422, "range"),
+            (r#"{"fence":18446744073709551616}"#.to_owned(), 422, "range"),
+            (format!(r#"{{"fence":{fence},"fence":{fence}}}"#), 400, "duplicate_key"),
+        ] {
+            let reply = consumer.post_text(&path, &*body).await;
+            assert_eq!(
+                (reply.status, reply.code().as_str()),
+                (status, code),
+                "{operation} {body}: {}",
+                reply.text
+            );
+        }
+    }
+    let renew = format!("{}/renew", path(&lease));
+    for ttl_s in ["0", "86401", "-1"] {
+        let body = format!(r#"{{"fence":{fence},"ttl_s":{ttl_s}}}"#);
+        consumer.post_text(&renew, body).await.refused(422, "range");
+    }
+    let release = format!("{}/release", path(&lease));
+    for (body, code) in [
+        (json!({"fence": fence, "outcome": "lost"}), "unknown_value"),
+        (json!({"fence": fence, "note": "x".repeat(1_001)}), "too_long"),
+        (json!({"fence": fence, "note": "\u{7}"}), "control_character"),
+    ] {
+        consumer.post(&release, &body).await.refused(422, code);
+    }
+    consumer.get("/v1/leases/lease_00000000000000000000000000").await.refused(404, "lease_not_found");
+    consumer.get("/v1/leases/nonsense").await.refused(404, "not_found");
+    let shown = consumer.get(&path(&lease)).await.expect(200);
+    assert_eq!((&shown["status"], &shown["expires_at"]), (&json!("held"), &lease["expires_at"]));
+}
+
+#[tokio::test]
+async fn secrets_are_shown_to_the_holder_as_long_as_the_lease_is_held() {
+    let server = ApiServer::start().await;
+    let consumer = server.consumer().await;
+    let lease = leased(&server, &consumer).await;
+    let dataset = format!("/v1/datasets/{}", lease["dataset"]["id"].as_str().unwrap());
+    let pin = async |api: &Api| {
+        let lease = api.get(&path(&lease)).await.expect(200)["dataset"]["output"]["pin"].clone();
+        (lease, api.get(&dataset).await.expect(200)["output"]["pin"].clone())
+    };
+    assert_eq!(pin(&consumer).await, (json!("1234"), json!("1234")));
+    assert_eq!(pin(&server.admin().await).await, (json!("***"), json!("***")));
+    let listed = consumer.get("/v1/leases?status=held&holder=ci%204711").await.expect(200);
+    assert_eq!(listed["items"][0]["dataset"]["output"]["pin"], "***", "lists show no secrets");
+    consumer.post(&format!("{}/release", path(&lease)), &json!({"fence": lease["fence"]})).await.expect(200);
+    assert_eq!(pin(&consumer).await, (json!("***"), json!("***")));
+}

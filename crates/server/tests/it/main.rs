@@ -1,0 +1,17 @@
+//! The server from the outside: tests over real sockets, byte by byte where it matters.
+
+mod api_server;
+mod auth;
+mod catalogue;
+mod edge_drain;
+mod edge_http;
+mod edge_json;
+mod edge_limits;
+mod edge_server;
+mod events;
+mod leases;
+mod lists;
+mod requests;
+mod scenarios;
+mod sessions;
+mod supplier_bad_inputs;

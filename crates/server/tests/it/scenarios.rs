@@ -1,0 +1,174 @@
+//! Scenarios over HTTP: applied one by one and together, read, deleted; and every kind of refusal.
+
+use reqwest::Method;
+use serde_json::{Value, json};
+use sixpack_model::token::Role;
+
+use crate::api_server::{Api, ApiServer, HandSupplier, capability, manifest, read};
+
+const PATH: &str = "/v1/environments/default/scenarios/checkout/customer";
+
+const FILE: &str = "\
+scenario: checkout/customer
+owner: { team: Checkout, contact: checkout@shop.test }
+description: A customer.
+input: { type: object, properties: { country: { type: string, default: CZ } } }
+steps:
+  one: { uses: shop/customer, with: { country: \"${{ input.country }}\" } }
+invariants:
+  - { that: \"steps.one.id != ''\", says: the customer has an id }
+output:
+  id: \"${{ steps.one.id }}\"
+";
+
+async fn with_shop() -> (ApiServer, Api) {
+    let server = ApiServer::start().await;
+    let admin = server.admin().await;
+    HandSupplier::open(&admin, &manifest("shop", &[capability("customer", &["produce"])])).await;
+    (server, admin)
+}
+
+#[tokio::test]
+async fn a_scenario_is_applied_read_replaced_and_deleted() {
+    let (_server, admin) = with_shop().await;
+    let applied = admin.put_yaml(PATH, FILE).await;
+    assert_eq!(applied.header("etag"), "\"1\"");
+    let applied = applied.expect(201);
+    assert_eq!(
+        (&applied["name"], &applied["version"], &applied["change"]),
+        (&json!("checkout/customer"), &json!(1), &json!("new"))
+    );
+    assert_eq!(admin.put_yaml(PATH, FILE).await.expect(200)["change"], "same");
+    let source = admin.get(PATH).await;
+    assert_eq!(
+        (source.text.as_str(), source.header("content-type"), source.header("etag")),
+        (FILE, "application/yaml", "\"1\"")
+    );
+    let changed = FILE.replace("id: \"${{ steps.one.id }}\"", "customer_id: \"${{ steps.one.id }}\"");
+    let put = |tag: &str| {
+        admin
+            .request(Method::PUT, PATH)
+            .header("content-type", "application/yaml")
+            .header("if-match", tag.to_owned())
+    };
+    read(put("\"7\"").body(changed.clone())).await.refused(412, "version_mismatch");
+    for tag in ["*", "W/\"1\"", "1", "\"1\", \"2\"", "\"one\""] {
+        read(put(tag).body(changed.clone())).await.refused(400, "bad_if_match");
+    }
+    let replaced = read(put("\"1\"").body(changed)).await;
+    assert_eq!(replaced.header("etag"), "\"2\"");
+    assert_eq!(replaced.expect(200)["change"], "breaking");
+    assert_eq!(admin.delete(PATH).await.status, 204);
+    assert_eq!(admin.delete(PATH).await.status, 204, "also when repeated");
+    admin.get(PATH).await.refused(404, "scenario_not_found");
+    admin.delete(&PATH.replace("customer", "never")).await.refused(404, "scenario_not_found");
+}
+
+#[tokio::test]
+async fn a_dry_run_answers_the_same_and_changes_nothing() {
+    let (server, admin) = with_shop().await;
+    let consumer = server.consumer().await;
+    let before = server.engine.last_event().await.unwrap();
+    let would = consumer.put_yaml(&format!("{PATH}?dry_run=true"), FILE).await;
+    assert_eq!(would.expect(200)["change"], "new");
+    consumer.put_yaml(PATH, FILE).await.refused(403, "forbidden");
+    admin.get(PATH).await.refused(404, "scenario_not_found");
+    assert_eq!(server.engine.last_event().await.unwrap(), before);
+}
+
+#[tokio::test]
+async fn faults_have_their_place_and_a_hint() {
+    let (server, admin) = with_shop().await;
+    let before = server.engine.last_event().await.unwrap();
+    let misspelt = FILE.replace("steps.one.id }}\"\n", "steps.one.idd }}\"\n");
+    let reply = admin.put_yaml(PATH, &misspelt).await;
+    reply.refused(422, "scenario_faults");
+    let fault = &reply.json()["errors"][0];
+    assert_eq!((&fault["file"], &fault["line"]), (&json!("checkout/customer"), &json!(10)));
+    assert!(fault["column"].as_u64() > Some(1) && fault["length"].as_u64() > Some(0), "{fault}");
+    assert!(
+        fault["hint"].as_str().unwrap().contains("`id`")
+            || fault["hint"].as_str().unwrap().contains("\"id\""),
+        "{fault}"
+    );
+    let elsewhere = PATH.replace("checkout/customer", "checkout/other");
+    let reply = admin.put_yaml(&elsewhere, FILE).await;
+    assert_eq!((reply.status, &reply.json()["errors"][0]["code"]), (422, &json!("name_mismatch")));
+    let taken = FILE
+        .replace("scenario: checkout/customer", "scenario: shop/customer")
+        .replace("uses: shop/customer", "uses: shop/customer");
+    let reply = admin.put_yaml(&PATH.replace("checkout/customer", "shop/customer"), &taken).await;
+    assert!(
+        matches!((reply.status, reply.code().as_str()), (409, "name_taken") | (422, "scenario_faults")),
+        "{}",
+        reply.text
+    );
+    let binary =
+        admin.request(Method::PUT, PATH).header("content-type", "application/yaml").body(vec![0xff, 0xfe]);
+    read(binary).await.refused(422, "scenario_faults");
+    for kind in ["text/plain", "multipart/form-data", ""] {
+        let request = admin.request(Method::PUT, PATH).header("content-type", kind).body(FILE);
+        read(request).await.refused(415, "content_type");
+    }
+    let packed = admin
+        .request(Method::PUT, PATH)
+        .header("content-type", "application/yaml")
+        .header("content-encoding", "gzip");
+    read(packed.body(FILE)).await.refused(415, "content_encoding");
+    let large = admin
+        .request(Method::PUT, PATH)
+        .header("content-type", "application/yaml")
+        .body("#".repeat(1024 * 1024 + 1));
+    read(large).await.refused(413, "body_too_large");
+    admin.put_yaml(&PATH.replace("default", "No Such"), FILE).await.refused(404, "not_found");
+    assert_eq!(server.engine.last_event().await.unwrap(), before, "nothing happened");
+}
+
+#[tokio::test]
+async fn json_is_taken_as_well() {
+    let (_server, admin) = with_shop().await;
+    let file = json!({
+        "scenario": "checkout/customer", "owner": {"team": "Checkout"}, "description": "A customer.", "input": {"type": "object"},
+        "steps": {"one": {"uses": "shop/customer"}}, "output": {"id": "${{ steps.one.id }}"}
+    });
+    read(admin.request(Method::PUT, PATH).json(&file)).await.expect(201);
+}
+
+#[tokio::test]
+async fn several_files_are_applied_together_or_not_at_all() {
+    let (_server, admin) = with_shop().await;
+    let outer = FILE
+        .replace("checkout/customer", "checkout/outer")
+        .replace("uses: shop/customer", "uses: checkout/customer");
+    let files = |second: &str| json!({"files": [{"path": "outer.yaml", "text": second}, {"path": "inner.yaml", "text": FILE}]});
+    let broken = outer.replace("steps.one.id", "steps.two.id");
+    let reply = admin.post("/v1/environments/default/apply", &files(&broken)).await;
+    reply.refused(422, "scenario_faults");
+    assert_eq!(reply.json()["errors"][0]["file"], "outer.yaml");
+    admin.get(PATH).await.refused(404, "scenario_not_found");
+    let applied = admin.post("/v1/environments/default/apply", &files(&outer)).await.expect(200);
+    let paths: Vec<&Value> =
+        applied["applied"].as_array().unwrap().iter().map(|file| &file["path"]).collect();
+    assert_eq!(paths, ["outer.yaml", "inner.yaml"]);
+    let in_use = admin.delete(PATH).await;
+    in_use.refused(409, "contract_in_use");
+    assert!(in_use.text.contains("checkout/outer"));
+    for (body, code) in [
+        (json!({"files": []}), "range"),
+        (json!({"files": vec![json!({"path": "a", "text": ""}); 201]}), "too_many"),
+        (json!({"files": [{"path": "", "text": ""}]}), "empty"),
+        (json!({"files": [{"path": "a"}]}), "missing_field"),
+        (json!({"files": [{"path": "a", "text": ""}], "dryrun": true}), "unknown_field"),
+    ] {
+        admin.post("/v1/environments/default/apply", &body).await.refused(422, code);
+    }
+}
+
+#[tokio::test]
+async fn a_bound_supplier_applies_to_its_domain_only() {
+    let (server, _) = with_shop().await;
+    let bound = server.api(Role::Supplier, None, Some("billing")).await;
+    bound.put_yaml(PATH, FILE).await.refused(404, "domain_not_found");
+    let own = server.api(Role::Supplier, None, Some("checkout")).await;
+    own.put_yaml(PATH, FILE).await.expect(201);
+}

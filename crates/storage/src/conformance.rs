@@ -1,0 +1,26 @@
+//! Conformance: what every store must do, as cases that do not name one.
+//!
+//! A case takes a [`Fixture`] around an empty store and panics when the store does something else than the case's name
+//! says. [`conformance_suite!`](crate::conformance_suite) makes a test of each of them.
+
+#![allow(missing_docs, reason = "a case is named by the sentence that it proves")]
+#![allow(clippy::unwrap_used, reason = "the cases are tests; a store that fails fails them")]
+
+pub mod claims;
+pub mod contracts;
+pub mod datasets;
+pub mod events;
+mod factories;
+mod fixture;
+pub mod leases;
+pub mod limits;
+pub mod requests;
+pub mod sessions;
+mod suite;
+pub mod sweeps;
+pub mod tokens;
+pub mod trees;
+pub mod units;
+
+pub use factories::{Decision, ENVIRONMENT, Order, Supplier, TIMEOUT_MS, TTL_MS, first_task, ready_task};
+pub use fixture::Fixture;

@@ -1,0 +1,85 @@
+//! Datasets: listed newest first, counted, and what is owed.
+
+use sixpack_model::ids::DatasetId;
+use sixpack_model::tree::PartStatus;
+
+use super::factories::Order;
+use super::fixture::Fixture;
+use crate::datasets::DatasetFilter;
+use crate::page::Page;
+use crate::trees::Guard;
+
+async fn list(f: &Fixture, filter: DatasetFilter) -> Vec<DatasetId> {
+    let found = f.store.datasets(&filter, Page::first(100)).await.unwrap();
+    found.iter().map(|row| row.id).collect()
+}
+
+pub async fn roots_are_listed_newest_first(f: &Fixture) {
+    let (_, trees) = f.accept(Order::of(&["shop/customer"]).times(4)).await;
+    let mut expected: Vec<_> = trees.iter().map(|tree| tree.id.root()).collect();
+    expected.reverse();
+    assert_eq!(list(f, DatasetFilter::default()).await, expected);
+    let page = Page { after: Some(expected[0]), limit: 2 };
+    let rows = f.store.datasets(&DatasetFilter::default(), page).await.unwrap();
+    assert_eq!(rows.iter().map(|row| row.id).collect::<Vec<_>>(), expected[1..3]);
+    let row = &rows[0];
+    assert_eq!((row.environment.as_str(), row.contract.as_str()), ("staging", "shop/ready-customer"));
+    assert_eq!((row.version, row.status, row.created_at), (1, PartStatus::Building, f.now()));
+}
+
+pub async fn a_contract_finds_parts_as_well(f: &Fixture) {
+    let (_, trees) = f.accept(Order::of(&["shop/customer", "shop/account", "shop/account"])).await;
+    let tree = trees[0].id;
+    let contract = Some("shop/account".to_owned());
+    let filter = DatasetFilter { contract, ..Default::default() };
+    assert_eq!(list(f, filter.clone()).await, [tree.part(3), tree.part(2)]);
+    let page = Page { after: Some(tree.part(3)), limit: 10 };
+    let rows = f.store.datasets(&filter, page).await.unwrap();
+    assert_eq!(rows.iter().map(|row| row.id).collect::<Vec<_>>(), [tree.part(2)]);
+}
+
+pub async fn environment_and_status_narrow_a_list(f: &Fixture) {
+    let here = f.one("shop/customer").await;
+    let there = f.accept(Order { environment: "qa2".to_owned(), ..Order::of(&["shop/customer"]) }).await.1;
+    f.finish(&here).await;
+    let environment = Some("qa2".to_owned());
+    let filter = DatasetFilter { environment: environment.clone(), ..Default::default() };
+    assert_eq!(list(f, filter).await, [there[0].id.root()]);
+    let status = Some(PartStatus::Leased);
+    let filter = DatasetFilter { status, ..Default::default() };
+    assert_eq!(list(f, filter).await, [here.id.root()]);
+    let filter = DatasetFilter { status, environment, ..Default::default() };
+    assert_eq!(list(f, filter).await, []);
+    let contract = Some("shop/customer".to_owned());
+    let building = Some(PartStatus::Building);
+    let filter = DatasetFilter { contract: contract.clone(), status: building, ..Default::default() };
+    assert_eq!(list(f, filter).await, [there[0].id.part(1), here.id.part(1)]);
+    let environment = Some("qa2".to_owned());
+    let filter = DatasetFilter { contract, environment, ..Default::default() };
+    assert_eq!(list(f, filter).await, [there[0].id.part(1)]);
+}
+
+pub async fn debts_are_listed_oldest_first(f: &Fixture) {
+    let mut expected = Vec::new();
+    for _ in 0..3 {
+        let tree = f.one("shop/customer").await;
+        let change = f.part_change(&tree, 1, |part| part.status = PartStatus::Debt);
+        f.write(Guard::None, change).await;
+        expected.push(tree.id.part(1));
+    }
+    let debts = async |environment: Option<&str>, page: Page<DatasetId>| {
+        let found = f.store.debts(environment, page).await.unwrap();
+        found.iter().map(|row| row.id).collect::<Vec<_>>()
+    };
+    assert_eq!(debts(None, Page::first(2)).await, expected[..2]);
+    assert_eq!(debts(Some("staging"), Page { after: Some(expected[1]), limit: 2 }).await, expected[2..]);
+    assert_eq!(debts(Some("qa2"), Page::first(2)).await, []);
+}
+
+pub async fn trees_are_counted_by_the_status_of_their_root(f: &Fixture) {
+    assert_eq!(f.store.count_trees().await.unwrap(), []);
+    let (_, trees) = f.accept(Order::of(&["shop/customer"]).times(3)).await;
+    f.write(Guard::None, f.ready(&trees[0])).await;
+    let counted = f.store.count_trees().await.unwrap();
+    assert_eq!(counted, [(PartStatus::Building, 2), (PartStatus::Ready, 1)]);
+}

@@ -1,0 +1,165 @@
+//! The list of all cases.
+
+/// Makes a test of every case; `$open` is an async function without arguments that gives a [`Fixture`](super::Fixture)
+/// around an empty store.
+#[macro_export]
+macro_rules! conformance_suite {
+    ($open:path) => {
+        $crate::conformance_suite! { $open =>
+            claims {
+                a_claim_says_what_is_to_be_done,
+                a_task_is_handed_out_once,
+                many_claimers_at_once_never_share_an_attempt,
+                no_more_than_the_maximum_are_handed_out,
+                the_oldest_task_goes_first,
+                the_most_urgent_task_goes_first_whatever_its_capability,
+                a_busy_capability_does_not_starve_the_others,
+                a_delayed_task_is_handed_out_when_it_is_ready_and_not_before,
+                a_new_task_is_found_after_an_empty_look,
+                a_session_gets_only_what_it_performs,
+                a_session_gets_only_the_versions_it_can_perform,
+                a_session_that_is_not_live_gets_nothing,
+                a_returned_claim_is_ready_again_and_its_attempt_stays_counted,
+                a_returned_task_can_still_be_withdrawn,
+                a_withdrawn_task_that_is_claimed_is_cancelled,
+                a_cancelled_claim_that_is_returned_is_withdrawn,
+                the_next_task_of_a_part_keeps_its_own_count,
+                lost_claims_are_the_old_ones_that_are_not_running,
+                a_claim_queued_behind_a_write_finds_what_it_wrote,
+                a_deadline_is_counted_from_the_claim,
+            }
+            contracts {
+                an_environment_comes_with_its_first_publication,
+                every_version_of_a_contract_is_kept,
+                a_publication_upon_an_old_catalogue_is_stale,
+                a_stale_publication_makes_no_environment,
+                a_version_changed_in_place_keeps_its_time,
+                a_withdrawn_contract_keeps_its_versions_and_can_come_back,
+                an_empty_publication_leaves_the_revision,
+                a_contract_that_only_datasets_name_is_not_in_the_catalogue,
+            }
+            datasets {
+                roots_are_listed_newest_first,
+                a_contract_finds_parts_as_well,
+                environment_and_status_narrow_a_list,
+                debts_are_listed_oldest_first,
+                trees_are_counted_by_the_status_of_their_root,
+            }
+            events {
+                an_event_reads_back_as_it_was_told,
+                events_are_read_in_order_and_behind_a_place,
+                a_lease_is_told_before_the_request_is_fulfilled,
+                filters_leave_out_what_belongs_elsewhere,
+            }
+            leases {
+                a_fence_carries_the_epoch_of_the_store,
+                a_renewal_moves_the_deadline,
+                a_renewal_never_shortens_a_lease,
+                a_renewal_with_another_fence_is_refused,
+                a_lease_ends_at_its_deadline_and_not_before,
+                an_overdue_lease_expires_with_its_tree,
+                a_release_ends_the_lease_with_what_the_holder_says,
+                a_release_with_another_fence_is_refused,
+                a_lease_of_another_tree_is_no_guard,
+                an_administrator_needs_no_fence,
+                overdue_leases_are_paged_past_those_that_stay,
+                leases_are_listed_newest_first_and_filtered,
+            }
+            limits {
+                concurrency_is_held_over_all_sessions,
+                concurrency_of_one_capability_leaves_the_others_alone,
+                a_limit_is_that_of_the_latest_registration,
+                a_low_rate_is_spaced_evenly_over_all_sessions,
+                a_rate_is_never_exceeded_in_the_long_run,
+                a_rate_holds_nothing_back_when_nothing_is_there,
+            }
+            requests {
+                a_request_reads_back_as_it_was_accepted,
+                the_same_key_and_body_answer_the_first_request,
+                the_same_key_with_another_body_is_refused,
+                keys_of_another_token_are_independent,
+                a_key_sent_many_times_at_once_makes_one_request,
+                keys_are_forgotten_after_a_day_and_not_before,
+                an_ended_request_keeps_its_end,
+                a_failure_reads_back_as_it_was_given,
+                requests_are_listed_newest_first_and_by_page,
+                a_filter_leaves_only_what_fits,
+                overdue_requests_are_the_open_ones_behind_their_deadline,
+                a_replayed_request_leaves_no_second_task,
+            }
+            sessions {
+                a_session_reads_back_as_it_was_registered,
+                a_registration_publishes_its_contracts,
+                a_registration_decided_upon_an_old_catalogue_is_stale,
+                a_newer_session_of_an_instance_supersedes_the_older,
+                a_sign_of_life_keeps_a_session_alive,
+                a_silent_session_is_dead_and_stays_dead,
+                silent_sessions_are_ended_a_limited_number_at_a_time,
+                a_draining_session_ends_with_its_last_claim,
+                draining_twice_changes_nothing_more,
+                a_draining_session_that_falls_silent_with_a_claim_is_dead,
+                sessions_are_listed_newest_first,
+                a_channel_gets_the_tasks_of_requests_that_name_it,
+                a_channel_without_a_supplier_is_served_by_the_deployed,
+                tasks_of_a_channel_that_ends_go_to_the_deployed,
+                a_claim_returned_by_a_channel_that_has_ended_goes_to_the_deployed,
+            }
+            sweeps {
+                claims_of_a_dead_session_are_abandoned,
+                a_claim_behind_its_deadline_is_abandoned_although_its_session_lives,
+                abandoned_claims_are_paged_past_those_that_stay,
+                withdrawn_tasks_come_a_limited_number_at_a_time,
+                a_task_that_nobody_serves_is_unserved_after_the_grace,
+                a_task_that_somebody_serves_is_not_unserved,
+                a_task_of_a_version_that_nobody_performs_is_unserved,
+                a_delayed_task_is_unserved_from_its_own_time_on,
+                unserved_tasks_are_paged_past_those_that_stay,
+            }
+            tokens {
+                a_token_is_found_by_its_hash_only,
+                a_token_is_taken_back_once,
+                the_time_is_that_of_the_clock,
+                a_write_that_fails_leaves_the_others_that_wait_with_it,
+            }
+            trees {
+                a_tree_reads_back_as_it_was_planned,
+                every_field_of_a_part_reads_back_as_it_was_written,
+                parts_and_pins_that_come_later_are_kept,
+                a_decision_about_an_older_version_is_stale,
+                a_stale_decision_leaves_its_claim_alone,
+                an_answer_is_recorded_once,
+                an_answer_of_another_session_or_attempt_is_refused,
+                a_refused_write_changes_nothing,
+                an_abandoned_claim_is_given_up_only_when_it_is_abandoned,
+                a_withdrawn_task_is_finished_once,
+                an_unclaimed_task_goes_with_its_guard,
+                a_claimed_task_is_not_unclaimed,
+                datasets_are_found_by_the_entities_they_hold,
+                lately_counts_the_last_hour_of_one_contract,
+            }
+            units {
+                a_request_is_fulfilled_with_its_last_tree,
+                the_count_of_ready_trees_grows_one_by_one,
+                one_failing_tree_fails_the_request_and_leaves_its_siblings_unwanted,
+                a_tree_that_is_taken_down_is_no_longer_unwanted,
+                a_second_failing_tree_does_not_end_the_request_again,
+                a_tree_of_an_ended_request_is_never_leased,
+                a_request_that_is_ready_with_its_first_decision_is_fulfilled_at_once,
+                a_request_that_fails_with_its_first_decision_is_failed_at_once,
+                granted_leases_have_the_ids_that_came_with_the_write,
+            }
+        }
+    };
+    ($open:path => $($noun:ident { $($case:ident),+ $(,)? })+) => {
+        $(
+            mod $noun {
+                $(
+                    #[tokio::test]
+                    async fn $case() {
+                        $crate::conformance::$noun::$case(&$open().await).await;
+                    }
+                )+
+            }
+        )+
+    };
+}

@@ -1,0 +1,122 @@
+//! Sweeps: what was left behind is found, page by page, past whatever cannot be mended now.
+
+use sixpack_model::ids::TaskId;
+use sixpack_model::session::SESSION_TTL_MS;
+
+use super::factories::{Order, Supplier, TIMEOUT_MS, first_task, ready_task};
+use super::fixture::Fixture;
+use crate::tasks::Abandoned;
+use crate::trees::{Guard, Written};
+
+const CUSTOMER: &[&str] = &["shop/customer"];
+const GRACE_MS: u64 = 10_000;
+
+async fn unserved(f: &Fixture) -> Vec<TaskId> {
+    let found = f.store.unserved_tasks(GRACE_MS, None, 100).await.unwrap();
+    found.into_iter().map(|(task, _)| task).collect()
+}
+
+pub async fn claims_of_a_dead_session_are_abandoned(f: &Fixture) {
+    let dead = f.supplier(Supplier::of(CUSTOMER)).await;
+    let tree = f.one("shop/customer").await;
+    let claim = f.claim_one(dead).await;
+    let claimed_at = f.now();
+    f.clock.advance_ms(SESSION_TTL_MS as i64);
+    assert_eq!(f.store.abandoned_claims(None, 10).await.unwrap(), []);
+    assert_eq!(f.write(Guard::Abandoned(claim), f.change(&tree)).await, Written::Refused);
+    f.store.end_silent_sessions(10).await.unwrap();
+    let found = f.store.abandoned_claims(None, 10).await.unwrap();
+    assert_eq!(found.len(), 1);
+    assert_eq!((found[0].claim, found[0].why), (claim, Abandoned::SessionGone));
+    assert_eq!(found[0].claimed_at, claimed_at);
+    let done = Written::Done { request_ended: false };
+    assert_eq!(f.write(Guard::Abandoned(claim), f.change(&tree)).await, done);
+    assert_eq!(f.store.abandoned_claims(None, 10).await.unwrap(), []);
+}
+
+pub async fn a_claim_behind_its_deadline_is_abandoned_although_its_session_lives(f: &Fixture) {
+    let session = f.supplier(Supplier::of(CUSTOMER)).await;
+    f.one("shop/customer").await;
+    f.claim_one(session).await;
+    f.clock.advance_ms(TIMEOUT_MS as i64);
+    let found = f.store.abandoned_claims(None, 10).await.unwrap();
+    assert_eq!(found[0].why, Abandoned::DeadlinePassed);
+}
+
+pub async fn abandoned_claims_are_paged_past_those_that_stay(f: &Fixture) {
+    let session = f.supplier(Supplier::of(&["shop/customer", "shop/account"])).await;
+    f.accept(Order::of(&["shop/customer", "shop/account"]).times(3)).await;
+    let mut expected: Vec<_> = f.claim(session, 10).await.iter().map(|task| task.claim.task).collect();
+    expected.sort();
+    f.clock.advance_ms(TIMEOUT_MS as i64);
+    let mut found = Vec::new();
+    while let Some(page) = Some(f.store.abandoned_claims(found.last().copied(), 2).await.unwrap())
+        .filter(|page| !page.is_empty())
+    {
+        found.extend(page.iter().map(|abandoned| abandoned.claim.task));
+    }
+    assert_eq!(found, expected);
+}
+
+pub async fn withdrawn_tasks_come_a_limited_number_at_a_time(f: &Fixture) {
+    let (_, trees) = f.accept(Order::of(CUSTOMER).times(3)).await;
+    for tree in &trees {
+        let mut change = f.change(tree);
+        change.withdrawn.extend(ready_task(&tree.parts[1]));
+        f.write(Guard::None, change).await;
+    }
+    assert_eq!(f.store.withdrawn_tasks(2).await.unwrap().len(), 2);
+    assert_eq!(f.store.withdrawn_tasks(10).await.unwrap().len(), 3);
+}
+
+pub async fn a_task_that_nobody_serves_is_unserved_after_the_grace(f: &Fixture) {
+    let tree = f.one("shop/customer").await;
+    let since = f.now();
+    f.clock.advance_ms(GRACE_MS as i64 - 1);
+    assert_eq!(unserved(f).await, []);
+    f.clock.advance_ms(1);
+    let found = f.store.unserved_tasks(GRACE_MS, None, 10).await.unwrap();
+    assert_eq!(found, [(first_task(&tree, 1), since)]);
+}
+
+pub async fn a_task_that_somebody_serves_is_not_unserved(f: &Fixture) {
+    f.one("shop/customer").await;
+    let session = f.supplier(Supplier::of(CUSTOMER)).await;
+    f.clock.advance_ms(GRACE_MS as i64);
+    assert_eq!(unserved(f).await, []);
+    f.store.drain_session(session).await.unwrap();
+    let since = f.now();
+    f.clock.advance_ms(GRACE_MS as i64 - 1);
+    assert_eq!(unserved(f).await, []);
+    f.clock.advance_ms(1);
+    assert_eq!(f.store.unserved_tasks(GRACE_MS, None, 10).await.unwrap()[0].1, since);
+    f.supplier(Supplier::of(CUSTOMER)).await;
+    assert_eq!(unserved(f).await, []);
+}
+
+pub async fn a_task_of_a_version_that_nobody_performs_is_unserved(f: &Fixture) {
+    f.supplier(Supplier::of(CUSTOMER).with(|service| (service.oldest_version, service.version) = (2, 2)))
+        .await;
+    let old = f.one("shop/customer").await;
+    f.accept(Order { version: 2, ..Order::of(CUSTOMER) }).await;
+    f.clock.advance_ms(GRACE_MS as i64);
+    assert_eq!(unserved(f).await, [first_task(&old, 1)]);
+}
+
+pub async fn a_delayed_task_is_unserved_from_its_own_time_on(f: &Fixture) {
+    let ready_at = Some(f.in_ms(1_000));
+    f.accept(Order { ready_at, ..Order::of(CUSTOMER) }).await;
+    f.clock.advance_ms(GRACE_MS as i64);
+    assert_eq!(unserved(f).await, []);
+    f.clock.advance_ms(1_000);
+    assert_eq!(unserved(f).await.len(), 1);
+}
+
+pub async fn unserved_tasks_are_paged_past_those_that_stay(f: &Fixture) {
+    let (_, trees) = f.accept(Order::of(&["shop/customer", "shop/account"]).times(2)).await;
+    f.clock.advance_ms(GRACE_MS as i64);
+    let expected: Vec<_> = trees.iter().flat_map(|tree| [first_task(tree, 1), first_task(tree, 2)]).collect();
+    assert_eq!(unserved(f).await, expected);
+    let page = f.store.unserved_tasks(GRACE_MS, Some(expected[1]), 1).await.unwrap();
+    assert_eq!(page[0].0, expected[2]);
+}

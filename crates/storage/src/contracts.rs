@@ -1,0 +1,104 @@
+//! Contracts: the catalogue of each environment, every version of it kept.
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use serde_json::Value;
+use sixpack_model::event::Event;
+
+use crate::error::StoreError;
+
+/// One version of a contract as it is kept.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StoredContract {
+    /// `domain/name`.
+    pub name: String,
+    /// Counts from 1.
+    pub version: u32,
+    /// What it is made from.
+    pub definition: Definition,
+    /// Of what others depend on.
+    pub fingerprint: String,
+    /// `new`, `compatible` or `breaking` against the version before.
+    pub change: String,
+    /// What changed and what it breaks, for people: a JSON list.
+    pub changes: Value,
+    /// When it was published; set by the store.
+    pub published_at: Timestamp,
+}
+
+/// What a contract is made from.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Definition {
+    /// A capability's part of a manifest, with its owner.
+    Capability(Value),
+    /// The text of a scenario file.
+    Scenario(String),
+}
+
+/// Contracts to be published together.
+#[derive(Debug, Clone, Default)]
+pub struct Publication {
+    /// The revision of the catalogue that this was decided upon; 0 for an environment that does not exist yet.
+    pub expected_revision: u64,
+    /// New versions, and versions whose description, owner or limits changed in place.
+    pub contracts: Vec<StoredContract>,
+    /// Names taken out of the catalogue; their versions stay for the datasets made from them.
+    pub withdrawn: Vec<String>,
+}
+
+impl Publication {
+    /// True when the catalogue stays as it is.
+    pub fn is_empty(&self) -> bool {
+        self.contracts.is_empty() && self.withdrawn.is_empty()
+    }
+}
+
+/// What became of a publication.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Published {
+    /// The catalogue has this revision now.
+    Revision(u64),
+    /// The catalogue has changed since it was read. Nothing was written.
+    Stale,
+}
+
+/// The whole catalogue of an environment.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StoredCatalogue {
+    /// Grows by one with each publication.
+    pub revision: u64,
+    /// Every version of every contract, by name and version; withdrawn names are left out but for their versions in
+    /// `withdrawn`.
+    pub contracts: Vec<StoredContract>,
+    /// Versions of contracts that are no longer offered.
+    pub withdrawn: Vec<StoredContract>,
+}
+
+/// One environment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EnvironmentRow {
+    /// Its name.
+    pub name: String,
+    /// When it came into being.
+    pub created_at: Timestamp,
+    /// The revision of its catalogue.
+    pub revision: u64,
+}
+
+/// Reads and writes catalogues.
+#[async_trait]
+pub trait Contracts: Send + Sync {
+    /// Environments by name.
+    async fn environments(&self) -> Result<Vec<EnvironmentRow>, StoreError>;
+
+    /// The catalogue of an environment; `None` when there is no such environment.
+    async fn catalogue(&self, environment: &str) -> Result<Option<StoredCatalogue>, StoreError>;
+
+    /// Publishes contracts, and creates the environment if it is new.
+    async fn publish(
+        &self,
+        environment: &str,
+        publication: Publication,
+        events: Vec<Event>,
+    ) -> Result<Published, StoreError>;
+}

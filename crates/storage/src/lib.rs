@@ -1,0 +1,54 @@
+//! Storage traits by noun, and the stores behind them.
+//!
+//! One method is one transaction with one named outcome. Deadlines are computed and compared by the store's own clock,
+//! never by a caller's. A method that returns has committed and flushed what it says.
+//!
+//! A write takes its place in the order of commits with the first poll of its future, not with its answer: a write that
+//! is polled behind another one, such as a claim behind the write that makes a task ready, sees its effects, and a write
+//! whose caller goes away is carried out all the same.
+
+pub mod clock;
+#[cfg(feature = "conformance")]
+pub mod conformance;
+pub mod contracts;
+pub mod datasets;
+pub mod error;
+pub mod events;
+pub mod leases;
+pub mod page;
+pub mod requests;
+pub mod sessions;
+pub mod sqlite;
+pub mod tasks;
+pub mod tokens;
+pub mod trees;
+
+pub use clock::{Clock, ManualClock, SystemClock};
+pub use error::StoreError;
+
+/// Everything that a store can do.
+pub trait Store:
+    contracts::Contracts
+    + datasets::Datasets
+    + events::Events
+    + leases::Leases
+    + requests::Requests
+    + sessions::Sessions
+    + tasks::Tasks
+    + tokens::Tokens
+    + trees::Trees
+{
+}
+
+impl<T> Store for T where
+    T: contracts::Contracts
+        + datasets::Datasets
+        + events::Events
+        + leases::Leases
+        + requests::Requests
+        + sessions::Sessions
+        + tasks::Tasks
+        + tokens::Tokens
+        + trees::Trees
+{
+}

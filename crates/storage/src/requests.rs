@@ -1,0 +1,114 @@
+//! Requests: accepted once, however often they are sent.
+
+use async_trait::async_trait;
+use sixpack_model::event::Event;
+use sixpack_model::ids::{LeaseId, RequestId, TokenId, TreeId};
+use sixpack_model::plan::Change;
+use sixpack_model::request::{Request, RequestStatus};
+
+use crate::error::StoreError;
+use crate::page::Page;
+use crate::trees::RequestEnd;
+
+/// Makes a repeated call answer what the first one did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Idempotency {
+    /// Whose key it is.
+    pub token: TokenId,
+    /// The key.
+    pub key: String,
+    /// Fingerprint of the parsed body, so that another body under the same key is told apart.
+    pub body: [u8; 32],
+}
+
+/// A request with the first decision about each of its trees.
+#[derive(Debug)]
+pub struct NewRequest {
+    /// The request.
+    pub request: Request,
+    /// Its trees in the order of its units: as they are before, and what is decided first (`expected` version 0).
+    pub trees: Vec<Change>,
+    /// Ids for the leases that are granted when everything is ready with the first decision already, because every
+    /// step is left out; one for each tree.
+    pub leases: Vec<LeaseId>,
+    /// The caller's key, if it sent one.
+    pub idempotency: Option<Idempotency>,
+    /// What to tell.
+    pub event: Event,
+}
+
+/// What became of a new request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Created {
+    /// It is accepted.
+    Accepted,
+    /// The same caller sent the same before: this is that request.
+    Replayed(RequestId),
+    /// The same caller used the key for something else.
+    KeyReused,
+}
+
+/// What became of the wish to end a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ended {
+    /// It ended now.
+    Now,
+    /// It had ended before, as this.
+    Before(RequestStatus),
+    /// There is no such request.
+    Unknown,
+}
+
+/// Which requests to list; newest first.
+#[derive(Debug, Clone, Default)]
+pub struct RequestFilter {
+    /// Only this environment.
+    pub environment: Option<String>,
+    /// Only this status.
+    pub status: Option<RequestStatus>,
+    /// Only requests whose first unit asks for this contract.
+    pub contract: Option<String>,
+}
+
+/// Reads and writes requests.
+#[async_trait]
+pub trait Requests: Send + Sync {
+    /// Accepts a request: its row, its trees with their parts and ready tasks, the idempotency record and the events
+    /// are one transaction. A key is kept for at least 24 hours.
+    async fn create_request(&self, new: NewRequest) -> Result<Created, StoreError>;
+
+    /// Looks an idempotency key up without writing.
+    async fn find_idempotent(&self, idempotency: &Idempotency) -> Result<Option<Created>, StoreError>;
+
+    /// Reads one request.
+    async fn request(&self, id: RequestId) -> Result<Option<Request>, StoreError>;
+
+    /// The trees of a request, in the order of its units.
+    async fn trees_of(&self, id: RequestId) -> Result<Vec<TreeId>, StoreError>;
+
+    /// Lists requests, newest first.
+    async fn requests(
+        &self,
+        filter: &RequestFilter,
+        page: Page<RequestId>,
+    ) -> Result<Vec<Request>, StoreError>;
+
+    /// Ends an open request as `status` (cancelled, expired or failed). Its trees are taken down afterwards by whoever
+    /// finds them among the unwanted.
+    async fn end_request(
+        &self,
+        id: RequestId,
+        status: RequestStatus,
+        end: RequestEnd,
+    ) -> Result<Ended, StoreError>;
+
+    /// Open requests whose deadline has passed, at most `limit`, behind `after` in id order.
+    async fn overdue_requests(
+        &self,
+        after: Option<RequestId>,
+        limit: u32,
+    ) -> Result<Vec<RequestId>, StoreError>;
+
+    /// Forgets idempotency keys older than 24 hours, at most `limit` of them; returns how many.
+    async fn forget_keys(&self, limit: u32) -> Result<u64, StoreError>;
+}

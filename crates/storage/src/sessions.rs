@@ -1,0 +1,82 @@
+//! Sessions: registering a supplier together with its contracts, and noticing that it is gone.
+
+use async_trait::async_trait;
+use sixpack_model::event::Event;
+use sixpack_model::ids::SessionId;
+use sixpack_model::session::{Session, SessionStatus};
+
+use crate::contracts::Publication;
+use crate::error::StoreError;
+use crate::page::Page;
+
+/// What a session performs, and within which limits of the target.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Service {
+    /// The capability, `domain/name`.
+    pub contract: String,
+    /// The oldest version whose tasks it can perform: back to the last breaking change.
+    pub oldest_version: u32,
+    /// The version it registered.
+    pub version: u32,
+    /// At most so many at once over all sessions.
+    pub concurrency: Option<u32>,
+    /// At most so many a second over all sessions, evenly spaced but for bursts worth 50 ms.
+    pub rate_per_s: Option<f64>,
+    /// How long one attempt may take.
+    pub timeout_ms: u64,
+}
+
+/// A supplier instance that wants to work.
+#[derive(Debug, Clone)]
+pub struct NewSession {
+    /// The session.
+    pub session: Session,
+    /// What it performs.
+    pub services: Vec<Service>,
+    /// The contracts that come with it.
+    pub publication: Publication,
+    /// What to tell.
+    pub events: Vec<Event>,
+}
+
+/// What became of a registration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Registered {
+    /// It is live; `superseded` is an older live session of the same instance name, which has ended with it.
+    Live {
+        /// The older session.
+        superseded: Option<SessionId>,
+    },
+    /// The catalogue has changed since it was read: read it again and decide anew. Nothing was written.
+    Stale,
+}
+
+/// Reads and writes sessions.
+#[async_trait]
+pub trait Sessions: Send + Sync {
+    /// Registers a session with its contracts in one transaction. The limits of its services hold from now on for all
+    /// sessions of its channel. The store sets the times of the session.
+    async fn register_session(&self, new: NewSession) -> Result<Registered, StoreError>;
+
+    /// Notes a sign of life; returns where the session stands, `None` when it is unknown. Does not wake the dead.
+    async fn touch_session(&self, id: SessionId) -> Result<Option<SessionStatus>, StoreError>;
+
+    /// Lets a live session take no more tasks; `ended` at once when it has none. Returns where it stands.
+    async fn drain_session(&self, id: SessionId) -> Result<Option<SessionStatus>, StoreError>;
+
+    /// Reads one session.
+    async fn session(&self, id: SessionId) -> Result<Option<Session>, StoreError>;
+
+    /// Lists sessions, newest first.
+    async fn sessions(
+        &self,
+        environment: Option<&str>,
+        page: Page<SessionId>,
+    ) -> Result<Vec<Session>, StoreError>;
+
+    /// Names of the capabilities (`domain/name`) that a live session serves in an environment, in whatever channel.
+    async fn served(&self, environment: &str) -> Result<Vec<String>, StoreError>;
+
+    /// Ends sessions that were not heard of in time and draining ones without claims; returns which. At most `limit`.
+    async fn end_silent_sessions(&self, limit: u32) -> Result<Vec<Session>, StoreError>;
+}

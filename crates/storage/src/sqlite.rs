@@ -1,0 +1,228 @@
+//! The SQLite store: one file, one writer thread that commits what is waiting together, a few readers.
+//!
+//! ```text
+//! open: lock the folder -> open -> check it is ours -> migrate -> writer, readers, checkpointer
+//! ```
+//!
+//! Every write is queued at the first poll of the future that a trait method returns, and writes run in the order in
+//! which they were queued: a write that is queued behind another one sees its effects, and both are usually flushed
+//! together. An answer is given after the commit that holds it was flushed. Reads see every write that was answered.
+
+mod checkpointer;
+mod codes;
+mod columns;
+mod contracts;
+mod datasets;
+mod events;
+mod failures;
+mod leases;
+mod limits;
+mod memory;
+mod names;
+mod opening;
+mod outcomes;
+mod parts;
+mod queues;
+mod readers;
+mod requests;
+mod services;
+mod sessions;
+mod statements;
+mod tasks;
+mod tokens;
+mod trees;
+mod writer;
+mod writes;
+
+use std::fs::File;
+use std::path::Path;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use rusqlite::Connection;
+
+use crate::clock::{Clock, SystemClock};
+use crate::error::StoreError;
+
+use checkpointer::Checkpointer;
+use columns::ms;
+use readers::Readers;
+use trees::PinsRead;
+use writer::{Tx, Writer};
+
+/// How a store is to be opened.
+#[derive(Clone)]
+pub struct Settings {
+    /// Where the store takes its time from.
+    pub clock: Arc<dyn Clock>,
+    /// How many reads may run at once; each has a connection and a thread of its own.
+    pub readers: usize,
+    /// What an answer stands for.
+    pub durability: Durability,
+}
+
+impl Default for Settings {
+    /// The machine's clock, four readers, flushed commits.
+    fn default() -> Self {
+        Self { clock: Arc::new(SystemClock), readers: 4, durability: Durability::Flushed }
+    }
+}
+
+/// What an answered write stands for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Durability {
+    /// It survives a power cut.
+    Flushed,
+    /// It survives the end of the process only: for tests, which would otherwise wait for the disk.
+    TestsOnly,
+}
+
+/// A store in a folder of its own.
+///
+/// Closing happens when it is dropped: what is queued is still written, and the log is folded into the database.
+pub struct SqliteStore {
+    // Dropped in this order: the writer behind the readers, because only a connection that may write folds the log in
+    // when it is the last; the lock at the end.
+    readers: Readers,
+    writer: Writer,
+    _checkpointer: Arc<Checkpointer>,
+    clock: Arc<dyn Clock>,
+    pins: Arc<PinsRead>,
+    _lock: File,
+}
+
+impl SqliteStore {
+    /// Opens the store in `folder`, and creates both if they are not there.
+    ///
+    /// Fails with [`StoreError::InUse`] when another process has it, and with [`StoreError::Unreadable`] when what is
+    /// there is no store or one of a newer version.
+    pub fn open(folder: &Path, settings: Settings) -> Result<Self, StoreError> {
+        let lock = opening::lock(folder)?;
+        let file = folder.join(opening::DATABASE_FILE);
+        let opened = opening::open(&file, settings.durability, settings.clock.as_ref())?;
+        let checkpointer = Arc::new(Checkpointer::start(&file)?);
+        let readers = Readers::start(&file, settings.readers.max(1))?;
+        let writer = Writer::start(opened, Arc::clone(&settings.clock), Arc::clone(&checkpointer))?;
+        let pins = Arc::default();
+        Ok(Self { writer, readers, _checkpointer: checkpointer, clock: settings.clock, pins, _lock: lock })
+    }
+
+    /// Writes what is queued, and takes nothing any more: everything asked afterwards is answered `Closed`.
+    pub fn close(&self) {
+        self.readers.close();
+        self.writer.close();
+    }
+
+    /// Runs `work` in a transaction that other waiting writes share.
+    ///
+    /// `work` may be called twice: when another write of the same transaction failed, everything is rolled back and
+    /// done again, each write on its own. Checks come before its first change, so that an outcome such as `Stale`
+    /// leaves nothing behind.
+    async fn write<T, F>(&self, doing: &'static str, work: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnMut(&mut Tx<'_>) -> rusqlite::Result<T> + Send + 'static,
+    {
+        self.writer.submit(doing, work).await
+    }
+
+    /// Runs `work` on one snapshot of the store.
+    async fn read<T, F>(&self, doing: &'static str, work: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    {
+        self.readers.submit(doing, work).await
+    }
+
+    fn clock_ms(&self) -> i64 {
+        ms(self.clock_now())
+    }
+
+    fn clock_now(&self) -> Timestamp {
+        self.clock.now()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rusqlite::ffi;
+    use tempfile::TempDir;
+
+    use super::*;
+    use crate::tokens::Tokens;
+
+    fn open() -> (TempDir, SqliteStore) {
+        let folder = tempfile::tempdir().unwrap();
+        let settings = Settings { readers: 1, durability: Durability::TestsOnly, ..Settings::default() };
+        let store = SqliteStore::open(folder.path(), settings).unwrap();
+        (folder, store)
+    }
+
+    async fn fill(store: &SqliteStore) -> Result<(), StoreError> {
+        store
+            .write("filling", |tx| {
+                tx.connection
+                    .execute("INSERT INTO pins (pins) VALUES (hex(randomblob(100000)))", [])
+                    .map(|_| ())
+            })
+            .await
+    }
+
+    async fn set_pages(store: &SqliteStore, pages: i64) {
+        let set = move |tx: &mut Tx<'_>| {
+            let limit = format!("PRAGMA max_page_count = {pages}");
+            tx.connection.query_row(&limit, [], |row| row.get::<_, i64>(0)).map(|_| ())
+        };
+        store.write("limiting", set).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_full_store_takes_no_write_until_there_is_room() {
+        let (_folder, store) = open();
+        set_pages(&store, 1).await;
+        let (filled, pinged) = tokio::join!(fill(&store), store.ping());
+        assert!(matches!(filled, Err(StoreError::Full)), "{filled:?}");
+        assert!(matches!(pinged, Err(StoreError::Full) | Ok(())), "{pinged:?}");
+        store.tokens().await.unwrap();
+        set_pages(&store, 1_000_000).await;
+        fill(&store).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_store_that_failed_takes_nothing_any_more() {
+        let (_folder, store) = open();
+        let failing = store.write("failing", |_| {
+            Err::<(), _>(rusqlite::Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_IOERR), None))
+        });
+        assert!(matches!(failing.await, Err(StoreError::Broken { doing: "failing", .. })));
+        assert!(matches!(store.ping().await, Err(StoreError::Broken { .. })));
+    }
+
+    #[tokio::test]
+    async fn memory_of_what_was_rolled_back_is_forgotten() {
+        let (_folder, store) = open();
+        let create = store.write("creating", |tx| tx.environment("staging").map(|_| ()));
+        let failing = store.write("failing", |_| Err::<(), _>(rusqlite::Error::QueryReturnedNoRows));
+        let use_it = store.write("using", |tx| {
+            let number = tx.environment("staging")?;
+            tx.contract(number, "shop/customer")
+        });
+        let (created, failed, used) = tokio::join!(create, failing, use_it);
+        created.unwrap();
+        failed.unwrap_err();
+        used.unwrap();
+    }
+
+    #[tokio::test]
+    async fn statements_run_in_flushed_mode_unless_asked_otherwise() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = SqliteStore::open(folder.path(), Settings::default()).unwrap();
+        let settings = store.write("asking", |tx| {
+            let ask = |pragma: &str| tx.connection.query_row(pragma, [], |row| row.get::<_, i64>(0));
+            Ok([ask("PRAGMA synchronous")?, ask("PRAGMA foreign_keys")?])
+        });
+        // 2 is FULL.
+        assert_eq!(settings.await.unwrap(), [2, 1]);
+    }
+}

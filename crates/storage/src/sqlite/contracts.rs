@@ -1,0 +1,200 @@
+//! Contracts in SQLite.
+
+use async_trait::async_trait;
+use rusqlite::{Row, params};
+use sixpack_model::event::Event;
+
+use super::SqliteStore;
+use super::columns::{int, json, parsed, time_at, unsigned};
+use super::events::EventRow;
+use super::statements::Statements;
+use super::writer::Tx;
+use crate::contracts::{
+    Contracts, Definition, EnvironmentRow, Publication, Published, StoredCatalogue, StoredContract,
+};
+use crate::error::StoreError;
+
+const CAPABILITY: i64 = 0;
+const SCENARIO: i64 = 1;
+
+#[async_trait]
+impl Contracts for SqliteStore {
+    async fn environments(&self) -> Result<Vec<EnvironmentRow>, StoreError> {
+        self.read("listing environments", |connection| {
+            connection.all("SELECT name, created_at, revision FROM environment ORDER BY name", [], |row| {
+                Ok(EnvironmentRow {
+                    name: row.get(0)?,
+                    created_at: time_at(row, 1)?,
+                    revision: unsigned(row, 2)?,
+                })
+            })
+        })
+        .await
+    }
+
+    async fn catalogue(&self, environment: &str) -> Result<Option<StoredCatalogue>, StoreError> {
+        let environment = environment.to_owned();
+        self.read("reading a catalogue", move |connection| {
+            let found = connection.one(
+                "SELECT id, revision FROM environment WHERE name = ?1",
+                [environment],
+                |row| Ok((row.get::<_, i64>(0)?, unsigned(row, 1)?)),
+            )?;
+            let Some((environment, revision)) = found else {
+                return Ok(None);
+            };
+            let rows = connection.all(
+                "SELECT c.name, v.version, v.kind, v.definition, v.fingerprint, v.change, v.changes,
+                        v.published_at, c.offered
+                 FROM contract c JOIN contract_version v ON v.contract = c.id
+                 WHERE c.environment = ?1 ORDER BY c.name, v.version",
+                [environment],
+                |row| Ok((row.get::<_, bool>(8)?, read_contract(row)?)),
+            )?;
+            let (contracts, withdrawn): (Vec<_>, Vec<_>) =
+                rows.into_iter().partition(|(offered, _)| *offered);
+            let contracts = contracts.into_iter().map(|(_, contract)| contract).collect();
+            let withdrawn = withdrawn.into_iter().map(|(_, contract)| contract).collect();
+            Ok(Some(StoredCatalogue { revision, contracts, withdrawn }))
+        })
+        .await
+    }
+
+    async fn publish(
+        &self,
+        environment: &str,
+        publication: Publication,
+        events: Vec<Event>,
+    ) -> Result<Published, StoreError> {
+        let environment = environment.to_owned();
+        let publication = PublicationRow::from(publication);
+        let events: Vec<EventRow> = events.into_iter().map(EventRow::from).collect();
+        self.write("publishing contracts", move |tx| {
+            if tx.is_stale(&environment, &publication)? {
+                return Ok(Published::Stale);
+            }
+            let environment = tx.environment(&environment)?;
+            let revision = tx.publish(environment, &publication)?;
+            events.iter().try_for_each(|event| tx.tell(event))?;
+            Ok(Published::Revision(revision))
+        })
+        .await
+    }
+}
+
+/// A publication, turned into columns before the writer sees it.
+pub(super) struct PublicationRow {
+    expected_revision: i64,
+    contracts: Vec<ContractRow>,
+    withdrawn: Vec<String>,
+}
+
+struct ContractRow {
+    name: String,
+    version: u32,
+    kind: i64,
+    definition: String,
+    fingerprint: String,
+    change: String,
+    changes: String,
+}
+
+impl From<Publication> for PublicationRow {
+    fn from(publication: Publication) -> Self {
+        Self {
+            expected_revision: int(publication.expected_revision),
+            contracts: publication.contracts.into_iter().map(ContractRow::from).collect(),
+            withdrawn: publication.withdrawn,
+        }
+    }
+}
+
+impl From<StoredContract> for ContractRow {
+    fn from(contract: StoredContract) -> Self {
+        let (kind, definition) = match contract.definition {
+            Definition::Capability(manifest) => (CAPABILITY, json(&manifest)),
+            Definition::Scenario(text) => (SCENARIO, text),
+        };
+        Self {
+            name: contract.name,
+            version: contract.version,
+            kind,
+            definition,
+            fingerprint: contract.fingerprint,
+            change: contract.change,
+            changes: json(&contract.changes),
+        }
+    }
+}
+
+impl Tx<'_> {
+    /// True when the catalogue has changed since the publication was decided upon.
+    pub(super) fn is_stale(&self, environment: &str, publication: &PublicationRow) -> rusqlite::Result<bool> {
+        let read = "SELECT revision FROM environment WHERE name = ?1";
+        let revision: Option<i64> = self.connection.one(read, [environment], |row| row.get(0))?;
+        Ok(revision.unwrap_or(0) != publication.expected_revision)
+    }
+
+    /// Publishes contracts; returns the revision of the catalogue, which an empty publication leaves as it is.
+    pub(super) fn publish(
+        &mut self,
+        environment: i64,
+        publication: &PublicationRow,
+    ) -> rusqlite::Result<u64> {
+        let revision = publication.expected_revision.unsigned_abs();
+        if publication.contracts.is_empty() && publication.withdrawn.is_empty() {
+            return Ok(revision);
+        }
+        for contract in &publication.contracts {
+            let id = self.contract(environment, &contract.name)?;
+            self.connection.run("UPDATE contract SET offered = 1 WHERE id = ?1", [id])?;
+            self.put_version(id, contract)?;
+        }
+        for name in &publication.withdrawn {
+            let withdraw = "UPDATE contract SET offered = 0 WHERE environment = ?1 AND name = ?2";
+            self.connection.run(withdraw, params![environment, name])?;
+        }
+        let grow = "UPDATE environment SET revision = revision + 1 WHERE id = ?1";
+        self.connection.run(grow, [environment])?;
+        Ok(revision + 1)
+    }
+
+    /// Writes one version; one that is there already keeps the time at which it was published.
+    fn put_version(&self, id: i64, contract: &ContractRow) -> rusqlite::Result<()> {
+        self.connection.run(
+            "INSERT INTO contract_version (contract, version, kind, definition, fingerprint, change, changes,
+                                           published_at)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
+             ON CONFLICT DO UPDATE SET kind = excluded.kind, definition = excluded.definition,
+                 fingerprint = excluded.fingerprint, change = excluded.change, changes = excluded.changes",
+            params![
+                id,
+                contract.version,
+                contract.kind,
+                contract.definition,
+                contract.fingerprint,
+                contract.change,
+                contract.changes,
+                self.now,
+            ],
+        )?;
+        Ok(())
+    }
+}
+
+fn read_contract(row: &Row<'_>) -> rusqlite::Result<StoredContract> {
+    let kind: i64 = row.get(2)?;
+    Ok(StoredContract {
+        name: row.get(0)?,
+        version: row.get(1)?,
+        definition: match kind {
+            CAPABILITY => Definition::Capability(parsed(row, 3)?),
+            SCENARIO => Definition::Scenario(row.get(3)?),
+            other => return Err(rusqlite::Error::IntegralValueOutOfRange(2, other)),
+        },
+        fingerprint: row.get(4)?,
+        change: row.get(5)?,
+        changes: parsed(row, 6)?,
+        published_at: time_at(row, 7)?,
+    })
+}

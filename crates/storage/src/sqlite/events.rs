@@ -1,0 +1,141 @@
+//! Events in SQLite: appended by the transaction that they tell of, in the order of the commits.
+
+use std::borrow::Cow;
+
+use async_trait::async_trait;
+use rusqlite::{Row, params, params_from_iter};
+use serde_json::Value;
+use sixpack_model::event::Event;
+use sixpack_model::ids::{RequestId, TreeId};
+
+use super::SqliteStore;
+use super::columns::{id_of, int, json, ms, parsed, time_at, unsigned};
+use super::statements::Statements;
+use super::writer::Tx;
+use crate::error::StoreError;
+use crate::events::{EventFilter, Events};
+
+#[async_trait]
+impl Events for SqliteStore {
+    async fn events(&self, filter: &EventFilter, after: u64, limit: u32) -> Result<Vec<Event>, StoreError> {
+        let filter = filter.clone();
+        self.read("reading events", move |connection| {
+            let mut sql = String::from(
+                "SELECT sequence, at, environment, kind, request, tree, part, data FROM event WHERE sequence > ?",
+            );
+            let mut values: Vec<Box<dyn rusqlite::ToSql>> = vec![Box::new(int(after))];
+            if let Some(environment) = filter.environment {
+                sql.push_str(" AND environment = ?");
+                values.push(Box::new(environment));
+            }
+            if let Some(request) = filter.request {
+                sql.push_str(" AND request = ?");
+                values.push(Box::new(request.0.into_bytes()));
+            }
+            if let Some(tree) = filter.tree {
+                // Every event of a tree names the tree's request, and only requests have an index.
+                sql.push_str(" AND request = (SELECT request FROM tree WHERE id = ?) AND tree = ?");
+                values.push(Box::new(tree.0.into_bytes()));
+                values.push(Box::new(tree.0.into_bytes()));
+            }
+            sql.push_str(" ORDER BY sequence LIMIT ?");
+            values.push(Box::new(limit));
+            connection.all(&sql, params_from_iter(values), read_event)
+        })
+        .await
+    }
+
+    async fn last_sequence(&self) -> Result<u64, StoreError> {
+        self.read("reading the last event", |connection| {
+            let last = "SELECT coalesce(max(sequence), 0) FROM event";
+            connection.prepare_cached(last)?.query_row([], |row| unsigned(row, 0))
+        })
+        .await
+    }
+}
+
+/// An event, turned into columns before the writer sees it.
+pub(super) struct EventRow {
+    at: i64,
+    environment: String,
+    kind: Cow<'static, str>,
+    request: Option<RequestId>,
+    tree: Option<TreeId>,
+    part: u32,
+    data: String,
+}
+
+impl From<Event> for EventRow {
+    fn from(event: Event) -> Self {
+        Self {
+            at: ms(event.at),
+            environment: event.environment,
+            kind: event.kind,
+            request: event.request,
+            tree: event.tree,
+            part: event.part,
+            data: json(&event.data),
+        }
+    }
+}
+
+impl EventRow {
+    /// An event that the store itself tells of.
+    pub(super) fn told(
+        at: i64,
+        environment: &str,
+        kind: &'static str,
+        request: RequestId,
+        tree: Option<TreeId>,
+        data: &Value,
+    ) -> Self {
+        Self {
+            at,
+            environment: environment.to_owned(),
+            kind: Cow::Borrowed(kind),
+            request: Some(request),
+            tree,
+            part: 0,
+            data: json(data),
+        }
+    }
+
+    /// Fills the request in, so that the event is found by it.
+    pub(super) fn of_request(mut self, request: RequestId) -> Self {
+        self.request = self.request.or(Some(request));
+        self
+    }
+}
+
+impl Tx<'_> {
+    /// Appends an event.
+    pub(super) fn tell(&self, event: &EventRow) -> rusqlite::Result<()> {
+        self.connection.run(
+            "INSERT INTO event (at, environment, kind, request, tree, part, data)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+            params![
+                event.at,
+                event.environment,
+                event.kind,
+                event.request.as_ref().map(|request| request.0.as_bytes()),
+                event.tree.as_ref().map(|tree| tree.0.as_bytes()),
+                event.part,
+                event.data,
+            ],
+        )?;
+        Ok(())
+    }
+}
+
+fn read_event(row: &Row<'_>) -> rusqlite::Result<Event> {
+    Ok(Event {
+        sequence: unsigned(row, 0)?,
+        at: time_at(row, 1)?,
+        environment: row.get(2)?,
+        kind: Cow::Owned(row.get(3)?),
+        request: id_of(row, 4)?.map(RequestId),
+        tree: id_of(row, 5)?.map(TreeId),
+        part: row.get(6)?,
+        data: parsed(row, 7)?,
+    })
+}

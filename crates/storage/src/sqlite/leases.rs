@@ -1,0 +1,133 @@
+//! Leases in SQLite.
+
+use async_trait::async_trait;
+use rusqlite::{Connection, Row, params, params_from_iter};
+use sixpack_model::ids::{LeaseId, RequestId, TokenId, TreeId};
+use sixpack_model::lease::{Lease, LeaseStatus};
+
+use super::SqliteStore;
+use super::codes::Code;
+use super::columns::{code, code_of, id, int, ms, time, time_at, time_of, unsigned};
+use super::statements::Statements;
+use crate::error::StoreError;
+use crate::leases::{LeaseFilter, Leases, Renewed};
+use crate::page::Page;
+
+const COLUMNS: &str = "l.id, l.tree, e.name, l.request, l.holder, l.token, l.fence, l.status, l.ttl_ms, \
+     l.granted_at, l.expires_at, l.ended_at, l.outcome, l.note";
+
+#[async_trait]
+impl Leases for SqliteStore {
+    async fn lease(&self, id: LeaseId) -> Result<Option<Lease>, StoreError> {
+        self.read("reading a lease", move |connection| lease_by_id(connection, id)).await
+    }
+
+    async fn leases_of(&self, id: RequestId) -> Result<Vec<Lease>, StoreError> {
+        self.read("reading the leases of a request", move |connection| {
+            let list = format!(
+                "SELECT {COLUMNS} FROM lease l JOIN environment e ON e.id = l.environment
+                 WHERE l.request = ?1 ORDER BY l.unit, l.id"
+            );
+            connection.all(&list, [id.0.as_bytes()], read_lease)
+        })
+        .await
+    }
+
+    async fn leases(&self, filter: &LeaseFilter, page: Page<LeaseId>) -> Result<Vec<Lease>, StoreError> {
+        let filter = filter.clone();
+        self.read("listing leases", move |connection| {
+            let before = page.after.map_or([0xff; 16], |id| id.0.into_bytes());
+            // Held ones are few among all that ever were.
+            let index = match filter.status {
+                Some(LeaseStatus::Held) => "INDEXED BY lease_due",
+                _ => "",
+            };
+            let mut sql = format!(
+                "SELECT {COLUMNS} FROM lease l {index} CROSS JOIN environment e ON e.id = l.environment
+                 WHERE l.id < ?"
+            );
+            let mut values: Vec<Box<dyn rusqlite::ToSql>> = vec![Box::new(before)];
+            if let Some(environment) = filter.environment {
+                sql.push_str(" AND e.name = ?");
+                values.push(Box::new(environment));
+            }
+            if let Some(status) = filter.status {
+                // Written out, because the index is one on held leases only.
+                sql.push_str(&format!(" AND l.status = {}", status.code()));
+            }
+            if let Some(holder) = filter.holder {
+                sql.push_str(" AND l.holder = ?");
+                values.push(Box::new(holder));
+            }
+            if let Some(token) = filter.token {
+                sql.push_str(" AND l.token = ?");
+                values.push(Box::new(token.0.into_bytes()));
+            }
+            sql.push_str(" ORDER BY l.id DESC LIMIT ?");
+            values.push(Box::new(page.limit));
+            connection.all(&sql, params_from_iter(values), read_lease)
+        })
+        .await
+    }
+
+    async fn renew_lease(&self, id: LeaseId, fence: u64, ttl_ms: Option<u64>) -> Result<Renewed, StoreError> {
+        self.write("renewing a lease", move |tx| {
+            let Some(mut lease) = lease_by_id(tx.connection, id)? else {
+                return Ok(Renewed::Unknown);
+            };
+            if lease.fence != fence {
+                return Ok(Renewed::Fenced(lease));
+            }
+            if lease.status != LeaseStatus::Held || ms(lease.expires_at) <= tx.now {
+                return Ok(Renewed::Ended(lease));
+            }
+            let asked = tx.now.saturating_add(int(ttl_ms.unwrap_or(lease.ttl_ms)));
+            let expires_at = asked.max(ms(lease.expires_at));
+            tx.connection.run(
+                "UPDATE lease SET expires_at = ?2 WHERE id = ?1",
+                params![id.0.as_bytes(), expires_at],
+            )?;
+            lease.expires_at = time(expires_at);
+            Ok(Renewed::Until(lease))
+        })
+        .await
+    }
+
+    async fn overdue_leases(&self, after: Option<LeaseId>, limit: u32) -> Result<Vec<Lease>, StoreError> {
+        let now = self.clock_ms();
+        let after = after.map_or([0; 16], |id| id.0.into_bytes());
+        self.read("reading overdue leases", move |connection| {
+            let list = format!(
+                "SELECT {COLUMNS} FROM lease l INDEXED BY lease_due CROSS JOIN environment e ON e.id = l.environment
+                 WHERE l.status = 0 AND l.expires_at <= ?1 AND l.id > ?2 ORDER BY l.id LIMIT ?3"
+            );
+            connection.all(&list, params![now, after, limit], read_lease)
+        })
+        .await
+    }
+}
+
+fn lease_by_id(connection: &Connection, id: LeaseId) -> rusqlite::Result<Option<Lease>> {
+    let find =
+        format!("SELECT {COLUMNS} FROM lease l JOIN environment e ON e.id = l.environment WHERE l.id = ?1");
+    connection.one(&find, [id.0.as_bytes()], read_lease)
+}
+
+fn read_lease(row: &Row<'_>) -> rusqlite::Result<Lease> {
+    Ok(Lease {
+        id: LeaseId(id(row, 0)?),
+        tree: TreeId(id(row, 1)?),
+        environment: row.get(2)?,
+        request: RequestId(id(row, 3)?),
+        holder: row.get(4)?,
+        token: TokenId(id(row, 5)?),
+        fence: unsigned(row, 6)?,
+        status: code(row, 7)?,
+        ttl_ms: unsigned(row, 8)?,
+        granted_at: time_at(row, 9)?,
+        expires_at: time_at(row, 10)?,
+        ended_at: time_of(row, 11)?,
+        outcome: code_of(row, 12)?,
+        note: row.get(13)?,
+    })
+}

@@ -1,0 +1,49 @@
+//! Limits of the SQLite store: everything in it that could grow has one here, with its reason.
+
+use std::time::Duration;
+
+/// Writes that share one commit: enough to hide the flush, few enough that the first of them does not wait long.
+pub(super) const BATCH: usize = 512;
+
+/// Prepared statements kept by a connection: more than there are different ones.
+pub(super) const STATEMENTS: usize = 256;
+
+/// Pages that the writer keeps in memory, in KiB: the hot ends of every table and index with room to spare.
+pub(super) const WRITER_CACHE_KIB: i64 = 64 * 1024;
+
+/// Pages that each reader keeps in memory, in KiB.
+pub(super) const READER_CACHE_KIB: i64 = 4 * 1024;
+
+/// Size of the write-ahead log from which it is folded into the database although the store is busy.
+pub(super) const LOG_BYTES: i64 = 64 * 1024 * 1024;
+
+/// Commits between two looks at the size of the log.
+pub(super) const COMMITS_BETWEEN_LOOKS: u32 = 32;
+
+/// Quiet time after which the log is folded into the database.
+pub(super) const IDLE: Duration = Duration::from_millis(500);
+
+/// How long to wait for somebody else's lock on the file, such as a backup by hand.
+pub(super) const BUSY: Duration = Duration::from_secs(10);
+
+/// Names and other small things that the writer remembers; beyond, it forgets them all and reads them again.
+pub(super) const REMEMBERED: usize = 20_000;
+
+/// How long an idempotency key is kept: promised to callers.
+pub(super) const KEY_MS: i64 = 24 * 3_600_000;
+
+/// Span that "lately" means.
+pub(super) const LATELY_MS: i64 = 3_600_000;
+
+/// Parts that are looked at to tell how a contract has been doing lately.
+pub(super) const LATELY_ROWS: i64 = 1_000;
+
+/// Tokens in one list.
+pub(super) const TOKENS: i64 = 1_000;
+
+/// Timeout of a queue that no session has ever served; nothing is handed out from it before one does.
+pub(super) const UNSERVED_TIMEOUT_MS: i64 = 60_000;
+
+/// How much of a rate may be used at once after a quiet time, in microseconds worth of it: high rates go in small
+/// bursts instead of one task a millisecond, low ones are evenly spaced.
+pub(super) const RATE_BURST_US: i64 = 50_000;

@@ -1,0 +1,242 @@
+//! Outcomes: what a decision about a tree means for its request, and the leases that it grants.
+
+use rusqlite::params;
+use serde_json::json;
+use sixpack_model::ids::{LeaseId, RequestId, TreeId};
+use sixpack_model::lease::FENCE_EPOCH;
+use sixpack_model::request::RequestStatus;
+use sixpack_model::tree::PartStatus;
+
+use super::codes::Code;
+use super::columns::{code, id, int, unsigned};
+use super::events::EventRow;
+use super::statements::Statements;
+use super::writer::Tx;
+use super::writes::{ChangeRow, OutcomeRow};
+
+/// How a request stands after a write of one of its trees.
+pub(super) struct RequestState {
+    pub(super) status: RequestStatus,
+    ready: i64,
+    trees: i64,
+    ttl_ms: i64,
+    holder: String,
+    token: [u8; 16],
+}
+
+/// A tree that is to be leased.
+struct Grant {
+    tree: TreeId,
+    unit: u32,
+    /// The number of this lease among those of the tree.
+    counter: u64,
+}
+
+impl Tx<'_> {
+    /// Counts a decision in its request, and ends the request when it is complete or has failed with it. `leases` are
+    /// given out in the order of the units. Returns how the request stands, and whether it ended now.
+    pub(super) fn write_request(
+        &mut self,
+        change: &ChangeRow,
+        leases: &[LeaseId],
+    ) -> rusqlite::Result<(RequestState, bool)> {
+        let mut request = self.touch_request(change)?;
+        if request.status.ended() {
+            return Ok((request, false));
+        }
+        match &change.outcome {
+            Some(OutcomeRow::Ready) if request.ready == request.trees => {
+                self.grant(change, &request, leases)?;
+                request.status = RequestStatus::Fulfilled;
+                Ok((request, true))
+            }
+            Some(OutcomeRow::Failed(failure)) => {
+                let status = RequestStatus::Failed;
+                self.close_request(change.request, status, Some(&failure.text))?;
+                let environment = &change.environment;
+                self.tell(&EventRow::told(
+                    self.now,
+                    environment,
+                    "request.failed",
+                    change.request,
+                    None,
+                    &failure.event,
+                ))?;
+                request.status = status;
+                Ok((request, true))
+            }
+            Some(OutcomeRow::Ready | OutcomeRow::Ended) | None => Ok((request, false)),
+        }
+    }
+
+    /// Notes whether a tree of a request that has ended is still to be taken down.
+    pub(super) fn note_unwanted(&self, change: &ChangeRow) -> rusqlite::Result<()> {
+        let unwanted = change.ending.is_none() && is_unwanted(change.status);
+        let write = if unwanted {
+            "INSERT INTO tree_unwanted (tree) VALUES (?1) ON CONFLICT DO NOTHING"
+        } else {
+            "DELETE FROM tree_unwanted WHERE tree = ?1"
+        };
+        self.connection.run(write, [change.tree.0.as_bytes()]).map(|_| ())
+    }
+
+    /// Ends a request; the trees that nobody wants any more are noted for whoever takes them down.
+    pub(super) fn close_request(
+        &self,
+        request: RequestId,
+        status: RequestStatus,
+        failure: Option<&str>,
+    ) -> rusqlite::Result<()> {
+        self.set_ended(request, status, failure)?;
+        let trees = self.connection.all(
+            "SELECT id, status, ending IS NULL FROM tree WHERE request = ?1",
+            [request.0.as_bytes()],
+            |row| Ok((row.get::<_, [u8; 16]>(0)?, code::<PartStatus>(row, 1)?, row.get::<_, bool>(2)?)),
+        )?;
+        for (tree, status, stands) in trees {
+            if stands && is_unwanted(status) {
+                let note = "INSERT INTO tree_unwanted (tree) VALUES (?1) ON CONFLICT DO NOTHING";
+                self.connection.run(note, [tree])?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The count of ready trees is taken anew each time, so that it can never drift from the trees.
+    fn touch_request(&self, change: &ChangeRow) -> rusqlite::Result<RequestState> {
+        let key = change.request.0.as_bytes();
+        let mut request = self
+            .connection
+            .prepare_cached("SELECT status, ready, trees, ttl_ms, holder, token FROM request WHERE id = ?1")?
+            .query_row([key], |row| {
+                Ok(RequestState {
+                    status: code(row, 0)?,
+                    ready: row.get(1)?,
+                    trees: row.get(2)?,
+                    ttl_ms: row.get(3)?,
+                    holder: row.get(4)?,
+                    token: row.get(5)?,
+                })
+            })?;
+        if matches!(change.outcome, Some(OutcomeRow::Ready)) && !request.status.ended() {
+            request.ready = self
+                .connection
+                .prepare_cached(
+                    "SELECT count(*) FROM tree INDEXED BY tree_by_request WHERE request = ?1 AND status = ?2",
+                )?
+                .query_row(params![key, PartStatus::Ready.code()], |row| row.get(0))?;
+        }
+        let write = "UPDATE request SET revision = revision + 1, ready = ?2 WHERE id = ?1";
+        self.connection.run(write, params![key, request.ready])?;
+        Ok(request)
+    }
+
+    fn set_ended(
+        &self,
+        request: RequestId,
+        status: RequestStatus,
+        failure: Option<&str>,
+    ) -> rusqlite::Result<()> {
+        let write = "UPDATE request SET status = ?2, ended_at = ?3, failure = ?4 WHERE id = ?1";
+        self.connection
+            .run(write, params![request.0.as_bytes(), status.code(), self.now, failure])
+            .map(|_| ())
+    }
+
+    /// Leases every tree of a complete request to whoever asked for it.
+    fn grant(
+        &mut self,
+        change: &ChangeRow,
+        request: &RequestState,
+        leases: &[LeaseId],
+    ) -> rusqlite::Result<()> {
+        let environment = self.environment(&change.environment)?;
+        let trees: Vec<Grant> = self.connection.all(
+            "SELECT id, unit, fence + 1 FROM tree WHERE request = ?1 ORDER BY unit",
+            [change.request.0.as_bytes()],
+            |row| Ok(Grant { tree: TreeId(id(row, 0)?), unit: row.get(1)?, counter: unsigned(row, 2)? }),
+        )?;
+        assert_eq!(trees.len(), leases.len(), "a complete request needs one lease id for each of its trees");
+        for (tree, lease) in trees.iter().zip(leases) {
+            self.grant_one(environment, change, request, tree, *lease)?;
+        }
+        self.set_ended(change.request, RequestStatus::Fulfilled, None)?;
+        let data = json!({ "leases": leases.iter().map(LeaseId::to_string).collect::<Vec<_>>() });
+        self.tell(&EventRow::told(
+            self.now,
+            &change.environment,
+            "request.fulfilled",
+            change.request,
+            None,
+            &data,
+        ))
+    }
+
+    fn grant_one(
+        &self,
+        environment: i64,
+        change: &ChangeRow,
+        request: &RequestState,
+        grant: &Grant,
+        lease: LeaseId,
+    ) -> rusqlite::Result<()> {
+        let leased = PartStatus::Leased.code();
+        let Grant { tree, unit, counter } = *grant;
+        self.connection.run(
+            "UPDATE tree SET version = version + 1, status = ?2, lease = ?3, fence = ?4 WHERE id = ?1",
+            params![tree.0.as_bytes(), leased, lease.0.as_bytes(), int(counter)],
+        )?;
+        let root = "UPDATE dataset SET status = ?2 WHERE tree = ?1 AND part = 0";
+        self.connection.run(root, params![tree.0.as_bytes(), leased])?;
+        let expires_at = self.now.saturating_add(request.ttl_ms);
+        self.connection.run(
+            "INSERT INTO lease (id, tree, environment, request, unit, holder, token, fence, status, ttl_ms,
+                                granted_at, expires_at)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, 0, ?9, ?10, ?11)",
+            params![
+                lease.0.as_bytes(),
+                tree.0.as_bytes(),
+                environment,
+                change.request.0.as_bytes(),
+                unit,
+                request.holder,
+                request.token,
+                int(self.fence(counter)),
+                request.ttl_ms,
+                self.now,
+                expires_at,
+            ],
+        )?;
+        let data = json!({ "lease": lease.to_string(), "ttl_ms": request.ttl_ms });
+        self.tell(&EventRow::told(
+            self.now,
+            &change.environment,
+            "lease.granted",
+            change.request,
+            Some(tree),
+            &data,
+        ))
+    }
+
+    fn fence(&self, counter: u64) -> u64 {
+        self.fence_epoch * FENCE_EPOCH + counter
+    }
+}
+
+/// True for a tree that is being made, or is made and in nobody's hands.
+fn is_unwanted(status: PartStatus) -> bool {
+    match status {
+        PartStatus::Pending
+        | PartStatus::Building
+        | PartStatus::Checking
+        | PartStatus::Ready
+        | PartStatus::Suspect => true,
+        PartStatus::Skipped
+        | PartStatus::Leased
+        | PartStatus::Quarantined
+        | PartStatus::Undoing
+        | PartStatus::Gone
+        | PartStatus::Failed
+        | PartStatus::Debt => false,
+    }
+}

@@ -1,0 +1,263 @@
+//! Dataset trees in SQLite.
+
+use std::collections::{BTreeMap, HashMap};
+use std::str::FromStr;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_trait::async_trait;
+use rusqlite::{Connection, OptionalExtension, Row, params};
+use sixpack_model::ids::{LeaseId, RequestId, TaskId, TreeId};
+use sixpack_model::lease::LeaseStatus;
+use sixpack_model::name::ContractName;
+use sixpack_model::tree::{Claim, Tree};
+use uuid::Uuid;
+
+use super::SqliteStore;
+use super::codes::Code;
+use super::columns::{code, code_of, id, id_of, parsed, unreadable, unsigned};
+use super::limits::{LATELY_MS, LATELY_ROWS};
+use super::parts::{PART_COLUMNS, read_part};
+use super::statements::Statements;
+use super::writer::Tx;
+use super::writes::ChangeRow;
+use crate::error::StoreError;
+use crate::trees::{Guard, Lately, LeaseEnd, TreeWrite, Trees, Written};
+
+#[async_trait]
+impl Trees for SqliteStore {
+    async fn load_tree(&self, id: TreeId) -> Result<Option<Tree>, StoreError> {
+        let pins = Arc::clone(&self.pins);
+        self.read("loading a tree", move |connection| load(connection, id, &pins)).await
+    }
+
+    async fn write_tree(&self, write: TreeWrite) -> Result<Written, StoreError> {
+        let TreeWrite { guard, change, leases } = write;
+        let change = ChangeRow::from(change);
+        self.write("writing a tree", move |tx| {
+            if tx.version_of(change.tree)? != Some(change.expected) {
+                return Ok(Written::Stale);
+            }
+            if !tx.pass(&guard, change.tree)? {
+                return Ok(Written::Refused);
+            }
+            tx.update_tree(&change)?;
+            let (request, request_ended) = tx.write_request(&change, &leases)?;
+            // A tree that was leased just now, or whose request goes on, is wanted.
+            if request.status.ended() && !request_ended {
+                tx.note_unwanted(&change)?;
+            }
+            Ok(Written::Done { request_ended })
+        })
+        .await
+    }
+
+    async fn unwanted_trees(&self, after: Option<TreeId>, limit: u32) -> Result<Vec<TreeId>, StoreError> {
+        let after = after.map_or([0; 16], |tree| tree.0.into_bytes());
+        self.read("reading unwanted trees", move |connection| {
+            connection.all(
+                "SELECT tree FROM tree_unwanted WHERE tree > ?1 ORDER BY tree LIMIT ?2",
+                params![after, limit],
+                |row| id(row, 0).map(TreeId),
+            )
+        })
+        .await
+    }
+
+    async fn lately(&self, environment: &str, contract: &str) -> Result<Lately, StoreError> {
+        let (environment, contract) = (environment.to_owned(), contract.to_owned());
+        let since = first_id_at(self.clock_ms() - LATELY_MS);
+        self.read("counting failures", move |connection| {
+            connection
+                .prepare_cached(
+                    "SELECT coalesce(sum(failed), 0), count(*) FROM (
+                         SELECT d.failed FROM dataset d
+                         WHERE d.contract = (SELECT c.id FROM contract c JOIN environment e ON e.id = c.environment
+                                             WHERE e.name = ?1 AND c.name = ?2)
+                           AND d.tree >= ?3 AND d.started_at IS NOT NULL
+                         ORDER BY d.tree DESC LIMIT ?4)",
+                )?
+                .query_row(params![environment, contract, since, LATELY_ROWS], |row| {
+                    Ok(Lately { failures: unsigned(row, 0)?, of: unsigned(row, 1)? })
+                })
+        })
+        .await
+    }
+}
+
+/// Sets of pinned versions by their number: they never change, and the same few are read over and over.
+#[derive(Default)]
+pub(super) struct PinsRead(Mutex<HashMap<i64, Arc<BTreeMap<ContractName, u32>>>>);
+
+/// Sets that are kept; beyond, all are read again.
+const PINS_KEPT: usize = 1_000;
+
+impl PinsRead {
+    fn read(
+        &self,
+        connection: &Connection,
+        number: i64,
+    ) -> rusqlite::Result<Arc<BTreeMap<ContractName, u32>>> {
+        if let Some(pins) = self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&number) {
+            return Ok(Arc::clone(pins));
+        }
+        let texts: BTreeMap<String, u32> = connection
+            .prepare_cached("SELECT pins FROM pins WHERE id = ?1")?
+            .query_row([number], |row| parsed(row, 0))?;
+        let pins = texts
+            .into_iter()
+            .map(|(name, version)| Ok((ContractName::from_str(&name)?, version)))
+            .collect::<Result<BTreeMap<_, _>, sixpack_model::name::NameError>>();
+        let pins = Arc::new(pins.map_err(|cause| unreadable(0, cause))?);
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if kept.len() >= PINS_KEPT {
+            kept.clear();
+        }
+        kept.insert(number, Arc::clone(&pins));
+        Ok(pins)
+    }
+}
+
+impl Tx<'_> {
+    fn version_of(&self, tree: TreeId) -> rusqlite::Result<Option<i64>> {
+        let read = "SELECT version FROM tree WHERE id = ?1";
+        self.connection.one(read, [tree.0.as_bytes()], |row| row.get(0))
+    }
+
+    /// Checks a guard and carries out what it stands for, in one statement: nothing is written when it is not true.
+    fn pass(&mut self, guard: &Guard, tree: TreeId) -> rusqlite::Result<bool> {
+        match guard {
+            Guard::None => Ok(true),
+            Guard::Claim(claim) => self.drop_claim(claim),
+            Guard::Abandoned(claim) => self.drop_abandoned(claim),
+            Guard::Withdrawn(task) => {
+                let take = "DELETE FROM task_withdrawn WHERE tree = ?1 AND part = ?2 AND serial = ?3";
+                let key = params![task.tree.0.as_bytes(), task.part, task.serial];
+                Ok(self.connection.run(take, key)? > 0)
+            }
+            Guard::Unclaimed(task) => self.drop_unclaimed(*task),
+            Guard::Lease(end) => self.end_lease(end, tree),
+            Guard::Overdue(lease) => self.expire_lease(*lease, tree),
+        }
+    }
+
+    fn drop_claim(&self, claim: &Claim) -> rusqlite::Result<bool> {
+        let task = claim.task;
+        let rows = self.connection.run(
+            "DELETE FROM task_claim
+             WHERE tree = ?1 AND part = ?2 AND serial = ?3 AND attempt = ?4 AND session = ?5",
+            params![
+                task.tree.0.as_bytes(),
+                task.part,
+                task.serial,
+                claim.attempt,
+                claim.session.0.as_bytes()
+            ],
+        )?;
+        Ok(rows > 0)
+    }
+
+    /// Whoever sweeps has read the claim before: that nobody will answer it must still be true now.
+    fn drop_abandoned(&self, claim: &Claim) -> rusqlite::Result<bool> {
+        let task = claim.task;
+        let rows = self.connection.run(
+            "DELETE FROM task_claim
+             WHERE tree = ?1 AND part = ?2 AND serial = ?3 AND attempt = ?4 AND session = ?5
+               AND (deadline_at <= ?6
+                    OR NOT EXISTS (SELECT 1 FROM session s WHERE s.id = task_claim.session AND s.status < 2))",
+            params![
+                task.tree.0.as_bytes(),
+                task.part,
+                task.serial,
+                claim.attempt,
+                claim.session.0.as_bytes(),
+                self.now,
+            ],
+        )?;
+        Ok(rows > 0)
+    }
+
+    /// The tree knows under which key its task waits.
+    fn drop_unclaimed(&self, task: TaskId) -> rusqlite::Result<bool> {
+        let key = self.connection.one(
+            "SELECT contract, detail ->> '$.task.priority', detail ->> '$.task.ready_at' FROM dataset
+             WHERE tree = ?1 AND part = ?2 AND detail ->> '$.task.serial' = ?3",
+            params![task.tree.0.as_bytes(), task.part, task.serial],
+            |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
+        )?;
+        match key {
+            Some((contract, priority, ready_at)) => self.dequeue(contract, priority, ready_at, task),
+            None => Ok(false),
+        }
+    }
+
+    fn end_lease(&self, end: &LeaseEnd, tree: TreeId) -> rusqlite::Result<bool> {
+        let rows = self.connection.run(
+            "UPDATE lease SET status = ?3, ended_at = ?4, outcome = ?5, note = ?6
+             WHERE id = ?1 AND tree = ?2 AND status = 0 AND (?7 IS NULL OR fence = ?7)",
+            params![
+                end.lease.0.as_bytes(),
+                tree.0.as_bytes(),
+                end.status.code(),
+                self.now,
+                end.outcome.map(Code::code),
+                end.note,
+                end.fence.map(super::columns::int),
+            ],
+        )?;
+        Ok(rows > 0)
+    }
+
+    fn expire_lease(&self, lease: LeaseId, tree: TreeId) -> rusqlite::Result<bool> {
+        let rows = self.connection.run(
+            "UPDATE lease SET status = ?3, ended_at = ?4
+             WHERE id = ?1 AND tree = ?2 AND status = 0 AND expires_at <= ?4",
+            params![lease.0.as_bytes(), tree.0.as_bytes(), LeaseStatus::Expired.code(), self.now],
+        )?;
+        Ok(rows > 0)
+    }
+}
+
+fn load(connection: &Connection, tree: TreeId, pins: &PinsRead) -> rusqlite::Result<Option<Tree>> {
+    let found = connection
+        .prepare_cached(
+            "SELECT t.version, e.name, t.request, t.unit, t.priority, t.channel, t.pins, t.seed, t.unique_text,
+                    t.lease, t.ending, t.made
+             FROM tree t JOIN environment e ON e.id = t.environment WHERE t.id = ?1",
+        )?
+        .query_row([tree.0.as_bytes()], |row| Ok((row.get::<_, i64>(6)?, read_tree(row, tree)?)))
+        .optional()?;
+    let Some((number, mut found)) = found else {
+        return Ok(None);
+    };
+    found.pins = pins.read(connection, number)?;
+    let list = format!(
+        "SELECT {PART_COLUMNS} FROM dataset d JOIN contract c ON c.id = d.contract
+         WHERE d.tree = ?1 ORDER BY d.part"
+    );
+    found.parts = connection.all(&list, [tree.0.as_bytes()], read_part)?;
+    Ok(Some(found))
+}
+
+fn read_tree(row: &Row<'_>, tree: TreeId) -> rusqlite::Result<Tree> {
+    Ok(Tree {
+        id: tree,
+        version: unsigned(row, 0)?,
+        environment: row.get(1)?,
+        request: RequestId(id(row, 2)?),
+        unit: row.get(3)?,
+        priority: code(row, 4)?,
+        channel: row.get(5)?,
+        pins: Arc::default(),
+        seed: unsigned(row, 7)?,
+        unique: row.get(8)?,
+        lease: id_of(row, 9)?.map(LeaseId),
+        ending: code_of(row, 10)?,
+        made: row.get(11)?,
+        parts: Vec::new(),
+    })
+}
+
+/// The smallest id that could be made at a time: ids of version 7 begin with it, 48 bits of milliseconds.
+fn first_id_at(at: i64) -> [u8; 16] {
+    Uuid::from_u128(u128::from(at.max(0).unsigned_abs()) << 80).into_bytes()
+}

@@ -1,0 +1,253 @@
+//! Writes: one decision about one tree, turned into rows outside of the writer and written within it.
+
+use rusqlite::params;
+use serde_json::{Value, json};
+use sixpack_model::failure::Failure;
+use sixpack_model::ids::{LeaseId, RequestId, TaskId, TreeId};
+use sixpack_model::plan::{Change, Outcome, ReadyTask};
+use sixpack_model::tree::PartStatus;
+
+use super::codes::Code;
+use super::columns::{int, ms};
+use super::events::EventRow;
+use super::failures::failure_text;
+use super::parts::PartRow;
+use super::queues::Waiting;
+use super::statements::Statements;
+use super::writer::Tx;
+
+/// A decision about a tree, turned into columns before the writer sees it.
+pub(super) struct ChangeRow {
+    pub(super) tree: TreeId,
+    pub(super) request: RequestId,
+    pub(super) environment: String,
+    pub(super) expected: i64,
+    pub(super) version: i64,
+    pub(super) unit: u32,
+    priority: i64,
+    channel: Option<String>,
+    /// As JSON, when they are new or have grown.
+    pins: Option<String>,
+    seed: i64,
+    unique: String,
+    pub(super) status: PartStatus,
+    lease: Option<LeaseId>,
+    pub(super) ending: Option<i64>,
+    made: u32,
+    created: Vec<PartRow>,
+    changed: Vec<PartRow>,
+    ready: Vec<TaskRow>,
+    withdrawn: Vec<TaskRow>,
+    entities: Vec<(u32, String, String)>,
+    pub(super) outcome: Option<OutcomeRow>,
+    events: Vec<EventRow>,
+}
+
+/// What a decision means for the request.
+pub(super) enum OutcomeRow {
+    Ready,
+    Failed(FailureRow),
+    Ended,
+}
+
+/// Why a request failed.
+pub(super) struct FailureRow {
+    pub(super) text: String,
+    /// What the event tells; never the domain's own words, which may hold anything.
+    pub(super) event: Value,
+}
+
+struct TaskRow {
+    contract: String,
+    waiting: Waiting,
+}
+
+impl From<Change> for ChangeRow {
+    fn from(change: Change) -> Self {
+        let tree = &change.tree;
+        let rows = |parts: &[u32]| {
+            parts.iter().map(|part| PartRow::from(&tree.parts[*part as usize])).collect::<Vec<_>>()
+        };
+        let tasks = |tasks: &[ReadyTask]| {
+            tasks.iter().map(|task| TaskRow::new(tree.id, tree.version, task)).collect::<Vec<_>>()
+        };
+        let pins = (change.expected == 0 || change.pins_changed).then(|| {
+            let pins = tree.pins.iter().map(|(name, version)| (name.to_string(), json!(version)));
+            pins.collect::<Value>().to_string()
+        });
+        Self {
+            tree: tree.id,
+            request: tree.request,
+            environment: tree.environment.to_string(),
+            expected: int(change.expected),
+            version: int(tree.version),
+            unit: tree.unit,
+            priority: tree.priority.code(),
+            channel: tree.channel.as_deref().map(str::to_owned),
+            pins,
+            seed: int(tree.seed),
+            unique: tree.unique.clone(),
+            status: tree.root().status,
+            lease: tree.lease,
+            ending: tree.ending.map(Code::code),
+            made: tree.made,
+            created: rows(&change.created),
+            changed: rows(&change.changed),
+            ready: tasks(&change.ready),
+            withdrawn: tasks(&change.withdrawn),
+            entities: change
+                .entities
+                .into_iter()
+                .map(|(part, entity)| (part, entity.kind, entity.key))
+                .collect(),
+            outcome: change.outcome.map(OutcomeRow::from),
+            events: change
+                .events
+                .into_iter()
+                .map(|event| EventRow::from(event).of_request(tree.request))
+                .collect(),
+        }
+    }
+}
+
+impl ChangeRow {
+    /// True when the decision means something for the request.
+    pub(super) fn settles(&self) -> bool {
+        self.outcome.is_some()
+    }
+}
+
+impl From<Outcome> for OutcomeRow {
+    fn from(outcome: Outcome) -> Self {
+        match outcome {
+            Outcome::Ready => Self::Ready,
+            Outcome::Failed(failure) => Self::Failed(FailureRow::from(&*failure)),
+            Outcome::Ended => Self::Ended,
+        }
+    }
+}
+
+impl From<&Failure> for FailureRow {
+    fn from(failure: &Failure) -> Self {
+        Self {
+            text: failure_text(failure),
+            event: json!({
+                "path": failure.path,
+                "class": failure.class.name(),
+                "contract": failure.contract.to_string(),
+                "version": failure.version,
+            }),
+        }
+    }
+}
+
+impl TaskRow {
+    fn new(tree: TreeId, tree_version: u64, task: &ReadyTask) -> Self {
+        Self {
+            contract: task.contract.to_string(),
+            waiting: Waiting {
+                priority: task.priority.code(),
+                ready_at: ms(task.ready_at),
+                task: TaskId { tree, part: task.part, serial: task.serial },
+                attempt: i64::from(task.attempt),
+                operation: task.operation.code(),
+                version: i64::from(task.version),
+                tree_version: int(tree_version),
+            },
+        }
+    }
+}
+
+impl Tx<'_> {
+    /// Writes a tree that is new, with everything that was decided first.
+    pub(super) fn insert_tree(&mut self, change: &ChangeRow) -> rusqlite::Result<()> {
+        let environment = self.environment(&change.environment)?;
+        let pins = self.pins(change.pins.as_deref().unwrap_or("{}"))?;
+        self.connection.run(
+            "INSERT INTO tree (id, version, environment, request, unit, priority, channel, pins, seed, unique_text,
+                               status, lease, ending, made, fence)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, 0)",
+            params![
+                change.tree.0.as_bytes(),
+                change.version,
+                environment,
+                change.request.0.as_bytes(),
+                change.unit,
+                change.priority,
+                change.channel,
+                pins,
+                change.seed,
+                change.unique,
+                change.status.code(),
+                change.lease.as_ref().map(|lease| lease.0.as_bytes()),
+                change.ending,
+                change.made,
+            ],
+        )?;
+        self.write_below(environment, change)
+    }
+
+    /// Writes what was decided about a tree that is there; its version has been checked.
+    pub(super) fn update_tree(&mut self, change: &ChangeRow) -> rusqlite::Result<()> {
+        let environment = self.environment(&change.environment)?;
+        self.connection.run(
+            "UPDATE tree SET version = ?2, status = ?3, lease = ?4, ending = ?5, made = ?6 WHERE id = ?1",
+            params![
+                change.tree.0.as_bytes(),
+                change.version,
+                change.status.code(),
+                change.lease.as_ref().map(|lease| lease.0.as_bytes()),
+                change.ending,
+                change.made,
+            ],
+        )?;
+        if let Some(pins) = &change.pins {
+            let pins = self.pins(pins)?;
+            self.connection
+                .run("UPDATE tree SET pins = ?2 WHERE id = ?1", params![change.tree.0.as_bytes(), pins])?;
+        }
+        self.write_below(environment, change)
+    }
+
+    fn write_below(&mut self, environment: i64, change: &ChangeRow) -> rusqlite::Result<()> {
+        for part in &change.created {
+            self.insert_part(environment, change.tree, part)?;
+        }
+        for part in &change.changed {
+            self.update_part(change.tree, part)?;
+        }
+        for task in &change.withdrawn {
+            self.withdraw_task(environment, task)?;
+        }
+        for task in &change.ready {
+            let contract = self.contract(environment, &task.contract)?;
+            let queue = self.queue_for(contract, change.channel.as_deref(), task.waiting.version)?;
+            self.enqueue(queue, &task.waiting)?;
+        }
+        for (part, kind, key) in &change.entities {
+            self.connection.run(
+                "INSERT INTO entity (environment, kind, key, tree, part) VALUES (?1, ?2, ?3, ?4, ?5)
+                 ON CONFLICT DO NOTHING",
+                params![environment, kind, key, change.tree.0.as_bytes(), part],
+            )?;
+        }
+        change.events.iter().try_for_each(|event| self.tell(event))
+    }
+
+    /// Marks the claim of a task that nobody wants, or moves the waiting task aside. A task that is neither claimed nor
+    /// waiting was given up by this very write.
+    fn withdraw_task(&mut self, environment: i64, task: &TaskRow) -> rusqlite::Result<()> {
+        let id = task.waiting.task;
+        let claimed = self.connection.run(
+            "UPDATE task_claim SET cancelled = 1 WHERE tree = ?1 AND part = ?2 AND serial = ?3",
+            params![id.tree.0.as_bytes(), id.part, id.serial],
+        )?;
+        if claimed == 0 {
+            let contract = self.contract(environment, &task.contract)?;
+            if self.dequeue(contract, task.waiting.priority, task.waiting.ready_at, id)? {
+                self.withdraw(id)?;
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,120 @@
+//! Dataset trees: read whole, decided upon, written back guarded by their version.
+
+use async_trait::async_trait;
+use sixpack_model::event::Event;
+use sixpack_model::failure::Failure;
+use sixpack_model::ids::{LeaseId, TaskId, TreeId};
+use sixpack_model::lease::{LeaseOutcome, LeaseStatus};
+use sixpack_model::plan::Change;
+use sixpack_model::tree::{Claim, Tree};
+
+use crate::error::StoreError;
+
+/// What must still be true for a change to be written, besides the version of the tree.
+#[derive(Debug, Clone)]
+pub enum Guard {
+    /// Nothing else.
+    None,
+    /// The claim is still there; it is given up together with the change.
+    Claim(Claim),
+    /// The claim is still there and its session is dead or its deadline has passed; it is given up with the change.
+    Abandoned(Claim),
+    /// The task waits, unclaimed, to be withdrawn; its row goes with the change.
+    Withdrawn(TaskId),
+    /// The task is ready and nobody has claimed it yet; its row goes with the change.
+    Unclaimed(TaskId),
+    /// The lease is held with this fence; it ends with the change.
+    Lease(LeaseEnd),
+    /// The lease is held and its deadline has passed; it ends as expired with the change.
+    Overdue(LeaseId),
+}
+
+/// How a lease is to end.
+#[derive(Debug, Clone)]
+pub struct LeaseEnd {
+    /// Which one.
+    pub lease: LeaseId,
+    /// The fence that the caller holds; `None` for an administrator, whose word does not depend on it.
+    pub fence: Option<u64>,
+    /// As what it ends.
+    pub status: LeaseStatus,
+    /// What the holder said.
+    pub outcome: Option<LeaseOutcome>,
+    /// What the holder added.
+    pub note: Option<String>,
+}
+
+/// One decision about one tree, to be written as a whole or not at all.
+#[derive(Debug)]
+pub struct TreeWrite {
+    /// What must still be true.
+    pub guard: Guard,
+    /// What the planner decided; it names the version that it decided upon.
+    pub change: Change,
+    /// Ids for the leases that are granted when this change makes the request complete; one for each of its trees.
+    pub leases: Vec<LeaseId>,
+}
+
+/// What became of a write.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Written {
+    /// It is committed. `request_ended` tells whether the request reached its end with it.
+    Done {
+        /// True when the request was fulfilled or failed with this very write.
+        request_ended: bool,
+    },
+    /// The tree has changed since it was read: read it again and decide anew. Nothing was written.
+    Stale,
+    /// What the guard asks for is not true (any more). Nothing was written.
+    Refused,
+}
+
+/// Reads and writes dataset trees.
+#[async_trait]
+pub trait Trees: Send + Sync {
+    /// Reads a tree as it is now; `None` when there is none.
+    async fn load_tree(&self, id: TreeId) -> Result<Option<Tree>, StoreError>;
+
+    /// Writes one decision.
+    ///
+    /// In one transaction: checks the version of the tree (`Stale`) and then the guard (`Refused`); writes new and
+    /// changed parts, the tree's own fields, ready tasks, withdrawals, entities and events. The request's revision grows
+    /// by one with every write.
+    ///
+    /// When `change.outcome` is `Ready`, the trees of the request that are ready are counted; when all are and the
+    /// request is still open, every tree of it becomes leased (root status `leased`, version + 1, one lease each from
+    /// `leases` in the order of the units, the request's ttl, a fence above all earlier ones of that dataset) and the
+    /// request `fulfilled`, each with its event. When it is `Failed` and the request is still open, the request becomes
+    /// `failed` with that failure. A tree whose request is no longer open is never leased: its outcome `Ready` is
+    /// written as a plain change.
+    ///
+    /// A task of a tree with a channel goes to the channel's suppliers when a live one performs its version, else to
+    /// the deployed ones. A lease whose deadline has passed is held until somebody ends it: its holder may still give
+    /// it back.
+    async fn write_tree(&self, write: TreeWrite) -> Result<Written, StoreError>;
+
+    /// Trees that are still being made, or made and not leased, although their request has ended; at most `limit`,
+    /// behind `after` in id order, so that trees that cannot be mended now never hide the others.
+    async fn unwanted_trees(&self, after: Option<TreeId>, limit: u32) -> Result<Vec<TreeId>, StoreError>;
+
+    /// How often parts of this contract failed, out of how many begun, since an hour before now.
+    async fn lately(&self, environment: &str, contract: &str) -> Result<Lately, StoreError>;
+}
+
+/// How a contract has been doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Lately {
+    /// Parts that failed.
+    pub failures: u64,
+    /// Parts begun, the failed ones among them.
+    pub of: u64,
+}
+
+/// Events and failure that end a request from outside of its trees; see [`crate::requests::Requests::end_request`].
+#[derive(Debug, Clone)]
+pub struct RequestEnd {
+    /// Why, when it is a failure or an expiry.
+    pub failure: Option<Failure>,
+    /// What to tell.
+    pub event: Event,
+}

@@ -4,6 +4,7 @@
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "commands for people talk on the terminal")]
 
+mod demo;
 mod test;
 mod tidy;
 
@@ -16,6 +17,8 @@ use clap::Parser;
 #[derive(Parser)]
 #[command(bin_name = "cargo xtask", about = "The project's own commands")]
 enum Command {
+    /// Show what Sixpack is for: four services, their suppliers and a server, on this machine, in five acts
+    Demo(demo::Flags),
     /// Run everything that must pass before a change goes in: format, tidy, lints, all tests
     Test,
     /// Check what no compiler checks: allowed arrows, file heads, words, links, lengths
@@ -25,6 +28,7 @@ enum Command {
 fn main() -> ExitCode {
     let root = repository_root();
     let outcome = match Command::parse() {
+        Command::Demo(flags) => demo::run(root, &flags),
         Command::Test => test::run(root),
         Command::Tidy => tidy::run(root),
     };

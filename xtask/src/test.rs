@@ -3,7 +3,7 @@
 //! Stages run one after another; a stage that fails does not keep the next from telling what it knows.
 //! The last line counts everything: tests one by one, and each stage without tests of its own as one.
 
-mod machine;
+pub(crate) mod machine;
 mod tally;
 
 use std::io::{BufRead, BufReader};
@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 
 use self::tally::Tally;
-use crate::tidy;
+use crate::{demo, tidy};
 
 struct Stage {
     name: &'static str,
@@ -23,6 +23,8 @@ struct Stage {
 
 enum Run {
     Tidy,
+    /// The main purpose from end to end, with the real programs.
+    Demo,
     /// Arguments for cargo. What it prints is shown and searched for results of tests.
     Cargo(&'static [&'static str]),
 }
@@ -43,6 +45,7 @@ const STAGES: &[Stage] = &[
         name: "documentation tests",
         run: Run::Cargo(&["test", "--workspace", "--locked", "--no-fail-fast", "--doc"]),
     },
+    Stage { name: "demo", run: Run::Demo },
 ];
 
 struct Outcome {
@@ -68,6 +71,7 @@ pub(crate) fn run(root: &Path) -> anyhow::Result<bool> {
 fn run_stage(root: &Path, run: &Run) -> anyhow::Result<Tally> {
     match run {
         Run::Tidy => Ok(Tally::default().finished(tidy::run(root)?)),
+        Run::Demo => Ok(Tally::default().finished(demo::run_once(root)?)),
         Run::Cargo(arguments) => run_cargo(root, arguments),
     }
 }
@@ -97,7 +101,7 @@ fn run_cargo(root: &Path, arguments: &[&str]) -> anyhow::Result<Tally> {
 ///
 /// Build scripts that watch these variables would otherwise run anew each time cargo is called from here and from
 /// a shell in turn, and with them everything that depends on them.
-fn cargo() -> Command {
+pub(crate) fn cargo() -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     for (name, _) in std::env::vars_os() {
         let shown = name.to_string_lossy();
@@ -123,6 +127,7 @@ impl Run {
     fn describe(&self) -> String {
         match self {
             Self::Tidy => "cargo xtask tidy".to_owned(),
+            Self::Demo => "cargo xtask demo --once".to_owned(),
             Self::Cargo(arguments) => format!("cargo {}", arguments.join(" ")),
         }
     }

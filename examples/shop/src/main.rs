@@ -1,12 +1,16 @@
-//! The program `shop`: one service per process.
+//! The program `shop`: one service or one supplier per process, and the demonstration of all of them.
+
+mod demo;
 
 use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::process::ExitCode;
 
 use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand};
 use shop::service::{self, Options, Peers, ServiceName};
+use shop::supplier::{self, Team};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
@@ -43,6 +47,52 @@ enum Command {
     },
     /// Where it goes, and when.
     Delivery(Flags),
+    /// Publishes to Sixpack what a team's service can do.
+    ///
+    /// SIXPACK_URL and SIXPACK_TOKEN say where the server is and who calls, SIXPACK_ENVIRONMENT which environment
+    /// the services belong to.
+    Supplier {
+        #[command(subcommand)]
+        team: TeamFlags,
+    },
+    /// Starts all of it with a Sixpack server, and shows in five acts what it is for. (`cargo xtask demo` calls this.)
+    Demo(demo::Flags),
+}
+
+#[derive(Subcommand)]
+enum TeamFlags {
+    /// customer/active-customer
+    Customer {
+        #[command(flatten)]
+        service: ServiceFlags,
+    },
+    /// order/prepared-order, order/paid-order
+    Order {
+        #[command(flatten)]
+        service: ServiceFlags,
+        /// Where billing is, which has the receipts.
+        #[arg(long, value_name = "URL")]
+        billing_url: String,
+    },
+    /// billing/payment-account
+    Billing {
+        #[command(flatten)]
+        service: ServiceFlags,
+    },
+    /// delivery/serviceable-address
+    Delivery {
+        #[command(flatten)]
+        service: ServiceFlags,
+    },
+    /// qa/two-buyers, which is made of other teams' states
+    Qa,
+}
+
+#[derive(Args)]
+struct ServiceFlags {
+    /// Where the team's service is, such as http://127.0.0.1:8081.
+    #[arg(long, value_name = "URL")]
+    service_url: String,
 }
 
 #[derive(Args)]
@@ -62,10 +112,35 @@ struct Flags {
 }
 
 #[tokio::main]
-async fn main() -> anyhow::Result<()> {
+async fn main() -> ExitCode {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn"));
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
-    serve(Shop::parse().command.into_options()).await
+    match run(Shop::parse().command).await {
+        Ok(code) => code,
+        Err(error) => {
+            // There is nowhere else to say it.
+            let _ = writeln!(std::io::stderr(), "error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(command: Command) -> anyhow::Result<ExitCode> {
+    match command {
+        Command::Customer(flags) => serve(flags.into_options(ServiceName::Customer)).await?,
+        Command::Order { flags, billing } => {
+            let mut options = flags.into_options(ServiceName::Order);
+            options.peers.billing = billing;
+            serve(options).await?;
+        }
+        Command::Billing { flags, verify_ms } => {
+            serve(Options { verify_ms, ..flags.into_options(ServiceName::Billing) }).await?;
+        }
+        Command::Delivery(flags) => serve(flags.into_options(ServiceName::Delivery)).await?,
+        Command::Supplier { team } => supply(team.into_team()).await?,
+        Command::Demo(flags) => return demo::run(flags).await,
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Runs one service until it is told to end.
@@ -82,22 +157,42 @@ async fn serve(options: Options) -> anyhow::Result<()> {
     running.stop().await
 }
 
-impl Command {
-    fn into_options(self) -> Options {
-        /// Only billing waits for a bank.
-        const NO_BANK_MS: u64 = 0;
+/// Runs one supplier until it is told to end.
+async fn supply(team: Team) -> anyhow::Result<()> {
+    let mut running = supplier::of(team)?.start()?;
+    for contract in running.ready().await?.iter() {
+        writeln!(std::io::stdout(), "publishing {}@{}", contract.name, contract.version)
+            .context("cannot print what is published")?;
+    }
+    Ok(running.until_signal().await?)
+}
+
+impl TeamFlags {
+    fn into_team(self) -> Team {
         match self {
-            Self::Customer(flags) => flags.into_options(ServiceName::Customer, None, NO_BANK_MS),
-            Self::Order { flags, billing } => flags.into_options(ServiceName::Order, billing, NO_BANK_MS),
-            Self::Billing { flags, verify_ms } => flags.into_options(ServiceName::Billing, None, verify_ms),
-            Self::Delivery(flags) => flags.into_options(ServiceName::Delivery, None, NO_BANK_MS),
+            Self::Customer { service: ServiceFlags { service_url } } => Team::Customer { service_url },
+            Self::Order { service: ServiceFlags { service_url }, billing_url } => {
+                Team::Order { service_url, billing_url }
+            }
+            Self::Billing { service: ServiceFlags { service_url } } => Team::Billing { service_url },
+            Self::Delivery { service: ServiceFlags { service_url } } => Team::Delivery { service_url },
+            Self::Qa => Team::Qa,
         }
     }
 }
 
 impl Flags {
-    fn into_options(self, name: ServiceName, billing: Option<String>, verify_ms: u64) -> Options {
-        let peers = Peers { billing, subscribers: self.subscribers };
-        Options { name, listen: self.listen, data: self.data, lag_ms: self.lag_ms, verify_ms, peers }
+    fn into_options(self, name: ServiceName) -> Options {
+        /// Only billing waits for a bank.
+        const NO_BANK_MS: u64 = 0;
+        let peers = Peers { billing: None, subscribers: self.subscribers };
+        Options {
+            name,
+            listen: self.listen,
+            data: self.data,
+            lag_ms: self.lag_ms,
+            verify_ms: NO_BANK_MS,
+            peers,
+        }
     }
 }

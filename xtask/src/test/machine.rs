@@ -1,4 +1,4 @@
-//! What the tests need on this machine: found, installed, or named with the command that installs it.
+//! What tests and demo need on this machine: found, installed, or named with the command that installs it.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -51,9 +51,18 @@ enum Remedy {
     Name(String),
 }
 
-/// Makes sure that every tool is there; an error names what is lacking and the command to run.
+/// Makes sure that everything is there that the tests need; an error names what is lacking and the command to run.
 pub(crate) fn prepare() -> anyhow::Result<()> {
-    let lacking: Vec<&Tool> = TOOLS.iter().filter(|tool| !succeeds(tool.probe)).collect();
+    provide(TOOLS.iter())
+}
+
+/// Makes sure that everything is there that building needs.
+pub(crate) fn prepare_to_build() -> anyhow::Result<()> {
+    provide(TOOLS.iter().filter(|tool| tool.rustup.is_none()))
+}
+
+fn provide(tools: impl Iterator<Item = &'static Tool>) -> anyhow::Result<()> {
+    let lacking: Vec<&Tool> = tools.filter(|tool| !succeeds(tool.probe)).collect();
     if lacking.is_empty() {
         return Ok(());
     }

@@ -91,8 +91,11 @@ impl Client {
 /// Catalogue and scenarios.
 impl Client {
     /// Lists environments by name.
-    pub async fn environments(&self) -> Result<wire::Page<wire::Environment>, Error> {
-        self.read(&self.get(&["v1", "environments"]), "the environments").await
+    pub async fn environments(
+        &self,
+        filter: &wire::PageFilter,
+    ) -> Result<wire::Page<wire::Environment>, Error> {
+        self.list(&["v1", "environments"], filter).await
     }
 
     /// Searches the catalogue of an environment.
@@ -176,8 +179,8 @@ impl Client {
     }
 
     /// Lists tokens, without their secrets.
-    pub async fn tokens(&self) -> Result<wire::Page<wire::Token>, Error> {
-        self.read(&self.get(&["v1", "tokens"]), "the tokens").await
+    pub async fn tokens(&self, filter: &wire::PageFilter) -> Result<wire::Page<wire::Token>, Error> {
+        self.list(&["v1", "tokens"], filter).await
     }
 
     /// Revokes a token; it takes effect within 5 s everywhere.

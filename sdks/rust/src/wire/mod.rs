@@ -42,6 +42,15 @@ pub struct Page<T> {
     pub next_cursor: Option<String>,
 }
 
+/// Which page of a list that has no filters.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct PageFilter {
+    /// Rows a page (1 to 1000).
+    pub limit: Option<u32>,
+    /// Where the last page ended.
+    pub cursor: Option<String>,
+}
+
 /// Who owns a contract, and whom to ask.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]

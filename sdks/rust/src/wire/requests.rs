@@ -248,14 +248,16 @@ pub struct Progress {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Step {
-    /// The part.
-    pub dataset_id: String,
+    /// The part; absent as long as the step has not begun.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dataset_id: Option<String>,
     /// Step names from the root; empty for a root.
     pub path: String,
     /// Its contract.
     pub contract: String,
-    /// Version of the contract.
-    pub version: u32,
+    /// Version of the contract, once it is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<u32>,
     /// Where it stands.
     pub status: StepStatus,
     /// What is being done.
@@ -297,7 +299,8 @@ pub struct Failure {
     /// Its version.
     pub version: u32,
     /// The part that failed.
-    pub dataset_id: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dataset_id: Option<String>,
     /// Whom to ask.
     #[serde(default)]
     pub owner: Owner,

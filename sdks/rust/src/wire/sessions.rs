@@ -283,7 +283,8 @@ pub struct SessionCapability {
     /// `domain/name`
     pub name: String,
     /// Version it was registered as.
-    pub version: u32,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<u32>,
     /// What it can do.
     #[serde(default)]
     pub operations: Vec<Operation>,

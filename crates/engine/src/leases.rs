@@ -19,7 +19,7 @@ impl Engine {
     /// Reads one lease and its dataset.
     pub async fn lease(&self, caller: &Caller, id: LeaseId) -> Result<(Lease, Arc<Tree>), Refusal> {
         let lease = self.visible_lease(caller, id).await?;
-        let tree = self.tree(lease.tree, 0).await?.ok_or_else(|| Refusal::unknown("lease", id))?;
+        let tree = self.leased_tree(lease.tree).await?.ok_or_else(|| Refusal::unknown("lease", id))?;
         Ok((lease, tree))
     }
 
@@ -38,7 +38,7 @@ impl Engine {
         }
         let mut shown = Vec::new();
         for lease in self.store().leases(&filter, page).await? {
-            if let Some(tree) = self.tree(lease.tree, 0).await? {
+            if let Some(tree) = self.leased_tree(lease.tree).await? {
                 shown.push((lease, tree));
             }
         }

@@ -45,6 +45,8 @@ struct Places {
     pollers: BTreeMap<u64, Poller>,
     /// Tickets by queue; the lowest has waited longest.
     queues: HashMap<Queue, BTreeSet<u64>>,
+    /// How many calls each session has parked.
+    sessions: HashMap<SessionId, usize>,
 }
 
 /// All parked suppliers of this server.
@@ -66,6 +68,7 @@ impl Parked {
         for queue in queues.iter() {
             places.queues.entry(queue.clone()).or_default().insert(ticket);
         }
+        *places.sessions.entry(session).or_default() += 1;
         places.pollers.insert(ticket, Poller { session, max, queues, give });
         Place { parked: self, session, ticket, given }
     }
@@ -84,6 +87,11 @@ impl Parked {
             taken.push(poller);
         }
         taken
+    }
+
+    /// How many calls a session has parked.
+    pub(crate) fn places_of(&self, session: SessionId) -> usize {
+        self.lock().sessions.get(&session).copied().unwrap_or_default()
     }
 
     /// Sends away whoever is parked for a session.
@@ -107,6 +115,7 @@ impl Parked {
     pub(crate) fn release_all(&self) {
         let mut places = self.lock();
         places.queues.clear();
+        places.sessions.clear();
         for poller in std::mem::take(&mut places.pollers).into_values() {
             let _ = poller.give(Given::GoAway);
         }
@@ -130,6 +139,12 @@ impl Parked {
 impl Places {
     fn remove(&mut self, ticket: u64) -> Option<Poller> {
         let poller = self.pollers.remove(&ticket)?;
+        if let Some(places) = self.sessions.get_mut(&poller.session) {
+            *places -= 1;
+            if *places == 0 {
+                self.sessions.remove(&poller.session);
+            }
+        }
         for queue in poller.queues.iter() {
             if let Some(tickets) = self.queues.get_mut(queue) {
                 tickets.remove(&ticket);

@@ -212,7 +212,11 @@ impl Engine {
 
     async fn view(&self, request: Request) -> Result<RequestView, Refusal> {
         let ids = self.members(request.id).await?;
-        let trees = try_join_all(ids.iter().map(|id| self.tree(*id, 0))).await?;
+        let fulfilled = request.status == RequestStatus::Fulfilled;
+        let read = |id: TreeId| async move {
+            if fulfilled { self.leased_tree(id).await } else { self.tree(id, 0).await }
+        };
+        let trees = try_join_all(ids.iter().map(|id| read(*id))).await?;
         let leases = match request.status {
             RequestStatus::Fulfilled => self.store().leases_of(request.id).await?,
             _ => Vec::new(),

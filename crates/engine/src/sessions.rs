@@ -206,7 +206,8 @@ impl Engine {
                 known
             }
         };
-        if caller.owns(known.token) { Ok(known) } else { Err(Refusal::unknown("session", id)) }
+        let may_act = caller.owns(known.token) && caller.sees(&known.environment);
+        if may_act { Ok(known) } else { Err(Refusal::unknown("session", id)) }
     }
 
     /// The session, if it may be given tasks as far as is known here; the store has the last word.

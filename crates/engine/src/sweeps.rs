@@ -6,10 +6,12 @@
 
 use std::time::Duration;
 
+use futures::future::join_all;
 use sixpack_model::ids::{LeaseId, RequestId, TaskId, TreeId};
 use sixpack_model::lease::Lease;
 use sixpack_model::plan::{Attempt, Happened};
 use sixpack_model::request::RequestStatus;
+use sixpack_model::session::SESSION_TTL_MS;
 use sixpack_model::tree::Claim;
 use sixpack_storage::StoreError;
 use sixpack_storage::tasks::{Abandoned, AbandonedClaim};
@@ -20,6 +22,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::Engine;
 use crate::refusal::Refusal;
+use crate::trees::Changed;
 
 /// How many rows one look takes.
 const PAGE: u32 = 200;
@@ -80,6 +83,23 @@ impl Sweep {
     }
 }
 
+impl Sweep {
+    /// After a start, suppliers are given the time to say that they are alive before any of them counts as dead.
+    fn first_after(self) -> Duration {
+        match self {
+            Self::SilentSessions => Duration::from_millis(SESSION_TTL_MS),
+            _ => Duration::ZERO,
+        }
+    }
+}
+
+async fn pause(span: Duration, stop: &CancellationToken) {
+    tokio::select! {
+        () = stop.cancelled() => {}
+        () = tokio::time::sleep(span) => {}
+    }
+}
+
 /// Runs the loops until it is stopped.
 pub struct Sweeper {
     stop: CancellationToken,
@@ -93,13 +113,9 @@ impl Sweeper {
         for sweep in Sweep::ALL {
             let (engine, stop) = (engine.clone(), stop.clone());
             tasks.spawn(async move {
+                pause(sweep.first_after(), &stop).await;
                 while !stop.is_cancelled() {
-                    if let Err(error) = engine.sweep(sweep).await {
-                        tracing::warn!(?sweep, %error, "a sweep could not finish; it is tried again");
-                        if matches!(error, Refusal::Store(StoreError::Broken { .. })) {
-                            engine.inner.broken.cancel();
-                        }
-                    }
+                    engine.sweep_and_tell(sweep).await;
                     tokio::select! {
                         () = stop.cancelled() => {}
                         () = engine.work_for(sweep) => {}
@@ -144,6 +160,40 @@ impl Engine {
         }
     }
 
+    /// One look on its own, so that not even a panic ends the loop.
+    async fn sweep_and_tell(&self, sweep: Sweep) {
+        let engine = self.clone();
+        match tokio::spawn(async move { engine.sweep(sweep).await }).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => {
+                tracing::warn!(?sweep, %error, "a sweep could not finish; it is tried again");
+                if matches!(error, Refusal::Store(StoreError::Broken { .. })) {
+                    self.inner.broken.cancel();
+                }
+            }
+            Err(panic) => tracing::error!(?sweep, %panic, "a sweep panicked; it is tried again"),
+        }
+    }
+
+    /// Lets something happen to many trees at once, so that they share their commits. One that cannot be changed keeps
+    /// none of the others from it; the first error is told when all are done. Returns how many were changed.
+    async fn change_all(
+        &self,
+        all: impl Iterator<Item = (TreeId, Guard, Happened)>,
+    ) -> Result<usize, Refusal> {
+        let changes = all.map(|(tree, guard, happened)| self.change_tree(tree, guard, happened));
+        let mut changed = 0;
+        let mut first_error = None;
+        for result in join_all(changes).await {
+            match result {
+                Ok(Changed::Done(_)) => changed += 1,
+                Ok(_) => {}
+                Err(error) => first_error = first_error.or(Some(error)),
+            }
+        }
+        first_error.map_or(Ok(changed), Err)
+    }
+
     async fn work_for(&self, sweep: Sweep) {
         match sweep {
             Sweep::WithdrawnTasks => self.inner.sweeps.withdrawn.notified().await,
@@ -163,43 +213,31 @@ impl Engine {
         for session in &ended {
             tracing::info!(session = %session.id, instance = session.instance, status = session.status.name(), "a supplier session is over");
             self.forget_session(session.id);
+            self.inner.parked.release(session.id);
         }
         if ended.is_empty() { Ok(()) } else { self.take_abandoned_claims().await }
     }
 
     async fn take_abandoned_claims(&self) -> Result<(), Refusal> {
         let mut after: Option<TaskId> = None;
+        let mut outcome = Ok(());
         loop {
             let page = self.store().abandoned_claims(after, PAGE).await?;
-            let Some(last) = page.last() else { return Ok(()) };
+            let Some(last) = page.last() else { return outcome };
             after = Some(last.claim.task);
-            for abandoned in page {
-                self.abandon(abandoned).await?;
-            }
+            keep_first(&mut outcome, self.change_all(page.into_iter().map(given_up)).await);
         }
-    }
-
-    async fn abandon(&self, abandoned: AbandonedClaim) -> Result<(), Refusal> {
-        let AbandonedClaim { claim, why, .. } = abandoned;
-        let attempt = attempt_of(claim);
-        let happened = match why {
-            Abandoned::SessionGone => Happened::Crashed(attempt),
-            Abandoned::DeadlinePassed => Happened::TimedOut(attempt),
-        };
-        self.change_tree(claim.task.tree, Guard::Abandoned(claim), happened).await?;
-        Ok(())
     }
 
     async fn settle_withdrawn_tasks(&self) -> Result<(), Refusal> {
         loop {
             let page = self.store().withdrawn_tasks(PAGE).await?;
-            let mut settled = 0;
-            for task in &page {
+            let settled = page.iter().map(|task| {
                 let happened = Happened::Withdrawn { part: task.part, serial: task.serial };
-                let changed = self.change_tree(task.tree, Guard::Withdrawn(*task), happened).await?;
-                settled += u32::from(matches!(changed, crate::trees::Changed::Done(_)));
-            }
-            if settled == 0 || page.len() < PAGE as usize {
+                (task.tree, Guard::Withdrawn(*task), happened)
+            });
+            // A full page of which none could be settled would come again and again.
+            if self.change_all(settled).await? == 0 || page.len() < PAGE as usize {
                 return Ok(());
             }
         }
@@ -208,25 +246,21 @@ impl Engine {
     async fn fail_unserved_tasks(&self) -> Result<(), Refusal> {
         let grace_ms = u64::try_from(self.inner.settings.offline_grace.as_millis()).unwrap_or(u64::MAX);
         let mut after: Option<TaskId> = None;
+        let mut outcome = Ok(());
         loop {
             let page = self.store().unserved_tasks(grace_ms, after, PAGE).await?;
-            let Some((last, _)) = page.last() else { return Ok(()) };
+            let Some((last, _)) = page.last() else { return outcome };
             after = Some(*last);
+            let mut unserved = Vec::new();
             for (task, since) in page {
-                self.fail_unserved(task, since).await?;
+                // An undo waits for its supplier however long that takes: giving up would leave the effect behind.
+                if self.tree(task.tree, 0).await?.is_some_and(|tree| tree.ending.is_none()) {
+                    let happened = Happened::Unserved { part: task.part, serial: task.serial, since };
+                    unserved.push((task.tree, Guard::Unclaimed(task), happened));
+                }
             }
+            keep_first(&mut outcome, self.change_all(unserved.into_iter()).await);
         }
-    }
-
-    /// An undo waits for its supplier however long that takes: giving up would leave the effect behind.
-    async fn fail_unserved(&self, task: TaskId, since: jiff::Timestamp) -> Result<(), Refusal> {
-        let Some(tree) = self.tree(task.tree, 0).await? else { return Ok(()) };
-        if tree.ending.is_some() {
-            return Ok(());
-        }
-        let happened = Happened::Unserved { part: task.part, serial: task.serial, since };
-        self.change_tree(task.tree, Guard::Unclaimed(task), happened).await?;
-        Ok(())
     }
 
     async fn expire_requests(&self) -> Result<(), Refusal> {
@@ -245,33 +279,48 @@ impl Engine {
 
     async fn take_down_unwanted(&self) -> Result<(), Refusal> {
         let mut after: Option<TreeId> = None;
+        let mut outcome = Ok(());
         loop {
             let page = self.store().unwanted_trees(after, PAGE).await?;
-            let Some(last) = page.last() else { return Ok(()) };
+            let Some(last) = page.last() else { return outcome };
             after = Some(*last);
-            for tree in page {
-                self.change_tree(tree, Guard::None, Happened::Unwanted).await?;
-            }
+            let unwanted = page.into_iter().map(|tree| (tree, Guard::None, Happened::Unwanted));
+            keep_first(&mut outcome, self.change_all(unwanted).await);
         }
     }
 
     async fn expire_leases(&self) -> Result<(), Refusal> {
         let mut after: Option<LeaseId> = None;
+        let mut outcome = Ok(());
         loop {
             let page: Vec<Lease> = self.store().overdue_leases(after, PAGE).await?;
-            let Some(last) = page.last() else { return Ok(()) };
+            let Some(last) = page.last() else { return outcome };
             after = Some(last.id);
-            let ended = page
-                .iter()
-                .map(|lease| self.change_tree(lease.tree, Guard::Overdue(lease.id), Happened::LeaseEnded));
-            // Together, so that a storm of expiries shares its commits.
-            futures::future::try_join_all(ended).await?;
+            let ended = page.iter().map(|lease| (lease.tree, Guard::Overdue(lease.id), Happened::LeaseEnded));
+            keep_first(&mut outcome, self.change_all(ended).await);
         }
     }
 
     async fn forget_keys(&self) -> Result<(), Refusal> {
         while self.store().forget_keys(PAGE).await? == u64::from(PAGE) {}
         Ok(())
+    }
+}
+
+/// What has become of a claim that nobody will answer.
+fn given_up(abandoned: AbandonedClaim) -> (TreeId, Guard, Happened) {
+    let AbandonedClaim { claim, why, .. } = abandoned;
+    let happened = match why {
+        Abandoned::SessionGone => Happened::Crashed(attempt_of(claim)),
+        Abandoned::DeadlinePassed => Happened::TimedOut(attempt_of(claim)),
+    };
+    (claim.task.tree, Guard::Abandoned(claim), happened)
+}
+
+/// Goes on behind an error and tells the first one in the end.
+fn keep_first(outcome: &mut Result<(), Refusal>, result: Result<usize, Refusal>) {
+    if let (Ok(()), Err(error)) = (&outcome, result) {
+        *outcome = Err(error);
     }
 }
 

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::future::join_all;
+use futures::future::{BoxFuture, join_all};
 use jiff::Timestamp;
+use serde_json::Value;
 use sixpack_model::failure::FailureClass;
 use sixpack_model::ids::{SessionId, TaskId};
 use sixpack_model::plan::{Answer, Attempt, Happened};
@@ -22,8 +23,8 @@ use crate::refusal::Refusal;
 use crate::sessions::KnownSession;
 use crate::trees::{Changed, Offered};
 
-/// A parked supplier looks again after this long even if nothing woke it.
-const LOOK_AGAIN: Duration = Duration::from_secs(10);
+/// One of the parked calls of a session looks again after this long even if nothing woke it.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 /// One answer of a supplier.
 #[derive(Debug, Clone)]
@@ -67,7 +68,7 @@ impl Engine {
         loop {
             // Parked first, asked second: whatever is written in between finds the supplier parked.
             let mut place = self.inner.parked.park(session, max, Arc::clone(&known.queues));
-            let (tasks, next_at) = self.claim_now(session, max).await?;
+            let (tasks, next_at) = self.claim_for(session, max).await?;
             if !tasks.is_empty() {
                 // Taken in this very moment, it may have been given others as well.
                 if !place.leave() {
@@ -76,7 +77,9 @@ impl Engine {
                 }
                 return Ok(tasks);
             }
-            let look_again = self.pause_until(next_at).await?.min(LOOK_AGAIN);
+            // All calls that a session has parked look in turn: together they look once in that time.
+            let calls = u32::try_from(self.inner.parked.places_of(session)).unwrap_or(u32::MAX).max(1);
+            let look_again = self.pause_until(next_at).await?.min(LOOK_AGAIN * calls);
             let waited = tokio::time::timeout_at(until.min(Instant::now() + look_again), place.given()).await;
             let given = match waited {
                 Ok(given) => given,
@@ -110,9 +113,14 @@ impl Engine {
 
     async fn answer_one(&self, session: &KnownSession, answer: TaskAnswer) -> Result<Receipt, Refusal> {
         let TaskAnswer { task, attempt, answer } = answer;
-        let Some(tree) = self.tree(task.tree, 0).await? else { return Ok(Receipt::UnknownTask) };
+        let Some(mut tree) = self.tree(task.tree, 0).await? else { return Ok(Receipt::UnknownTask) };
         if !concerns(&tree, task, session) {
-            return Ok(Receipt::UnknownTask);
+            // What is remembered may be behind; what is stored has the last word.
+            let stored = self.store().load_tree(task.tree).await?;
+            match stored.filter(|stored| concerns(stored, task, session)) {
+                Some(stored) => tree = Arc::new(stored),
+                None => return Ok(Receipt::UnknownTask),
+            }
         }
         let claim = Claim { task, attempt, session: session.id };
         let happened = Happened::Answered {
@@ -120,16 +128,16 @@ impl Engine {
             session: session.id,
             answer: answer.clone(),
         };
-        match self.change_tree(task.tree, Guard::Claim(claim), happened).await? {
+        match self.change_tree_here(task.tree, Guard::Claim(claim), happened).await? {
             Changed::Done(after) => {
                 self.wake_limited(&tree, task);
                 Ok(receipt(&tree, &after, task))
             }
             Changed::Unknown => Ok(Receipt::UnknownTask),
             Changed::Refused(tree) => {
-                if let Answer::Produced { output, .. } = answer {
+                if let Some(output) = may_have_made(task, answer) {
                     let orphaned = Happened::Orphaned { part: task.part, output };
-                    self.change_tree(task.tree, Guard::None, orphaned).await?;
+                    self.change_tree_here(task.tree, Guard::None, orphaned).await?;
                 }
                 Ok(refused(&tree, task))
             }
@@ -160,6 +168,11 @@ impl Engine {
         self.hand_out(offered).await;
     }
 
+    /// The same on its own. Boxed, because offering may give back, and giving back offers.
+    fn offer_later(self, queue: Queue) -> BoxFuture<'static, ()> {
+        Box::pin(async move { self.offer(&queue).await })
+    }
+
     /// Offers the queue's tasks once they are due.
     pub(crate) fn remind(&self, queue: Queue, now: Timestamp, at: Timestamp) {
         let pause = Duration::try_from(at.duration_since(now)).unwrap_or_default();
@@ -168,6 +181,22 @@ impl Engine {
             tokio::time::sleep(pause).await;
             engine.offer(&queue).await;
         });
+    }
+
+    /// Claims for a call; when the call is given up in the meantime, so are the tasks.
+    async fn claim_for(
+        &self,
+        session: SessionId,
+        max: u32,
+    ) -> Result<(Vec<Assignment>, Option<Timestamp>), Refusal> {
+        let (give, given) = tokio::sync::oneshot::channel();
+        let engine = self.clone();
+        tokio::spawn(async move {
+            if let Err(Ok((tasks, _))) = give.send(engine.claim_now(session, max).await) {
+                engine.give_back(session, &tasks).await;
+            }
+        });
+        given.await.map_err(|_| Refusal::Busy)?
     }
 
     async fn claim_now(
@@ -205,7 +234,14 @@ impl Engine {
             tasks.iter().map(|task| Claim { task: task.task, attempt: task.attempt, session }).collect();
         if let Err(error) = self.store().return_claims(&claims).await {
             // The heartbeat of the session does not name them, and brings them back.
-            tracing::warn!(%error, "tasks that nobody took could not be given back at once");
+            return tracing::warn!(%error, "tasks that nobody took could not be given back at once");
+        }
+        for task in tasks {
+            if let Ok(Some(tree)) = self.tree(task.task.tree, 0).await {
+                let queue: Queue = (Arc::clone(&tree.environment), Arc::from(task.contract.to_string()));
+                // Not awaited: whoever is offered them may give them back in turn.
+                tokio::spawn(self.clone().offer_later(queue));
+            }
         }
     }
 
@@ -226,7 +262,7 @@ impl Engine {
     }
 
     async fn pause_until(&self, at: Option<Timestamp>) -> Result<Duration, StoreError> {
-        let Some(at) = at else { return Ok(LOOK_AGAIN) };
+        let Some(at) = at else { return Ok(Duration::MAX) };
         let now = self.store().now().await?;
         // Never zero: a time that has just passed must not turn waiting into spinning.
         Ok(Duration::try_from(at.duration_since(now)).unwrap_or_default().max(Duration::from_millis(1)))
@@ -237,6 +273,16 @@ fn given_tasks(given: Given) -> Vec<Assignment> {
     match given {
         Given::Tasks(tasks) => tasks,
         Given::Nothing | Given::GoAway => Vec::new(),
+    }
+}
+
+/// What a late answer says about effects: `None` that there is none, `Some(None)` that there may be one under the key.
+fn may_have_made(task: TaskId, answer: Answer) -> Option<Option<Value>> {
+    match answer {
+        Answer::Produced { output, .. } => Some(Some(output)),
+        // The first task of a part is the one that makes it.
+        Answer::Again { .. } | Answer::Failed { retryable: true, .. } if task.serial == 1 => Some(None),
+        _ => None,
     }
 }
 

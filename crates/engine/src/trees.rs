@@ -77,15 +77,34 @@ impl Engine {
         if let Some(tree) = self.inner.trees.trees.get(&id).filter(|tree| tree.version >= version) {
             return Ok(Some(tree));
         }
-        let tree = self.store().load_tree(id).await?.map(Arc::new);
-        if let Some(tree) = &tree {
-            self.inner.trees.keep(tree);
-        }
-        Ok(tree)
+        // Not kept: a writer may have gone on in the meantime, and only writers take turns.
+        Ok(self.store().load_tree(id).await?.map(Arc::new))
     }
 
-    /// Lets something happen to a tree.
+    /// The tree of a lease, as it was when the lease was granted or later: the store grants before memory knows.
+    pub(crate) async fn leased_tree(&self, id: TreeId) -> Result<Option<Arc<Tree>>, StoreError> {
+        match self.tree(id, 0).await? {
+            Some(tree) if tree.lease.is_none() && tree.ending.is_none() => {
+                Ok(self.store().load_tree(id).await?.map(Arc::new))
+            }
+            known => Ok(known),
+        }
+    }
+
+    /// Lets something happen to a tree, also when the caller stops waiting for it.
     pub(crate) async fn change_tree(
+        &self,
+        id: TreeId,
+        guard: Guard,
+        happened: Happened,
+    ) -> Result<Changed, Refusal> {
+        let engine = self.clone();
+        let changing = tokio::spawn(async move { engine.change_tree_here(id, guard, happened).await });
+        changing.await.map_err(|_| Refusal::Busy)?
+    }
+
+    /// Lets something happen to a tree. Must not be dropped half-way: what the write made ready would be told to nobody.
+    pub(crate) async fn change_tree_here(
         &self,
         id: TreeId,
         guard: Guard,
@@ -130,8 +149,8 @@ impl Engine {
         match &written {
             Ok(Written::Done { request_ended: true }) => match only_lease {
                 Some(lease) => self.inner.trees.keep(&leased(&tree, lease)),
-                // The store has gone on with other trees as well, or the request has failed.
-                None => self.inner.trees.trees.invalidate(&tree.id),
+                // The store has gone on with the other trees as well, or the request has failed.
+                None => self.forget_members(tree.request).await,
             },
             Ok(Written::Done { request_ended: false }) => self.inner.trees.keep(&tree),
             _ => self.inner.trees.trees.invalidate(&tree.id),
@@ -177,6 +196,14 @@ impl Engine {
             (poller, claims)
         });
         join(write, join_all(claims)).await
+    }
+
+    async fn forget_members(&self, request: RequestId) {
+        match self.members(request).await {
+            Ok(members) => members.iter().for_each(|tree| self.inner.trees.trees.invalidate(tree)),
+            // Whoever writes next on what is remembered finds it stale.
+            Err(error) => tracing::warn!(%request, %error, "the trees of a request could not be read"),
+        }
     }
 
     /// The trees of a request, in the order of its units.

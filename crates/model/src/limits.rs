@@ -195,6 +195,9 @@ pub const DIAGNOSTICS: usize = 200;
 /// A supplier that has nothing to say for longer than a day has forgotten the task.
 pub const AGAIN_MS: u64 = 86_400_000;
 
+/// A supplier that wants to be asked again at once is asked again at this pace.
+pub const AGAIN_LEAST_MS: u64 = 20;
+
 /// Children of one orchestrator: each is a dataset to make, check, show and undo.
 pub const OBTAINED: usize = 100;
 

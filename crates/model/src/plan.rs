@@ -193,8 +193,8 @@ pub enum Happened {
     Orphaned {
         /// Its part.
         part: u32,
-        /// What the supplier says that it has made.
-        output: Value,
+        /// What the supplier says that it has made; `None` when it only says that it has done something.
+        output: Option<Value>,
     },
     /// The request has ended without this dataset.
     Unwanted,

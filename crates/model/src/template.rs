@@ -73,6 +73,11 @@ impl Template {
         self.root.evaluate(scope, &mut left)
     }
 
+    /// The template as JSON, with its expressions in their `${{ }}`.
+    pub fn document(&self) -> Value {
+        self.root.document()
+    }
+
     /// The steps that the template reads, each once, in order.
     pub fn references(&self) -> Vec<&str> {
         let mut names: Vec<&str> = Vec::new();
@@ -88,6 +93,28 @@ impl Template {
 }
 
 impl Node {
+    fn document(&self) -> Value {
+        let marked = |expression: &Expression| format!("${{{{ {} }}}}", expression.text().trim());
+        match &self.kind {
+            Kind::Constant(value) => value.clone(),
+            Kind::Expression(expression, _) => Value::String(marked(expression)),
+            Kind::Text(pieces) => Value::String(
+                pieces
+                    .iter()
+                    .map(|piece| match piece {
+                        Piece::Literal(text) => text.clone(),
+                        Piece::Expression(expression, _) => marked(expression),
+                    })
+                    .collect(),
+            ),
+            Kind::List(nodes) => nodes.iter().map(Self::document).collect(),
+            Kind::Object(fields) => {
+                fields.iter().map(|field| (field.name.clone(), field.value.document())).collect()
+            }
+            Kind::Broken => Value::Null,
+        }
+    }
+
     fn evaluate(&self, scope: &Scope<'_>, left: &mut usize) -> Result<Value, EvaluationError> {
         match &self.kind {
             Kind::Constant(value) => Ok(value.clone()),

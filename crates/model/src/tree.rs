@@ -218,7 +218,8 @@ pub struct Part {
     pub made: Option<u32>,
     /// True when an attempt to make it ended without a definite answer: there may be an effect that nobody reported.
     pub effect_possible: bool,
-    /// Results of attempts that were no longer waited for: what they made has to be undone as well.
+    /// Results of attempts that were no longer waited for: what they made has to be undone as well. Null stands for
+    /// something of which only the key is known.
     pub orphans: Vec<Value>,
     /// How many of its effects are undone: first what was recorded, then the orphans.
     pub undone: u32,

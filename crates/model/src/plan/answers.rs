@@ -7,10 +7,10 @@ use serde_json::{Value, json};
 
 use super::bind::list;
 use super::{Answer, Attempt, Plan};
-use crate::contract::{Capability, Contract, RetryPolicy};
+use crate::contract::{Contract, RetryPolicy};
 use crate::failure::FailureClass;
 use crate::ids::SessionId;
-use crate::limits::{AGAIN_MS, OBTAINED, ORPHANS, TREE_DEPTH, TREE_PARTS};
+use crate::limits::{AGAIN_LEAST_MS, AGAIN_MS, OBTAINED, ORPHANS, TREE_DEPTH, TREE_PARTS};
 use crate::tree::{Operation, Part, PartStatus, Task, Wish};
 
 /// Why an attempt was never answered.
@@ -48,7 +48,7 @@ impl Plan<'_> {
         });
         self.tell(attempt.part, told_as(&answer), told);
         if task.cancelled {
-            return self.answered_too_late_to_matter(attempt, answer);
+            return self.answered_too_late_to_matter(attempt, task.operation, answer);
         }
         match (task.operation, answer) {
             (Operation::Produce, Answer::Produced { output, facts }) => {
@@ -116,18 +116,21 @@ impl Plan<'_> {
             "no supplier of {} has been connected since {since:.0}; start one, or ask its owner",
             self.part(part).contract
         );
-        let attempts = task.attempt - task.spent_from;
+        let attempts = task.attempt.saturating_sub(task.spent_from);
         self.fail_with(part, FailureClass::SupplierOffline, None, message, None, attempts);
     }
 
-    /// Keeps what a late answer says was made, to be undone with the rest or, when that is past, now.
-    pub(super) fn orphaned(&mut self, part: u32, output: Value) {
+    /// Keeps what a late answer says was made, to be undone with the rest or, when that is past, now. Without an output
+    /// it says only that something may have been made: that goes by the key.
+    pub(super) fn orphaned(&mut self, part: u32, output: Option<Value>) {
         let Some(node) = self.tree.parts.get(part as usize) else { return };
+        let over = self.tree.ending.is_some() && node.status.ended();
+        let output = output.unwrap_or(Value::Null);
         // Under one idempotency key the same answer tells of the same effect. Once that has been undone it is news
         // again: an attempt that was believed dead may have made it anew.
         let known = node.output.as_deref() == Some(&output) || node.orphans.contains(&output);
-        let still_there = node.undone < node.effects();
-        if (known && still_there) || node.orphans.len() >= ORPHANS {
+        let will_be_undone = if output.is_null() { !over } else { known && node.undone < node.effects() };
+        if will_be_undone || node.orphans.len() >= ORPHANS {
             return;
         }
         self.tell(part, "task.orphaned", json!({}));
@@ -141,7 +144,9 @@ impl Plan<'_> {
     }
 
     fn produced(&mut self, attempt: Attempt, output: Value, facts: Option<Value>) {
-        let Some(contract) = self.contract(attempt.part) else { return };
+        let Some(contract) = self.contract(attempt.part) else {
+            return self.violated(attempt, "the contract is no longer known to this server".to_owned());
+        };
         if let Some(message) = violation(&contract, &output, facts.as_ref()) {
             return self.violated(attempt, message);
         }
@@ -171,7 +176,7 @@ impl Plan<'_> {
 
     fn again(&mut self, attempt: Attempt, after_ms: u64, state: Option<Value>) {
         let now = self.world.now;
-        let mut ready_at = later(now, after_ms.min(AGAIN_MS));
+        let mut ready_at = later(now, after_ms.clamp(AGAIN_LEAST_MS, AGAIN_MS));
         if self.tree.ending.is_none() {
             match self.step_deadline(attempt.part) {
                 Some(deadline) if now >= deadline => return self.step_timed_out(attempt),
@@ -181,6 +186,8 @@ impl Plan<'_> {
         }
         let node = self.change(attempt.part);
         node.state = state;
+        // Something is under way out there, whether or not anybody ever asks for it again.
+        node.effect_possible |= node.task.as_ref().is_some_and(|task| task.operation == Operation::Produce);
         node.task.as_mut().expect("the answer belongs to a live task").spent_from = attempt.number;
         self.hand_out_again(attempt.part, attempt.number, ready_at);
     }
@@ -196,11 +203,16 @@ impl Plan<'_> {
         {
             self.change(attempt.part).effect_possible = true;
         }
-        let retry = self.retry_policy(attempt.part);
-        let spent = attempt.number - task.spent_from;
+        let retry = self.retry_policy(attempt.part, task.operation);
+        let spent = attempt.number.saturating_sub(task.spent_from);
         if setback.retryable && spent < retry.max_attempts {
             let ready_at = later(self.world.now, retry.delay_ms(spent, self.world.chance));
-            if self.step_deadline(attempt.part).is_none_or(|deadline| ready_at < deadline) {
+            let deadline = match task.operation {
+                // What is to be undone has all the time that it needs.
+                Operation::Undo => None,
+                Operation::Produce | Operation::Check => self.step_deadline(attempt.part),
+            };
+            if deadline.is_none_or(|deadline| ready_at < deadline) {
                 return self.hand_out_again(attempt.part, attempt.number, ready_at);
             }
         }
@@ -218,16 +230,21 @@ impl Plan<'_> {
         node.effect_possible = true;
         node.task = None;
         let message = format!("{} was not finished within the step's `timeout_s`", node.contract);
-        let spent = attempt.number - task.spent_from;
+        let spent = attempt.number.saturating_sub(task.spent_from);
         self.fail_with(attempt.part, FailureClass::Timeout, None, message, None, spent);
     }
 
     fn obtain(&mut self, part: u32, wishes: Vec<Wish>) {
-        self.change(part).task = None;
+        let node = self.change(part);
+        node.task = None;
+        // It may have begun something of its own before it asked.
+        node.effect_possible = true;
         if self.depth(part) + 1 > TREE_DEPTH {
             let message = format!("datasets nest at most {TREE_DEPTH} deep; this orchestrator goes deeper");
             return self.fail(part, FailureClass::Orchestration, Some("too_deep"), message);
         }
+        let known = self.tree.parts.len();
+        let names: Vec<String> = wishes.iter().map(|wish| wish.name.clone()).collect();
         for wish in wishes {
             if let Err((code, message)) = self.obtain_one(part, wish) {
                 self.fail(part, FailureClass::Orchestration, Some(code), message);
@@ -235,6 +252,15 @@ impl Plan<'_> {
             if self.tree.ending.is_some() {
                 return;
             }
+        }
+        // Calling it again with what it was called with before would go on for ever.
+        let waits = self
+            .tree
+            .children(part)
+            .any(|child| names.contains(&child.step) && child.status != PartStatus::Ready);
+        if self.tree.parts.len() == known && !waits {
+            let message = "it asked only for children that it had been given already".to_owned();
+            self.fail(part, FailureClass::Orchestration, Some("nothing_new"), message);
         }
     }
 
@@ -280,21 +306,30 @@ impl Plan<'_> {
     }
 
     /// The tree is being taken down; the answer only says what there is to undo.
-    fn answered_too_late_to_matter(&mut self, attempt: Attempt, answer: Answer) {
+    fn answered_too_late_to_matter(&mut self, attempt: Attempt, operation: Operation, answer: Answer) {
         let node = self.change(attempt.part);
         node.task = None;
-        match answer {
-            Answer::Produced { output, facts } => self.made(attempt.part, output, facts),
-            Answer::Again { .. } | Answer::Failed { retryable: true, .. } => node.effect_possible = true,
-            _ => {}
+        match (operation, answer) {
+            (Operation::Produce, Answer::Produced { output, facts }) => {
+                self.made(attempt.part, output, facts);
+            }
+            // A plain no is the only other answer that says that nothing was made.
+            (Operation::Produce, Answer::Failed { retryable: false, .. }) => {}
+            (Operation::Produce, _) => node.effect_possible = true,
+            (Operation::Check | Operation::Undo, _) => {}
         }
     }
 
-    pub(super) fn retry_policy(&self, part: u32) -> RetryPolicy {
+    /// A scenario may be more or less patient with making a part; undoing it goes by the capability's own rule.
+    fn retry_policy(&self, part: u32, operation: Operation) -> RetryPolicy {
         let contract = self.contract(part);
         let own =
             contract.as_ref().and_then(|contract| contract.capability()).map(|capability| capability.retry);
-        self.step_limits(part).and_then(|limits| limits.retry).or(own).unwrap_or_default()
+        let step = match operation {
+            Operation::Undo => None,
+            Operation::Produce | Operation::Check => self.step_limits(part).and_then(|limits| limits.retry),
+        };
+        step.or(own).unwrap_or_default()
     }
 
     /// When the step of the part has to be finished, if the scenario says so.
@@ -308,10 +343,6 @@ impl Plan<'_> {
         let contract = self.contract(node.parent?)?;
         let step = contract.scenario()?.steps.iter().find(|step| step.name == node.step)?;
         Some(StepLimits { retry: step.retry, timeout_s: step.timeout_s })
-    }
-
-    pub(super) fn capability(&self, part: u32) -> Option<Capability> {
-        self.contract(part)?.capability().cloned()
     }
 
     /// A part that had ended has something to undo again.

@@ -76,6 +76,11 @@ impl Plan<'_> {
         )
     }
 
+    /// The outputs of all steps.
+    pub(super) fn all_steps_value(&self, node: u32) -> Value {
+        self.by_step(node, |_| true, |part| part.output.as_deref().cloned().unwrap_or(Value::Null))
+    }
+
     /// Facts by step name; those of a nested scenario are again by step name.
     pub(super) fn facts_value(&self, node: u32) -> Value {
         self.by_step(
@@ -83,7 +88,11 @@ impl Plan<'_> {
             |_| true,
             |part| {
                 let nested = self.contract(part.part).is_some_and(|contract| contract.scenario().is_some());
-                if nested && part.status != PartStatus::Skipped {
+                if part.status == PartStatus::Skipped {
+                    // An empty loop has handed on an empty list; its facts are one as well.
+                    return part.output.as_deref().cloned().unwrap_or(Value::Null);
+                }
+                if nested {
                     return self.facts_value(part.part);
                 }
                 part.facts.as_deref().cloned().unwrap_or(Value::Null)

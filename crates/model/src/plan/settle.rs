@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::Plan;
 use super::answers::{facts_violation, later};
@@ -207,7 +207,7 @@ impl Plan<'_> {
                 continue;
             }
             let facts = self.facts_value(number);
-            let steps = json!({});
+            let steps = self.all_steps_value(number);
             let scope = Scope {
                 input: Some(&self.part(number).input),
                 steps: Some(&steps),

@@ -28,7 +28,7 @@ impl Plan<'_> {
     }
 
     pub(super) fn take_down(&mut self) {
-        if self.tree.root().status.ended() {
+        if self.tree.parts.iter().all(|part| part.status.ended()) {
             return;
         }
         let waiting = self.tree.parts.iter().any(|part| part.task.is_some());
@@ -102,14 +102,19 @@ impl Plan<'_> {
         let Some(number) = self.tree.parts.iter().filter(owed).max_by_key(order).map(|part| part.part) else {
             return false;
         };
+        // What produce wanted to be told again is none of the undo's business.
+        self.change(number).state = None;
         self.add_task(number, Operation::Undo, self.world.now, UNDO_PRIORITY);
         true
     }
 
     fn has_effect(&self, part: &Part) -> bool {
         let effects = part.effects();
+        // A contract that cannot be read any more is taken to have an undo: better asked in vain than forgotten.
         part.undone < effects
-            && self.capability(part.part).is_some_and(|capability| capability.operations.undo)
+            && self.contract(part.part).is_none_or(|contract| {
+                contract.capability().is_some_and(|capability| capability.operations.undo)
+            })
     }
 
     /// Everything that can be undone is undone.
@@ -159,7 +164,7 @@ impl Part {
         let own = u32::from(self.made.is_some() || self.effect_possible);
         match self.undone.checked_sub(own) {
             None => self.output.as_deref(),
-            Some(orphan) => self.orphans.get(orphan as usize),
+            Some(orphan) => self.orphans.get(orphan as usize).filter(|orphan| !orphan.is_null()),
         }
     }
 }

@@ -4,7 +4,7 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use jiff::Timestamp;
 use serde::Deserialize;
-use sixpack_engine::{Caller, DatasetFilter, DatasetView, Engine};
+use sixpack_engine::{DatasetFilter, DatasetView, Engine};
 use sixpack_model::ids::DatasetId;
 use utoipa::IntoParams;
 
@@ -63,7 +63,8 @@ pub(super) async fn list_datasets(
     };
     let datasets = engine.datasets(&caller, filter, listing.page()).await?;
     let now = engine.now().await?;
-    let views: Vec<_> = datasets.iter().map(|dataset| (dataset, tree_view(dataset, &caller, now))).collect();
+    let views: Vec<_> =
+        datasets.iter().map(|dataset| (dataset, tree_view(dataset, Secrets::Covered, now))).collect();
     let page = listing.answer(
         &views,
         |(dataset, _)| id_of(dataset).to_string(),
@@ -84,13 +85,13 @@ pub(super) async fn get_dataset(
     Query(NoParameters {}): Query<NoParameters>,
 ) -> Result<Response, Problem> {
     let dataset = engine.dataset(&caller, id).await?;
-    let view = tree_view(&dataset, &caller, engine.now().await?);
+    let secrets = Secrets::of_leases(&caller, &dataset.lease);
+    let view = tree_view(&dataset, secrets, engine.now().await?);
     Ok(Json(DatasetJson::whole(&view, dataset.part, &dataset.timeline)).into_response())
 }
 
-/// The tree of a dataset as the caller sees it.
-pub(super) fn tree_view<'a>(dataset: &'a DatasetView, caller: &Caller, now: Timestamp) -> TreeView<'a> {
-    let secrets = Secrets::of_leases(caller, &dataset.lease);
+/// The tree of a dataset.
+pub(super) fn tree_view(dataset: &DatasetView, secrets: Secrets, now: Timestamp) -> TreeView<'_> {
     TreeView::new(&dataset.tree, &dataset.shelf, secrets, now)
 }
 

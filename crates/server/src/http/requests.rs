@@ -180,12 +180,13 @@ pub(super) async fn list_requests(
     };
     let views = engine.requests(&caller, filter, listing.page()).await?;
     let now = engine.now().await?;
-    let trees: Vec<Vec<TreeView<'_>>> = views.iter().map(|view| trees_of(view, &caller, now)).collect();
+    let trees: Vec<Vec<TreeView<'_>>> =
+        views.iter().map(|view| trees_of(view, Secrets::Covered, now)).collect();
     let rows: Vec<_> = views.iter().zip(&trees).collect();
     let page = listing.answer(
         &rows,
         |(view, _)| view.request.id.to_string(),
-        |(view, trees)| Some(RequestJson::of(view, trees, &caller, now, true)),
+        |(view, trees)| Some(RequestJson::of(view, trees, Secrets::Covered, now, true)),
     );
     Ok(Json(page).into_response())
 }
@@ -251,13 +252,13 @@ async fn answer(
     view: &RequestView,
 ) -> Result<Response, Problem> {
     let now = engine.now().await?;
-    let trees = trees_of(view, caller, now);
-    let mut response = Json(RequestJson::of(view, &trees, caller, now, false)).into_response();
+    let secrets = Secrets::of_leases(caller, &view.leases);
+    let trees = trees_of(view, secrets, now);
+    let mut response = Json(RequestJson::of(view, &trees, secrets, now, false)).into_response();
     *response.status_mut() = status;
     Ok(response)
 }
 
-fn trees_of<'a>(view: &'a RequestView, caller: &Caller, now: Timestamp) -> Vec<TreeView<'a>> {
-    let secrets = Secrets::of_leases(caller, &view.leases);
+fn trees_of<'a>(view: &'a RequestView, secrets: Secrets, now: Timestamp) -> Vec<TreeView<'a>> {
     view.trees.iter().map(|tree| TreeView::new(tree, &view.shelf, secrets, now)).collect()
 }

@@ -30,7 +30,7 @@ pub(crate) struct ApiServer {
 
 impl ApiServer {
     pub(crate) async fn start() -> Self {
-        Self::start_with(ServerSettings::default()).await
+        Self::start_with(settings()).await
     }
 
     pub(crate) async fn start_with(settings: ServerSettings) -> Self {
@@ -46,8 +46,6 @@ impl ApiServer {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let shutdown = CancellationToken::new();
-        let edge = EdgeSettings { drain_delay: Duration::ZERO, ..settings.edge };
-        let settings = ServerSettings { edge, ..settings };
         let serving = serve(listener, engine.clone(), settings, shutdown.clone());
         let running = tokio::spawn(serving);
         Self { address, engine, shutdown, running, _sweeper: sweeper, _folder: folder }
@@ -83,6 +81,12 @@ impl ApiServer {
         let client = Client::builder().no_proxy().timeout(DEADLINE).build().unwrap();
         Api { base: format!("http://{}", self.address), client, secret }
     }
+}
+
+/// The settings of a server that stops at once when it is told to.
+pub(crate) fn settings() -> ServerSettings {
+    let settings = ServerSettings::default();
+    ServerSettings { edge: EdgeSettings { drain_delay: Duration::ZERO, ..settings.edge }, ..settings }
 }
 
 /// A client with one token.

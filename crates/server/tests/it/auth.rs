@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use sixpack_model::token::Role;
 use sixpack_server::{ServerSettings, openapi};
 
-use crate::api_server::{Api, ApiServer, HandSupplier, capability, manifest, read};
+use crate::api_server::{Api, ApiServer, HandSupplier, capability, manifest, read, settings};
 
 /// Operations that need no token.
 const OPEN: [&str; 6] = ["livez", "readyz", "startupz", "healthz", "version", "get_openapi"];
@@ -172,7 +172,7 @@ async fn what_lies_outside_of_a_bound_token_does_not_exist() {
 
 #[tokio::test]
 async fn a_server_for_development_takes_calls_without_a_token_as_an_administrators() {
-    let settings = ServerSettings { insecure_dev: true, ..ServerSettings::default() };
+    let settings = ServerSettings { insecure_dev: true, ..settings() };
     let server = ApiServer::start_with(settings).await;
     let nobody = server.client(None);
     let serving = HandSupplier::open(&nobody, &manifest("billing", &[capability("account", &["produce"])]))

@@ -1,9 +1,11 @@
 //! The catalogue, datasets, health and the OpenAPI document, read over HTTP.
 
-use serde_json::{Value, json};
-use sixpack_server::openapi;
+use std::time::Duration;
 
-use crate::api_server::{Api, ApiServer, HandSupplier, capability, manifest};
+use serde_json::{Value, json};
+use sixpack_server::{EdgeSettings, ServerSettings, openapi};
+
+use crate::api_server::{Api, ApiServer, HandSupplier, capability, manifest, read};
 
 const FILE: &str = "\
 scenario: checkout/pair
@@ -192,6 +194,20 @@ async fn health_is_told_without_a_token() {
 }
 
 #[tokio::test]
+async fn a_stopping_server_says_that_it_takes_no_calls_and_still_answers() {
+    let edge = EdgeSettings { drain_delay: Duration::from_secs(3600), ..EdgeSettings::default() };
+    let server = ApiServer::start_with(ServerSettings { edge, ..ServerSettings::default() }).await;
+    let nobody = server.client(None);
+    server.shutdown.cancel();
+    let ready = nobody.get("/readyz").await;
+    assert_eq!((ready.status, ready.text.as_str()), (503, "calls: the server is stopping\n"));
+    assert_eq!(nobody.get("/healthz").await.expect(503)["status"], "failing");
+    assert_eq!(nobody.get("/livez").await.status, 200);
+    server.admin().await.get("/v1/requests").await.expect(200);
+    server.running.abort();
+}
+
+#[tokio::test]
 async fn what_is_not_there_is_a_problem_too() {
     let server = ApiServer::start().await;
     let admin = server.admin().await;
@@ -200,8 +216,8 @@ async fn what_is_not_there_is_a_problem_too() {
     wrong.refused(405, "method_not_allowed");
     assert!(wrong.header("allow").contains("POST"));
     let picky = admin.request(reqwest::Method::GET, "/v1/requests").header("accept", "application/xml");
-    crate::api_server::read(picky).await.refused(406, "not_acceptable");
+    read(picky).await.refused(406, "not_acceptable");
     let plain =
         admin.request(reqwest::Method::POST, "/v1/requests").header("content-type", "text/plain").body("{}");
-    crate::api_server::read(plain).await.refused(415, "content_type");
+    read(plain).await.refused(415, "content_type");
 }

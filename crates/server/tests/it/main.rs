@@ -1,5 +1,7 @@
 //! The server from the outside: tests over real sockets, byte by byte where it matters.
 
+#![allow(clippy::unwrap_used, reason = "everything in here is a test")]
+
 mod api_server;
 mod auth;
 mod catalogue;

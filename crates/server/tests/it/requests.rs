@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use sixpack_server::ServerSettings;
 
-use crate::api_server::{Api, ApiServer, HandSupplier, Reply, capability, manifest, read, within};
+use crate::api_server::{Api, ApiServer, HandSupplier, Reply, capability, manifest, read, settings, within};
 
 #[tokio::test]
 async fn a_request_is_fulfilled_with_a_lease_on_what_was_made() {
@@ -287,7 +287,7 @@ async fn a_bad_idempotency_key_is_refused() {
 
 #[tokio::test]
 async fn a_parked_call_is_answered_when_the_server_stops() {
-    let settings = ServerSettings { long_polls_per_token: 2, ..ServerSettings::default() };
+    let settings = ServerSettings { long_polls_per_token: 2, ..settings() };
     let server = ApiServer::start_with(settings).await;
     let admin = server.admin().await;
     let supplier =

@@ -1,5 +1,9 @@
 //! Sessions over HTTP: opened, superseded, drained; tasks of every operation; orchestrators; results refused.
 
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use reqwest::Method;
 use serde_json::{Value, json};
 use sixpack_model::token::Role;
 
@@ -197,4 +201,25 @@ async fn a_session_has_eight_parked_claims() {
         // One that had its place and had not asked for tasks yet finds the session ended.
         assert!(matches!(reply.status, 200 | 409), "{}", reply.text);
     }
+}
+
+#[tokio::test]
+async fn a_supplier_that_hangs_up_takes_no_task_with_it() {
+    let server = ApiServer::start().await;
+    let admin = server.admin().await;
+    let supplier = HandSupplier::open(&admin, &accounts()).await;
+    for _ in 0..3 {
+        let hangs_up = admin.request(Method::POST, &supplier.path("claim"));
+        let hangs_up = hangs_up.json(&json!({"wait_s": 20})).timeout(Duration::from_millis(20));
+        assert!(hangs_up.send().await.unwrap_err().is_timeout());
+        admin.post("/v1/requests", &json!({"contract": "billing/account"})).await.expect(201);
+    }
+    let mut datasets = BTreeSet::new();
+    for _ in 0..3 {
+        let task = supplier.claim().await;
+        datasets.insert(task["dataset_id"].to_string());
+        let receipt = supplier.answer(&task, json!({"outcome": "again", "after_ms": 60_000})).await;
+        assert_eq!(receipt["accepted"], true);
+    }
+    assert_eq!(datasets.len(), 3);
 }

@@ -191,20 +191,33 @@ async fn a_supplier_cannot_ask_for_the_past_or_for_next_year() {
 }
 
 #[tokio::test]
-async fn a_message_is_cut_and_a_33_mib_body_is_not_read() {
+async fn a_call_that_cannot_be_read_changes_nothing_and_a_long_message_is_cut() {
     let server = ApiServer::start().await;
     let admin = server.admin().await;
     let supplier = HandSupplier::open(&admin, &accounts()).await;
     let made = admin.post("/v1/requests", &json!({"contract": "billing/account"})).await.expect(201);
+    let task = supplier.claim().await;
+    let before = server.engine.last_event().await.unwrap();
+    let result = |output: &str| {
+        let id = task["id"].as_str().unwrap();
+        format!(r#"{{"results":[{{"task_id":"{id}","attempt":1,"outcome":"done","output":{output}}}]}}"#)
+    };
+    let deep = format!("{}1{}", "[".repeat(129), "]".repeat(129));
+    let keys: Vec<String> = (0..100_001).map(|key| format!("\"k{key}\":1")).collect();
+    for (output, status, code) in [
+        (deep, 400, "json_too_deep"),
+        (format!("{{{}}}", keys.join(",")), 422, "too_many_values"),
+        (r#"{"id":"a\u0000b"}"#.to_owned(), 422, "nul_not_allowed"),
+        (r#"{"id":"a","id":"b"}"#.to_owned(), 400, "duplicate_key"),
+    ] {
+        supplier.api.post_text(&supplier.path("results"), result(&output)).await.refused(status, code);
+    }
     let long = format!("{{\"results\":[\"{}\"]}}", "x".repeat(33 * 1024 * 1024));
     supplier.api.post_text(&supplier.path("results"), long).await.refused(413, "body_too_large");
+    assert_eq!(server.engine.last_event().await.unwrap(), before, "nothing happened");
     let message = "é".repeat(3_000);
-    supplier
-        .perform(
-            "produce",
-            json!({"outcome": "failed", "retryable": false, "code": "no", "message": message}),
-        )
-        .await;
+    let failed = json!({"outcome": "failed", "retryable": false, "code": "no", "message": message});
+    assert_eq!(supplier.answer(&task, failed).await["accepted"], true, "one that is good is still taken");
     let failed = admin.get(&format!("/v1/requests/{}", made["id"].as_str().unwrap())).await.expect(200);
     assert_eq!(failed["failure"]["message"].as_str().unwrap().chars().count(), 2_000);
 }

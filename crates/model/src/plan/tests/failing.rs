@@ -112,13 +112,13 @@ fn a_late_result_is_undone_although_everything_is_over() {
     scene.undo("customer");
     assert_eq!(scene.status(""), PartStatus::Gone);
     let late = json!({ "id": "late" });
-    scene.happen(Happened::Orphaned { part: scene.at("customer"), output: late.clone() });
+    scene.happen(Happened::Orphaned { part: scene.at("customer"), output: Some(late.clone()) });
     assert_eq!(scene.asked(), ["undo customer"]);
     assert_eq!(scene.part("customer").to_undo(), Some(&late));
     scene.undo("customer");
     assert_eq!(scene.status(""), PartStatus::Gone);
     // Told again it may have been made again, by an attempt that everybody believed dead.
-    scene.happen(Happened::Orphaned { part: scene.at("customer"), output: late });
+    scene.happen(Happened::Orphaned { part: scene.at("customer"), output: Some(late) });
     assert_eq!(scene.asked(), ["undo customer"]);
 }
 
@@ -126,9 +126,10 @@ fn a_late_result_is_undone_although_everything_is_over() {
 fn the_same_result_told_late_is_not_undone_while_the_dataset_lives() {
     let mut scene = Scene::begin(shop(MAKE_AND_UNDO), "checkout/ready-customer", json!({}));
     scene.produce("customer");
-    scene.happen(Happened::Orphaned { part: scene.at("customer"), output: json!({ "id": "customer" }) });
+    scene
+        .happen(Happened::Orphaned { part: scene.at("customer"), output: Some(json!({ "id": "customer" })) });
     assert!(scene.part("customer").orphans.is_empty());
-    scene.happen(Happened::Orphaned { part: scene.at("customer"), output: json!({ "id": "twin" }) });
+    scene.happen(Happened::Orphaned { part: scene.at("customer"), output: Some(json!({ "id": "twin" })) });
     assert_eq!(scene.asked(), ["produce payment", "produce address"], "it waits for the end of the dataset");
 }
 
@@ -176,4 +177,24 @@ fn a_request_out_of_time_blames_what_is_waited_for() {
     let failure = overdue(&scene.tree, &scene.landscape).expect("something is waited for");
     assert_eq!(failure.class, FailureClass::Timeout);
     assert_eq!(failure.path, "payment › billing/payment-account@1");
+}
+
+#[test]
+fn what_waits_to_be_asked_again_has_begun_and_is_undone() {
+    let mut scene = Scene::begin(shop(MAKE_AND_UNDO), "checkout/ready-customer", json!({}));
+    scene.produce("customer");
+    scene.answer("payment", Answer::Again { after_ms: 60_000, state: Some(json!(1)), message: None });
+    scene.fail("address", false);
+    let serial = scene.part("payment").task.as_ref().expect("it is withdrawn, not forgotten").serial;
+    scene.happen(Happened::Withdrawn { part: scene.at("payment"), serial });
+    assert_eq!(scene.asked(), ["undo payment"]);
+    assert_eq!(scene.part("payment").state, None, "what produce noted is none of the undo's business");
+}
+
+#[test]
+fn nonsense_from_a_cancelled_attempt_is_taken_for_a_possible_effect() {
+    let mut scene = Scene::begin(shop(MAKE_AND_UNDO), "checkout/ready-customer", json!({}));
+    scene.happen(Happened::Unwanted);
+    scene.answer("customer", Answer::Undone);
+    assert_eq!(scene.asked(), ["undo customer"]);
 }

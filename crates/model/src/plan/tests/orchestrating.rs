@@ -40,6 +40,9 @@ fn another_input_under_the_same_name_is_refused() {
     scene.answer("", obtain(vec![wish("first", "customer/active-customer", json!({ "n": 2 }))]));
     assert_eq!(scene.failure().class, FailureClass::Orchestration);
     assert_eq!(scene.failure().code.as_deref(), Some("child_changed"));
+    // It may have begun something of its own before it asked.
+    assert_eq!(scene.asked(), ["undo"]);
+    scene.undo("");
     assert_eq!(scene.asked(), ["undo first"]);
 }
 
@@ -57,6 +60,7 @@ fn a_failed_child_is_blamed_itself() {
     scene.answer("", obtain(vec![wish("shop", "checkout/ready-customer", json!({}))]));
     scene.fail("shop › customer", false);
     assert_eq!(scene.failure().path, "shop › customer › customer/active-customer@1");
+    scene.undo("");
     assert_eq!(scene.status(""), PartStatus::Failed);
 }
 
@@ -71,4 +75,30 @@ fn an_orchestrator_that_goes_ever_deeper_is_stopped() {
         assert!(at.len() < 200, "never stopped");
     }
     assert_eq!(scene.failure().code.as_deref(), Some("too_deep"));
+}
+
+#[test]
+fn asking_again_only_for_what_is_there_is_stopped() {
+    let mut scene = orchestrator();
+    let first = wish("first", "customer/active-customer", json!({}));
+    scene.answer("", obtain(vec![first.clone()]));
+    scene.produce("first");
+    scene.answer("", obtain(vec![first]));
+    assert_eq!(scene.failure().code.as_deref(), Some("nothing_new"));
+}
+
+#[test]
+fn children_are_undone_although_their_orchestrator_cannot_be() {
+    let mut scene = orchestrator();
+    scene.answer("", obtain(vec![wish("first", "customer/active-customer", json!({}))]));
+    scene.produce("first");
+    scene.produce("");
+    scene.happen(Happened::LeaseEnded);
+    assert_eq!(scene.asked(), ["undo"]);
+    scene.fail("", false);
+    assert_eq!(scene.status(""), PartStatus::Debt);
+    assert_eq!(scene.asked(), ["undo first"]);
+    scene.undo("first");
+    assert_eq!(scene.status("first"), PartStatus::Gone);
+    assert_eq!(scene.status(""), PartStatus::Debt);
 }

@@ -12,6 +12,8 @@ enum Move {
     Crash(u8),
     Again(u8),
     Late(u8),
+    Withdraw(u8),
+    Owe(u8),
     Unwanted,
     Pass,
 }
@@ -23,6 +25,8 @@ fn any_move() -> impl Strategy<Value = Move> {
         2 => any::<u8>().prop_map(Move::Crash),
         1 => any::<u8>().prop_map(Move::Again),
         1 => any::<u8>().prop_map(Move::Late),
+        1 => any::<u8>().prop_map(Move::Withdraw),
+        1 => any::<u8>().prop_map(Move::Owe),
         1 => Just(Move::Unwanted),
         1 => Just(Move::Pass),
     ]
@@ -74,6 +78,8 @@ fn play(scene: &mut Scene, effects: &mut Effects, step: &Move) {
                 return;
             };
             let at = steps(scene, &ready);
+            // What it waits for has begun.
+            effects.entry(ready.part).or_default().push(json!({ "id": at }));
             scene.answer(&at, Answer::Again { after_ms: 10, state: None, message: None });
         }
         Move::Late(which) => {
@@ -82,7 +88,17 @@ fn play(scene: &mut Scene, effects: &mut Effects, step: &Move) {
             let Some(part) = leaves.get(usize::from(*which) % leaves.len().max(1)).copied() else { return };
             let output = json!({ "id": format!("late {part}") });
             effects.entry(part).or_default().push(output.clone());
-            scene.happen(Happened::Orphaned { part, output });
+            scene.happen(Happened::Orphaned { part, output: Some(output) });
+        }
+        Move::Withdraw(which) => {
+            let Some(ready) = pick(*which) else { return };
+            // The store takes back only what the planner has withdrawn and nobody has claimed.
+            scene.happen(Happened::Withdrawn { part: ready.part, serial: ready.serial });
+        }
+        Move::Owe(which) => {
+            let Some(ready) = pick(*which).filter(|ready| ready.operation == Operation::Undo) else { return };
+            let at = steps(scene, &ready);
+            scene.fail(&at, false);
         }
         Move::Unwanted => scene.happen(Happened::Unwanted),
         Move::Pass => scene.pass_ms(1_000),

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::Value;
-use sixpack_engine::{Caller, RequestView};
+use sixpack_engine::RequestView;
 use sixpack_model::ids::RequestId;
 use sixpack_model::name::ContractName;
 use sixpack_model::request::{Priority, Source};
@@ -85,12 +85,11 @@ impl<'a> RequestJson<'a> {
     pub(super) fn of(
         view: &'a RequestView,
         trees: &'a [TreeView<'a>],
-        caller: &Caller,
+        secrets: Secrets,
         now: Timestamp,
         listed: bool,
     ) -> Self {
         let request = &view.request;
-        let secrets = Secrets::of_leases(caller, &view.leases);
         let mut units: Vec<UnitJson<'a>> = Vec::new();
         for unit in request.units.iter().take(if request.listed { ITEMS_MAX } else { 1 }) {
             let contract = view.shelf.contract(&unit.contract, unit.version);

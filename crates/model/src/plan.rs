@@ -408,6 +408,7 @@ impl<'w> Plan<'w> {
             attempt: 0,
             spent_from: 0,
             cancelled: false,
+            message: None,
         });
         self.hand_out(part);
     }

@@ -170,6 +170,8 @@ pub struct Task {
     pub spent_from: u32,
     /// True once nobody wants the answer any more; the claim, if there is one, is still waited for.
     pub cancelled: bool,
+    /// What the supplier said last: what it waits for, or why it has to be tried again.
+    pub message: Option<String>,
 }
 
 /// A child that an orchestrator asked for by name.

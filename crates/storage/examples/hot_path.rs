@@ -175,6 +175,7 @@ impl Caller {
                     attempt: 0,
                     spent_from: 0,
                     cancelled: false,
+                    message: None,
                 });
                 change.changed.push(next.part);
                 change.ready.extend(ready_task(next));

@@ -143,3 +143,25 @@ async fn catalogues_survive_a_restart() {
     let listed = town.engine.search_contracts(&town.consumer(), "default", &Default::default()).await;
     assert_eq!(listed.expect("a list").len(), 3);
 }
+
+#[tokio::test]
+async fn what_was_made_before_a_breaking_change_is_undone_by_the_build_after_it() {
+    let (town, a, b) = with_pair().await;
+    let id = town.ask("shop/pair", json!({})).await;
+    for session in [a, b, a] {
+        town.serve(session).await;
+    }
+    let renamed = with(
+        capability("second", ALL),
+        json!({ "output": { "type": "object", "properties": { "key": { "type": "string" } }, "required": ["key"] } }),
+    );
+    let newer = town.connect_as("b", "one", &[renamed]).await.expect("accepted");
+    assert_eq!(newer.contracts[0].change, "breaking");
+    let lease = town.request(id).await.leases.remove(0);
+    let outcome = sixpack_model::lease::LeaseOutcome::Used;
+    town.engine
+        .release_lease(&town.consumer(), lease.id, lease.fence, outcome, None)
+        .await
+        .expect("released");
+    assert_eq!(town.serve(newer.id).await, ["undo b/second"]);
+}

@@ -58,8 +58,8 @@ impl Plan<'_> {
                 self.checked(attempt.part, verdict, facts, message);
             }
             (Operation::Undo, Answer::Undone) => self.effect_undone(attempt.part),
-            (Operation::Produce | Operation::Undo, Answer::Again { after_ms, state, .. }) => {
-                self.again(attempt, after_ms, state);
+            (Operation::Produce | Operation::Undo, Answer::Again { after_ms, state, message }) => {
+                self.again(attempt, after_ms, state, message);
             }
             (Operation::Produce, Answer::Obtain { children }) => self.obtain(attempt.part, children),
             (_, Answer::Failed { retryable, code, message, details }) => {
@@ -174,7 +174,7 @@ impl Plan<'_> {
         self.set_back(attempt, Setback { class, retryable: false, code: None, message, details: None });
     }
 
-    fn again(&mut self, attempt: Attempt, after_ms: u64, state: Option<Value>) {
+    fn again(&mut self, attempt: Attempt, after_ms: u64, state: Option<Value>, message: Option<String>) {
         let now = self.world.now;
         let mut ready_at = later(now, after_ms.clamp(AGAIN_LEAST_MS, AGAIN_MS));
         if self.tree.ending.is_none() {
@@ -188,7 +188,9 @@ impl Plan<'_> {
         node.state = state;
         // Something is under way out there, whether or not anybody ever asks for it again.
         node.effect_possible |= node.task.as_ref().is_some_and(|task| task.operation == Operation::Produce);
-        node.task.as_mut().expect("the answer belongs to a live task").spent_from = attempt.number;
+        let task = node.task.as_mut().expect("the answer belongs to a live task");
+        task.spent_from = attempt.number;
+        task.message = message;
         self.hand_out_again(attempt.part, attempt.number, ready_at);
     }
 
@@ -213,6 +215,8 @@ impl Plan<'_> {
                 Operation::Produce | Operation::Check => self.step_deadline(attempt.part),
             };
             if deadline.is_none_or(|deadline| ready_at < deadline) {
+                let live = self.change(attempt.part).task.as_mut();
+                live.expect("the task was there").message = Some(setback.message);
                 return self.hand_out_again(attempt.part, attempt.number, ready_at);
             }
         }

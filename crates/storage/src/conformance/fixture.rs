@@ -293,6 +293,7 @@ impl Fixture {
                 attempt: 0,
                 spent_from: 0,
                 cancelled: false,
+                message: None,
             });
             ready.extend(ready_task(&leaf));
             parts.push(leaf);

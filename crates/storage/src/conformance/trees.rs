@@ -44,6 +44,7 @@ pub async fn every_field_of_a_part_reads_back_as_it_was_written(f: &Fixture) {
             attempt: 3,
             spent_from: 1,
             cancelled: true,
+            message: Some("it takes a moment".to_owned()),
         });
         part.serials = 2;
         part.made = Some(1);

@@ -7,7 +7,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use sixpack_model::ids::SessionId;
+use sixpack_model::tree::Operation;
 
+use super::codes::Code;
 use super::limits::REMEMBERED;
 
 /// Remembered rows.
@@ -61,9 +63,11 @@ pub(super) struct ServiceRow {
 }
 
 impl ServiceRow {
-    /// Whether the session can perform a task of this version.
-    pub(super) fn covers(&self, version: i64) -> bool {
-        (self.oldest_version..=self.version).contains(&version)
+    /// Whether the session can perform a task of this version. An undo goes by the key of what was made: any later
+    /// build can be asked for it, also across a breaking change.
+    pub(super) fn covers(&self, version: i64, operation: i64) -> bool {
+        let oldest = if operation == Operation::Undo.code() { 0 } else { self.oldest_version };
+        (oldest..=self.version).contains(&version)
     }
 }
 

@@ -191,6 +191,8 @@ struct StoredTask {
     spent_from: u32,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     cancelled: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    message: Option<String>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -213,6 +215,7 @@ impl StoredTask {
             attempt: self.attempt,
             spent_from: self.spent_from,
             cancelled: self.cancelled,
+            message: self.message,
         })
     }
 }
@@ -227,6 +230,7 @@ impl From<&Task> for StoredTask {
             attempt: task.attempt,
             spent_from: task.spent_from,
             cancelled: task.cancelled,
+            message: task.message.clone(),
         }
     }
 }

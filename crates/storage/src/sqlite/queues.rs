@@ -137,7 +137,7 @@ impl Tx<'_> {
         while let Some(row) = rows.next()? {
             let (ready_at, version): (i64, i64) = (row.get(0)?, row.get(1)?);
             let ready = ready_at <= self.now;
-            if ready && service.covers(version) && found.tasks.len() < limit {
+            if ready && service.covers(version, row.get(6)?) && found.tasks.len() < limit {
                 let tree = TreeId(super::columns::id(row, 2)?);
                 found.tasks.push(Waiting {
                     priority,

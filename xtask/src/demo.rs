@@ -6,10 +6,10 @@
 use std::path::Path;
 use std::process::Command;
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use clap::Args;
 
-use crate::test::{cargo, machine};
+use crate::test::{machine, programs};
 
 /// How to show it.
 #[derive(Args)]
@@ -44,17 +44,7 @@ pub(crate) fn run_once(root: &Path) -> anyhow::Result<bool> {
 /// Builds the programs; answers the command that shows them.
 fn build(root: &Path) -> anyhow::Result<Command> {
     eprintln!("building sixpack and the shop; for the first time this takes some minutes");
-    let status = cargo()
-        .args(["build", "--locked", "--package", "sixpack-cli", "--package", "shop", "--bins"])
-        .current_dir(root)
-        .status()
-        .context("cannot start cargo")?;
-    if !status.success() {
-        bail!("the programs could not be built");
-    }
-    // Cargo puts all programs of one profile into one folder, ours too.
-    let this = std::env::current_exe().context("cannot find this program")?;
-    let folder = this.parent().context("this program lies in no folder")?;
+    let folder = programs(root)?;
     let mut show = Command::new(folder.join("shop"));
     show.arg("demo").arg("--sixpack").arg(folder.join("sixpack"));
     show.arg("--scenarios").arg(root.join("examples/shop/scenarios"));

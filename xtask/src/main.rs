@@ -7,6 +7,7 @@
 mod demo;
 mod test;
 mod tidy;
+mod trials;
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -19,6 +20,10 @@ use clap::Parser;
 enum Command {
     /// Show what Sixpack is for: four services, their suppliers and a server, on this machine, in five acts
     Demo(demo::Flags),
+    /// Kill server and suppliers at random under load, and look for anything lost, doubled or left behind
+    Kill(trials::KillFlags),
+    /// Measure throughput, latency and memory of a release build; prints one JSON object
+    Bench(trials::BenchFlags),
     /// Run everything that must pass before a change goes in: format, tidy, lints, all tests
     Test,
     /// Check what no compiler checks: allowed arrows, file heads, words, links, lengths
@@ -29,6 +34,8 @@ fn main() -> ExitCode {
     let root = repository_root();
     let outcome = match Command::parse() {
         Command::Demo(flags) => demo::run(root, &flags),
+        Command::Kill(flags) => trials::kill(root, &flags),
+        Command::Bench(flags) => trials::bench(root, &flags),
         Command::Test => test::run(root),
         Command::Tidy => tidy::run(root),
     };

@@ -7,14 +7,14 @@ pub(crate) mod machine;
 mod tally;
 
 use std::io::{BufRead, BufReader};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
 
 use self::tally::Tally;
-use crate::{demo, tidy};
+use crate::{demo, tidy, trials};
 
 struct Stage {
     name: &'static str,
@@ -25,6 +25,7 @@ enum Run {
     Tidy,
     /// The main purpose from end to end, with the real programs.
     Demo,
+    Kill,
     /// Arguments for cargo. What it prints is shown and searched for results of tests.
     Cargo(&'static [&'static str]),
 }
@@ -46,6 +47,7 @@ const STAGES: &[Stage] = &[
         run: Run::Cargo(&["test", "--workspace", "--locked", "--no-fail-fast", "--doc"]),
     },
     Stage { name: "demo", run: Run::Demo },
+    Stage { name: "kill test", run: Run::Kill },
 ];
 
 struct Outcome {
@@ -72,6 +74,7 @@ fn run_stage(root: &Path, run: &Run) -> anyhow::Result<Tally> {
     match run {
         Run::Tidy => Ok(Tally::default().finished(tidy::run(root)?)),
         Run::Demo => Ok(Tally::default().finished(demo::run_once(root)?)),
+        Run::Kill => Ok(Tally::default().finished(trials::kill_as_test(root)?)),
         Run::Cargo(arguments) => run_cargo(root, arguments),
     }
 }
@@ -95,6 +98,20 @@ fn run_cargo(root: &Path, arguments: &[&str]) -> anyhow::Result<Tally> {
     }
     let status = child.wait().context("cannot wait for cargo")?;
     Ok(tally.finished(status.success()))
+}
+
+/// Builds all programs; answers the folder they are in.
+///
+/// Always all of them together: cargo chooses the features of third-party crates anew for each set of packages, and
+/// would build the same crates several times over.
+pub(crate) fn programs(root: &Path) -> anyhow::Result<PathBuf> {
+    let status = cargo()
+        .args(["build", "--workspace", "--locked", "--bins"])
+        .current_dir(root)
+        .status()
+        .context("cannot start cargo")?;
+    anyhow::ensure!(status.success(), "the programs could not be built");
+    trials::programs_folder()
 }
 
 /// The cargo that runs us, without what it told us about this package.
@@ -128,6 +145,7 @@ impl Run {
         match self {
             Self::Tidy => "cargo xtask tidy".to_owned(),
             Self::Demo => "cargo xtask demo --once".to_owned(),
+            Self::Kill => "cargo xtask kill".to_owned(),
             Self::Cargo(arguments) => format!("cargo {}", arguments.join(" ")),
         }
     }

@@ -7,7 +7,7 @@ mod bind;
 mod graph;
 mod infer;
 mod schemas;
-mod types;
+mod static_type;
 
 #[cfg(test)]
 mod tests;
@@ -27,7 +27,7 @@ use bind::{Binder, output_schema};
 use graph::Edge;
 use infer::Surroundings;
 use schemas::Reference;
-use types::{Below, Kinds, Type, meant};
+use static_type::{Below, Kinds, Type, meant};
 
 /// The contracts of an environment, as a scenario that is applied now would find them.
 pub trait Contracts {

@@ -120,11 +120,7 @@ scenario: a/c
 "#,
     );
     check(
-        r#"
-scenario: a/b
-steps:
-	s: x
-"#,
+        "\nscenario: a/b\nsteps:\n\ts: x\n",
         r#"
 3:2+1 yaml_syntax tabs disallowed within this context (block indentation) | indent with spaces
 "#,

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::infer::{Finding, Surroundings, guarded, infer, is_open, listed};
 use super::schemas::{Look, Reference};
-use super::types::{Inside, Kinds, Selected, Type, meant, object_schema, same};
+use super::static_type::{Inside, Kinds, Selected, Type, meant, object_schema, same};
 use crate::diagnostic::{Diagnostic, Place, Position};
 use crate::expression::Expression;
 use crate::fault::Fault;
@@ -77,7 +77,7 @@ impl Binder<'_> {
                     self.misfit(at, misfit_kind(Kinds::LIST, wanted.kinds, what));
                     return;
                 }
-                match (node.constant(), schema.items()) {
+                match (node.constant(), schema.element_schema()) {
                     (Some(value), _) => self.validate(&value, schema, at, what),
                     (None, Some(items)) => {
                         nodes
@@ -291,7 +291,7 @@ fn unfit_inside(found: &Type, wanted: &Type, what: &str, levels: usize) -> Optio
         return None;
     }
     if found.kinds.meets(Kinds::LIST) && wanted.kinds.meets(Kinds::LIST) {
-        let elements = schema.items()?.typed();
+        let elements = schema.element_schema()?.typed();
         return unfit(&found.element(), &elements, &format!("an element of {what}"), levels);
     }
     if !found.kinds.meets(Kinds::MAP) {

@@ -7,7 +7,7 @@ use std::ops::Range;
 
 use serde_json::Value;
 
-use super::types::{Inside, Kinds, Selected, Type, meant, same};
+use super::static_type::{Inside, Kinds, Selected, Type, meant, same};
 use crate::expression::syntax::{Kind, Literal, Node, Operator, Root};
 use crate::text::excerpt;
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
-use super::types::{Inside, Kinds, Type, same};
+use super::static_type::{Inside, Kinds, Type, same};
 use crate::limits::{SCHEMA_CHAIN, SCHEMA_NODES};
 use crate::schema::Schema;
 use crate::schema::keywords::{Holds, SECRET, holds};
@@ -132,7 +132,7 @@ impl Reference {
     }
 
     /// A schema for the elements of a list; `None` when nothing is said about them.
-    pub(super) fn items(&self) -> Option<Reference> {
+    pub(super) fn element_schema(&self) -> Option<Reference> {
         let mut found = None;
         self.always(&mut |schema| {
             if let Some(items) = schema.get("items")

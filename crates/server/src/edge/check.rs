@@ -3,7 +3,7 @@
 use std::fmt::Display;
 use std::ops::RangeInclusive;
 
-use super::problem::{FAULTS_MAX, Problem, ProblemItem};
+use super::problem::{FAULTS_MAX, Problem, ProblemFault};
 
 /// Largest body of a route that does not say otherwise; most requests are below 4 KiB.
 pub const BODY_MAX_BYTES: usize = 1024 * 1024;
@@ -21,7 +21,7 @@ pub trait Check {
 #[derive(Debug, Default)]
 pub struct Faults {
     place: String,
-    found: Vec<ProblemItem>,
+    found: Vec<ProblemFault>,
 }
 
 impl Faults {
@@ -38,7 +38,7 @@ impl Faults {
         if self.found.len() < FAULTS_MAX {
             let mut pointer = self.place.clone();
             push_segment(&mut pointer, &name.to_string());
-            self.found.push(ProblemItem::new(pointer, code, message));
+            self.found.push(ProblemFault::new(pointer, code, message));
         }
     }
 

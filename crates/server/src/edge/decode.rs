@@ -13,7 +13,7 @@ use serde::de::{
 use serde_json::{Map, Value};
 
 use super::check::push_segment;
-use super::problem::{ProblemItem, echoed};
+use super::problem::{ProblemFault, echoed};
 
 /// Names listed in a message when none is near the one that was sent.
 const NAMES_SHOWN_MAX: usize = 12;
@@ -45,18 +45,18 @@ impl Misfit {
     }
 
     /// The fault with a JSON Pointer.
-    pub(super) fn into_item(self) -> ProblemItem {
+    pub(super) fn into_fault(self) -> ProblemFault {
         let mut pointer = String::new();
         for segment in self.path.iter().rev() {
             push_segment(&mut pointer, segment);
         }
-        ProblemItem::new(pointer, self.code, self.message)
+        ProblemFault::new(pointer, self.code, self.message)
     }
 
     /// The fault with a pointer to a query parameter.
-    pub(super) fn into_parameter_item(self) -> ProblemItem {
+    pub(super) fn into_parameter_fault(self) -> ProblemFault {
         let name = self.path.last().map(String::as_str).unwrap_or_default();
-        ProblemItem::new(format!("?{}", echoed(name)), self.code, self.message)
+        ProblemFault::new(format!("?{}", echoed(name)), self.code, self.message)
     }
 
     fn type_of(found: &Value, expected: &dyn Expected) -> Self {

@@ -19,7 +19,7 @@ pub use parse::{DEPTH_MAX, JsonFault, KEY_MAX_BYTES, NUMBER_MAX, VALUES_MAX, par
 
 use super::check::{Check, Faults};
 use super::decode::{Misfit, decode};
-use super::problem::{Problem, ProblemItem};
+use super::problem::{Problem, ProblemFault};
 
 /// A JSON body: as an extractor strict and checked, as an answer plain.
 #[derive(Debug, Clone, Copy)]
@@ -114,7 +114,7 @@ fn is_json(kind: &str) -> bool {
 }
 
 fn unprocessable(misfit: Misfit) -> Problem {
-    let item: ProblemItem = misfit.into_item();
+    let item: ProblemFault = misfit.into_fault();
     Problem::unprocessable(vec![item])
 }
 

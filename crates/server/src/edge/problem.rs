@@ -28,13 +28,13 @@ struct Inner {
     code: &'static str,
     title: &'static str,
     detail: String,
-    errors: Vec<ProblemItem>,
+    errors: Vec<ProblemFault>,
     headers: Vec<(HeaderName, HeaderValue)>,
 }
 
 /// One fault among the `errors` of a problem.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct ProblemItem {
+pub struct ProblemFault {
     /// JSON Pointer into the body (`/lease/ttl_s`, empty for the whole), or `?name` for a query parameter.
     pub pointer: String,
     /// Stable name of the kind of fault.
@@ -67,7 +67,7 @@ struct Rendered<'a> {
     code: &'a str,
     detail: &'a str,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
-    errors: &'a [ProblemItem],
+    errors: &'a [ProblemFault],
     request_id: &'a str,
 }
 
@@ -89,7 +89,7 @@ impl Problem {
     }
 
     /// 422: readable, but wrong. The first fault gives the problem its code.
-    pub fn unprocessable(errors: Vec<ProblemItem>) -> Self {
+    pub fn unprocessable(errors: Vec<ProblemFault>) -> Self {
         let code = errors.first().map_or("invalid", |first| first.code);
         let detail = match errors.as_slice() {
             [only] => only.message.clone(),
@@ -118,7 +118,7 @@ impl Problem {
 
     /// Adds one fault; those beyond [`FAULTS_MAX`] are left out.
     #[must_use]
-    pub fn item(mut self, item: ProblemItem) -> Self {
+    pub fn fault(mut self, item: ProblemFault) -> Self {
         if self.inner.errors.len() < FAULTS_MAX {
             self.inner.errors.push(item);
         }
@@ -155,7 +155,7 @@ impl Problem {
     }
 
     /// The faults, in the order found.
-    pub fn errors(&self) -> &[ProblemItem] {
+    pub fn errors(&self) -> &[ProblemFault] {
         &self.inner.errors
     }
 
@@ -184,7 +184,7 @@ impl IntoResponse for Problem {
     }
 }
 
-impl ProblemItem {
+impl ProblemFault {
     /// A fault at a JSON Pointer or `?parameter`.
     pub fn new(pointer: impl Into<String>, code: &'static str, message: impl Into<String>) -> Self {
         let (pointer, message) = (pointer.into(), message.into());
@@ -231,7 +231,7 @@ mod tests {
 
     #[test]
     fn a_problem_names_its_page_and_lists_at_most_fifty_faults() {
-        let faults = (0..80).map(|n| ProblemItem::new(format!("/{n}"), "range", "too much")).collect();
+        let faults = (0..80).map(|n| ProblemFault::new(format!("/{n}"), "range", "too much")).collect();
         let body: serde_json::Value =
             serde_json::from_slice(&Problem::unprocessable(faults).render("r-1")).unwrap();
         assert_eq!(body["type"], "/docs/errors#range");

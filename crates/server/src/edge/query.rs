@@ -66,7 +66,7 @@ fn decoded(text: &str) -> Result<String, Problem> {
 }
 
 fn refusal(misfit: Misfit) -> Problem {
-    let mut item = misfit.into_parameter_item();
+    let mut item = misfit.into_parameter_fault();
     item.code = match item.code {
         "unknown_field" => "unknown_parameter",
         "missing_field" => "missing_parameter",
@@ -76,7 +76,7 @@ fn refusal(misfit: Misfit) -> Problem {
         let detail = item.message.clone();
         return Problem::new(StatusCode::BAD_REQUEST, item.code, "The query cannot be read")
             .detail(detail)
-            .item(item);
+            .fault(item);
     }
     Problem::unprocessable(vec![item])
 }

@@ -23,7 +23,7 @@ use super::shapes::scalar::{Text, Time};
 use super::shapes::word::{KindWord, Word};
 use crate::edge::json::Json;
 use crate::edge::path::{FromSegments, Path};
-use crate::edge::problem::{Problem, ProblemItem};
+use crate::edge::problem::{Problem, ProblemFault};
 use crate::edge::query::{Limit, NoParameters, Query};
 
 /// A contract named by a path.
@@ -283,13 +283,13 @@ fn search(parameters: ContractParameters) -> Result<Search, Problem> {
     let text = parameters.q.unwrap_or_default();
     if text.len() > SEARCH_BYTES {
         let message = format!("has {} bytes, {SEARCH_BYTES} are allowed", text.len());
-        return Err(Problem::unprocessable(vec![ProblemItem::new("?q", "too_long", message)]));
+        return Err(Problem::unprocessable(vec![ProblemFault::new("?q", "too_long", message)]));
     }
     let labels = parameters.label.iter().map(|label| match label.split_once(':') {
         Some((key, value)) => Ok((key.to_owned(), value.to_owned())),
         None => {
             let message = "must be written `key:value`";
-            Err(Problem::unprocessable(vec![ProblemItem::new("?label", "invalid_value", message)]))
+            Err(Problem::unprocessable(vec![ProblemFault::new("?label", "invalid_value", message)]))
         }
     });
     Ok(Search {

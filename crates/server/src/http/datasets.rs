@@ -17,7 +17,7 @@ use super::shapes::tree::TreeView;
 use super::shapes::word::{PartStatusWord, Word};
 use crate::edge::json::Json;
 use crate::edge::path::Path;
-use crate::edge::problem::{Problem, ProblemItem};
+use crate::edge::problem::{Problem, ProblemFault};
 use crate::edge::query::{Limit, NoParameters, Query};
 
 /// Which datasets to list.
@@ -104,7 +104,7 @@ fn entity(text: &str) -> Result<(String, String), Problem> {
         Some((kind, key)) if !kind.is_empty() && !key.is_empty() => Ok((kind.to_owned(), key.to_owned())),
         _ => {
             let message = "must be written `kind:key`, for example `customer:c-17`";
-            Err(Problem::unprocessable(vec![ProblemItem::new("?entity", "invalid_value", message)]))
+            Err(Problem::unprocessable(vec![ProblemFault::new("?entity", "invalid_value", message)]))
         }
     }
 }

@@ -25,15 +25,15 @@ pub(super) struct ProblemJson {
     detail: String,
     /// Every single fault, at most 50.
     #[schema(max_items = 50)]
-    errors: Option<Vec<ProblemItemJson>>,
+    errors: Option<Vec<ProblemFaultJson>>,
     request_id: String,
 }
 
 /// One fault of several.
 #[derive(ToSchema)]
-#[schema(as = ProblemItem)]
+#[schema(as = ProblemFault)]
 #[expect(dead_code, reason = "it describes what the edge writes")]
-struct ProblemItemJson {
+struct ProblemFaultJson {
     /// JSON Pointer into the body, or `?name` for a parameter.
     pointer: String,
     code: String,

@@ -10,12 +10,17 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::Server;
+use super::document::ProblemJson;
+use super::refusals::unavailable;
 use crate::edge::json::Json;
 use crate::edge::problem::Problem;
 use crate::edge::query::{NoParameters, Query};
 
 /// How long the store may take for the smallest write: a disk that is slower than this cannot serve.
 const PING_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// When to look again: a load balancer asks every few seconds anyway.
+const NOT_READY_S: u64 = 5;
 
 const PLAIN: [(http::HeaderName, &str); 1] = [(CONTENT_TYPE, "text/plain; charset=utf-8")];
 
@@ -63,18 +68,15 @@ pub(super) async fn livez(Query(NoParameters {}): Query<NoParameters>) -> Respon
 /// Says whether calls are taken
 #[utoipa::path(get, path = "/readyz", tag = "health", responses(
     (status = 200, description = "Calls are taken", body = String, content_type = "text/plain"),
-    (status = 503, description = "The server is stopping, or its store cannot be written to", body = String, content_type = "text/plain"),
+    (status = 503, description = "`unavailable`: the server is stopping, or its store cannot be written to", body = ProblemJson),
 ))]
 pub(super) async fn readyz(
     State(server): State<Server>,
     Query(NoParameters {}): Query<NoParameters>,
-) -> Response {
+) -> Result<Response, Problem> {
     match checks(&server).await.iter().find(|check| check.status != OK) {
-        None => (PLAIN, "ok\n").into_response(),
-        Some(failing) => {
-            let text = format!("{}: {}\n", failing.name, failing.message);
-            (StatusCode::SERVICE_UNAVAILABLE, PLAIN, text).into_response()
-        }
+        None => Ok((PLAIN, "ok\n").into_response()),
+        Some(failing) => Err(unavailable(NOT_READY_S, format!("{}: {}.", failing.name, failing.message))),
     }
 }
 

@@ -5,7 +5,7 @@ use sixpack_engine::{Refusal, StoreError};
 use sixpack_model::diagnostic::Diagnostic;
 use sixpack_model::fault::Fault;
 
-use crate::edge::problem::{Problem, ProblemItem, echoed};
+use crate::edge::problem::{Problem, ProblemFault, echoed};
 
 /// When to ask again after the store or the catalogue was too busy: contention passes within a second.
 const BUSY_S: u64 = 1;
@@ -17,7 +17,7 @@ impl From<Refusal> for Problem {
     fn from(refusal: Refusal) -> Self {
         match refusal {
             Refusal::Unknown { what, name, nearest } => unknown(what, &name, nearest.as_deref()),
-            Refusal::Invalid(faults) => Self::unprocessable(faults.into_iter().map(ProblemItem::from).collect()),
+            Refusal::Invalid(faults) => Self::unprocessable(faults.into_iter().map(ProblemFault::from).collect()),
             Refusal::InputInvalid(faults) => input_invalid(faults),
             Refusal::ScenarioFaults(faults) => scenario_faults(faults),
             Refusal::ContractBroken { name, faults } => contract_broken(&name, faults),
@@ -54,13 +54,13 @@ impl From<StoreError> for Problem {
     }
 }
 
-impl From<Fault> for ProblemItem {
+impl From<Fault> for ProblemFault {
     fn from(fault: Fault) -> Self {
         Self::new(fault.pointer, fault.code, fault.message)
     }
 }
 
-impl From<Diagnostic> for ProblemItem {
+impl From<Diagnostic> for ProblemFault {
     fn from(diagnostic: Diagnostic) -> Self {
         let Diagnostic { file, line, column, length, code, message, hint } = diagnostic;
         let item = Self::new("", code, message).at(line.into(), column.into());
@@ -69,7 +69,7 @@ impl From<Diagnostic> for ProblemItem {
 }
 
 /// 503: the same call can work later.
-pub(super) fn unavailable(retry_after_s: u64, detail: &'static str) -> Problem {
+pub(super) fn unavailable(retry_after_s: u64, detail: impl Into<String>) -> Problem {
     Problem::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", "Not available now")
         .detail(detail)
         .retry_after_s(retry_after_s)
@@ -99,7 +99,7 @@ fn input_invalid(faults: Vec<Fault>) -> Problem {
     };
     let title = "The input does not fit the contract";
     let problem = Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "input_invalid", title).detail(detail);
-    faults.into_iter().fold(problem, |problem, fault| problem.item(fault.into()))
+    faults.into_iter().fold(problem, |problem, fault| problem.fault(fault.into()))
 }
 
 fn scenario_faults(faults: Vec<Diagnostic>) -> Problem {
@@ -111,21 +111,21 @@ fn scenario_faults(faults: Vec<Diagnostic>) -> Problem {
     };
     let title = "The scenario has faults";
     let problem = Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "scenario_faults", title).detail(detail);
-    faults.into_iter().fold(problem, |problem, fault| problem.item(fault.into()))
+    faults.into_iter().fold(problem, |problem, fault| problem.fault(fault.into()))
 }
 
 fn contract_broken(name: &str, faults: Vec<Diagnostic>) -> Problem {
     let problem = conflict("contract_broken", "The scenario no longer fits").detail(format!(
         "{name} does not fit the contracts that it uses any more; `errors` says why, its owner has to apply it anew."
     ));
-    faults.into_iter().fold(problem, |problem, fault| problem.item(fault.into()))
+    faults.into_iter().fold(problem, |problem, fault| problem.fault(fault.into()))
 }
 
 fn contract_in_use(name: &str, by: Vec<String>) -> Problem {
     let problem = conflict("contract_in_use", "Others use it")
         .detail(format!("{name} is used by {} other scenarios; delete or change them first.", by.len()));
     by.into_iter().fold(problem, |problem, user| {
-        problem.item(ProblemItem::new("", "contract_in_use", format!("{user} uses it")))
+        problem.fault(ProblemFault::new("", "contract_in_use", format!("{user} uses it")))
     })
 }
 

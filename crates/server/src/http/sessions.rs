@@ -31,7 +31,7 @@ use crate::edge::check::{Check, Faults};
 use crate::edge::integer::Int;
 use crate::edge::json::Json;
 use crate::edge::path::Path;
-use crate::edge::problem::{Problem, ProblemItem};
+use crate::edge::problem::{Problem, ProblemFault};
 use crate::edge::query::{Limit, NoParameters, Query};
 
 /// Bytes of a manifest: a thousand capabilities with schemas of ten kilobytes.
@@ -201,7 +201,7 @@ pub(super) async fn open_session(
     let manifest = Manifest::parse(&document).map_err(sixpack_engine::Refusal::Invalid)?;
     if manifest.mode != Mode::Deployment {
         let message = "suppliers under development are not supported yet; leave `mode` and `channel` out";
-        return Err(Problem::unprocessable(vec![ProblemItem::new("/mode", "unsupported", message)]));
+        return Err(Problem::unprocessable(vec![ProblemFault::new("/mode", "unsupported", message)]));
     }
     let opened = engine.open_session(&caller, manifest).await?;
     let location = HeaderValue::try_from(format!("/v1/sessions/{}", opened.id)).expect("an id is ASCII");

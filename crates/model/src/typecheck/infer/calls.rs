@@ -1,6 +1,6 @@
 //! Inference of calls and loops.
 
-use super::super::types::{Kinds, Type};
+use super::super::static_type::{Kinds, Type};
 use super::Inference;
 use crate::expression::functions::Function;
 use crate::expression::syntax::{Comprehension, Loop, Node};

@@ -8,7 +8,7 @@ use http::StatusCode;
 use serde_json::{Map, Number, Value};
 
 use crate::edge::check::push_segment;
-use crate::edge::problem::{Problem, ProblemItem, echoed};
+use crate::edge::problem::{Problem, ProblemFault, echoed};
 
 /// Nesting that is refused beyond: every later walk over the value may recurse without fear for its stack.
 pub const DEPTH_MAX: usize = 64;
@@ -45,13 +45,13 @@ pub struct JsonFault {
 impl From<JsonFault> for Problem {
     fn from(fault: JsonFault) -> Self {
         let detail = format!("{} at line {}, column {}.", fault.message, fault.line, fault.column);
-        let item = ProblemItem::new(fault.pointer, fault.code, fault.message).at(fault.line, fault.column);
+        let item = ProblemFault::new(fault.pointer, fault.code, fault.message).at(fault.line, fault.column);
         let title = if fault.status == StatusCode::BAD_REQUEST {
             "The body is not readable JSON"
         } else {
             "The body is not valid"
         };
-        Self::new(fault.status, fault.code, title).detail(detail).item(item)
+        Self::new(fault.status, fault.code, title).detail(detail).fault(item)
     }
 }
 

@@ -107,7 +107,9 @@ fn blocked(tree: &Tree, versions: &dyn Versions, part: u32) -> Vec<String> {
                         steps if steps.is_empty() => String::new(),
                         steps => format!("{steps} › "),
                     };
-                    paths.push(format!("{prefix}{} › {}", step.name, step.uses));
+                    let version = tree.pins.get(&step.uses).map(|version| format!("@{version}"));
+                    let version = version.unwrap_or_default();
+                    paths.push(format!("{prefix}{} › {}{version}", step.name, step.uses));
                 }
             }
         }

@@ -12,7 +12,7 @@ fn a_failure_names_path_owner_and_what_depended_on_it() {
     assert_eq!(failure.class, FailureClass::Rejected);
     assert_eq!(failure.owner.contact.as_deref(), Some("billing@shop.test"));
     assert_eq!((failure.attempts, failure.code.as_deref()), (1, Some("no")));
-    assert_eq!(failure.blocked, ["order › order/prepared-order"]);
+    assert_eq!(failure.blocked, ["order › order/prepared-order@1"]);
 }
 
 #[test]

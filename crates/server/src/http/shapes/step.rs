@@ -52,7 +52,7 @@ pub(in crate::http) struct StepJson<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(inline)]
     operation: Option<OperationWord>,
-    /// Which go at it.
+    /// Which go at it; rounds of `again` do not count.
     #[serde(skip_serializing_if = "Option::is_none")]
     attempt: Option<u32>,
     /// What the supplier says.
@@ -149,8 +149,10 @@ impl<'a> TreeView<'a> {
             version: Some(part.version),
             status,
             operation: part.task.as_ref().map(|task| Word(task.operation)),
-            attempt: part.task.as_ref().map(|task| task.attempt + 1),
-            message: failed.or_else(|| doubted.and_then(|evidence| evidence.message.as_deref())),
+            attempt: part.task.as_ref().map(|task| task.attempt.saturating_sub(task.spent_from) + 1),
+            message: failed
+                .or_else(|| part.task.as_ref()?.message.as_deref())
+                .or_else(|| doubted?.message.as_deref()),
             started_at: part.started_at.map(Time),
             ended_at: part.ended_at.or(part.ready_at).map(Time),
         }

@@ -89,6 +89,11 @@ impl Parked {
         taken
     }
 
+    /// Whether anybody is parked for a queue.
+    pub(crate) fn waits(&self, queue: &Queue) -> bool {
+        self.lock().queues.contains_key(queue)
+    }
+
     /// How many calls a session has parked.
     pub(crate) fn places_of(&self, session: SessionId) -> usize {
         self.lock().sessions.get(&session).copied().unwrap_or_default()

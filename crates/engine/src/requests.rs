@@ -100,12 +100,17 @@ impl Engine {
     async fn accept(&self, new: NewRequest) -> Result<Created, Refusal> {
         let trees: Vec<Arc<Tree>> = new.trees.iter().map(|change| Arc::clone(&change.tree)).collect();
         let settled = new.trees.iter().any(|change| change.outcome.is_some());
-        let offers = new.trees.iter().flat_map(|change| self.offers(change)).collect();
-        let (created, offered) = self.commit_with_offers(self.store().create_request(new), offers).await;
+        let (mut pollers, mut unmatched) = (Vec::new(), Vec::new());
+        for offers in new.trees.iter().map(|change| self.offers(change)) {
+            pollers.extend(offers.pollers);
+            unmatched.extend(offers.unmatched);
+        }
+        let (created, offered) = self.commit_with_offers(self.store().create_request(new), pollers).await;
         if matches!(created, Ok(Created::Accepted)) && !settled {
             trees.iter().for_each(|tree| self.inner.trees.keep(tree));
         }
         self.hand_out(offered).await;
+        self.offer_unmatched(unmatched);
         self.inner.committed.beat();
         if settled {
             self.inner.sweeps.unwanted.notify_one();

@@ -168,6 +168,16 @@ impl Engine {
         self.hand_out(offered).await;
     }
 
+    /// Offers queues for which nobody was parked when their tasks were written.
+    pub(crate) fn offer_unmatched(&self, mut queues: Vec<Queue>) {
+        queues.dedup();
+        for queue in queues {
+            if self.inner.parked.waits(&queue) {
+                tokio::spawn(self.clone().offer_later(queue));
+            }
+        }
+    }
+
     /// The same on its own. Boxed, because offering may give back, and giving back offers.
     fn offer_later(self, queue: Queue) -> BoxFuture<'static, ()> {
         Box::pin(async move { self.offer(&queue).await })

@@ -58,6 +58,15 @@ impl TreeCache {
     }
 }
 
+/// Whom to offer what a change makes ready.
+#[derive(Default)]
+pub(crate) struct Offers {
+    pub(crate) pollers: Vec<Poller>,
+    /// Queues for which nobody was parked before the write. Somebody who parks in between has asked the store too
+    /// early to see it, so these are looked at once more behind the commit.
+    pub(crate) unmatched: Vec<Queue>,
+}
+
 /// A supplier that was offered tasks, and what it got.
 pub(crate) type Offered = (Poller, Result<Claims, StoreError>);
 
@@ -144,8 +153,8 @@ impl Engine {
             [lease] => Some(lease),
             _ => None,
         };
-        let offers = self.offers(&write.change);
-        let (written, offered) = self.commit_with_offers(self.store().write_tree(write), offers).await;
+        let Offers { pollers, unmatched } = self.offers(&write.change);
+        let (written, offered) = self.commit_with_offers(self.store().write_tree(write), pollers).await;
         match &written {
             Ok(Written::Done { request_ended: true }) => match only_lease {
                 Some(lease) => self.inner.trees.keep(&leased(&tree, lease)),
@@ -156,6 +165,7 @@ impl Engine {
             _ => self.inner.trees.trees.invalidate(&tree.id),
         }
         self.hand_out(offered).await;
+        self.offer_unmatched(unmatched);
         if let Ok(Written::Done { request_ended }) = written {
             self.inner.requests.wake(tree.request);
             self.inner.committed.beat();
@@ -170,12 +180,15 @@ impl Engine {
     }
 
     /// Suppliers that shall be offered what the change makes ready, and reminders for what becomes ready later.
-    pub(crate) fn offers(&self, change: &Change) -> Vec<Poller> {
-        let mut offers = Vec::new();
+    pub(crate) fn offers(&self, change: &Change) -> Offers {
+        let mut offers = Offers::default();
         for task in &change.ready {
             let queue: Queue = (Arc::clone(&change.tree.environment), Arc::from(task.contract.to_string()));
             if task.ready_at <= change.at {
-                offers.extend(self.inner.parked.take(&queue, 1));
+                match self.inner.parked.take(&queue, 1) {
+                    taken if taken.is_empty() => offers.unmatched.push(queue),
+                    taken => offers.pollers.extend(taken),
+                }
             } else {
                 self.remind(queue, change.at, task.ready_at);
             }
@@ -189,9 +202,9 @@ impl Engine {
     pub(crate) async fn commit_with_offers<T>(
         &self,
         write: impl Future<Output = T>,
-        offers: Vec<Poller>,
+        pollers: Vec<Poller>,
     ) -> (T, Vec<Offered>) {
-        let claims = offers.into_iter().map(|poller| async move {
+        let claims = pollers.into_iter().map(|poller| async move {
             let claims = self.store().claim_tasks(poller.session, poller.max).await;
             (poller, claims)
         });

@@ -28,6 +28,9 @@ const LIFE_MS: std::ops::Range<u64> = 20..400;
 /// Of ten kills so many hit the server.
 const SERVER_OF_TEN: u8 = 6;
 
+/// Progress is told once in so many kills.
+const PROGRESS_EVERY: u32 = 20;
+
 const SCENARIO: &str = r#"
 scenario: verify/chain
 owner: { team: Verify }
@@ -72,9 +75,10 @@ pub(crate) async fn run(server: PathBuf, cycles: u32, seed: u64) -> anyhow::Resu
             suppliers[which].kill_and_restart().await?;
             of_suppliers += 1;
         }
-        eprint(&format!("\rkilled {cycle} of {cycles}"));
+        if cycle % PROGRESS_EVERY == 0 {
+            eprint(&format!("killed {cycle} of {cycles}\n"));
+        }
     }
-    eprint("\n");
     let history = consumers.stop().await;
     let report = verdict::reach(&api, &effects, &history, &server.log()?).await;
     let report = report.with_context(|| format!("seed {seed}; repeat with --seed {seed}"))?;

@@ -151,11 +151,17 @@ async fn release_parked(engine: Engine, drain_delay: Duration) {
 /// Returns when the store cannot be trusted any more.
 async fn broken(engine: &Engine) -> Fault {
     loop {
-        tokio::time::sleep(STORE_ASKED_EVERY).await;
-        if let Err(error @ StoreError::Broken { .. }) = engine.ping().await {
-            return Fault::new(Exit::Io, format!("the store cannot be trusted any more: {}", chain(&error)))
-                .next("look at the disk, then start the server again: everything acknowledged is on it");
-        }
+        let noticed = tokio::select! {
+            () = tokio::time::sleep(STORE_ASKED_EVERY) => false,
+            () = engine.until_broken() => true,
+        };
+        let why = match engine.ping().await {
+            Err(error @ StoreError::Broken { .. }) => chain(&error),
+            _ if noticed => "reading or writing failed; the log says where".to_owned(),
+            _ => continue,
+        };
+        return Fault::new(Exit::Io, format!("the store cannot be trusted any more: {why}"))
+            .next("look at the disk, then start the server again: everything acknowledged is on it");
     }
 }
 

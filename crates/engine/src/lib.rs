@@ -81,7 +81,10 @@ struct Inner {
     catalogues: catalogues::Catalogues,
     trees: trees::TreeCache,
     parked: parked::Parked,
+    /// Whoever wants to hear of every change of a request.
     requests: watch::Watch<sixpack_model::ids::RequestId>,
+    /// Whoever only wants to hear that it has ended.
+    ended: watch::Watch<sixpack_model::ids::RequestId>,
     committed: watch::Pulse,
     sessions: sessions::SessionCache,
     tokens: tokens::TokenCache,
@@ -101,6 +104,7 @@ impl Engine {
                 trees,
                 parked: parked::Parked::default(),
                 requests: watch::Watch::default(),
+                ended: watch::Watch::default(),
                 committed: watch::Pulse::default(),
                 sessions: sessions::SessionCache::default(),
                 tokens: tokens::TokenCache::default(),
@@ -132,6 +136,7 @@ impl Engine {
     pub fn release_parked(&self) {
         self.inner.parked.release_all();
         self.inner.requests.wake_all();
+        self.inner.ended.wake_all();
         self.inner.committed.beat();
     }
 

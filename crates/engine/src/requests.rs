@@ -124,7 +124,7 @@ impl Engine {
         self.view(request).await
     }
 
-    /// Reads a request once it has ended, or has a revision above `after`, or the time is up.
+    /// Reads a request once it has ended, or has a revision above `after` if that is given, or the time is up.
     pub async fn wait_for_request(
         &self,
         caller: &Caller,
@@ -133,7 +133,8 @@ impl Engine {
         wait: Duration,
     ) -> Result<RequestView, Refusal> {
         let until = Instant::now() + wait;
-        let watching = self.inner.requests.watch(id);
+        let watch = if after.is_some() { &self.inner.requests } else { &self.inner.ended };
+        let watching = watch.watch(id);
         loop {
             let news = watching.next();
             let request = self.visible_request(caller, id).await?;
@@ -190,6 +191,7 @@ impl Engine {
         let ended = self.store().end_request(request.id, status, RequestEnd { failure, event }).await?;
         if ended == Ended::Now {
             self.inner.requests.wake(request.id);
+            self.inner.ended.wake(request.id);
             self.inner.committed.beat();
             self.inner.sweeps.unwanted.notify_one();
         }

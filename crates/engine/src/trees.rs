@@ -168,6 +168,9 @@ impl Engine {
         self.offer_unmatched(unmatched);
         if let Ok(Written::Done { request_ended }) = written {
             self.inner.requests.wake(tree.request);
+            if request_ended {
+                self.inner.ended.wake(tree.request);
+            }
             self.inner.committed.beat();
             if withdrawn {
                 self.inner.sweeps.withdrawn.notify_one();

@@ -70,8 +70,9 @@ pub trait Tasks: Send + Sync {
     /// The claims of a session whose answer nobody wants any more.
     async fn cancelled_claims(&self, session: SessionId) -> Result<Vec<TaskId>, StoreError>;
 
-    /// Gives claims of a live session back unanswered, because they never reached it: they are ready again, and the
-    /// attempt stays counted.
+    /// Gives claims of a live session back that were certainly never sent to it: they are ready again as if they had never
+    /// been claimed, and the number of the attempt goes to the next claim. Whether a claim that was sent has arrived
+    /// cannot be known: such a one stays counted and comes back through [`Tasks::lost_claims`].
     async fn return_claims(&self, claims: &[Claim]) -> Result<(), StoreError>;
 
     /// Claims of the session older than `older_than_ms` that are not in `running`: lost on the way to it.

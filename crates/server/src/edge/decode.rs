@@ -203,6 +203,11 @@ impl<'de> de::Deserializer<'de> for Decoder {
         match self.0 {
             Value::Null => visitor.visit_unit(),
             Value::Bool(value) => visitor.visit_bool(value),
+            // The library hands this one on as a plain 0, unless it reads it from text.
+            Value::Number(number) if number.as_str() == "-0" => {
+                de::Deserializer::deserialize_any(&mut serde_json::Deserializer::from_str("-0"), visitor)
+                    .map_err(|error| Misfit::new("type", error.to_string()))
+            }
             // Numbers pass to free-form values digit for digit; only the library knows how it hides them.
             Value::Number(number) => {
                 number.deserialize_any(visitor).map_err(|error| Misfit::new("type", error.to_string()))

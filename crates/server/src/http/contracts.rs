@@ -9,7 +9,7 @@ use serde_json::Value;
 use sixpack_engine::{ContractView, Engine, VersionView};
 use sixpack_model::catalogue::Search;
 use sixpack_model::contract::{Contract, RetryPolicy};
-use sixpack_model::limits::SEARCH_BYTES;
+use sixpack_model::limits::{LABELS, SEARCH_BYTES};
 use sixpack_model::name::{ContractName, EnvironmentName};
 use sixpack_model::scenario::{Source, Step};
 use utoipa::{IntoParams, ToSchema};
@@ -284,6 +284,10 @@ fn search(parameters: ContractParameters) -> Result<Search, Problem> {
     if text.len() > SEARCH_BYTES {
         let message = format!("has {} bytes, {SEARCH_BYTES} are allowed", text.len());
         return Err(Problem::unprocessable(vec![ProblemFault::new("?q", "too_long", message)]));
+    }
+    if parameters.label.len() > LABELS {
+        let message = format!("may be given {LABELS} times: no contract has more labels");
+        return Err(Problem::unprocessable(vec![ProblemFault::new("?label", "too_many", message)]));
     }
     let labels = parameters.label.iter().map(|label| match label.split_once(':') {
         Some((key, value)) => Ok((key.to_owned(), value.to_owned())),

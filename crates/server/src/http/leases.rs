@@ -8,7 +8,8 @@ use serde::Deserialize;
 use sixpack_engine::{Caller, Engine, LeaseFilter, Shelf};
 use sixpack_model::ids::LeaseId;
 use sixpack_model::lease::{Lease, LeaseOutcome};
-use sixpack_model::text::prose;
+use sixpack_model::limits::LINE_BYTES;
+use sixpack_model::text::{line, prose};
 use sixpack_model::tree::Tree;
 use utoipa::{IntoParams, ToSchema};
 
@@ -24,7 +25,7 @@ use crate::edge::check::{Check, Faults};
 use crate::edge::integer::Int;
 use crate::edge::json::Json;
 use crate::edge::path::Path;
-use crate::edge::problem::Problem;
+use crate::edge::problem::{Problem, ProblemFault};
 use crate::edge::query::{Limit, NoParameters, Query};
 
 /// Bytes of a note: a few sentences about what was wrong.
@@ -101,12 +102,17 @@ pub(super) async fn list_leases(
     Query(parameters): Query<LeaseParameters>,
 ) -> Result<Response, Problem> {
     let (limit, cursor) = (parameters.limit, parameters.cursor.as_deref());
-    let filters = (&parameters.environment, &parameters.status, &parameters.holder);
+    // In the form in which it is stored, so that both spellings of an accent find it.
+    let holder = parameters.holder.map(|holder| line("?holder", &holder, LINE_BYTES)).transpose();
+    let holder = holder.map_err(|fault| {
+        Problem::unprocessable(vec![ProblemFault::new(fault.pointer, fault.code, fault.message)])
+    })?;
+    let filters = (&parameters.environment, &parameters.status, &holder);
     let listing = Listing::new("GET /v1/leases", &caller, &filters, limit, cursor)?;
     let filter = LeaseFilter {
         environment: parameters.environment,
         status: parameters.status.map(|Word(status)| status),
-        holder: parameters.holder,
+        holder,
         token: None,
     };
     let leases = engine.leases(&caller, filter, listing.page()).await?;

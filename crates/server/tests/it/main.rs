@@ -4,6 +4,9 @@
 
 mod api_server;
 mod auth;
+mod bad_json_payloads;
+mod bad_lists;
+mod bad_names;
 mod catalogue;
 mod edge_drain;
 mod edge_http;

@@ -19,7 +19,7 @@ macro_rules! conformance_suite {
                 a_session_gets_only_what_it_performs,
                 a_session_gets_only_the_versions_it_can_perform,
                 a_session_that_is_not_live_gets_nothing,
-                a_returned_claim_is_ready_again_and_its_attempt_stays_counted,
+                a_returned_claim_is_ready_again_as_if_it_had_never_been_made,
                 a_returned_task_can_still_be_withdrawn,
                 a_withdrawn_task_that_is_claimed_is_cancelled,
                 a_cancelled_claim_that_is_returned_is_withdrawn,

@@ -315,7 +315,7 @@ fn hand_out(tx: &Tx<'_>, session: SessionId, offer: &Offer, waiting: &Waiting) -
     })
 }
 
-/// Makes one claim ready again. One whose answer nobody wants is withdrawn instead.
+/// Makes one claim ready again, as if it had never been claimed. One whose answer nobody wants is withdrawn instead.
 fn give_back(tx: &mut Tx<'_>, claim: &Claim) -> rusqlite::Result<()> {
     let task = claim.task;
     let row = tx.connection.one(
@@ -328,7 +328,7 @@ fn give_back(tx: &mut Tx<'_>, claim: &Claim) -> rusqlite::Result<()> {
                 priority: row.get(2)?,
                 ready_at: row.get(3)?,
                 task,
-                attempt: i64::from(claim.attempt),
+                attempt: i64::from(claim.attempt) - 1,
                 operation: row.get(4)?,
                 version: row.get(5)?,
                 tree_version: row.get(6)?,

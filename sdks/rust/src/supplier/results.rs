@@ -1,6 +1,13 @@
 //! Results on their way to the server: sent at once, and gathered while a send is under way.
+//!
+//! ```text
+//! attempt --its session is open--> Outbox of the session --answered--> (gone)
+//!    \--its session is over--> Late <--session lost--/   \
+//!                                \--through the next session--> answered, or dropped as the oldest of too many
+//! ```
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use reqwest::Method;
 use serde::Serialize;
@@ -17,6 +24,8 @@ use crate::wire::{ResultAnswer, ResultsAnswer, TaskResult};
 const MAX_BATCH: usize = 100;
 /// Half of what the server takes in one call, so that a batch always fits.
 const MAX_BATCH_BYTES: usize = 16 * 1024 * 1024;
+/// Results of lost sessions that are kept at most: more than a supplier runs at once, and little to remember.
+const MAX_LATE: usize = 1000;
 
 /// One result, already written as JSON in the task that made it.
 #[derive(Debug)]
@@ -52,33 +61,150 @@ enum Next {
     End,
 }
 
-/// Sends results of one session until it ends. A result that cannot be delivered before is dropped: the server
-/// hands its task out again, and refuses the old attempt anyway.
-pub(crate) async fn deliver(
-    http: &Http,
-    session: &str,
-    tasks: &Tasks,
-    outgoing: &mut mpsc::UnboundedReceiver<Outgoing>,
-) -> Ended {
-    let mut waiting: VecDeque<Outgoing> = VecDeque::new();
-    let mut largest = MAX_BATCH;
-    let mut tries = 0;
-    loop {
-        if waiting.is_empty() {
-            match outgoing.recv().await {
-                Some(first) => waiting.push_back(first),
+/// Where the result of an attempt goes: through its own session, or when that is over, through the next.
+#[derive(Clone)]
+pub(crate) struct Way {
+    own: mpsc::UnboundedSender<Outgoing>,
+    late: mpsc::UnboundedSender<Outgoing>,
+}
+
+impl Way {
+    /// Sends the result of an attempt that has ended.
+    pub(crate) fn send(&self, result: &TaskResult) {
+        if let Err(unsent) = self.own.send(Outgoing::new(result)) {
+            // Nobody listens here either when the supplier is over.
+            let _ = self.late.send(unsent.0);
+        }
+    }
+}
+
+/// Results that wait for their answers, and the attempts that they are awaited from.
+pub(crate) struct Outbox {
+    incoming: mpsc::UnboundedReceiver<Outgoing>,
+    waiting: VecDeque<Outgoing>,
+    tasks: Arc<Tasks>,
+    /// Whether the attempts belong to lost sessions.
+    late: bool,
+}
+
+impl Outbox {
+    /// The results of one open session.
+    pub(crate) fn new(incoming: mpsc::UnboundedReceiver<Outgoing>, tasks: Arc<Tasks>) -> Self {
+        Self { incoming, waiting: VecDeque::new(), tasks, late: false }
+    }
+
+    fn keep(&mut self, outgoing: Outgoing) {
+        self.waiting.push_back(outgoing);
+        if self.late && self.waiting.len() > MAX_LATE {
+            let oldest = self.waiting.pop_front().expect("one was added");
+            tracing::warn!(
+                task = oldest.task_id,
+                "more than {MAX_LATE} results of lost sessions wait for the server; the oldest is dropped, and what \
+                 its attempt made may stay behind"
+            );
+            self.tasks.forget(&oldest.task_id, oldest.attempt);
+        }
+    }
+
+    /// Waits until there is something to send, and takes in all there is.
+    async fn fill(&mut self) {
+        if self.waiting.is_empty() {
+            match self.incoming.recv().await {
+                Some(first) => self.keep(first),
                 // Everything was answered; the session ends by its drain.
                 None => std::future::pending().await,
             }
         }
-        while let Ok(more) = outgoing.try_recv() {
-            waiting.push_back(more);
+        while let Ok(more) = self.incoming.try_recv() {
+            self.keep(more);
         }
-        let size = batch_size(&waiting, largest);
-        let (trouble, error) = match send(http, session, waiting.range(..size)).await {
+    }
+
+    /// Takes the answered results off the front; one that the server could not read is answered once more.
+    fn settle(&mut self, size: usize, answers: ResultsAnswer) {
+        let sent: Vec<Outgoing> = self.waiting.drain(..size).collect();
+        let mut answers = answers.results.into_iter();
+        for outgoing in sent {
+            let Some(answer) = answers.next() else {
+                // Not what was promised. The server hands the task out again if it took nothing.
+                tracing::error!(task = outgoing.task_id, "the server left a result unanswered");
+                self.tasks.forget(&outgoing.task_id, outgoing.attempt);
+                continue;
+            };
+            let message = answer.message.as_deref().unwrap_or_default();
+            match answer.reason.as_deref() {
+                Some("bad_result") if !is_replacement(&outgoing) => {
+                    tracing::error!(task = outgoing.task_id, message, "the server cannot take a result");
+                    self.waiting.push_back(self.replacement(&outgoing, message));
+                    continue;
+                }
+                Some("contract_violation") => {
+                    tracing::error!(task = outgoing.task_id, message, "an output broke its schema");
+                }
+                reason => log_refused(&answer, reason),
+            }
+            self.tasks.forget(&outgoing.task_id, outgoing.attempt);
+        }
+    }
+
+    /// What is said instead of a result that the server cannot take.
+    fn replacement(&self, refused: &Outgoing, why: &str) -> Outgoing {
+        let message = format!("the server refused the supplier's result: {why}");
+        // A late failure that may pass lets the server undo by key; live, trying again would make the same result.
+        let retryable = self.late;
+        Outgoing::new(&TaskResult::failed(&refused.task_id, refused.attempt, retryable, REPLACED, message))
+    }
+}
+
+/// Results of attempts whose sessions were lost. The server does not count them, but learns of effects to undo.
+pub(crate) struct Late {
+    sender: mpsc::UnboundedSender<Outgoing>,
+    pub(crate) outbox: Outbox,
+}
+
+impl Late {
+    /// Nothing is late yet.
+    pub(crate) fn new() -> Self {
+        let (sender, incoming) = mpsc::unbounded_channel();
+        let outbox = Outbox { late: true, ..Outbox::new(incoming, Arc::default()) };
+        Self { sender, outbox }
+    }
+
+    /// The way of results of a session that listens to `own`.
+    pub(crate) fn way(&self, own: mpsc::UnboundedSender<Outgoing>) -> Way {
+        Way { own, late: self.sender.clone() }
+    }
+
+    /// Takes what a session that is over leaves: its unanswered results, and the attempts that still run.
+    pub(crate) async fn take_over(&mut self, mut over: Outbox) {
+        self.outbox.tasks.begin_all(&over.tasks);
+        // From here on attempts send to `self`; what they sent before is read to its end.
+        over.incoming.close();
+        for outgoing in over.waiting {
+            self.outbox.keep(outgoing);
+        }
+        while let Some(outgoing) = over.incoming.recv().await {
+            self.outbox.keep(outgoing);
+        }
+    }
+
+    /// Attempts of lost sessions that the server has not answered.
+    pub(crate) fn tasks(&self) -> &Arc<Tasks> {
+        &self.outbox.tasks
+    }
+}
+
+/// Sends results through a session until it ends. What is not answered by then stays in `outbox`.
+pub(crate) async fn deliver(http: &Http, session: &str, outbox: &mut Outbox) -> Ended {
+    let mut largest = MAX_BATCH;
+    let mut tries = 0;
+    loop {
+        outbox.fill().await;
+        let size = batch_size(&outbox.waiting, largest);
+        let (trouble, error) = match send(http, session, outbox.waiting.range(..size)).await {
             Ok(answers) => {
                 (largest, tries) = (MAX_BATCH, 0);
-                settle(&mut waiting, size, answers, tasks);
+                outbox.settle(size, answers);
                 continue;
             }
             Err(failed) => failed,
@@ -90,9 +216,9 @@ pub(crate) async fn deliver(
             }
             Next::Split => largest = 1,
             Next::Replace => {
-                let refused = waiting.pop_front().expect("a batch of one was sent");
+                let refused = outbox.waiting.pop_front().expect("a batch of one was sent");
                 tracing::error!(task = refused.task_id, %error, "the server refuses a result");
-                waiting.push_front(replacement(&refused, &error.to_string()));
+                outbox.waiting.push_front(outbox.replacement(&refused, &error.to_string()));
             }
             Next::End => return lost_or_fatal(&trouble, error),
         }
@@ -133,33 +259,6 @@ fn after(trouble: &Trouble, size: usize) -> Next {
     }
 }
 
-/// Takes the answered results off the front; one that the server could not read is answered once more.
-fn settle(waiting: &mut VecDeque<Outgoing>, size: usize, answers: ResultsAnswer, tasks: &Tasks) {
-    let sent: Vec<Outgoing> = waiting.drain(..size).collect();
-    let mut answers = answers.results.into_iter();
-    for outgoing in sent {
-        let Some(answer) = answers.next() else {
-            // Not what was promised. The server hands the task out again if it took nothing.
-            tracing::error!(task = outgoing.task_id, "the server left a result unanswered");
-            tasks.forget(&outgoing.task_id, outgoing.attempt);
-            continue;
-        };
-        let message = answer.message.as_deref().unwrap_or_default();
-        match answer.reason.as_deref() {
-            Some("bad_result") if !is_replacement(&outgoing) => {
-                tracing::error!(task = outgoing.task_id, message, "the server cannot take a result");
-                waiting.push_back(replacement(&outgoing, message));
-                continue;
-            }
-            Some("contract_violation") => {
-                tracing::error!(task = outgoing.task_id, message, "an output broke its schema");
-            }
-            reason => log_refused(&answer, reason),
-        }
-        tasks.forget(&outgoing.task_id, outgoing.attempt);
-    }
-}
-
 fn log_refused(answer: &ResultAnswer, reason: Option<&str>) {
     if !answer.accepted {
         // Ordinary after a cancel or a lost heartbeat: another attempt goes on, and what this one made is undone.
@@ -168,11 +267,6 @@ fn log_refused(answer: &ResultAnswer, reason: Option<&str>) {
 }
 
 const REPLACED: &str = "bad_result";
-
-fn replacement(refused: &Outgoing, why: &str) -> Outgoing {
-    let message = format!("the server refused the supplier's result: {why}");
-    Outgoing::new(&TaskResult::failed(&refused.task_id, refused.attempt, false, REPLACED, message))
-}
 
 fn is_replacement(outgoing: &Outgoing) -> bool {
     serde_json::from_str::<TaskResult>(outgoing.json.get())
@@ -218,30 +312,86 @@ mod tests {
         }
     }
 
+    /// The outbox of an open session with these results, all of attempts that it runs.
+    fn outbox(ids: &[&str]) -> (mpsc::UnboundedSender<Outgoing>, Outbox) {
+        let (own, incoming) = mpsc::unbounded_channel();
+        let mut outbox = Outbox::new(incoming, Arc::default());
+        for id in ids {
+            outbox.tasks.begin(id, 1);
+            outbox.keep(outgoing(id, 1));
+        }
+        (own, outbox)
+    }
+
+    fn waiting(outbox: &Outbox) -> Vec<&str> {
+        outbox.waiting.iter().map(|outgoing| outgoing.task_id.as_str()).collect()
+    }
+
     #[test]
     fn an_answered_result_is_no_longer_running() {
-        let tasks = Tasks::default();
-        tasks.begin("a", 1);
-        tasks.begin("b", 1);
-        let mut waiting: VecDeque<_> = [outgoing("a", 1), outgoing("b", 1), outgoing("c", 1)].into();
+        let (_own, mut outbox) = outbox(&["a", "b", "c"]);
         let answer = answers(&json!([{"task_id":"a","accepted":true},
                                     {"task_id":"b","accepted":false,"reason":"claim_lost"}]));
-        settle(&mut waiting, 2, answer, &tasks);
-        assert_eq!(waiting.len(), 1);
-        assert!(tasks.running().is_empty());
+        outbox.settle(2, answer);
+        assert_eq!(waiting(&outbox), ["c"]);
+        assert_eq!(outbox.tasks.running(), ["c"]);
     }
 
     #[test]
     fn an_unreadable_result_is_replaced_once() {
-        let tasks = Tasks::default();
-        tasks.begin("a", 1);
         let bad =
             || answers(&json!([{"task_id":"a","accepted":false,"reason":"bad_result","message":"after_ms"}]));
-        let mut waiting: VecDeque<_> = [outgoing("a", 1)].into();
-        settle(&mut waiting, 1, bad(), &tasks);
-        assert!(is_replacement(&waiting[0]));
-        assert_eq!(tasks.running(), ["a"]);
-        settle(&mut waiting, 1, bad(), &tasks);
-        assert!(waiting.is_empty() && tasks.running().is_empty());
+        let (_own, mut outbox) = outbox(&["a"]);
+        outbox.settle(1, bad());
+        assert!(is_replacement(&outbox.waiting[0]));
+        assert_eq!(outbox.tasks.running(), ["a"]);
+        outbox.settle(1, bad());
+        assert!(outbox.waiting.is_empty() && outbox.tasks.is_empty());
+    }
+
+    #[test]
+    fn only_a_late_replacement_says_that_there_may_be_an_effect() {
+        let retryable = |outbox: &Outbox| {
+            let replacement = outbox.replacement(&outgoing("a", 1), "too large");
+            serde_json::from_str::<TaskResult>(replacement.json.get()).unwrap().retryable
+        };
+        assert_eq!(retryable(&outbox(&[]).1), Some(false));
+        assert_eq!(retryable(&Late::new().outbox), Some(true));
+    }
+
+    #[tokio::test]
+    async fn results_of_a_lost_session_wait_for_the_next() {
+        let mut late = Late::new();
+        let (own, outbox) = outbox(&["unanswered"]);
+        outbox.tasks.begin("unread", 1);
+        outbox.tasks.begin("running", 1);
+        let way = late.way(own);
+        way.send(&TaskResult::undone("unread", 1));
+        late.take_over(outbox).await;
+        assert_eq!(waiting(&late.outbox), ["unanswered", "unread"]);
+
+        way.send(&TaskResult::undone("running", 1));
+        late.outbox.fill().await;
+        assert_eq!(waiting(&late.outbox), ["unanswered", "unread", "running"]);
+        late.outbox.settle(
+            3,
+            answers(&json!(
+                ["unanswered", "unread", "running"]
+                    .map(|id| json!({"task_id":id,"accepted":false,"reason":"claim_lost"}))
+            )),
+        );
+        assert!(late.tasks().is_empty(), "a drain waits for nothing more");
+    }
+
+    #[tokio::test]
+    async fn of_too_many_late_results_the_oldest_is_dropped() {
+        let ids: Vec<String> = (0..=MAX_LATE).map(|index| index.to_string()).collect();
+        let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
+        let (_own, outbox) = outbox(&ids);
+        assert_eq!(waiting(&outbox), ids, "an open session drops none");
+        let mut late = Late::new();
+        late.take_over(outbox).await;
+        assert_eq!(waiting(&late.outbox), ids[1..]);
+        assert_eq!(late.tasks().running().len(), MAX_LATE);
     }
 }

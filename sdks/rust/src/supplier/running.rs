@@ -9,6 +9,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
+use super::results::Late;
 use super::session::{Ended, Session, Shared};
 use crate::Error;
 use crate::retry::{Trouble, backoff};
@@ -146,22 +147,24 @@ async fn live(
     publish: &watch::Sender<Option<Arc<[PublishedContract]>>>,
 ) -> Result<(), Error> {
     let mut handlers = JoinSet::new();
+    let mut late = Late::new();
     // Sessions that were lost at once count on, so that a server which opens and forgets them is not flooded.
     let mut lost_in_a_row = 0;
     loop {
         let opened = tokio::select! {
             opened = open(shared, manifest) => opened?,
-            () = shared.drain.cancelled() => return Ok(()),
+            // With late results a session is opened even to drain: the server has to hear of what they made.
+            () = shared.drain.cancelled(), if late.tasks().is_empty() => return Ok(()),
         };
         log_opened(&opened);
         let contracts: Arc<[PublishedContract]> = opened.contracts.into();
         publish.send_replace(Some(contracts));
         let heartbeat = Duration::from_secs(opened.heartbeat_s.max(1));
         let began = tokio::time::Instant::now();
-        match (Session { shared, id: opened.id, heartbeat }).serve(&mut handlers).await {
+        match (Session { shared, id: opened.id, heartbeat }).serve(&mut handlers, &mut late).await {
             Ended::Drained => return Ok(()),
             Ended::Fatal(error) => return Err(error),
-            Ended::Lost(_) if shared.drain.is_cancelled() => return Ok(()),
+            Ended::Lost(_) if shared.drain.is_cancelled() && late.tasks().is_empty() => return Ok(()),
             Ended::Lost(reason) => tracing::warn!(reason, "the session was lost; opening another"),
         }
         lost_in_a_row = if began.elapsed() > heartbeat { 1 } else { lost_in_a_row + 1 };

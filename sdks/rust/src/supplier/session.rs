@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::attempt::attempt;
 use super::offer::Offer;
-use super::results::{Outgoing, deliver};
+use super::results::{Late, Outbox, Way, deliver};
 use crate::Error;
 use crate::http::Http;
 use crate::retry::{Trouble, backoff, delay_before_retry};
@@ -60,12 +60,15 @@ pub(crate) struct Session<'a> {
 
 impl Session<'_> {
     /// Works until the session is over. Handlers run in `handlers`, and outlive a lost session until they end by
-    /// themselves: stopping them half-way would leave more behind than letting them finish.
-    pub(crate) async fn serve(&self, handlers: &mut JoinSet<()>) -> Ended {
+    /// themselves: stopping them half-way would leave more behind than letting them finish. What they say then goes
+    /// through the next session by `late`.
+    pub(crate) async fn serve(&self, handlers: &mut JoinSet<()>, late: &mut Late) -> Ended {
         let tasks = Arc::new(Tasks::default());
-        let (results, mut outgoing) = mpsc::unbounded_channel();
+        let (own, incoming) = mpsc::unbounded_channel();
+        let way = late.way(own);
+        let mut outbox = Outbox::new(incoming, Arc::clone(&tasks));
         let working = async {
-            match self.claim_until_drained(handlers, &tasks, results).await {
+            match self.claim_until_drained(handlers, &tasks, way).await {
                 Some(ended) => ended,
                 None => {
                     tasks.all_answered().await;
@@ -76,17 +79,30 @@ impl Session<'_> {
         let ended = tokio::select! {
             ended = working => ended,
             ended = self.beat(&tasks) => ended,
-            ended = deliver(&self.shared.http, &self.id, &tasks, &mut outgoing) => ended,
+            ended = deliver(&self.shared.http, &self.id, &mut outbox) => ended,
+            // On its own, so that live results never wait behind late ones.
+            ended = deliver(&self.shared.http, &self.id, &mut late.outbox) => ended,
         };
         let ended = match ended {
             // The server ends a drained session with its last result, which a heartbeat may hear of first.
-            Ended::Lost(_) if self.shared.drain.is_cancelled() && tasks.running().is_empty() => {
-                Ended::Drained
-            }
+            Ended::Lost(_) if self.shared.drain.is_cancelled() && tasks.is_empty() => Ended::Drained,
             ended => ended,
         };
         tasks.cancel_all();
-        ended
+        late.take_over(outbox).await;
+        match ended {
+            Ended::Drained => self.finish(late).await,
+            ended => ended,
+        }
+    }
+
+    /// Waits for attempts of lost sessions and sends what they say: the server listens to a drained session, too.
+    async fn finish(&self, late: &mut Late) -> Ended {
+        let tasks = Arc::clone(late.tasks());
+        tokio::select! {
+            () = tasks.all_answered() => Ended::Drained,
+            ended = deliver(&self.shared.http, &self.id, &mut late.outbox) => ended,
+        }
     }
 
     /// Keeps one claim parked while there are free slots. `None` when the session drains.
@@ -94,8 +110,13 @@ impl Session<'_> {
         &self,
         handlers: &mut JoinSet<()>,
         tasks: &Arc<Tasks>,
-        results: mpsc::UnboundedSender<Outgoing>,
+        way: Way,
     ) -> Option<Ended> {
+        if self.shared.drain.is_cancelled() {
+            // Opened only to send what is late.
+            self.announce_drain().await;
+            return None;
+        }
         let mut received: Vec<(Task, OwnedSemaphorePermit)> = Vec::new();
         loop {
             while handlers.try_join_next().is_some() {}
@@ -104,7 +125,7 @@ impl Session<'_> {
             if !slots.is_empty() {
                 // Sent before the handlers run, so that a busy machine never leaves the server without a claim.
                 if let std::task::Poll::Ready(answer) = futures::poll!(&mut claim) {
-                    self.start(received, handlers, tasks, &results);
+                    self.start(received, handlers, tasks, &way);
                     received = match answer {
                         Ok(claimed) => self.take(claimed, slots, tasks),
                         Err(ended) => return Some(ended),
@@ -112,7 +133,7 @@ impl Session<'_> {
                     continue;
                 }
             }
-            self.start(std::mem::take(&mut received), handlers, tasks, &results);
+            self.start(std::mem::take(&mut received), handlers, tasks, &way);
             if slots.is_empty() {
                 tokio::select! {
                     () = self.shared.drain.cancelled() => {
@@ -133,7 +154,7 @@ impl Session<'_> {
                     // Tasks that were on their way are ours all the same.
                     if let Ok(Ok(claimed)) = tokio::time::timeout(DRAIN_ANSWER, claim).await {
                         let received = self.take(claimed, slots, tasks);
-                        self.start(received, handlers, tasks, &results);
+                        self.start(received, handlers, tasks, &way);
                     }
                     return None;
                 }
@@ -201,18 +222,17 @@ impl Session<'_> {
         received: Vec<(Task, OwnedSemaphorePermit)>,
         handlers: &mut JoinSet<()>,
         tasks: &Tasks,
-        results: &mpsc::UnboundedSender<Outgoing>,
+        way: &Way,
     ) {
         for (task, slot) in received {
             let offer = self.shared.offers.get(&task.capability).cloned();
             let environment = Arc::clone(&self.shared.environment);
             let cancelled = tasks.token(&task.id, task.attempt);
-            let results = results.clone();
+            let way = way.clone();
             handlers.spawn(async move {
                 let result = attempt(offer, task, environment, cancelled).await;
                 drop(slot);
-                // Nobody listens when the session is over; then the attempt is void.
-                let _ = results.send(Outgoing::new(&result));
+                way.send(&result);
             });
         }
     }
@@ -286,6 +306,14 @@ impl Tasks {
         self.lock().insert((id.to_owned(), attempt), CancellationToken::new());
     }
 
+    /// Notes all attempts of `other`.
+    pub(crate) fn begin_all(&self, other: &Self) {
+        let attempts: Vec<_> = other.lock().keys().cloned().collect();
+        for (id, attempt) in attempts {
+            self.begin(&id, attempt);
+        }
+    }
+
     /// Forgets an attempt whose result was answered.
     pub(crate) fn forget(&self, id: &str, attempt: u32) {
         let mut running = self.lock();
@@ -298,6 +326,11 @@ impl Tasks {
     /// Ids for a heartbeat.
     pub(crate) fn running(&self) -> Vec<String> {
         self.lock().keys().map(|(id, _)| id.clone()).collect()
+    }
+
+    /// Whether every attempt was answered.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.lock().is_empty()
     }
 
     fn token(&self, id: &str, attempt: u32) -> CancellationToken {
@@ -318,7 +351,7 @@ impl Tasks {
             let mut notified = pin!(self.answered.notified());
             // Listening begins before looking: an answer in between is not missed.
             notified.as_mut().enable();
-            if self.lock().is_empty() {
+            if self.is_empty() {
                 return;
             }
             notified.await;

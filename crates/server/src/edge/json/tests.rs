@@ -152,6 +152,8 @@ fn numbers_come_back_digit_for_digit_within_their_bounds() {
         "0.1e-400",
         "1.0",
         "-9223372036854775809",
+        "-0",
+        "-0.0",
     ] {
         let input = format!(r#"{{"count":1,"input":{{"n":[{number}]}}}}"#);
         let kept = order(&input).unwrap().input.unwrap();

@@ -142,16 +142,9 @@ impl Engine {
                 contracts: Vec::new(),
                 withdrawn: vec![name.to_string()],
             };
-            let event = Event {
-                sequence: 0,
-                at: self.store().now().await?,
-                environment: environment.to_owned(),
-                kind: "contract.deleted".into(),
-                request: None,
-                tree: None,
-                part: 0,
-                data: json!({ "contract": name.to_string() }),
-            };
+            let at = self.store().now().await?;
+            let told = json!({ "contract": name.to_string() });
+            let event = Event::of_environment(environment, at, "contract.deleted", told);
             let published = self.store().publish(environment, publication, vec![event]).await?;
             self.refresh_catalogue(environment).await?;
             if let Published::Revision(_) = published {

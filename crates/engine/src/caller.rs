@@ -24,6 +24,12 @@ impl Caller {
         self.environment.as_deref().is_none_or(|bound| bound == environment)
     }
 
+    /// Narrows a wish for one environment, or for all, to what exists for the caller; false when nothing is left.
+    pub(crate) fn narrow(&self, wanted: &mut Option<String>) -> bool {
+        let Some(bound) = &self.environment else { return true };
+        wanted.get_or_insert_with(|| bound.clone()) == bound
+    }
+
     /// Whether the caller may publish in the domain.
     pub fn supplies(&self, domain: &str) -> bool {
         self.domain.as_deref().is_none_or(|bound| bound == domain)

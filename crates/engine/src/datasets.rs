@@ -49,11 +49,8 @@ impl Engine {
         mut filter: DatasetFilter,
         page: Page<DatasetId>,
     ) -> Result<Vec<DatasetView>, Refusal> {
-        if let Some(bound) = &caller.environment {
-            if filter.environment.as_ref().is_some_and(|wanted| wanted != bound) {
-                return Ok(Vec::new());
-            }
-            filter.environment = Some(bound.clone());
+        if !caller.narrow(&mut filter.environment) {
+            return Ok(Vec::new());
         }
         let rows = self.store().datasets(&filter, page).await?;
         self.views(caller, rows).await
@@ -66,10 +63,11 @@ impl Engine {
         environment: Option<&str>,
         mut page: Page<DatasetId>,
     ) -> Result<Vec<DatasetView>, Refusal> {
-        if environment.is_some_and(|environment| !caller.sees(environment)) {
+        let mut environment = environment.map(str::to_owned);
+        if !caller.narrow(&mut environment) {
             return Ok(Vec::new());
         }
-        let environment = environment.or(caller.environment.as_deref());
+        let environment = environment.as_deref();
         let limit = page.limit as usize;
         let mut debts = Vec::new();
         while debts.len() < limit {

@@ -31,12 +31,9 @@ impl Engine {
     ) -> Result<(Vec<Event>, u64), Refusal> {
         let until = tokio::time::Instant::now() + wait;
         let mut filter = filter.clone();
-        if let Some(bound) = &caller.environment {
-            if filter.environment.as_ref().is_some_and(|wanted| wanted != bound) {
-                tokio::time::sleep_until(until).await;
-                return Ok((Vec::new(), after));
-            }
-            filter.environment = Some(bound.clone());
+        if !caller.narrow(&mut filter.environment) {
+            tokio::time::sleep_until(until).await;
+            return Ok((Vec::new(), after));
         }
         loop {
             let news = self.inner.committed.next();

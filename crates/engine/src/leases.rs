@@ -30,11 +30,8 @@ impl Engine {
         mut filter: LeaseFilter,
         page: Page<LeaseId>,
     ) -> Result<Vec<(Lease, Arc<Tree>)>, Refusal> {
-        if let Some(bound) = &caller.environment {
-            if filter.environment.as_ref().is_some_and(|wanted| wanted != bound) {
-                return Ok(Vec::new());
-            }
-            filter.environment = Some(bound.clone());
+        if !caller.narrow(&mut filter.environment) {
+            return Ok(Vec::new());
         }
         let mut shown = Vec::new();
         for lease in self.store().leases(&filter, page).await? {

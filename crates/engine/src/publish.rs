@@ -211,16 +211,9 @@ pub(crate) fn contract_events(applied: &[Applied], environment: &str, at: Timest
             _ => return None,
         };
         let breaks: Vec<String> = applied.breaks.iter().map(|breaks| breaks.contract.to_string()).collect();
-        Some(Event {
-            sequence: 0,
-            at,
-            environment: environment.to_owned(),
-            kind: kind.into(),
-            request: None,
-            tree: None,
-            part: 0,
-            data: json!({ "contract": applied.name.to_string(), "version": applied.version, "breaks": breaks }),
-        })
+        let data =
+            json!({ "contract": applied.name.to_string(), "version": applied.version, "breaks": breaks });
+        Some(Event::of_environment(environment, at, kind, data))
     };
     applied.iter().filter_map(told).collect()
 }

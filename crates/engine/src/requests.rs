@@ -64,8 +64,6 @@ pub struct RequestView {
     pub shelf: Arc<Shelf>,
     /// How the contract that failed has been doing.
     pub lately: Option<Lately>,
-    /// True when this answers a repeated call.
-    pub replayed: bool,
 }
 
 impl Engine {
@@ -154,11 +152,8 @@ impl Engine {
         mut filter: RequestFilter,
         page: Page<RequestId>,
     ) -> Result<Vec<RequestView>, Refusal> {
-        if let Some(bound) = &caller.environment {
-            if filter.environment.as_ref().is_some_and(|wanted| wanted != bound) {
-                return Ok(Vec::new());
-            }
-            filter.environment = Some(bound.clone());
+        if !caller.narrow(&mut filter.environment) {
+            return Ok(Vec::new());
         }
         let requests = self.store().requests(&filter, page).await?;
         try_join_all(requests.into_iter().map(|request| self.view(request))).await
@@ -237,7 +232,7 @@ impl Engine {
         };
         let shelf = self.shelf(&request.environment).unwrap_or_default();
         let trees = trees.into_iter().flatten().collect();
-        Ok(RequestView { request, trees, leases, shelf, lately, replayed: false })
+        Ok(RequestView { request, trees, leases, shelf, lately })
     }
 }
 
@@ -344,14 +339,5 @@ fn accept_units(wanted: &Wanted, shelf: &Shelf) -> Result<Vec<Accepted>, Refusal
 }
 
 fn request_event(request: &Request, at: Timestamp, kind: &'static str, data: Value) -> Event {
-    Event {
-        sequence: 0,
-        at,
-        environment: request.environment.clone(),
-        kind: kind.into(),
-        request: Some(request.id),
-        tree: None,
-        part: 0,
-        data,
-    }
+    Event { request: Some(request.id), ..Event::of_environment(&request.environment, at, kind, data) }
 }

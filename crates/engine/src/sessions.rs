@@ -173,10 +173,11 @@ impl Engine {
         environment: Option<&str>,
         page: Page<SessionId>,
     ) -> Result<Vec<SessionView>, Refusal> {
-        if environment.is_some_and(|environment| !caller.sees(environment)) {
+        let mut environment = environment.map(str::to_owned);
+        if !caller.narrow(&mut environment) {
             return Ok(Vec::new());
         }
-        let environment = environment.or(caller.environment.as_deref());
+        let environment = environment.as_deref();
         let mut shown = Vec::new();
         for session in self.store().sessions(environment, page).await? {
             let claimed = match session.status {
@@ -208,15 +209,6 @@ impl Engine {
         };
         let may_act = caller.owns(known.token) && caller.sees(&known.environment);
         if may_act { Ok(known) } else { Err(Refusal::unknown("session", id)) }
-    }
-
-    /// The session, if it may be given tasks as far as is known here; the store has the last word.
-    pub(crate) async fn working_session(
-        &self,
-        caller: &Caller,
-        id: SessionId,
-    ) -> Result<Arc<KnownSession>, Refusal> {
-        self.known_session(caller, id).await
     }
 
     /// Why the store would not give tasks to a session.
@@ -253,19 +245,11 @@ fn known(session: &Session) -> KnownSession {
 }
 
 fn session_event(session: &Session, kind: &'static str) -> Event {
-    Event {
-        sequence: 0,
-        at: session.created_at,
-        environment: session.environment.clone(),
-        kind: kind.into(),
-        request: None,
-        tree: None,
-        part: 0,
-        data: json!({
-            "session": session.id.to_string(),
-            "domain": session.domain,
-            "instance": session.instance,
-            "build": session.build,
-        }),
-    }
+    let data = json!({
+        "session": session.id.to_string(),
+        "domain": session.domain,
+        "instance": session.instance,
+        "build": session.build,
+    });
+    Event::of_environment(&session.environment, session.created_at, kind, data)
 }

@@ -63,7 +63,7 @@ impl Engine {
         max: u32,
         wait: Duration,
     ) -> Result<Vec<Assignment>, Refusal> {
-        let known = self.working_session(caller, session).await?;
+        let known = self.known_session(caller, session).await?;
         let until = Instant::now() + wait;
         loop {
             // Parked first, asked second: whatever is written in between finds the supplier parked.

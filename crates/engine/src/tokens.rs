@@ -84,7 +84,9 @@ impl Engine {
             expires_at: expires_at.map(|at| at.unwrap_or(Timestamp::MAX)),
             revoked_at: None,
         };
-        let event = token_event(now, "token.created", &token);
+        let environment = token.environment.as_deref().unwrap_or(EVERYWHERE);
+        let told = json!({ "token": token.id.to_string(), "name": token.name, "role": token.role.name() });
+        let event = Event::of_environment(environment, now, "token.created", told);
         self.store().create_token(token.clone(), event).await?;
         Ok(MintedToken { token, secret })
     }
@@ -117,26 +119,12 @@ impl Engine {
     /// Takes a token back.
     pub async fn revoke_token(&self, id: TokenId) -> Result<Token, Refusal> {
         let now = self.store().now().await?;
-        let known = self.store().tokens().await?.into_iter().find(|token| token.id == id);
-        let known = known.ok_or_else(|| Refusal::unknown("token", id))?;
-        let event = token_event(now, "token.revoked", &known);
+        let told = json!({ "token": id.to_string() });
+        let event = Event::of_environment(EVERYWHERE, now, "token.revoked", told);
         let token = self.store().revoke_token(id, event).await?;
         let token = token.ok_or_else(|| Refusal::unknown("token", id))?;
         self.inner.tokens.tokens.invalidate(&token.hash);
         Ok(token)
-    }
-}
-
-fn token_event(at: Timestamp, kind: &'static str, token: &Token) -> Event {
-    Event {
-        sequence: 0,
-        at,
-        environment: token.environment.clone().unwrap_or_else(|| EVERYWHERE.to_owned()),
-        kind: kind.into(),
-        request: None,
-        tree: None,
-        part: 0,
-        data: json!({ "token": token.id.to_string(), "name": token.name, "role": token.role.name() }),
     }
 }
 

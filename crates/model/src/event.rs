@@ -27,3 +27,19 @@ pub struct Event {
     /// More about it; never holds a secret or a dataset's content.
     pub data: Value,
 }
+
+impl Event {
+    /// An event of an environment that belongs to no request and no tree; yet to be stored.
+    pub fn of_environment(environment: &str, at: Timestamp, kind: &'static str, data: Value) -> Self {
+        Self {
+            sequence: 0,
+            at,
+            environment: environment.to_owned(),
+            kind: kind.into(),
+            request: None,
+            tree: None,
+            part: 0,
+            data,
+        }
+    }
+}

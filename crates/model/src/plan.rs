@@ -377,14 +377,10 @@ impl<'w> Plan<'w> {
 
     fn tell(&mut self, part: u32, kind: &'static str, data: Value) {
         self.events.push(Event {
-            sequence: 0,
-            at: self.world.now,
-            environment: self.tree.environment.to_string(),
-            kind: kind.into(),
             request: Some(self.tree.request),
             tree: Some(self.tree.id),
             part,
-            data,
+            ..Event::of_environment(&self.tree.environment, self.world.now, kind, data)
         });
     }
 

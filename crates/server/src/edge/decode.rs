@@ -172,14 +172,27 @@ pub(super) fn fit<T: TryFrom<i128>>(value: i128, min: impl Display, max: impl Di
 
 struct Decoder(Value);
 
+/// The methods of a deserializer that read integers: by its own `integer`, then held against the range of the kind.
 macro_rules! integers {
-    ($($method:ident $visit:ident $kind:ty;)*) => {$(
+    () => { integers! {
+        deserialize_i8 visit_i8 i8;
+        deserialize_i16 visit_i16 i16;
+        deserialize_i32 visit_i32 i32;
+        deserialize_i64 visit_i64 i64;
+        deserialize_i128 visit_i128 i128;
+        deserialize_u8 visit_u8 u8;
+        deserialize_u16 visit_u16 u16;
+        deserialize_u32 visit_u32 u32;
+        deserialize_u64 visit_u64 u64;
+    } };
+    ($($method:ident $visit:ident $kind:ty;)+) => {$(
         fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Misfit> {
             let value = self.integer(&visitor)?;
             visitor.$visit(fit::<$kind>(value, <$kind>::MIN, <$kind>::MAX)?)
         }
-    )*};
+    )+};
 }
+pub(super) use integers;
 
 impl Decoder {
     fn integer(&self, expected: &dyn Expected) -> Result<i128, Misfit> {
@@ -218,17 +231,7 @@ impl<'de> de::Deserializer<'de> for Decoder {
         }
     }
 
-    integers! {
-        deserialize_i8 visit_i8 i8;
-        deserialize_i16 visit_i16 i16;
-        deserialize_i32 visit_i32 i32;
-        deserialize_i64 visit_i64 i64;
-        deserialize_i128 visit_i128 i128;
-        deserialize_u8 visit_u8 u8;
-        deserialize_u16 visit_u16 u16;
-        deserialize_u32 visit_u32 u32;
-        deserialize_u64 visit_u64 u64;
-    }
+    integers!();
 
     fn deserialize_f32<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Misfit> {
         self.deserialize_f64(visitor)

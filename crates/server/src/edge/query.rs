@@ -9,7 +9,7 @@ use serde::de::{
     self, DeserializeOwned, DeserializeSeed, Expected, IntoDeserializer, MapAccess, SeqAccess, Visitor,
 };
 
-use super::decode::{Misfit, fit, integer};
+use super::decode::{Misfit, fit, integer, integers};
 use super::head::percent_decoded;
 use super::integer::Int;
 use super::problem::{Problem, echoed};
@@ -136,15 +136,6 @@ impl Values {
     }
 }
 
-macro_rules! integers {
-    ($($method:ident $visit:ident $kind:ty;)*) => {$(
-        fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Misfit> {
-            let value = self.integer(&visitor)?;
-            visitor.$visit(fit::<$kind>(value, <$kind>::MIN, <$kind>::MAX)?)
-        }
-    )*};
-}
-
 impl<'de> de::Deserializer<'de> for Values {
     type Error = Misfit;
 
@@ -152,17 +143,7 @@ impl<'de> de::Deserializer<'de> for Values {
         visitor.visit_string(self.only()?)
     }
 
-    integers! {
-        deserialize_i8 visit_i8 i8;
-        deserialize_i16 visit_i16 i16;
-        deserialize_i32 visit_i32 i32;
-        deserialize_i64 visit_i64 i64;
-        deserialize_i128 visit_i128 i128;
-        deserialize_u8 visit_u8 u8;
-        deserialize_u16 visit_u16 u16;
-        deserialize_u32 visit_u32 u32;
-        deserialize_u64 visit_u64 u64;
-    }
+    integers!();
 
     fn deserialize_bool<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Misfit> {
         match self.only()?.as_str() {

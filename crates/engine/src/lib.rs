@@ -37,7 +37,7 @@ pub use caller::Caller;
 pub use contracts::{ContractState, ContractView, VersionView};
 pub use datasets::DatasetView;
 pub use refusal::Refusal;
-pub use requests::{RequestView, Wanted};
+pub use requests::{Made, RequestView, Wanted};
 pub use sessions::{Opened, SessionView};
 pub use shelf::Shelf;
 pub use sweeps::{Sweep, Sweeper};
@@ -83,8 +83,8 @@ struct Inner {
     parked: parked::Parked,
     /// Whoever wants to hear of every change of a request.
     requests: watch::Watch<sixpack_model::ids::RequestId>,
-    /// Whoever only wants to hear that it has ended.
-    ended: watch::Watch<sixpack_model::ids::RequestId>,
+    /// Whoever only wants to hear that it has ended; a fulfilled one is told of as it was written.
+    ended: watch::Watch<sixpack_model::ids::RequestId, requests::Fulfilment>,
     committed: watch::Pulse,
     sessions: sessions::SessionCache,
     tokens: tokens::TokenCache,

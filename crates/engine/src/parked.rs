@@ -47,7 +47,26 @@ struct Places {
     queues: HashMap<Queue, BTreeSet<u64>>,
     /// How many calls each session has parked.
     sessions: HashMap<SessionId, usize>,
+    left: LeftBehind,
 }
+
+/// Which queues may hold tasks that a session has not looked at: spares looks that cannot find anything.
+///
+/// A hint as well: tasks that another server leaves are found when a parked supplier looks again by itself.
+#[derive(Default)]
+struct LeftBehind {
+    /// Counts the writes that left tasks to nobody.
+    writes: u64,
+    /// Every look before this write has to be done again.
+    all_since: u64,
+    /// The last such write of each queue.
+    queues: HashMap<Queue, u64>,
+    /// How many of these writes each session had behind it when it last looked and nothing was left.
+    looked: HashMap<SessionId, u64>,
+}
+
+/// Queues and sessions that are remembered: more than a busy server has. Beyond, everybody looks once more.
+const REMEMBERED: usize = 100_000;
 
 /// All parked suppliers of this server.
 #[derive(Default)]
@@ -69,8 +88,30 @@ impl Parked {
             places.queues.entry(queue.clone()).or_default().insert(ticket);
         }
         *places.sessions.entry(session).or_default() += 1;
+        let worth_a_look = places.left.worth_a_look(session, &queues);
         places.pollers.insert(ticket, Poller { session, max, queues, give });
-        Place { parked: self, session, ticket, given }
+        Place { parked: self, session, ticket, given, worth_a_look }
+    }
+
+    /// Notes tasks that were written, or given back, and are in nobody's hands. Called behind the commit, and before
+    /// looking who is parked: whoever parks later than that looks.
+    pub(crate) fn leave<'a>(&self, queues: impl IntoIterator<Item = &'a Queue>) {
+        self.lock().left.leave(queues);
+    }
+
+    /// Notes that there may be tasks in any queue.
+    pub(crate) fn leave_everywhere(&self) {
+        self.lock().left.leave_everywhere();
+    }
+
+    /// Where the count of writes stands; to be asked before a look, and given to [`Parked::looked`] behind it.
+    pub(crate) fn writes(&self) -> u64 {
+        self.lock().left.writes
+    }
+
+    /// Notes a look that left nothing behind.
+    pub(crate) fn looked(&self, session: SessionId, writes: u64) {
+        self.lock().left.looked(session, writes);
     }
 
     /// Takes suppliers for so many tasks of a queue; those who have waited longest first.
@@ -102,6 +143,7 @@ impl Parked {
     /// Sends away whoever is parked for a session.
     pub(crate) fn release(&self, session: SessionId) {
         let mut places = self.lock();
+        places.left.looked.remove(&session);
         let tickets: Vec<u64> = places
             .pollers
             .iter()
@@ -162,12 +204,47 @@ impl Places {
     }
 }
 
+impl LeftBehind {
+    fn leave<'a>(&mut self, queues: impl IntoIterator<Item = &'a Queue>) {
+        self.writes += 1;
+        for queue in queues {
+            self.queues.insert(queue.clone(), self.writes);
+        }
+        if self.queues.len() > REMEMBERED {
+            self.leave_everywhere();
+        }
+    }
+
+    fn leave_everywhere(&mut self) {
+        self.writes += 1;
+        self.all_since = self.writes;
+        self.queues.clear();
+        self.looked.clear();
+    }
+
+    fn looked(&mut self, session: SessionId, writes: u64) {
+        let looked = self.looked.entry(session).or_default();
+        *looked = writes.max(*looked);
+        if self.looked.len() > REMEMBERED {
+            self.looked.clear();
+        }
+    }
+
+    fn worth_a_look(&self, session: SessionId, queues: &[Queue]) -> bool {
+        let Some(looked) = self.looked.get(&session) else { return true };
+        let newer = |queue: &Queue| self.queues.get(queue).is_some_and(|write| write > looked);
+        self.all_since > *looked || queues.iter().any(newer)
+    }
+}
+
 /// The place of one parked supplier; dropping it leaves.
 pub(crate) struct Place<'a> {
     parked: &'a Parked,
     session: SessionId,
     ticket: u64,
     given: oneshot::Receiver<Given>,
+    /// False when nothing was left for the session since it last looked.
+    pub(crate) worth_a_look: bool,
 }
 
 impl Place<'_> {
@@ -225,6 +302,26 @@ mod tests {
         drop(parked.park(session(1), 4, Arc::from([queue("a")])));
         assert!(parked.take(&queue("a"), 1).is_empty());
         assert!(parked.lock().queues.is_empty());
+    }
+
+    #[test]
+    fn a_look_is_spared_only_while_nothing_was_left_in_a_queue_of_the_session() {
+        let parked = Parked::default();
+        let worth_a_look = |name: &str| parked.park(session(1), 1, Arc::from([queue(name)])).worth_a_look;
+        assert!(worth_a_look("a"), "a session that never looked");
+        parked.looked(session(1), parked.writes());
+        assert!(!worth_a_look("a"), "nothing was written since");
+        parked.leave([&queue("b")]);
+        assert!(!worth_a_look("a"), "the task is in another queue");
+        assert!(worth_a_look("b"));
+        let before = parked.writes();
+        parked.leave([&queue("a")]);
+        parked.looked(session(1), before);
+        assert!(worth_a_look("a"), "what was written during a look may have been missed");
+        parked.looked(session(1), parked.writes());
+        assert!(!worth_a_look("a"));
+        parked.leave_everywhere();
+        assert!(worth_a_look("a"));
     }
 
     #[tokio::test]

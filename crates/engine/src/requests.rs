@@ -18,11 +18,13 @@ use sixpack_model::tree::Tree;
 use sixpack_storage::page::Page;
 use sixpack_storage::requests::{Created, Ended, Idempotency, NewRequest, RequestFilter};
 use sixpack_storage::trees::{Lately, RequestEnd};
+use tokio::sync::futures::OwnedNotified;
 use tokio::time::Instant;
 
 use crate::caller::Caller;
 use crate::refusal::Refusal;
 use crate::shelf::Shelf;
+use crate::watch::Watching;
 use crate::{Engine, mint};
 
 /// Whoever waits for a request reads it again after this long even if nothing woke it.
@@ -66,50 +68,81 @@ pub struct RequestView {
     pub lately: Option<Lately>,
 }
 
+/// A request that was accepted, now or by an earlier call; its end is watched for as long as this lives.
+pub struct Made {
+    /// The request.
+    pub id: RequestId,
+    /// True when the same call had made it before.
+    pub replayed: bool,
+    /// The request as it was written just now, when nothing of it can have ended with that.
+    open: Option<Request>,
+    watching: Watching<RequestId, Fulfilment>,
+}
+
+/// What the write that fulfils a request leaves to be told.
+#[derive(Debug, Clone)]
+pub(crate) struct Fulfilment {
+    pub(crate) revision: u64,
+    pub(crate) leases: Vec<Lease>,
+}
+
 impl Engine {
     /// Accepts a request, or finds the one that the same call made before.
-    pub async fn create_request(
-        &self,
-        caller: &Caller,
-        wanted: Wanted,
-    ) -> Result<(RequestId, bool), Refusal> {
+    pub async fn create_request(&self, caller: &Caller, wanted: Wanted) -> Result<Made, Refusal> {
         let idempotency =
             wanted.idempotency.clone().map(|(key, body)| Idempotency { token: caller.token, key, body });
-        if let Some(idempotency) = &idempotency
-            && let Some(known) = self.store().find_idempotent(idempotency).await?
-        {
-            return replay(known);
-        }
-        let shelf = self.visible_shelf(caller, &wanted.environment)?;
-        let now = self.store().now().await?;
-        let new = plan_request(caller, wanted, &shelf, now)?;
-        let id = new.request.id;
-        self.inner.trees.members.insert(id, new.trees.iter().map(|change| change.tree.id).collect());
+        let new = match self.plan_request(caller, wanted).await {
+            Ok(new) => new,
+            // What was accepted once is answered again, also when it would not be accepted any more.
+            Err(refusal) => {
+                let known = match &idempotency {
+                    Some(idempotency) => self.store().find_idempotent(idempotency).await?,
+                    None => None,
+                };
+                return known.map_or(Err(refusal), |known| self.replay(known));
+            }
+        };
         let new = NewRequest { idempotency, ..new };
+        let (id, open) = (new.request.id, new.request.clone());
+        self.inner.trees.members.insert(id, new.trees.iter().map(|change| change.tree.id).collect());
+        let settled = new.trees.iter().any(|change| change.outcome.is_some());
+        // Watched from before it is written: not even the quickest end is missed.
+        let watching = self.inner.ended.watch(id);
         let engine = self.clone();
         // Detached, because a caller that hangs up must not keep the rest from being told.
         let created = tokio::spawn(async move { engine.accept(new).await });
         match created.await.map_err(|_| Refusal::Busy)?? {
-            Created::Accepted => Ok((id, false)),
-            known => replay(known),
+            Created::Accepted => Ok(Made { id, replayed: false, open: (!settled).then_some(open), watching }),
+            known => self.replay(known),
+        }
+    }
+
+    async fn plan_request(&self, caller: &Caller, wanted: Wanted) -> Result<NewRequest, Refusal> {
+        let shelf = self.visible_shelf(caller, &wanted.environment)?;
+        let now = self.store().now().await?;
+        plan_request(caller, wanted, &shelf, now)
+    }
+
+    fn replay(&self, known: Created) -> Result<Made, Refusal> {
+        match known {
+            Created::Replayed(id) => {
+                let watching = self.inner.ended.watch(id);
+                Ok(Made { id, replayed: true, open: None, watching })
+            }
+            Created::Accepted | Created::KeyReused => Err(Refusal::KeyReused),
         }
     }
 
     async fn accept(&self, new: NewRequest) -> Result<Created, Refusal> {
         let trees: Vec<Arc<Tree>> = new.trees.iter().map(|change| Arc::clone(&change.tree)).collect();
         let settled = new.trees.iter().any(|change| change.outcome.is_some());
-        let (mut pollers, mut unmatched) = (Vec::new(), Vec::new());
-        for offers in new.trees.iter().map(|change| self.offers(change)) {
-            pollers.extend(offers.pollers);
-            unmatched.extend(offers.unmatched);
-        }
-        let (created, offered) = self.commit_with_offers(self.store().create_request(new), pollers).await;
+        let offers = self.offers(&new.trees);
+        let (created, offered) = self.commit_with_offers(self.store().create_request(new), offers).await;
         if matches!(created, Ok(Created::Accepted)) && !settled {
             trees.iter().for_each(|tree| self.inner.trees.keep(tree));
         }
-        self.hand_out(offered).await;
-        self.offer_unmatched(unmatched);
         self.inner.committed.beat();
+        self.hand_out(offered).await;
         if settled {
             self.inner.sweeps.unwanted.notify_one();
         }
@@ -122,6 +155,26 @@ impl Engine {
         self.view(request).await
     }
 
+    /// Waits until a request that was made has ended, or the time is up; answers how it stands then.
+    pub async fn wait_for_made(
+        &self,
+        caller: &Caller,
+        made: &Made,
+        wait: Duration,
+    ) -> Result<RequestView, Refusal> {
+        let until = Instant::now() + wait;
+        if let Some(open) = made.open.as_ref().filter(|_| !wait.is_zero()) {
+            let news = made.watching.next();
+            if made.watching.news().is_none() {
+                let _ = tokio::time::timeout_at(until.min(Instant::now() + LOOK_AGAIN), news).await;
+            }
+            if let Some(fulfilment) = made.watching.news() {
+                return self.fulfilled(open, fulfilment).await;
+            }
+        }
+        self.wait_until(caller, made.id, until, || made.watching.next(), Request::has_ended).await
+    }
+
     /// Reads a request once it has ended, or has a revision above `after` if that is given, or the time is up.
     pub async fn wait_for_request(
         &self,
@@ -131,18 +184,51 @@ impl Engine {
         wait: Duration,
     ) -> Result<RequestView, Refusal> {
         let until = Instant::now() + wait;
-        let watch = if after.is_some() { &self.inner.requests } else { &self.inner.ended };
-        let watching = watch.watch(id);
+        match after {
+            None => {
+                let watching = self.inner.ended.watch(id);
+                self.wait_until(caller, id, until, || watching.next(), Request::has_ended).await
+            }
+            Some(after) => {
+                let watching = self.inner.requests.watch(id);
+                let changed = |request: &Request| request.has_ended() || request.revision > after;
+                self.wait_until(caller, id, until, || watching.next(), changed).await
+            }
+        }
+    }
+
+    /// Reads a request again with each wake-up, until it is as wished or the time is up.
+    async fn wait_until(
+        &self,
+        caller: &Caller,
+        id: RequestId,
+        until: Instant,
+        next: impl Fn() -> OwnedNotified,
+        wished: impl Fn(&Request) -> bool,
+    ) -> Result<RequestView, Refusal> {
         loop {
-            let news = watching.next();
+            // Listening begins before looking: a change in between is not missed.
+            let news = next();
             let request = self.visible_request(caller, id).await?;
-            let changed = after.is_some_and(|after| request.revision > after);
-            if request.status.ended() || changed || Instant::now() >= until {
+            if wished(&request) || Instant::now() >= until {
                 return self.view(request).await;
             }
             // Woken or not, it is read again.
             let _ = tokio::time::timeout_at(until.min(Instant::now() + LOOK_AGAIN), news).await;
         }
+    }
+
+    /// A request as the write that fulfilled it has left it.
+    async fn fulfilled(&self, open: &Request, fulfilment: &Fulfilment) -> Result<RequestView, Refusal> {
+        let Fulfilment { revision, leases } = fulfilment.clone();
+        let request = Request {
+            status: RequestStatus::Fulfilled,
+            revision,
+            ready: open.units.len() as u32,
+            ended_at: leases.first().map(|lease| lease.granted_at),
+            ..open.clone()
+        };
+        self.view_with(request, leases).await
     }
 
     /// Lists requests, newest first.
@@ -213,16 +299,20 @@ impl Engine {
     }
 
     async fn view(&self, request: Request) -> Result<RequestView, Refusal> {
+        let leases = match request.status {
+            RequestStatus::Fulfilled => self.store().leases_of(request.id).await?,
+            _ => Vec::new(),
+        };
+        self.view_with(request, leases).await
+    }
+
+    async fn view_with(&self, request: Request, leases: Vec<Lease>) -> Result<RequestView, Refusal> {
         let ids = self.members(request.id).await?;
         let fulfilled = request.status == RequestStatus::Fulfilled;
         let read = |id: TreeId| async move {
             if fulfilled { self.leased_tree(id).await } else { self.tree(id, 0).await }
         };
         let trees = try_join_all(ids.iter().map(|id| read(*id))).await?;
-        let leases = match request.status {
-            RequestStatus::Fulfilled => self.store().leases_of(request.id).await?,
-            _ => Vec::new(),
-        };
         let lately = match &request.failure {
             Some(failure) => {
                 let contract = failure.contract.to_string();
@@ -233,13 +323,6 @@ impl Engine {
         let shelf = self.shelf(&request.environment).unwrap_or_default();
         let trees = trees.into_iter().flatten().collect();
         Ok(RequestView { request, trees, leases, shelf, lately })
-    }
-}
-
-fn replay(known: Created) -> Result<(RequestId, bool), Refusal> {
-    match known {
-        Created::Replayed(id) => Ok((id, true)),
-        Created::Accepted | Created::KeyReused => Err(Refusal::KeyReused),
     }
 }
 

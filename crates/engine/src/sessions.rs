@@ -163,6 +163,7 @@ impl Engine {
             None => return Err(Refusal::unknown("session", id)),
         }
         self.inner.parked.release(id);
+        self.inner.parked.leave_everywhere();
         Ok(self.store().claims_of(id).await?.len())
     }
 
@@ -228,6 +229,8 @@ impl Engine {
 
     pub(crate) fn forget_session(&self, id: SessionId) {
         self.inner.sessions.sessions.invalidate(&id);
+        // Tasks that only this session would have performed go to others.
+        self.inner.parked.leave_everywhere();
     }
 }
 

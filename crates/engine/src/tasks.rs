@@ -21,7 +21,7 @@ use crate::caller::Caller;
 use crate::parked::{Given, Queue};
 use crate::refusal::Refusal;
 use crate::sessions::KnownSession;
-use crate::trees::{Changed, Offered};
+use crate::trees::{Changed, Offered, Offers};
 
 /// One of the parked calls of a session looks again after this long even if nothing woke it.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
@@ -65,10 +65,17 @@ impl Engine {
     ) -> Result<Vec<Assignment>, Refusal> {
         let known = self.known_session(caller, session).await?;
         let until = Instant::now() + wait;
+        // Whoever does not wait, and whoever looks again, wants to know for sure.
+        let mut for_sure = wait.is_zero();
         loop {
             // Parked first, asked second: whatever is written in between finds the supplier parked.
             let mut place = self.inner.parked.park(session, max, Arc::clone(&known.queues));
-            let (tasks, next_at) = self.claim_for(session, max).await?;
+            let (tasks, next_at) = if for_sure || place.worth_a_look {
+                self.claim_for(session, max).await?
+            } else {
+                (Vec::new(), None)
+            };
+            for_sure = true;
             if !tasks.is_empty() {
                 // Taken in this very moment, it may have been given others as well.
                 if !place.leave() {
@@ -163,22 +170,19 @@ impl Engine {
 
     /// Offers a queue's tasks to a supplier that is parked for it.
     pub(crate) async fn offer(&self, queue: &Queue) {
-        let offers = self.inner.parked.take(queue, 1);
+        let offers = Offers::to(self.inner.parked.take(queue, 1));
         let ((), offered) = self.commit_with_offers(std::future::ready(()), offers).await;
         self.hand_out(offered).await;
     }
 
-    /// Offers queues for which nobody was parked when their tasks were written.
-    pub(crate) fn offer_unmatched(&self, mut queues: Vec<Queue>) {
-        queues.dedup();
-        for queue in queues {
-            if self.inner.parked.waits(&queue) {
-                tokio::spawn(self.clone().offer_later(queue));
-            }
+    /// The same on its own, when anybody is parked there at all.
+    pub(crate) fn offer_soon(&self, queue: Queue) {
+        if self.inner.parked.waits(&queue) {
+            tokio::spawn(self.clone().offer_later(queue));
         }
     }
 
-    /// The same on its own. Boxed, because offering may give back, and giving back offers.
+    /// Boxed, because offering may give back, and giving back offers.
     fn offer_later(self, queue: Queue) -> BoxFuture<'static, ()> {
         Box::pin(async move { self.offer(&queue).await })
     }
@@ -214,10 +218,20 @@ impl Engine {
         session: SessionId,
         max: u32,
     ) -> Result<(Vec<Assignment>, Option<Timestamp>), Refusal> {
-        match self.store().claim_tasks(session, max).await? {
-            Claims::Given { tasks, next_at } => Ok((self.assignments(tasks).await, next_at)),
+        match self.claim_in_store(session, max).await? {
+            Claims::Given { tasks, next_at, .. } => Ok((self.assignments(tasks).await, next_at)),
             Claims::NotLive => Err(self.why_not_live(session).await?),
         }
+    }
+
+    /// Claims, and remembers when nothing is left for the session.
+    pub(crate) async fn claim_in_store(&self, session: SessionId, max: u32) -> Result<Claims, StoreError> {
+        let writes = self.inner.parked.writes();
+        let claims = self.store().claim_tasks(session, max).await?;
+        if matches!(claims, Claims::Given { exhausted: true, .. }) {
+            self.inner.parked.looked(session, writes);
+        }
+        Ok(claims)
     }
 
     async fn assignments(&self, claimed: Vec<Claimed>) -> Vec<Assignment> {
@@ -247,11 +261,14 @@ impl Engine {
             return tracing::warn!(%error, "tasks that nobody took could not be given back at once");
         }
         for task in tasks {
-            if let Ok(Some(tree)) = self.tree(task.task.tree, 0).await {
-                let queue: Queue = (Arc::clone(&tree.environment), Arc::from(task.contract.to_string()));
-                // Not awaited: whoever is offered them may give them back in turn.
-                tokio::spawn(self.clone().offer_later(queue));
-            }
+            let Ok(Some(tree)) = self.tree(task.task.tree, 0).await else {
+                self.inner.parked.leave_everywhere();
+                continue;
+            };
+            let queue: Queue = (Arc::clone(&tree.environment), Arc::from(task.contract.to_string()));
+            self.inner.parked.leave([&queue]);
+            // Not awaited: whoever is offered them may give them back in turn.
+            self.offer_soon(queue);
         }
     }
 

@@ -7,16 +7,17 @@ use std::sync::Arc;
 
 use futures::future::{join, join_all};
 use moka::sync::Cache;
-use sixpack_model::ids::{LeaseId, RequestId, TreeId};
+use sixpack_model::ids::{LeaseId, RequestId, TaskId, TreeId};
 use sixpack_model::plan::{self, Change, Happened, World};
 use sixpack_model::tree::{PartStatus, Tree};
 use sixpack_storage::StoreError;
 use sixpack_storage::tasks::Claims;
-use sixpack_storage::trees::{Guard, TreeWrite, Written};
+use sixpack_storage::trees::{Guard, RequestAfter, TreeWrite, Written};
 use tokio::sync::Mutex;
 
 use crate::parked::{Poller, Queue};
 use crate::refusal::Refusal;
+use crate::requests::Fulfilment;
 use crate::{Engine, mint};
 
 /// Writers of one tree take turns, so that they do not make each other's decisions stale; trees share the places.
@@ -58,13 +59,19 @@ impl TreeCache {
     }
 }
 
-/// Whom to offer what a change makes ready.
+/// What changes make ready, and whom to offer it.
 #[derive(Default)]
 pub(crate) struct Offers {
     pub(crate) pollers: Vec<Poller>,
-    /// Queues for which nobody was parked before the write. Somebody who parks in between has asked the store too
-    /// early to see it, so these are looked at once more behind the commit.
-    pub(crate) unmatched: Vec<Queue>,
+    /// Every task with its queue, and whether it is due at once.
+    tasks: Vec<(TaskId, Queue, bool)>,
+}
+
+impl Offers {
+    /// Nothing new; whatever there is.
+    pub(crate) fn to(pollers: Vec<Poller>) -> Self {
+        Self { pollers, tasks: Vec::new() }
+    }
 }
 
 /// A supplier that was offered tasks, and what it got.
@@ -128,7 +135,7 @@ impl Engine {
             let change = plan::decide(&tree, happened.clone(), world);
             let decided = Arc::clone(&change.tree);
             match self.write_tree(TreeWrite { guard: guard.clone(), change, leases: Vec::new() }).await? {
-                Written::Done { .. } => return Ok(Changed::Done(decided)),
+                Written::Done(_) => return Ok(Changed::Done(decided)),
                 Written::Refused => {
                     self.inner.trees.trees.invalidate(&id);
                     let tree = self.tree(id, 0).await?;
@@ -153,47 +160,58 @@ impl Engine {
             [lease] => Some(lease),
             _ => None,
         };
-        let Offers { pollers, unmatched } = self.offers(&write.change);
-        let (written, offered) = self.commit_with_offers(self.store().write_tree(write), pollers).await;
+        let offers = self.offers([&write.change]);
+        let (written, offered) = self.commit_with_offers(self.store().write_tree(write), offers).await;
         match &written {
-            Ok(Written::Done { request_ended: true }) => match only_lease {
+            Ok(Written::Done(RequestAfter::GoesOn)) => self.inner.trees.keep(&tree),
+            Ok(Written::Done(_)) => match only_lease {
                 Some(lease) => self.inner.trees.keep(&leased(&tree, lease)),
                 // The store has gone on with the other trees as well, or the request has failed.
                 None => self.forget_members(tree.request).await,
             },
-            Ok(Written::Done { request_ended: false }) => self.inner.trees.keep(&tree),
             _ => self.inner.trees.trees.invalidate(&tree.id),
         }
-        self.hand_out(offered).await;
-        self.offer_unmatched(unmatched);
-        if let Ok(Written::Done { request_ended }) = written {
-            self.inner.requests.wake(tree.request);
-            if request_ended {
-                self.inner.ended.wake(tree.request);
-            }
-            self.inner.committed.beat();
+        if let Ok(Written::Done(after)) = &written {
+            self.tell_waiting(tree.request, after);
             if withdrawn {
                 self.inner.sweeps.withdrawn.notify_one();
             }
-            if request_ended && tree.ending.is_some() {
+            if *after != RequestAfter::GoesOn && tree.ending.is_some() {
                 self.inner.sweeps.unwanted.notify_one();
             }
         }
+        self.hand_out(offered).await;
         written
     }
 
-    /// Suppliers that shall be offered what the change makes ready, and reminders for what becomes ready later.
-    pub(crate) fn offers(&self, change: &Change) -> Offers {
+    /// Wakes whoever waits for news of a request, or for any.
+    fn tell_waiting(&self, request: RequestId, after: &RequestAfter) {
+        match after {
+            RequestAfter::GoesOn => {}
+            RequestAfter::Failed => self.inner.ended.wake(request),
+            RequestAfter::Fulfilled { revision, leases } => {
+                self.inner.ended.tell(request, || Fulfilment { revision: *revision, leases: leases.clone() });
+            }
+        }
+        self.inner.requests.wake(request);
+        self.inner.committed.beat();
+    }
+
+    /// Suppliers that shall be offered what the changes make ready, and reminders for what becomes ready later.
+    pub(crate) fn offers<'a>(&self, changes: impl IntoIterator<Item = &'a Change>) -> Offers {
         let mut offers = Offers::default();
-        for task in &change.ready {
-            let queue: Queue = (Arc::clone(&change.tree.environment), Arc::from(task.contract.to_string()));
-            if task.ready_at <= change.at {
-                match self.inner.parked.take(&queue, 1) {
-                    taken if taken.is_empty() => offers.unmatched.push(queue),
-                    taken => offers.pollers.extend(taken),
+        for change in changes {
+            for task in &change.ready {
+                let queue: Queue =
+                    (Arc::clone(&change.tree.environment), Arc::from(task.contract.to_string()));
+                let due = task.ready_at <= change.at;
+                if due {
+                    offers.pollers.extend(self.inner.parked.take(&queue, 1));
+                } else {
+                    self.remind(queue.clone(), change.at, task.ready_at);
                 }
-            } else {
-                self.remind(queue, change.at, task.ready_at);
+                let task = TaskId { tree: change.tree.id, part: task.part, serial: task.serial };
+                offers.tasks.push((task, queue, due));
             }
         }
         offers
@@ -205,13 +223,36 @@ impl Engine {
     pub(crate) async fn commit_with_offers<T>(
         &self,
         write: impl Future<Output = T>,
-        pollers: Vec<Poller>,
+        offers: Offers,
     ) -> (T, Vec<Offered>) {
-        let claims = pollers.into_iter().map(|poller| async move {
-            let claims = self.store().claim_tasks(poller.session, poller.max).await;
+        let claims = offers.pollers.into_iter().map(|poller| async move {
+            let claims = self.claim_in_store(poller.session, poller.max).await;
             (poller, claims)
         });
-        join(write, join_all(claims)).await
+        let (written, offered) = join(write, join_all(claims)).await;
+        self.leave_what_nobody_took(offers.tasks, &offered);
+        (written, offered)
+    }
+
+    /// Somebody who parked while a task was being written has looked too early to see it: what nobody took with the
+    /// write is offered once more. A write that failed leaves nothing, which costs one look in vain.
+    fn leave_what_nobody_took(&self, tasks: Vec<(TaskId, Queue, bool)>, offered: &[Offered]) {
+        let taken = |task: &TaskId| {
+            let given = offered.iter().filter_map(|(_, claims)| match claims {
+                Ok(Claims::Given { tasks, .. }) => Some(tasks),
+                Ok(Claims::NotLive) | Err(_) => None,
+            });
+            given.flatten().any(|claimed| claimed.claim.task == *task)
+        };
+        let left: Vec<_> = tasks.into_iter().filter(|(task, ..)| !taken(task)).collect();
+        if left.is_empty() {
+            return;
+        }
+        self.inner.parked.leave(left.iter().map(|(_, queue, _)| queue));
+        let mut due: Vec<Queue> =
+            left.into_iter().filter(|(.., due)| *due).map(|(_, queue, _)| queue).collect();
+        due.dedup();
+        due.into_iter().for_each(|queue| self.offer_soon(queue));
     }
 
     async fn forget_members(&self, request: RequestId) {

@@ -133,3 +133,10 @@ pub struct Request {
     /// Why it failed.
     pub failure: Option<Failure>,
 }
+
+impl Request {
+    /// True when nothing will change any more.
+    pub fn has_ended(&self) -> bool {
+        self.status.ended()
+    }
+}

@@ -151,7 +151,7 @@ impl Caller {
         let leases = vec![LeaseId(self.fixture.id())];
         let write = TreeWrite { guard: Guard::Claim(claim), change, leases };
         let written = self.store.write_tree(write).await?;
-        assert!(matches!(written, Written::Done { .. }), "{written:?}");
+        assert!(matches!(written, Written::Done(_)), "{written:?}");
         Ok(())
     }
 

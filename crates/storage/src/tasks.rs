@@ -30,6 +30,9 @@ pub enum Claims {
         tasks: Vec<Claimed>,
         /// When to look again, unless something happens before.
         next_at: Option<Timestamp>,
+        /// True when nothing is left in any queue of the session, also nothing that is delayed or held back: until
+        /// another task is written, looking again finds nothing.
+        exhausted: bool,
     },
     /// The session is draining, dead, ended or unknown: it gets nothing.
     NotLive,

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use sixpack_model::event::Event;
 use sixpack_model::failure::Failure;
 use sixpack_model::ids::{LeaseId, TaskId, TreeId};
-use sixpack_model::lease::{LeaseOutcome, LeaseStatus};
+use sixpack_model::lease::{Lease, LeaseOutcome, LeaseStatus};
 use sixpack_model::plan::Change;
 use sixpack_model::tree::{Claim, Tree};
 
@@ -58,15 +58,28 @@ pub struct TreeWrite {
 /// What became of a write.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Written {
-    /// It is committed. `request_ended` tells whether the request reached its end with it.
-    Done {
-        /// True when the request was fulfilled or failed with this very write.
-        request_ended: bool,
-    },
+    /// It is committed, and this is how the request stands behind it.
+    Done(RequestAfter),
     /// The tree has changed since it was read: read it again and decide anew. Nothing was written.
     Stale,
     /// What the guard asks for is not true (any more). Nothing was written.
     Refused,
+}
+
+/// What a write has meant for the request of its tree.
+#[derive(Debug, Clone, PartialEq)]
+pub enum RequestAfter {
+    /// Nothing that ends it; it may have ended before.
+    GoesOn,
+    /// It was fulfilled with this very write.
+    Fulfilled {
+        /// Its revision now.
+        revision: u64,
+        /// What was granted, in the order of the units.
+        leases: Vec<Lease>,
+    },
+    /// It failed with this very write.
+    Failed,
 }
 
 /// Reads and writes dataset trees.

@@ -73,6 +73,35 @@ async fn several_datasets_are_handed_over_together_or_not_at_all() {
 }
 
 #[tokio::test]
+async fn who_waits_for_what_it_made_is_told_exactly_what_is_stored() {
+    let (town, a, b) = with_pair().await;
+    let consumer = town.consumer();
+    let made = town.engine.create_request(&consumer, wanted("shop/pair", json!({}))).await.expect("accepted");
+    let (engine, id) = (town.engine.clone(), made.id);
+    let waiting = tokio::spawn(async move { engine.wait_for_made(&consumer, &made, SOON).await });
+    for session in [a, b, a, b] {
+        town.serve(session).await;
+    }
+    let told = waiting.await.expect("it waits").expect("the request is there");
+    let read = town.request(id).await;
+    assert_eq!(told.request, read.request);
+    assert_eq!(told.leases, read.leases);
+    assert_eq!(told.trees, read.trees);
+}
+
+#[tokio::test]
+async fn a_known_key_is_answered_also_when_the_contract_is_gone() {
+    let (town, ..) = with_pair().await;
+    let keyed = |contract: &str| sixpack_engine::Wanted {
+        idempotency: Some(("key".to_owned(), [1; 32])),
+        ..wanted(contract, json!({}))
+    };
+    let first = town.ask_for(keyed("shop/pair")).await.expect("accepted");
+    let again = town.ask_for(keyed("shop/nothing-of-that-name")).await.expect("answered again");
+    assert_eq!(again, first);
+}
+
+#[tokio::test]
 async fn the_same_key_and_body_is_one_request() {
     let (town, ..) = with_pair().await;
     let keyed = |body: u8| sixpack_engine::Wanted {
@@ -80,9 +109,8 @@ async fn the_same_key_and_body_is_one_request() {
         ..wanted("shop/pair", json!({}))
     };
     let first = town.ask_for(keyed(1)).await.expect("accepted");
-    let (again, replayed) =
-        town.engine.create_request(&town.consumer(), keyed(1)).await.expect("answered again");
-    assert_eq!((again, replayed), (first, true));
+    let again = town.engine.create_request(&town.consumer(), keyed(1)).await.expect("answered again");
+    assert_eq!((again.id, again.replayed), (first, true));
     assert!(matches!(town.ask_for(keyed(2)).await, Err(Refusal::KeyReused)));
     let all = town
         .engine

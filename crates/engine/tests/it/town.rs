@@ -86,7 +86,7 @@ impl Town {
     }
 
     pub(crate) async fn ask_for(&self, wanted: Wanted) -> Result<RequestId, Refusal> {
-        self.engine.create_request(&self.consumer(), wanted).await.map(|(id, _)| id)
+        self.engine.create_request(&self.consumer(), wanted).await.map(|made| made.id)
     }
 
     pub(crate) async fn request(&self, id: RequestId) -> RequestView {

@@ -143,19 +143,22 @@ pub(super) async fn create_request(
 ) -> Result<Response, Problem> {
     let idempotency = key.map(|key| (key, fingerprint(&body)));
     let wanted = accept::<NewRequestJson>(body)?.into_wanted(idempotency);
-    let (id, replayed) = server.engine.create_request(&caller, wanted).await?;
+    let made = server.engine.create_request(&caller, wanted).await?;
     // The request is made: when there is no place to wait in, it is answered as it stands.
     let wait = wait(parameters.wait_s);
     let (place, wait) = match server.waiting.park(&caller, wait, &call) {
         Ok(place) => (place, wait),
         Err(_) => (None, Duration::ZERO),
     };
-    let view = wait_for(&server.engine, &caller, id, None, wait, &call).await?;
+    let view = tokio::select! {
+        view = server.engine.wait_for_made(&caller, &made, wait) => view?,
+        () = call.stopping.0.cancelled() => server.engine.request(&caller, made.id).await?,
+    };
     drop(place);
     let mut response = answer(StatusCode::CREATED, &server.engine, &caller, &view).await?;
-    let location = HeaderValue::try_from(format!("/v1/requests/{id}")).expect("an id is ASCII");
+    let location = HeaderValue::try_from(format!("/v1/requests/{}", made.id)).expect("an id is ASCII");
     response.headers_mut().insert(LOCATION, location);
-    if replayed {
+    if made.replayed {
         response.headers_mut().insert(IDEMPOTENCY_REPLAYED, HeaderValue::from_static("true"));
     }
     Ok(response)
@@ -206,7 +209,10 @@ pub(super) async fn get_request(
     let wait = wait(parameters.wait_s);
     let after = parameters.after.map(|after| u64::try_from(after.get()).expect("a revision is not negative"));
     let place = server.waiting.park(&caller, wait, &call)?;
-    let view = wait_for(&server.engine, &caller, id, after, wait, &call).await?;
+    let view = tokio::select! {
+        view = server.engine.wait_for_request(&caller, id, after, wait) => view?,
+        () = call.stopping.0.cancelled() => server.engine.request(&caller, id).await?,
+    };
     drop(place);
     answer(StatusCode::OK, &server.engine, &caller, &view).await
 }
@@ -228,21 +234,6 @@ pub(super) async fn cancel_request(
 
 fn wait(seconds: Option<WaitS>) -> Duration {
     Duration::from_secs(seconds.map_or(0, Int::get).unsigned_abs())
-}
-
-/// Waits for a request as long as the server goes on; then it is answered as it stands.
-async fn wait_for(
-    engine: &Engine,
-    caller: &Caller,
-    id: RequestId,
-    after: Option<u64>,
-    wait: Duration,
-    call: &Call,
-) -> Result<RequestView, Problem> {
-    tokio::select! {
-        view = engine.wait_for_request(caller, id, after, wait) => Ok(view?),
-        () = call.stopping.0.cancelled() => Ok(engine.request(caller, id).await?),
-    }
 }
 
 async fn answer(

@@ -217,7 +217,7 @@ impl Fixture {
     /// Makes a tree of a request ready without a supplier; returns it as it is afterwards.
     pub async fn finish(&self, tree: &Tree) -> Tree {
         let written = self.write(Guard::None, self.ready(tree)).await;
-        assert!(matches!(written, Written::Done { .. }), "{written:?}");
+        assert!(matches!(written, Written::Done(_)), "{written:?}");
         self.load(tree.id).await
     }
 

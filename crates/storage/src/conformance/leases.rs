@@ -8,9 +8,9 @@ use super::factories::TTL_MS;
 use super::fixture::Fixture;
 use crate::leases::{LeaseFilter, Renewed};
 use crate::page::Page;
-use crate::trees::{Guard, LeaseEnd, Written};
+use crate::trees::{Guard, LeaseEnd, RequestAfter, Written};
 
-const DONE: Written = Written::Done { request_ended: false };
+const DONE: Written = Written::Done(RequestAfter::GoesOn);
 
 fn release(lease: LeaseId, fence: Option<u64>) -> Guard {
     Guard::Lease(LeaseEnd {

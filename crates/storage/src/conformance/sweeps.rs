@@ -6,7 +6,7 @@ use sixpack_model::session::SESSION_TTL_MS;
 use super::factories::{Order, Supplier, TIMEOUT_MS, first_task, ready_task};
 use super::fixture::Fixture;
 use crate::tasks::Abandoned;
-use crate::trees::{Guard, Written};
+use crate::trees::{Guard, RequestAfter, Written};
 
 const CUSTOMER: &[&str] = &["shop/customer"];
 const GRACE_MS: u64 = 10_000;
@@ -29,7 +29,7 @@ pub async fn claims_of_a_dead_session_are_abandoned(f: &Fixture) {
     assert_eq!(found.len(), 1);
     assert_eq!((found[0].claim, found[0].why), (claim, Abandoned::SessionGone));
     assert_eq!(found[0].claimed_at, claimed_at);
-    let done = Written::Done { request_ended: false };
+    let done = Written::Done(RequestAfter::GoesOn);
     assert_eq!(f.write(Guard::Abandoned(claim), f.change(&tree)).await, done);
     assert_eq!(f.store.abandoned_claims(None, 10).await.unwrap(), []);
 }

@@ -12,9 +12,9 @@ use super::factories::{Order, Supplier, TIMEOUT_MS, first_task, ready_task};
 use super::fixture::Fixture;
 use crate::datasets::DatasetFilter;
 use crate::page::Page;
-use crate::trees::{Guard, Lately, Written};
+use crate::trees::{Guard, Lately, RequestAfter, Written};
 
-const DONE: Written = Written::Done { request_ended: false };
+const DONE: Written = Written::Done(RequestAfter::GoesOn);
 
 pub async fn a_tree_reads_back_as_it_was_planned(f: &Fixture) {
     let (_, trees) = f.accept(Order::of(&["shop/customer", "shop/account"])).await;

@@ -10,7 +10,7 @@ use super::factories::{Order, TTL_MS};
 use super::fixture::Fixture;
 use crate::events::EventFilter;
 use crate::requests::Created;
-use crate::trees::{Guard, RequestEnd, Written};
+use crate::trees::{Guard, RequestAfter, RequestEnd, Written};
 
 fn failed(f: &Fixture, tree: &Tree) -> Change {
     let mut change = f.part_change(tree, 0, |root| {
@@ -22,20 +22,23 @@ fn failed(f: &Fixture, tree: &Tree) -> Change {
     change
 }
 
-fn ended(request_ended: bool) -> Written {
-    Written::Done { request_ended }
-}
+const GOES_ON: Written = Written::Done(RequestAfter::GoesOn);
 
 pub async fn a_request_is_fulfilled_with_its_last_tree(f: &Fixture) {
     let (request, trees) = f.accept(Order::of(&["shop/customer"]).times(3)).await;
+    let mut last = RequestAfter::GoesOn;
     for (place, tree) in trees.iter().rev().enumerate() {
         assert_eq!(f.store.leases_of(request.id).await.unwrap(), []);
-        assert_eq!(f.write(Guard::None, f.ready(tree)).await, ended(place == 2));
+        let written = f.write(Guard::None, f.ready(tree)).await;
+        let Written::Done(after) = written else { panic!("nobody else writes: {written:?}") };
+        last = after;
+        assert_eq!(matches!(last, RequestAfter::Fulfilled { .. }), place == 2, "{last:?}");
     }
     let read = f.store.request(request.id).await.unwrap().unwrap();
     assert_eq!((read.status, read.ready), (RequestStatus::Fulfilled, 3));
     assert_eq!(read.ended_at, Some(f.now()));
     let leases = f.store.leases_of(request.id).await.unwrap();
+    assert_eq!(last, RequestAfter::Fulfilled { revision: read.revision, leases: leases.clone() });
     let leased: Vec<_> = leases.iter().map(|lease| lease.tree).collect();
     assert_eq!(leased, trees.iter().map(|tree| tree.id).collect::<Vec<_>>());
     for lease in &leases {
@@ -59,7 +62,7 @@ pub async fn the_count_of_ready_trees_grows_one_by_one(f: &Fixture) {
 pub async fn one_failing_tree_fails_the_request_and_leaves_its_siblings_unwanted(f: &Fixture) {
     let (request, trees) = f.accept(Order::of(&["shop/customer"]).times(3)).await;
     f.write(Guard::None, f.ready(&trees[0])).await;
-    assert_eq!(f.write(Guard::None, failed(f, &trees[1])).await, ended(true));
+    assert_eq!(f.write(Guard::None, failed(f, &trees[1])).await, Written::Done(RequestAfter::Failed));
     let read = f.store.request(request.id).await.unwrap().unwrap();
     assert_eq!((read.status, read.failure), (RequestStatus::Failed, Some(f.failure())));
     let unwanted = f.store.unwanted_trees(None, 10).await.unwrap();
@@ -73,14 +76,14 @@ pub async fn a_tree_that_is_taken_down_is_no_longer_unwanted(f: &Fixture) {
     f.write(Guard::None, failed(f, &trees[0])).await;
     let mut change = f.part_change(&trees[1], 0, |root| root.status = PartStatus::Undoing);
     std::sync::Arc::make_mut(&mut change.tree).ending = Some(Ending::Unwanted);
-    assert_eq!(f.write(Guard::None, change).await, ended(false));
+    assert_eq!(f.write(Guard::None, change).await, GOES_ON);
     assert_eq!(f.store.unwanted_trees(None, 10).await.unwrap(), []);
 }
 
 pub async fn a_second_failing_tree_does_not_end_the_request_again(f: &Fixture) {
     let (request, trees) = f.accept(Order::of(&["shop/customer"]).times(2)).await;
     f.write(Guard::None, failed(f, &trees[0])).await;
-    assert_eq!(f.write(Guard::None, failed(f, &trees[1])).await, ended(false));
+    assert_eq!(f.write(Guard::None, failed(f, &trees[1])).await, GOES_ON);
     let filter = EventFilter { request: Some(request.id), ..Default::default() };
     let events = f.store.events(&filter, 0, 100).await.unwrap();
     assert_eq!(events.iter().filter(|event| event.kind == "request.failed").count(), 1);
@@ -91,7 +94,7 @@ pub async fn a_tree_of_an_ended_request_is_never_leased(f: &Fixture) {
     let end = RequestEnd { failure: None, event: f.event("request.cancelled") };
     f.store.end_request(request.id, RequestStatus::Cancelled, end).await.unwrap();
     assert_eq!(f.store.unwanted_trees(None, 10).await.unwrap(), [trees[0].id]);
-    assert_eq!(f.write(Guard::None, f.ready(&trees[0])).await, ended(false));
+    assert_eq!(f.write(Guard::None, f.ready(&trees[0])).await, GOES_ON);
     let tree = f.load(trees[0].id).await;
     assert_eq!((tree.lease, tree.root().status), (None, PartStatus::Ready));
     assert_eq!(f.store.leases_of(request.id).await.unwrap(), []);

@@ -2,26 +2,35 @@
 
 use rusqlite::params;
 use serde_json::json;
-use sixpack_model::ids::{LeaseId, RequestId, TreeId};
-use sixpack_model::lease::FENCE_EPOCH;
+use sixpack_model::ids::{LeaseId, RequestId, TokenId, TreeId};
+use sixpack_model::lease::{FENCE_EPOCH, Lease, LeaseStatus};
 use sixpack_model::request::RequestStatus;
 use sixpack_model::tree::PartStatus;
 
 use super::codes::Code;
-use super::columns::{code, id, int, unsigned};
+use super::columns::{code, id, int, time, unsigned};
 use super::events::EventRow;
 use super::statements::Statements;
 use super::writer::Tx;
 use super::writes::{ChangeRow, OutcomeRow};
+use crate::trees::RequestAfter;
 
-/// How a request stands after a write of one of its trees.
-pub(super) struct RequestState {
-    pub(super) status: RequestStatus,
+/// What a write of a tree has meant for its request.
+pub(super) struct Counted {
+    /// True when the request had ended before.
+    pub(super) ended: bool,
+    pub(super) after: RequestAfter,
+}
+
+/// A request as a write of one of its trees finds it.
+struct RequestState {
+    status: RequestStatus,
+    revision: u64,
     ready: i64,
     trees: i64,
     ttl_ms: i64,
     holder: String,
-    token: [u8; 16],
+    token: TokenId,
 }
 
 /// A tree that is to be leased.
@@ -34,39 +43,31 @@ struct Grant {
 
 impl Tx<'_> {
     /// Counts a decision in its request, and ends the request when it is complete or has failed with it. `leases` are
-    /// given out in the order of the units. Returns how the request stands, and whether it ended now.
+    /// given out in the order of the units.
     pub(super) fn write_request(
         &mut self,
         change: &ChangeRow,
         leases: &[LeaseId],
-    ) -> rusqlite::Result<(RequestState, bool)> {
-        let mut request = self.touch_request(change)?;
+    ) -> rusqlite::Result<Counted> {
+        let request = self.touch_request(change)?;
         if request.status.ended() {
-            return Ok((request, false));
+            return Ok(Counted { ended: true, after: RequestAfter::GoesOn });
         }
-        match &change.outcome {
+        let after = match &change.outcome {
             Some(OutcomeRow::Ready) if request.ready == request.trees => {
-                self.grant(change, &request, leases)?;
-                request.status = RequestStatus::Fulfilled;
-                Ok((request, true))
+                let revision = request.revision;
+                RequestAfter::Fulfilled { revision, leases: self.grant(change, &request, leases)? }
             }
             Some(OutcomeRow::Failed(failure)) => {
-                let status = RequestStatus::Failed;
-                self.close_request(change.request, status, Some(&failure.text))?;
-                let environment = &change.environment;
-                self.tell(&EventRow::told(
-                    self.now,
-                    environment,
-                    "request.failed",
-                    change.request,
-                    None,
-                    &failure.event,
-                ))?;
-                request.status = status;
-                Ok((request, true))
+                self.close_request(change.request, RequestStatus::Failed, Some(&failure.text))?;
+                let (environment, event) = (&change.environment, &failure.event);
+                let kind = "request.failed";
+                self.tell(&EventRow::told(self.now, environment, kind, change.request, None, event))?;
+                RequestAfter::Failed
             }
-            Some(OutcomeRow::Ready | OutcomeRow::Ended) | None => Ok((request, false)),
-        }
+            Some(OutcomeRow::Ready | OutcomeRow::Ended) | None => RequestAfter::GoesOn,
+        };
+        Ok(Counted { ended: false, after })
     }
 
     /// Notes whether a tree of a request that has ended is still to be taken down.
@@ -107,15 +108,18 @@ impl Tx<'_> {
         let key = change.request.0.as_bytes();
         let mut request = self
             .connection
-            .prepare_cached("SELECT status, ready, trees, ttl_ms, holder, token FROM request WHERE id = ?1")?
+            .prepare_cached(
+                "SELECT status, revision + 1, ready, trees, ttl_ms, holder, token FROM request WHERE id = ?1",
+            )?
             .query_row([key], |row| {
                 Ok(RequestState {
                     status: code(row, 0)?,
-                    ready: row.get(1)?,
-                    trees: row.get(2)?,
-                    ttl_ms: row.get(3)?,
-                    holder: row.get(4)?,
-                    token: row.get(5)?,
+                    revision: unsigned(row, 1)?,
+                    ready: row.get(2)?,
+                    trees: row.get(3)?,
+                    ttl_ms: row.get(4)?,
+                    holder: row.get(5)?,
+                    token: TokenId(id(row, 6)?),
                 })
             })?;
         if matches!(change.outcome, Some(OutcomeRow::Ready)) && !request.status.ended() {
@@ -149,7 +153,7 @@ impl Tx<'_> {
         change: &ChangeRow,
         request: &RequestState,
         leases: &[LeaseId],
-    ) -> rusqlite::Result<()> {
+    ) -> rusqlite::Result<Vec<Lease>> {
         let environment = self.environment(&change.environment)?;
         let trees: Vec<Grant> = self.connection.all(
             "SELECT id, unit, fence + 1 FROM tree WHERE request = ?1 ORDER BY unit",
@@ -157,8 +161,9 @@ impl Tx<'_> {
             |row| Ok(Grant { tree: TreeId(id(row, 0)?), unit: row.get(1)?, counter: unsigned(row, 2)? }),
         )?;
         assert_eq!(trees.len(), leases.len(), "a complete request needs one lease id for each of its trees");
+        let mut granted = Vec::with_capacity(trees.len());
         for (tree, lease) in trees.iter().zip(leases) {
-            self.grant_one(environment, change, request, tree, *lease)?;
+            granted.push(self.grant_one(environment, change, request, tree, *lease)?);
         }
         self.set_ended(change.request, RequestStatus::Fulfilled, None)?;
         let data = json!({ "leases": leases.iter().map(LeaseId::to_string).collect::<Vec<_>>() });
@@ -169,7 +174,8 @@ impl Tx<'_> {
             change.request,
             None,
             &data,
-        ))
+        ))?;
+        Ok(granted)
     }
 
     fn grant_one(
@@ -179,7 +185,7 @@ impl Tx<'_> {
         request: &RequestState,
         grant: &Grant,
         lease: LeaseId,
-    ) -> rusqlite::Result<()> {
+    ) -> rusqlite::Result<Lease> {
         let leased = PartStatus::Leased.code();
         let Grant { tree, unit, counter } = *grant;
         self.connection.run(
@@ -188,7 +194,7 @@ impl Tx<'_> {
         )?;
         let root = "UPDATE dataset SET status = ?2 WHERE tree = ?1 AND part = 0";
         self.connection.run(root, params![tree.0.as_bytes(), leased])?;
-        let expires_at = self.now.saturating_add(request.ttl_ms);
+        let (fence, expires_at) = (self.fence(counter), self.now.saturating_add(request.ttl_ms));
         self.connection.run(
             "INSERT INTO lease (id, tree, environment, request, unit, holder, token, fence, status, ttl_ms,
                                 granted_at, expires_at)
@@ -200,8 +206,8 @@ impl Tx<'_> {
                 change.request.0.as_bytes(),
                 unit,
                 request.holder,
-                request.token,
-                int(self.fence(counter)),
+                request.token.0.as_bytes(),
+                int(fence),
                 request.ttl_ms,
                 self.now,
                 expires_at,
@@ -215,7 +221,23 @@ impl Tx<'_> {
             change.request,
             Some(tree),
             &data,
-        ))
+        ))?;
+        Ok(Lease {
+            id: lease,
+            tree,
+            environment: change.environment.clone(),
+            request: change.request,
+            holder: request.holder.clone(),
+            token: request.token,
+            fence,
+            status: LeaseStatus::Held,
+            ttl_ms: request.ttl_ms.unsigned_abs(),
+            granted_at: time(self.now),
+            expires_at: time(expires_at),
+            ended_at: None,
+            outcome: None,
+            note: None,
+        })
     }
 
     fn fence(&self, counter: u64) -> u64 {

@@ -186,7 +186,11 @@ fn claim(tx: &mut Tx<'_>, session: SessionId, max: u32) -> rusqlite::Result<Clai
     for offer in &offers {
         next_at = earlier(next_at, pay(tx, offer)?);
     }
-    Ok(Claims::Given { tasks, next_at: next_at.map(time) })
+    let mut exhausted = true;
+    for service in services.iter() {
+        exhausted &= tx.queue(service.queue)?.quiet_until() == i64::MAX;
+    }
+    Ok(Claims::Given { tasks, next_at: next_at.map(time), exhausted })
 }
 
 /// The queues with something to look at, beginning with the one whose turn it is.

@@ -41,12 +41,12 @@ impl Trees for SqliteStore {
                 return Ok(Written::Refused);
             }
             tx.update_tree(&change)?;
-            let (request, request_ended) = tx.write_request(&change, &leases)?;
+            let before = tx.write_request(&change, &leases)?;
             // A tree that was leased just now, or whose request goes on, is wanted.
-            if request.status.ended() && !request_ended {
+            if before.ended {
                 tx.note_unwanted(&change)?;
             }
-            Ok(Written::Done { request_ended })
+            Ok(Written::Done(before.after))
         })
         .await
     }

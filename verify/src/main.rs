@@ -2,6 +2,7 @@
 
 mod api;
 mod bench;
+mod caller;
 mod effects;
 mod kill;
 mod machine;

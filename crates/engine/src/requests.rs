@@ -137,10 +137,12 @@ impl Engine {
         let trees: Vec<Arc<Tree>> = new.trees.iter().map(|change| Arc::clone(&change.tree)).collect();
         let settled = new.trees.iter().any(|change| change.outcome.is_some());
         let offers = self.offers(&new.trees);
+        trees.iter().for_each(|tree| self.inner.trees.expect(tree));
         let (created, offered) = self.commit_with_offers(self.store().create_request(new), offers).await;
         if matches!(created, Ok(Created::Accepted)) && !settled {
             trees.iter().for_each(|tree| self.inner.trees.keep(tree));
         }
+        trees.iter().for_each(|tree| self.inner.trees.expect_no_more(tree.id));
         self.inner.committed.beat();
         self.hand_out(offered).await;
         if settled {

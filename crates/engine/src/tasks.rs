@@ -237,7 +237,7 @@ impl Engine {
     async fn assignments(&self, claimed: Vec<Claimed>) -> Vec<Assignment> {
         let mut assignments = Vec::with_capacity(claimed.len());
         for claimed in claimed {
-            match self.tree(claimed.claim.task.tree, claimed.tree_version).await {
+            match self.tree_of_claim(claimed.claim.task.tree, claimed.tree_version).await {
                 Ok(Some(tree)) => match Assignment::of(&tree, &claimed) {
                     Some(assignment) => assignments.push(assignment),
                     // Its deadline brings it back to the planner.

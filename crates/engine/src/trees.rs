@@ -3,7 +3,8 @@
 //! Read the tree (from memory when it is there), let the planner decide, write guarded by the version; when somebody else
 //! was faster, read again. What the write makes ready is offered to waiting suppliers in the same commit.
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex as SyncMutex, MutexGuard, PoisonError};
 
 use futures::future::{join, join_all};
 use moka::sync::Cache;
@@ -34,6 +35,9 @@ pub(crate) struct TreeCache {
     trees: Cache<TreeId, Arc<Tree>>,
     /// The trees of a request; these never change.
     pub(crate) members: Cache<RequestId, Arc<[TreeId]>>,
+    /// Trees as they will be once a write that is under way is committed: whoever is handed a task of such a version
+    /// knows by that that it is. One entry for each write that waits.
+    coming: SyncMutex<HashMap<TreeId, Arc<Tree>>>,
     turns: Vec<Mutex<()>>,
 }
 
@@ -43,7 +47,23 @@ impl TreeCache {
             .max_capacity(parts)
             .weigher(|_, tree: &Arc<Tree>| u32::try_from(tree.parts.len()).unwrap_or(u32::MAX))
             .build();
-        Self { trees, members: Cache::new(MEMBERS), turns: (0..TURNS).map(|_| Mutex::new(())).collect() }
+        let turns = (0..TURNS).map(|_| Mutex::new(())).collect();
+        Self { trees, members: Cache::new(MEMBERS), coming: SyncMutex::default(), turns }
+    }
+
+    /// Notes what a write makes of a tree, before it is written.
+    pub(crate) fn expect(&self, tree: &Arc<Tree>) {
+        self.coming().insert(tree.id, Arc::clone(tree));
+    }
+
+    /// The write of the tree has come to its end, whichever.
+    pub(crate) fn expect_no_more(&self, tree: TreeId) {
+        self.coming().remove(&tree);
+    }
+
+    fn coming(&self) -> MutexGuard<'_, HashMap<TreeId, Arc<Tree>>> {
+        // Single inserts and removals: a panic elsewhere leaves nothing half done.
+        self.coming.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn turn(&self, id: TreeId) -> &Mutex<()> {
@@ -95,6 +115,19 @@ impl Engine {
         }
         // Not kept: a writer may have gone on in the meantime, and only writers take turns.
         Ok(self.store().load_tree(id).await?.map(Arc::new))
+    }
+
+    /// The tree of a task that the store has handed out: as it was when the task was planned, or later.
+    pub(crate) async fn tree_of_claim(
+        &self,
+        id: TreeId,
+        version: u64,
+    ) -> Result<Option<Arc<Tree>>, StoreError> {
+        let coming = self.inner.trees.coming().get(&id).filter(|tree| tree.version == version).cloned();
+        match coming {
+            Some(tree) => Ok(Some(tree)),
+            None => self.tree(id, version).await,
+        }
     }
 
     /// The tree of a lease, as it was when the lease was granted or later: the store grants before memory knows.
@@ -161,6 +194,7 @@ impl Engine {
             _ => None,
         };
         let offers = self.offers([&write.change]);
+        self.inner.trees.expect(&tree);
         let (written, offered) = self.commit_with_offers(self.store().write_tree(write), offers).await;
         match &written {
             Ok(Written::Done(RequestAfter::GoesOn)) => self.inner.trees.keep(&tree),
@@ -171,6 +205,7 @@ impl Engine {
             },
             _ => self.inner.trees.trees.invalidate(&tree.id),
         }
+        self.inner.trees.expect_no_more(tree.id);
         if let Ok(Written::Done(after)) = &written {
             self.tell_waiting(tree.request, after);
             if withdrawn {

@@ -3,3 +3,4 @@
 #![allow(clippy::unwrap_used, reason = "everything in here is a test")]
 
 mod late_results;
+mod server;

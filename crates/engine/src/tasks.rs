@@ -248,7 +248,7 @@ impl Engine {
         }
         for task in tasks {
             if let Ok(Some(tree)) = self.tree(task.task.tree, 0).await {
-                let queue: Queue = (Arc::clone(&tree.environment), Arc::from(task.contract.to_string()));
+                let queue = Queue::of(&tree, &task.contract, task.version);
                 // Not awaited: whoever is offered them may give them back in turn.
                 tokio::spawn(self.clone().offer_later(queue));
             }
@@ -265,7 +265,7 @@ impl Engine {
                 contract.capability().is_some_and(|capability| capability.concurrency.is_some())
             });
         if limited {
-            let queue: Queue = (Arc::clone(&tree.environment), Arc::from(part.contract.to_string()));
+            let queue = Queue::of(tree, &part.contract, part.version);
             let engine = self.clone();
             tokio::spawn(async move { engine.offer(&queue).await });
         }

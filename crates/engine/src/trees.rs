@@ -122,7 +122,7 @@ impl Engine {
         let _turn = self.inner.trees.turn(id).lock().await;
         for _ in 0..STALE_LIMIT {
             let Some(tree) = self.tree(id, 0).await? else { return Ok(Changed::Unknown) };
-            let Some(shelf) = self.shelf(&tree.environment) else { return Ok(Changed::Unknown) };
+            let Some(shelf) = self.shelf_of(&tree).await? else { return Ok(Changed::Unknown) };
             let now = self.store().now().await?;
             let world = World { versions: &*shelf, now, chance: mint::chance() };
             let change = plan::decide(&tree, happened.clone(), world);
@@ -186,7 +186,7 @@ impl Engine {
     pub(crate) fn offers(&self, change: &Change) -> Offers {
         let mut offers = Offers::default();
         for task in &change.ready {
-            let queue: Queue = (Arc::clone(&change.tree.environment), Arc::from(task.contract.to_string()));
+            let queue = Queue::of(&change.tree, &task.contract, task.version);
             if task.ready_at <= change.at {
                 match self.inner.parked.take(&queue, 1) {
                     taken if taken.is_empty() => offers.unmatched.push(queue),

@@ -24,6 +24,7 @@ const DEV_TOKEN: &str = ".sixpack/token";
 const URL_VARIABLE: &str = "SIXPACK_URL";
 const TOKEN_VARIABLE: &str = "SIXPACK_TOKEN";
 const ENVIRONMENT_VARIABLE: &str = "SIXPACK_ENVIRONMENT";
+const CHANNEL_VARIABLE: &str = "SIXPACK_CHANNEL";
 
 /// The environment when none is named.
 const DEFAULT_ENVIRONMENT: &str = "default";
@@ -49,6 +50,15 @@ pub(crate) struct InEnvironment {
     environment: Option<String>,
 }
 
+/// Which suppliers under development a command is about.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct InChannel {
+    /// Channel of suppliers under development: what they offer takes the place of what is deployed
+    /// [default: SIXPACK_CHANNEL, else none]
+    #[arg(long, value_name = "NAME")]
+    channel: Option<String>,
+}
+
 impl Connection {
     /// A client for one call after another.
     pub(crate) fn client(&self) -> Result<Client, Fault> {
@@ -70,10 +80,12 @@ impl Connection {
         };
         let (environment, environment_from) = InEnvironment::default().found();
         let [token, token_from] = token;
+        let (channel, channel_from) = InChannel::default().found();
         vec![
             ["url".to_owned(), url, url_from.to_owned()],
             ["token".to_owned(), token, token_from],
             ["environment".to_owned(), environment, environment_from.to_owned()],
+            ["channel".to_owned(), channel.unwrap_or_default(), channel_from.to_owned()],
         ]
     }
 
@@ -123,6 +135,21 @@ impl InEnvironment {
             (Some(name), _) => (name.clone(), "--environment"),
             (None, Some(name)) => (name, ENVIRONMENT_VARIABLE),
             (None, None) => (DEFAULT_ENVIRONMENT.to_owned(), "default"),
+        }
+    }
+}
+
+impl InChannel {
+    /// Its name; `None` for the deployed suppliers alone.
+    pub(crate) fn name(&self) -> Option<String> {
+        self.found().0
+    }
+
+    fn found(&self) -> (Option<String>, &'static str) {
+        match (&self.channel, variable(CHANNEL_VARIABLE)) {
+            (Some(name), _) => (Some(name.clone()), "--channel"),
+            (None, Some(name)) => (Some(name), CHANNEL_VARIABLE),
+            (None, None) => (None, "default"),
         }
     }
 }

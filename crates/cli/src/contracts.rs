@@ -2,9 +2,9 @@
 
 use clap::{Args, Subcommand, ValueEnum};
 use serde_json::Value;
-use sixpack::wire::{Contract, ContractFilter, ContractKind, Owner};
+use sixpack::wire::{Contract, ContractFilter, ContractKind, ContractStatus, Owner};
 
-use crate::connection::{Connection, InEnvironment};
+use crate::connection::{Connection, InChannel, InEnvironment};
 use crate::exit::Exit;
 use crate::fault::Fault;
 use crate::leases::plain;
@@ -21,6 +21,7 @@ Examples:
   sixpack contracts                               everything that can be requested
   sixpack contracts payment --label pii:none      words of name, description, owner or labels
   sixpack contracts --owner Billing --kind capability
+  sixpack contracts --channel ada-laptop          as requests in that channel see it
   sixpack contracts show checkout/ready-customer  its input and output, its steps, and who uses it"
 )]
 pub(crate) struct ContractsCommand {
@@ -55,6 +56,8 @@ pub(crate) struct SearchContracts {
     #[arg(long)]
     domain: Option<String>,
     #[command(flatten)]
+    channel: InChannel,
+    #[command(flatten)]
     environment: InEnvironment,
     #[command(flatten)]
     pub(crate) listing: Listing,
@@ -75,6 +78,8 @@ pub(crate) struct ShowContract {
     /// The contract: domain/name, or domain/name@version
     contract: String,
     #[command(flatten)]
+    channel: InChannel,
+    #[command(flatten)]
     environment: InEnvironment,
     /// Print one JSON object
     #[arg(long)]
@@ -90,15 +95,20 @@ pub(crate) async fn run(command: &ContractsCommand, output: &mut Output) -> Resu
         Some(ContractsAction::Show(show)) => {
             let client = show.connection.client()?;
             let environment = show.environment.name();
-            let contract = match show.contract.rsplit_once('@') {
-                None => client.contract(&environment, &show.contract).await?,
-                Some((name, version)) => {
-                    let version = version.parse().map_err(|_| {
+            let (name, version) = match show.contract.rsplit_once('@') {
+                None => (show.contract.as_str(), None),
+                Some((name, version)) => (
+                    name,
+                    Some(version.parse().map_err(|_| {
                         Fault::new(Exit::Usage, format!("`{version}` is no version of a contract"))
                             .next("write domain/name@3, or domain/name for the newest")
-                    })?;
-                    client.contract_version(&environment, name, version).await?
-                }
+                    })?),
+                ),
+            };
+            let contract = match (show.channel.name(), version) {
+                (Some(channel), version) => client.contract_in(&environment, &channel, name, version).await?,
+                (None, Some(version)) => client.contract_version(&environment, name, version).await?,
+                (None, None) => client.contract(&environment, name).await?,
             };
             if show.json {
                 output.json(&contract)?;
@@ -128,6 +138,7 @@ async fn show_all(search: &SearchContracts, output: &mut Output) -> Result<(), F
             SearchedKind::Scenario => ContractKind::Scenario,
         }),
         domain: search.domain.clone(),
+        channel: search.channel.name(),
         ..ContractFilter::default()
     };
     let page = async |limit, cursor| {
@@ -139,7 +150,7 @@ async fn show_all(search: &SearchContracts, output: &mut Output) -> Result<(), F
         [
             format!("{}@{}", contract.name, contract.version),
             contract.kind.to_string(),
-            contract.status.to_string(),
+            where_it_is(&contract.status, contract.channel.as_deref()),
             format!("{} of {}", contract.checked, contract.of),
             contract.owner.team.clone(),
             contract.description.lines().next().unwrap_or_default().to_owned(),
@@ -148,7 +159,8 @@ async fn show_all(search: &SearchContracts, output: &mut Output) -> Result<(), F
 }
 
 fn show_one(contract: &Contract, output: &mut Output) -> Result<(), Fault> {
-    output.line(format!("{}@{}  {}  {}", contract.name, contract.version, contract.kind, contract.status))?;
+    let status = where_it_is(&contract.status, contract.channel.as_deref());
+    output.line(format!("{}@{}  {}  {status}", contract.name, contract.version, contract.kind))?;
     output.block(&contract.description)?;
     output.line(format!("owner    {}", owner(&contract.owner)))?;
     if !contract.labels.is_empty() {
@@ -182,6 +194,11 @@ fn show_one(contract: &Contract, output: &mut Output) -> Result<(), Fault> {
     output.table(["VERSION", "CHANGE", "SINCE"], versions)?;
     output.line("")?;
     output.line(format!("request it:  {}", example(contract)))
+}
+
+/// Whether a contract can be made, and in which channel if that offers it.
+fn where_it_is(status: &ContractStatus, channel: Option<&str>) -> String {
+    channel.map_or_else(|| status.to_string(), |channel| format!("{status} in {channel}"))
 }
 
 fn steps(contract: &Contract, output: &mut Output) -> Result<(), Fault> {

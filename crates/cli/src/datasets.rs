@@ -120,6 +120,9 @@ fn show_one(dataset: &Dataset, output: &mut Output) -> Result<(), Fault> {
     for (what, id) in ids.into_iter().filter_map(|(what, id)| id.as_ref().map(|id| (what, id))) {
         output.line(format!("{what:<7}  {id}"))?;
     }
+    if let Some(channel) = &dataset.channel {
+        output.line(format!("channel  {channel}"))?;
+    }
     if dataset.id != dataset.root_id {
         output.line(format!("part of  {}  ({})", dataset.root_id, dataset.path))?;
     }

@@ -146,6 +146,9 @@ pub(crate) fn told(lease: &Lease, output: &mut Output) -> Result<(), Fault> {
     let verdict =
         dataset.evidence.as_ref().map_or(String::new(), |evidence| format!("  {}", verdict(evidence)));
     output.line(format!("dataset  {}  {}@{}{verdict}", dataset.id, dataset.contract, dataset.version))?;
+    if let Some(channel) = &lease.channel {
+        output.line(format!("channel  {channel}"))?;
+    }
     match &dataset.output {
         Value::Object(properties) if !properties.is_empty() => {
             let wide = properties.keys().map(|name| name.chars().count()).max().unwrap_or(0);

@@ -6,7 +6,7 @@ use sixpack::wire::{Session, SessionFilter, SessionState};
 use crate::connection::{Connection, InEnvironment};
 use crate::exit::Exit;
 use crate::fault::Fault;
-use crate::paging::Listing;
+use crate::paging::{Listing, or_dash};
 use crate::printing::Output;
 use crate::times::moment;
 
@@ -44,12 +44,13 @@ pub(crate) async fn run(command: &SuppliersCommand, output: &mut Output) -> Resu
         client.sessions(&SessionFilter { limit: Some(limit), cursor, ..filter.clone() }).await
     };
     let rows = command.listing.read(page).await?;
-    let header = ["DOMAIN", "INSTANCE", "STATE", "TASKS", "LAST SEEN", "CAPABILITIES"];
+    let header = ["DOMAIN", "INSTANCE", "CHANNEL", "STATE", "TASKS", "LAST SEEN", "CAPABILITIES"];
     let none = "no supplier is connected; with --all you see those that were in the last day";
     command.listing.print(output, &rows, header, none, |session| {
         [
             session.domain.clone(),
             session.instance.clone(),
+            or_dash(session.channel.as_ref()),
             session.state.to_string(),
             session.claimed.to_string(),
             moment(&session.last_seen_at),

@@ -37,8 +37,10 @@ pub struct Applied {
     pub change: &'static str,
     /// What changed: a pointer and a sentence.
     pub changes: Vec<(String, String)>,
-    /// Which scenarios no longer fit because of it.
+    /// Which scenarios no longer fit because of it; in a channel, which would not if it were deployed.
     pub breaks: Vec<Breaks>,
+    /// The deployed version that a contract of a channel was held against.
+    pub against: Option<u32>,
 }
 
 /// A scenario that no longer fits.
@@ -61,7 +63,14 @@ pub struct AppliedFile {
 
 impl Applied {
     pub(crate) fn unchanged(name: &ContractName, version: u32) -> Self {
-        Self { name: name.clone(), version, change: "same", changes: Vec::new(), breaks: Vec::new() }
+        Self {
+            name: name.clone(),
+            version,
+            change: "same",
+            changes: Vec::new(),
+            breaks: Vec::new(),
+            against: None,
+        }
     }
 }
 
@@ -84,8 +93,11 @@ impl Engine {
             if dry_run {
                 return Ok(applied);
             }
-            let publication =
-                Publication { expected_revision: shelf.revision, contracts: stored, withdrawn: Vec::new() };
+            let publication = Publication {
+                expected_revision: shelf.revision,
+                contracts: stored,
+                ..Publication::default()
+            };
             if publication.is_empty() && shelf.revision > 0 {
                 return Ok(applied);
             }
@@ -139,8 +151,8 @@ impl Engine {
             }
             let publication = Publication {
                 expected_revision: shelf.revision,
-                contracts: Vec::new(),
                 withdrawn: vec![name.to_string()],
+                ..Publication::default()
             };
             let at = self.store().now().await?;
             let told = json!({ "contract": name.to_string() });
@@ -224,7 +236,7 @@ fn finish(
         checked.extend(offered.stored);
     }
     let mut verdicts: Vec<Applied> = applied.iter().map(|file| file.applied.clone()).collect();
-    shelf.note_breaks(&checked, &mut verdicts);
+    shelf.note_breaks(|| shelf.with(&checked), &mut verdicts);
     for (file, verdict) in applied.iter_mut().zip(verdicts) {
         file.applied = verdict;
     }

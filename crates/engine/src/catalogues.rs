@@ -52,12 +52,7 @@ impl Engine {
     pub(crate) async fn refresh_catalogue(&self, environment: &str) -> Result<(), StoreError> {
         let Some(stored) = self.store().catalogue(environment).await? else { return Ok(()) };
         let before = self.shelf(environment).unwrap_or_default();
-        // Type-checking a thousand scenarios takes a while: others must not wait for it.
-        let shelf = tokio::task::spawn_blocking(move || Arc::new(Shelf::of(stored, &before)));
-        let shelf = shelf.await.map_err(|cause| StoreError::Broken {
-            doing: "putting a catalogue on its shelf",
-            cause: Box::new(cause),
-        })?;
+        let shelf = put_on_shelf(move || Shelf::of(stored, &before)).await?;
         let mut shelves = self.inner.catalogues.shelves.write().unwrap_or_else(PoisonError::into_inner);
         // Two readers may overtake each other; the newer catalogue stays.
         if shelves.get(environment).is_none_or(|known| known.revision <= shelf.revision) {
@@ -65,4 +60,15 @@ impl Engine {
         }
         Ok(())
     }
+}
+
+/// Type-checking a thousand scenarios takes a while: others must not wait for it.
+pub(crate) async fn put_on_shelf(
+    put: impl FnOnce() -> Shelf + Send + 'static,
+) -> Result<Arc<Shelf>, StoreError> {
+    let shelf = tokio::task::spawn_blocking(move || Arc::new(put()));
+    shelf.await.map_err(|cause| StoreError::Broken {
+        doing: "putting a catalogue on its shelf",
+        cause: Box::new(cause),
+    })
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 use sixpack_model::catalogue::Search;
+use sixpack_model::channel::is_of_channel;
 use sixpack_model::contract::Contract;
 use sixpack_model::diagnostic::Diagnostic;
 use sixpack_model::name::ContractName;
@@ -54,6 +55,8 @@ pub struct ContractView {
     pub versions: Vec<VersionView>,
     /// Why it is broken.
     pub faults: Vec<Diagnostic>,
+    /// The channel that offers it in place of the deployed contract, or beside all of them.
+    pub channel: Option<String>,
 }
 
 /// A version of a contract as the catalogue shows it.
@@ -82,27 +85,29 @@ impl Engine {
             .collect())
     }
 
-    /// Searches the catalogue; the best first.
+    /// Searches the catalogue as it is seen in a channel, or without one; the best first.
     pub async fn search_contracts(
         &self,
         caller: &Caller,
         environment: &str,
+        channel: Option<&str>,
         search: &Search,
     ) -> Result<Vec<ContractView>, Refusal> {
-        let shelf = self.visible_shelf(caller, environment)?;
+        let (shelf, _) = self.visible_shelf_in(caller, environment, channel).await?;
         let served = self.served(environment).await?;
         Ok(shelf.search(search).map(|entry| view(&shelf, entry, &served)).collect())
     }
 
-    /// Reads one contract, or one version of it.
+    /// Reads one contract as it is seen in a channel, or without one; or one version of it.
     pub async fn contract(
         &self,
         caller: &Caller,
         environment: &str,
+        channel: Option<&str>,
         name: &ContractName,
         version: Option<u32>,
     ) -> Result<ContractView, Refusal> {
-        let shelf = self.visible_shelf(caller, environment)?;
+        let (shelf, _) = self.visible_shelf_in(caller, environment, channel).await?;
         let Some(entry) = shelf.entry(name) else {
             return Err(shelf.requestable(name).err().unwrap_or_else(|| Refusal::unknown("contract", name)));
         };
@@ -126,7 +131,9 @@ impl Engine {
 fn view(shelf: &Shelf, entry: &Entry, served: &HashSet<String>) -> ContractView {
     let mut leaves = Vec::new();
     collect_leaves(shelf, &entry.contract, &mut leaves, 0);
-    let offline = leaves.iter().any(|leaf| !served.contains(&leaf.name.to_string()));
+    // What a channel puts over the catalogue is there because somebody is live in it.
+    let is_served = |leaf: &Contract| is_of_channel(leaf.version) || served.contains(&leaf.name.to_string());
+    let offline = leaves.iter().any(|leaf| !is_served(leaf));
     let checks =
         |leaf: &&Arc<Contract>| leaf.capability().is_some_and(|capability| capability.operations.check);
     let state = match (entry.faults.is_empty(), offline) {
@@ -151,6 +158,7 @@ fn view(shelf: &Shelf, entry: &Entry, served: &HashSet<String>) -> ContractView 
             })
             .collect(),
         faults: entry.faults.clone(),
+        channel: entry.channel.clone(),
     }
 }
 

@@ -104,7 +104,7 @@ impl Engine {
             Some(lease) => self.store().lease(lease).await?,
             None => None,
         };
-        let shelf = self.shelf(&tree.environment).unwrap_or_default();
+        let shelf = self.shelf_of(&tree).await?.unwrap_or_default();
         Ok(DatasetView { tree, part: id.part, lease, timeline: Vec::new(), shelf })
     }
 }

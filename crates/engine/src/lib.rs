@@ -7,6 +7,7 @@ mod apply;
 mod assignment;
 mod caller;
 mod catalogues;
+mod channels;
 mod contracts;
 mod datasets;
 mod events;
@@ -79,6 +80,7 @@ struct Inner {
     store: Arc<dyn Store>,
     settings: EngineSettings,
     catalogues: catalogues::Catalogues,
+    overlaid: channels::Overlaid,
     trees: trees::TreeCache,
     parked: parked::Parked,
     /// Whoever wants to hear of every change of a request.
@@ -101,6 +103,7 @@ impl Engine {
                 store,
                 settings,
                 catalogues: catalogues::Catalogues::default(),
+                overlaid: channels::Overlaid::default(),
                 trees,
                 parked: parked::Parked::default(),
                 requests: watch::Watch::default(),

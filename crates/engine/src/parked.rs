@@ -6,13 +6,41 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use sixpack_model::channel::is_of_channel;
 use sixpack_model::ids::SessionId;
+use sixpack_model::name::ContractName;
+use sixpack_model::tree::Tree;
 use tokio::sync::{Notify, oneshot};
 
 use crate::assignment::Assignment;
 
-/// What a queue is known by: the environment and the capability.
-pub(crate) type Queue = (Arc<str>, Arc<str>);
+/// What a queue is known by.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct Queue {
+    environment: Arc<str>,
+    /// The capability.
+    contract: Arc<str>,
+    /// Set for the queue of a supplier under development.
+    channel: Option<Arc<str>>,
+}
+
+impl Queue {
+    pub(crate) fn new(environment: &Arc<str>, contract: &str, channel: Option<&Arc<str>>) -> Self {
+        let (environment, channel) = (Arc::clone(environment), channel.cloned());
+        Self { environment, contract: Arc::from(contract), channel }
+    }
+
+    /// Where a task about a part of a tree waits.
+    pub(crate) fn of(tree: &Tree, contract: &ContractName, version: u32) -> Self {
+        let channel = tree.channel.as_ref().filter(|_| is_of_channel(version));
+        Self::new(&tree.environment, &contract.to_string(), channel)
+    }
+
+    /// Where a task goes that can be done without its channel, when nobody is left there.
+    fn deployed(&self) -> Option<Self> {
+        self.channel.is_some().then(|| Self { channel: None, ..self.clone() })
+    }
+}
 
 /// What a parked supplier is told.
 pub(crate) enum Given {
@@ -114,9 +142,12 @@ impl Parked {
         self.lock().left.looked(session, writes);
     }
 
-    /// Takes suppliers for so many tasks of a queue; those who have waited longest first.
+    /// Takes suppliers for so many tasks of a queue; those who have waited longest first. For a queue of a channel in
+    /// which nobody waits these are the deployed ones: whether they can do a task is the store's to know.
     pub(crate) fn take(&self, queue: &Queue, tasks: usize) -> Vec<Poller> {
         let mut places = self.lock();
+        let deployed = queue.deployed().filter(|_| !places.queues.contains_key(queue));
+        let queue = deployed.as_ref().unwrap_or(queue);
         let mut taken = Vec::new();
         let mut room = 0;
         while room < tasks {
@@ -130,9 +161,11 @@ impl Parked {
         taken
     }
 
-    /// Whether anybody is parked for a queue.
+    /// Whether anybody is parked who would be taken for a queue.
     pub(crate) fn waits(&self, queue: &Queue) -> bool {
-        self.lock().queues.contains_key(queue)
+        let places = self.lock();
+        places.queues.contains_key(queue)
+            || queue.deployed().is_some_and(|deployed| places.queues.contains_key(&deployed))
     }
 
     /// How many calls a session has parked.
@@ -276,7 +309,11 @@ mod tests {
     use super::*;
 
     fn queue(name: &str) -> Queue {
-        (Arc::from("default"), Arc::from(name))
+        Queue::new(&Arc::from("default"), name, None)
+    }
+
+    fn in_channel(name: &str) -> Queue {
+        Queue::new(&Arc::from("default"), name, Some(&Arc::from("ada")))
     }
 
     fn session(number: u128) -> SessionId {
@@ -294,6 +331,22 @@ mod tests {
         let rest = parked.take(&queue("a"), 5);
         assert_eq!(rest.iter().map(|poller| poller.session).collect::<Vec<_>>(), [session(2)]);
         assert!(parked.lock().queues.is_empty());
+    }
+
+    #[test]
+    fn the_deployed_are_taken_for_a_channel_when_nobody_waits_there_and_never_the_other_way_round() {
+        let parked = Parked::default();
+        let _deployed = parked.park(session(1), 1, Arc::from([queue("a")]));
+        let _developed = parked.park(session(2), 1, Arc::from([in_channel("a")]));
+        let take = |queue: &Queue| {
+            assert_eq!(parked.waits(queue), !parked.lock().pollers.is_empty());
+            parked.take(queue, 1).iter().map(|poller| poller.session).collect::<Vec<_>>()
+        };
+        assert_eq!(take(&in_channel("a")), [session(2)]);
+        assert_eq!(take(&in_channel("a")), [session(1)]);
+        assert!(take(&in_channel("a")).is_empty());
+        let _developed = parked.park(session(2), 1, Arc::from([in_channel("a")]));
+        assert!(!parked.waits(&queue("a")) && parked.take(&queue("a"), 1).is_empty());
     }
 
     #[test]

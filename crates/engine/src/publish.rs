@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
+use sixpack_model::channel::stands_in_for;
 use sixpack_model::compatibility::{Verdict, compare, fingerprint};
-use sixpack_model::contract::{Contract, ContractKind};
+use sixpack_model::contract::{Capability, Contract, ContractKind};
 use sixpack_model::event::Event;
 use sixpack_model::manifest::Manifest;
 use sixpack_model::name::ContractName;
-use sixpack_storage::contracts::{Definition, Publication, StoredContract};
+use sixpack_storage::contracts::{Definition, Publication, StandIn, StoredContract};
 use sixpack_storage::sessions::Service;
 
 use crate::apply::{Applied, Breaks};
@@ -21,12 +22,20 @@ pub(crate) struct PublicationPlan {
     pub(crate) publication: Publication,
     pub(crate) services: Vec<Service>,
     pub(crate) applied: Vec<Applied>,
+    /// What to tell about the catalogue.
+    pub(crate) told: Vec<Applied>,
 }
 
 impl PublicationPlan {
+    /// Nothing yet, decided upon a catalogue of this revision.
+    pub(crate) fn upon(expected_revision: u64) -> Self {
+        let publication = Publication { expected_revision, ..Publication::default() };
+        Self { publication, services: Vec::new(), applied: Vec::new(), told: Vec::new() }
+    }
+
     /// What to tell about the contracts that changed.
     pub(crate) fn events(&self, environment: &str, at: Timestamp) -> Vec<Event> {
-        contract_events(&self.applied, environment, at)
+        contract_events(&self.told, environment, at)
     }
 }
 
@@ -46,30 +55,40 @@ impl Shelf {
         manifest: &Manifest,
         served: &[String],
     ) -> Result<PublicationPlan, Refusal> {
-        let mut plan = PublicationPlan {
-            publication: Publication { expected_revision: self.revision, ..Publication::default() },
-            services: Vec::new(),
-            applied: Vec::new(),
-        };
+        let mut plan = PublicationPlan::upon(self.revision);
         for definition in &manifest.capabilities {
             let contract = definition.clone().into_contract(&manifest.domain, 1).map_err(Refusal::Invalid)?;
             let capability = contract.capability().cloned().expect("a manifest defines capabilities only");
             let name = contract.name.to_string();
             let is_served = served.contains(&name);
+            let in_channels = self.in_channels(&contract.name);
+            let kept = (!in_channels.is_empty()).then(|| contract.clone());
             let offered = self.offered(contract, Definition::Capability(definition.to_json()), is_served)?;
-            plan.services.push(Service {
-                contract: name,
-                oldest_version: offered.oldest_version,
-                version: offered.applied.version,
-                concurrency: capability.concurrency,
-                rate_per_s: capability.rate.map(|rate| rate.per_s),
-                timeout_ms: u64::from(capability.timeout_s) * 1000,
-            });
+            if let (Some(contract), Some(stored)) = (kept, &offered.stored) {
+                let contract = Contract { version: stored.version, ..contract };
+                plan.publication.stand_ins.extend(self.stand_ins(&contract, in_channels));
+            }
+            let versions = (offered.oldest_version, offered.applied.version);
+            plan.services.push(service(name, &capability, versions));
             plan.publication.contracts.extend(offered.stored);
             plan.applied.push(offered.applied);
         }
-        self.note_breaks(&plan.publication.contracts, &mut plan.applied);
+        self.note_breaks(|| self.with(&plan.publication.contracts), &mut plan.applied);
+        plan.told.clone_from(&plan.applied);
         Ok(plan)
+    }
+
+    /// Versions of channels that had no deployed one to ask, and have one now.
+    fn stand_ins(&self, deployed: &Contract, in_channels: &[Arc<StoredContract>]) -> Vec<StandIn> {
+        let alone = |stored: &&Arc<StoredContract>| {
+            stored.channel.as_ref().is_some_and(|channel| channel.stands_in_for.is_none())
+        };
+        let fitting = |stored: &Arc<StoredContract>| {
+            let of_channel = self.contract(&deployed.name, stored.version)?;
+            let stands_in_for = stands_in_for(deployed, &of_channel)?;
+            Some(StandIn { contract: stored.name.clone(), version: stored.version, stands_in_for })
+        };
+        in_channels.iter().filter(alone).filter_map(fitting).collect()
     }
 
     /// Decides which version a contract is: one that is there, or the next.
@@ -97,18 +116,14 @@ impl Shelf {
             let applied = Applied::unchanged(&contract.name, note.version);
             return Ok(Offered { stored: None, applied, oldest_version: oldest(entry, note.version) });
         }
-        match compare(&entry.contract, &contract) {
-            Verdict::Same => Ok(same(entry, &contract, definition, print)),
-            Verdict::New => Ok(self.next(contract, definition, "new", Vec::new(), None)),
-            Verdict::Compatible(changes) => {
-                let changes = changes.into_iter().map(|message| (String::new(), message)).collect();
-                Ok(self.next(contract, definition, "compatible", changes, Some(entry)))
-            }
-            Verdict::Breaking(changes) => {
-                let changes = changes.into_iter().map(|change| (change.pointer, change.message)).collect();
-                Ok(self.next(contract, definition, "breaking", changes, None))
-            }
-        }
+        let verdict = compare(&entry.contract, &contract);
+        let goes_on_from = match verdict {
+            Verdict::Same => return Ok(same(entry, &contract, definition, print)),
+            Verdict::Compatible(_) => Some(entry),
+            Verdict::Breaking(_) | Verdict::New => None,
+        };
+        let change = verdict.name();
+        Ok(self.next(contract, definition, change, changes_of(verdict), goes_on_from))
     }
 
     fn next(
@@ -127,6 +142,7 @@ impl Shelf {
             fingerprint: fingerprint(&contract),
             change: change.to_owned(),
             changes: changes_json(&changes),
+            channel: None,
             published_at: Timestamp::UNIX_EPOCH,
         };
         let applied = Applied { version, change, changes, ..Applied::unchanged(&contract.name, version) };
@@ -134,12 +150,12 @@ impl Shelf {
         Offered { stored: Some(stored), applied, oldest_version }
     }
 
-    /// Notes which scenarios no longer fit once these contracts are published.
-    pub(crate) fn note_breaks(&self, contracts: &[StoredContract], applied: &mut [Applied]) {
+    /// Notes which scenarios no longer fit once the shelf is as `after` puts it.
+    pub(crate) fn note_breaks(&self, after: impl FnOnce() -> Self, applied: &mut [Applied]) {
         if !applied.iter().any(|applied| applied.change == "breaking" || applied.change == "compatible") {
             return;
         }
-        let after = self.with(contracts);
+        let after = after();
         for (name, entry) in after.entries() {
             let was_whole = self.entry(name).is_some_and(|before| before.faults.is_empty());
             let (Some(fault), true) = (entry.faults.first(), was_whole) else { continue };
@@ -181,6 +197,7 @@ fn same(entry: &Entry, contract: &Contract, definition: Definition, fingerprint:
         fingerprint,
         change: note.change.clone(),
         changes: note.changes.clone(),
+        channel: None,
         published_at: note.published_at,
     });
     let applied = Applied::unchanged(&contract.name, version);
@@ -197,7 +214,31 @@ fn oldest(entry: &Entry, version: u32) -> u32 {
         .map_or(version, |note| note.version)
 }
 
-fn changes_json(changes: &[(String, String)]) -> Value {
+/// What a session performs of a capability: from the oldest to the newest version.
+pub(crate) fn service(contract: String, capability: &Capability, versions: (u32, u32)) -> Service {
+    let (oldest_version, version) = versions;
+    Service {
+        contract,
+        oldest_version,
+        version,
+        concurrency: capability.concurrency,
+        rate_per_s: capability.rate.map(|rate| rate.per_s),
+        timeout_ms: u64::from(capability.timeout_s) * 1000,
+    }
+}
+
+/// What changed: a pointer, if there is one place to point at, and a sentence.
+pub(crate) fn changes_of(verdict: Verdict) -> Vec<(String, String)> {
+    match verdict {
+        Verdict::New | Verdict::Same => Vec::new(),
+        Verdict::Compatible(changes) => changes.into_iter().map(|message| (String::new(), message)).collect(),
+        Verdict::Breaking(changes) => {
+            changes.into_iter().map(|change| (change.pointer, change.message)).collect()
+        }
+    }
+}
+
+pub(crate) fn changes_json(changes: &[(String, String)]) -> Value {
     changes.iter().map(|(pointer, message)| json!({ "pointer": pointer, "message": message })).collect()
 }
 

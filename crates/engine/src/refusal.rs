@@ -32,8 +32,28 @@ pub enum Refusal {
     ContractBroken {
         /// The scenario.
         name: String,
+        /// The channel whose contracts they are; `None` for the deployed ones.
+        channel: Option<String>,
         /// Why.
         faults: Vec<Diagnostic>,
+    },
+    /// Nobody is live in the channel.
+    #[error("nobody is live in the channel `{name}`")]
+    UnknownChannel {
+        /// The channel.
+        name: String,
+        /// Where it was looked for.
+        environment: String,
+        /// The channels that there are.
+        live: Vec<String>,
+    },
+    /// The environment has as many live channels as it may have.
+    #[error("there are {} live channels already", .live.len())]
+    TooManyChannels {
+        /// Where.
+        environment: String,
+        /// The channels that there are.
+        live: Vec<String>,
     },
     /// Other scenarios use it.
     #[error("{name} is used by {}", .by.join(", "))]

@@ -6,6 +6,7 @@ use std::time::Duration;
 use futures::future::try_join_all;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
+use sixpack_model::channel::Overlay;
 use sixpack_model::contract::Contract;
 use sixpack_model::event::Event;
 use sixpack_model::fault::Fault;
@@ -49,6 +50,8 @@ pub struct Wanted {
     pub timeout_ms: u64,
     /// Who waits.
     pub priority: Priority,
+    /// The channel of suppliers under development that it is for, if any.
+    pub channel: Option<String>,
     /// The caller's key and the fingerprint of its body.
     pub idempotency: Option<(String, [u8; 32])>,
 }
@@ -118,9 +121,10 @@ impl Engine {
     }
 
     async fn plan_request(&self, caller: &Caller, wanted: Wanted) -> Result<NewRequest, Refusal> {
-        let shelf = self.visible_shelf(caller, &wanted.environment)?;
+        let (shelf, overlay) =
+            self.visible_shelf_in(caller, &wanted.environment, wanted.channel.as_deref()).await?;
         let now = self.store().now().await?;
-        plan_request(caller, wanted, &shelf, now)
+        plan_request(caller, wanted, (&shelf, &overlay), now)
     }
 
     fn replay(&self, known: Created) -> Result<Made, Refusal> {
@@ -282,9 +286,9 @@ impl Engine {
     }
 
     async fn why_late(&self, request: &Request) -> Result<Option<sixpack_model::failure::Failure>, Refusal> {
-        let Some(shelf) = self.shelf(&request.environment) else { return Ok(None) };
         for id in self.members(request.id).await?.iter() {
             if let Some(tree) = self.tree(*id, 0).await?
+                && let Some(shelf) = self.shelf_of(&tree).await?
                 && let Some(failure) = plan::overdue(&tree, &*shelf)
             {
                 return Ok(Some(failure));
@@ -318,12 +322,17 @@ impl Engine {
         let lately = match &request.failure {
             Some(failure) => {
                 let contract = failure.contract.to_string();
-                Some(self.store().lately(&request.environment, &contract).await?)
+                Some(self.store().lately(&request.environment, &contract, failure.version).await?)
             }
             None => None,
         };
-        let shelf = self.shelf(&request.environment).unwrap_or_default();
-        let trees = trees.into_iter().flatten().collect();
+        let trees: Vec<Arc<Tree>> = trees.into_iter().flatten().collect();
+        // All trees of a request were begun upon the same.
+        let shelf = match trees.first() {
+            Some(tree) => self.shelf_of(tree).await?,
+            None => self.shelf(&request.environment),
+        };
+        let shelf = shelf.unwrap_or_default();
         Ok(RequestView { request, trees, leases, shelf, lately })
     }
 }
@@ -331,11 +340,12 @@ impl Engine {
 fn plan_request(
     caller: &Caller,
     wanted: Wanted,
-    shelf: &Shelf,
+    (shelf, overlay): (&Shelf, &Overlay),
     now: Timestamp,
 ) -> Result<NewRequest, Refusal> {
     let id = RequestId(mint::id(now));
     let environment: Arc<str> = Arc::from(wanted.environment.as_str());
+    let channel: Option<Arc<str>> = wanted.channel.as_deref().map(Arc::from);
     let units = accept_units(&wanted, shelf)?;
     let trees: Vec<Change> = (0u32..)
         .zip(&units)
@@ -348,7 +358,8 @@ fn plan_request(
                 contract: Arc::clone(contract),
                 input: Arc::clone(input),
                 priority: wanted.priority,
-                channel: None,
+                channel: channel.clone(),
+                overlay: overlay.clone(),
                 seed: mint::seed(),
                 unique: mint::unique(),
             };
@@ -381,7 +392,7 @@ fn plan_request(
         holder,
         token: caller.token,
         priority: wanted.priority,
-        channel: None,
+        channel: wanted.channel,
         status: RequestStatus::Building,
         revision: 1,
         ready: 0,
@@ -390,7 +401,11 @@ fn plan_request(
         ended_at: None,
         failure: None,
     };
-    let event = request_event(&request, now, "request.building", json!({ "holder": request.holder }));
+    let mut told = json!({ "holder": request.holder });
+    if let Some(channel) = &request.channel {
+        told["channel"] = Value::from(channel.as_str());
+    }
+    let event = request_event(&request, now, "request.building", told);
     let leases = trees.iter().map(|_| LeaseId(mint::id(now))).collect();
     Ok(NewRequest { request, trees, leases, idempotency: None, event })
 }

@@ -3,12 +3,13 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use moka::sync::Cache;
 use serde_json::json;
 use sixpack_model::event::Event;
 use sixpack_model::fault::Fault;
 use sixpack_model::ids::{SessionId, TaskId, TokenId};
-use sixpack_model::manifest::Manifest;
+use sixpack_model::manifest::{Manifest, Mode};
 use sixpack_model::plan::Happened;
 use sixpack_model::session::{Session, SessionStatus};
 use sixpack_storage::page::Page;
@@ -85,38 +86,31 @@ impl Engine {
         }
         for _ in 0..STALE_LIMIT {
             let shelf = self.shelf(&environment).unwrap_or_default();
-            let served = self.store().served(&environment).await?;
-            let plan = shelf.plan_capabilities(&manifest, &served)?;
-            let now = self.store().now().await?;
-            let id = SessionId(mint::id(now));
-            let session = Session {
-                id,
-                environment: environment.clone(),
-                domain: domain.clone(),
-                instance: manifest.instance.clone(),
-                channel: manifest.mode.channel().map(str::to_owned),
-                build: manifest.build.clone(),
-                sdk: manifest.sdk.as_ref().map(|sdk| format!("{} {}", sdk.name, sdk.version)),
-                token: caller.token,
-                capabilities: manifest
-                    .capabilities
-                    .iter()
-                    .map(|capability| capability.name.clone())
-                    .collect(),
-                status: SessionStatus::Live,
-                created_at: now,
-                seen_at: now,
-                ended_at: None,
+            let plan = match manifest.mode.channel() {
+                Some(channel) => shelf.plan_channel(&manifest, channel)?,
+                None => {
+                    let served = self.store().served(&environment).await?;
+                    shelf.plan_capabilities(&manifest, &served)?
+                }
             };
+            let now = self.store().now().await?;
+            let session = new_session(caller, &manifest, now);
+            let id = session.id;
             let mut events = plan.events(&environment, now);
             events.push(session_event(&session, "session.live"));
             let published = !plan.publication.is_empty();
             let services: Vec<Service> = plan.services;
             let new = NewSession { session, services, publication: plan.publication, events };
-            let registered = self.store().register_session(new).await?;
-            let Registered::Live { superseded } = registered else {
-                self.refresh_catalogue(&environment).await?;
-                continue;
+            let superseded = match self.store().register_session(new).await? {
+                Registered::Live { superseded } => superseded,
+                Registered::TooManyChannels => {
+                    let live = self.store().channels(&environment).await?;
+                    return Err(Refusal::TooManyChannels { environment, live });
+                }
+                Registered::Stale => {
+                    self.refresh_catalogue(&environment).await?;
+                    continue;
+                }
             };
             if published || shelf.revision == 0 {
                 self.refresh_catalogue(&environment).await?;
@@ -222,7 +216,8 @@ impl Engine {
             other.id != id
                 && other.status == SessionStatus::Live
                 && other.domain == session.domain
-                && other.instance == session.instance
+                && other.channel == session.channel
+                && (session.channel.is_some() || other.instance == session.instance)
         });
         Ok(if replaced { Refusal::Superseded } else { Refusal::SessionEnded })
     }
@@ -234,8 +229,27 @@ impl Engine {
     }
 }
 
+fn new_session(caller: &Caller, manifest: &Manifest, now: Timestamp) -> Session {
+    Session {
+        id: SessionId(mint::id(now)),
+        environment: manifest.environment.as_str().to_owned(),
+        domain: manifest.domain.clone(),
+        instance: manifest.instance.clone(),
+        channel: manifest.mode.channel().map(str::to_owned),
+        build: manifest.build.clone(),
+        sdk: manifest.sdk.as_ref().map(|sdk| format!("{} {}", sdk.name, sdk.version)),
+        token: caller.token,
+        capabilities: manifest.capabilities.iter().map(|capability| capability.name.clone()).collect(),
+        status: SessionStatus::Live,
+        created_at: now,
+        seen_at: now,
+        ended_at: None,
+    }
+}
+
 fn known(session: &Session) -> KnownSession {
     let environment: Arc<str> = Arc::from(session.environment.as_str());
+    let channel: Option<Arc<str>> = session.channel.as_deref().map(Arc::from);
     let names: BTreeSet<String> =
         session.capabilities.iter().map(|name| format!("{}/{name}", session.domain)).collect();
     KnownSession {
@@ -243,7 +257,7 @@ fn known(session: &Session) -> KnownSession {
         environment: session.environment.clone(),
         domain: session.domain.clone(),
         token: session.token,
-        queues: names.into_iter().map(|name| (Arc::clone(&environment), Arc::from(name))).collect(),
+        queues: names.iter().map(|name| Queue::new(&environment, name, channel.as_ref())).collect(),
     }
 }
 
@@ -252,6 +266,8 @@ fn session_event(session: &Session, kind: &'static str) -> Event {
         "session": session.id.to_string(),
         "domain": session.domain,
         "instance": session.instance,
+        "mode": Mode::of_channel(session.channel.as_deref()),
+        "channel": session.channel,
         "build": session.build,
     });
     Event::of_environment(&session.environment, session.created_at, kind, data)

@@ -3,12 +3,15 @@
 //! It never changes: a publication puts a new shelf in its place. Requests that are under way go on with the versions that
 //! they were begun with.
 
+mod channels;
+
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde_json::Value;
 use sixpack_model::catalogue::{self, Catalogue, Search};
+use sixpack_model::channel::is_of_channel;
 use sixpack_model::contract::Contract;
 use sixpack_model::diagnostic::Diagnostic;
 use sixpack_model::name::ContractName;
@@ -25,12 +28,16 @@ use crate::refusal::Refusal;
 pub struct Shelf {
     /// Grows with each publication; 0 for an environment that does not exist.
     pub revision: u64,
+    /// The channel that has put something over the deployed catalogue; `None` for that catalogue alone.
+    pub channel: Option<String>,
     entries: BTreeMap<ContractName, Entry>,
     /// For searching, and for who uses what.
     index: Catalogue,
     versions: HashMap<(ContractName, u32), Arc<Contract>>,
-    /// The highest version that a name ever had, also when it is no longer offered.
+    /// The highest version that a name ever had, also when it is no longer offered; not counting those of channels.
     highest: HashMap<ContractName, u32>,
+    /// Versions of channels in ascending order, whether or not their channel is there.
+    in_channels: Arc<HashMap<ContractName, Vec<Arc<StoredContract>>>>,
 }
 
 /// One contract that is offered.
@@ -42,10 +49,12 @@ pub struct Entry {
     pub definition: Definition,
     /// Of what others depend on.
     pub fingerprint: String,
-    /// All versions, newest first.
+    /// All versions, newest first; in a channel that of the channel before the deployed ones.
     pub versions: Vec<VersionNote>,
     /// Why it cannot be requested.
     pub faults: Vec<Diagnostic>,
+    /// The channel that offers it in place of the deployed contract, or beside all of them.
+    pub channel: Option<String>,
 }
 
 /// What is remembered of one version.
@@ -67,15 +76,18 @@ impl Shelf {
     /// Puts a stored catalogue on the shelf. What the shelf before it knew stays known: a version that no longer fits
     /// its neighbours can still be finished.
     pub(crate) fn of(stored: StoredCatalogue, before: &Self) -> Self {
-        let mut shelf =
-            Self { revision: stored.revision, versions: before.versions.clone(), ..Self::default() };
+        let mut versions = before.versions.clone();
+        // The store forgets old versions of channels, and so must we.
+        versions.retain(|(_, version), _| !is_of_channel(*version));
+        let mut shelf = Self { revision: stored.revision, versions, ..Self::default() };
+        shelf.keep_channels(stored.in_channels, before);
         for contract in &stored.withdrawn {
             shelf.remember(contract);
         }
         for contract in stored.contracts {
             shelf.offer(contract);
         }
-        shelf.check_scenarios();
+        shelf.check_scenarios(|_| true);
         shelf
     }
 
@@ -117,7 +129,11 @@ impl Shelf {
         if entry.faults.is_empty() {
             Ok(Arc::clone(&entry.contract))
         } else {
-            Err(Refusal::ContractBroken { name: name.to_string(), faults: entry.faults.clone() })
+            Err(Refusal::ContractBroken {
+                name: name.to_string(),
+                channel: self.channel.clone(),
+                faults: entry.faults.clone(),
+            })
         }
     }
 
@@ -128,18 +144,30 @@ impl Shelf {
 
     /// The shelf as it would be with these contracts on it as well.
     pub(crate) fn with(&self, contracts: &[StoredContract]) -> Self {
-        let mut shelf = Self {
-            revision: self.revision,
-            entries: self.entries.clone(),
-            versions: self.versions.clone(),
-            highest: self.highest.clone(),
-            index: Catalogue::default(),
-        };
+        let mut shelf = self.copied();
         for contract in contracts {
             shelf.offer(contract.clone());
         }
-        shelf.check_scenarios();
+        shelf.check_scenarios(|_| true);
         shelf
+    }
+
+    /// How much of it there is to keep in memory.
+    pub(crate) fn size(&self) -> usize {
+        self.entries.len() + self.versions.len()
+    }
+
+    /// The same without its index, to be changed and checked.
+    fn copied(&self) -> Self {
+        Self {
+            revision: self.revision,
+            channel: self.channel.clone(),
+            entries: self.entries.clone(),
+            versions: self.versions.clone(),
+            highest: self.highest.clone(),
+            in_channels: Arc::clone(&self.in_channels),
+            index: Catalogue::default(),
+        }
     }
 
     /// Keeps a version for the datasets that refer to it.
@@ -161,25 +189,21 @@ impl Shelf {
     /// Versions come in ascending order; the last one is the one on offer.
     fn offer(&mut self, stored: StoredContract) {
         let Some((name, contract)) = self.remember(&stored) else { return };
-        let note = VersionNote {
-            version: stored.version,
-            change: stored.change,
-            changes: stored.changes,
-            fingerprint: stored.fingerprint.clone(),
-            published_at: stored.published_at,
-        };
+        let note = VersionNote::of(&stored);
         let mut versions = self.entries.remove(&name).map(|entry| entry.versions).unwrap_or_default();
         versions.retain(|known| known.version != note.version);
         versions.insert(0, note);
         let (definition, fingerprint) = (stored.definition, stored.fingerprint);
-        self.entries.insert(name, Entry { contract, definition, fingerprint, versions, faults: Vec::new() });
+        let entry = Entry { contract, definition, fingerprint, versions, faults: Vec::new(), channel: None };
+        self.entries.insert(name, entry);
     }
 
-    /// Type-checks every scenario on offer against what is on offer now, inner ones first.
-    fn check_scenarios(&mut self) {
+    /// Type-checks these scenarios of those on offer against what is on offer now, inner ones first.
+    fn check_scenarios(&mut self, among: impl Fn(&ContractName) -> bool) {
         let mut open: Vec<(ContractName, String)> = self
             .entries
             .iter()
+            .filter(|(name, _)| among(name))
             .filter_map(|(name, entry)| match &entry.definition {
                 Definition::Scenario(source) => Some((name.clone(), source.clone())),
                 Definition::Capability(_) => None,
@@ -237,6 +261,18 @@ impl Shelf {
             registered_at: entry.versions.first().map_or(Timestamp::UNIX_EPOCH, |note| note.published_at),
         });
         self.index = Catalogue::new(entries.collect(), Vec::new());
+    }
+}
+
+impl VersionNote {
+    fn of(stored: &StoredContract) -> Self {
+        Self {
+            version: stored.version,
+            change: stored.change.clone(),
+            changes: stored.changes.clone(),
+            fingerprint: stored.fingerprint.clone(),
+            published_at: stored.published_at,
+        }
     }
 }
 

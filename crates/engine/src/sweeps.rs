@@ -211,7 +211,7 @@ impl Engine {
     async fn end_silent_sessions(&self) -> Result<(), Refusal> {
         let ended = self.store().end_silent_sessions(PAGE).await?;
         for session in &ended {
-            tracing::info!(session = %session.id, instance = session.instance, status = session.status.name(), "a supplier session is over");
+            tracing::info!(session = %session.id, instance = session.instance, channel = session.channel, status = session.status.name(), "a supplier session is over");
             self.forget_session(session.id);
             self.inner.parked.release(session.id);
         }

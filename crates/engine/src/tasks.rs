@@ -265,7 +265,7 @@ impl Engine {
                 self.inner.parked.leave_everywhere();
                 continue;
             };
-            let queue: Queue = (Arc::clone(&tree.environment), Arc::from(task.contract.to_string()));
+            let queue = Queue::of(&tree, &task.contract, task.version);
             self.inner.parked.leave([&queue]);
             // Not awaited: whoever is offered them may give them back in turn.
             self.offer_soon(queue);
@@ -282,7 +282,7 @@ impl Engine {
                 contract.capability().is_some_and(|capability| capability.concurrency.is_some())
             });
         if limited {
-            let queue: Queue = (Arc::clone(&tree.environment), Arc::from(part.contract.to_string()));
+            let queue = Queue::of(tree, &part.contract, part.version);
             let engine = self.clone();
             tokio::spawn(async move { engine.offer(&queue).await });
         }

@@ -162,7 +162,7 @@ impl Engine {
         let _turn = self.inner.trees.turn(id).lock().await;
         for _ in 0..STALE_LIMIT {
             let Some(tree) = self.tree(id, 0).await? else { return Ok(Changed::Unknown) };
-            let Some(shelf) = self.shelf(&tree.environment) else { return Ok(Changed::Unknown) };
+            let Some(shelf) = self.shelf_of(&tree).await? else { return Ok(Changed::Unknown) };
             let now = self.store().now().await?;
             let world = World { versions: &*shelf, now, chance: mint::chance() };
             let change = plan::decide(&tree, happened.clone(), world);
@@ -237,8 +237,7 @@ impl Engine {
         let mut offers = Offers::default();
         for change in changes {
             for task in &change.ready {
-                let queue: Queue =
-                    (Arc::clone(&change.tree.environment), Arc::from(task.contract.to_string()));
+                let queue = Queue::of(&change.tree, &task.contract, task.version);
                 let due = task.ready_at <= change.at;
                 if due {
                     offers.pollers.extend(self.inner.parked.take(&queue, 1));

@@ -3,7 +3,7 @@
 //! It is built once and then only read: a change of any contract makes a new one. Readers hold on to the one they began
 //! with.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -121,6 +121,21 @@ impl Catalogue {
     /// The scenarios that use a contract in a step, by name; not those that use these in turn.
     pub fn used_by(&self, name: &ContractName) -> &[ContractName] {
         self.used_by.get(name).map_or(&[], Vec::as_slice)
+    }
+
+    /// The scenarios that use one of these contracts, directly or through scenarios that they use.
+    pub fn reached_from<'a>(
+        &self,
+        names: impl IntoIterator<Item = &'a ContractName>,
+    ) -> BTreeSet<ContractName> {
+        let mut reached = BTreeSet::new();
+        let mut open: Vec<&ContractName> = names.into_iter().flat_map(|name| self.used_by(name)).collect();
+        while let Some(name) = open.pop() {
+            if reached.insert(name.clone()) {
+                open.extend(self.used_by(name));
+            }
+        }
+        reached
     }
 
     /// The contracts offered that meet a search: first those with every word in the name, then the others, each by name.
@@ -273,6 +288,13 @@ mod tests {
         assert_eq!(users("x/absent"), ["z/two"]);
         assert_eq!(users("a/one"), ["m/none"]);
         assert!(users("m/none").is_empty());
+        let reached = |names: &[&str]| -> Vec<String> {
+            let names: Vec<ContractName> = names.iter().map(|name| name.parse().unwrap()).collect();
+            catalogue.reached_from(&names).iter().map(ToString::to_string).collect()
+        };
+        assert_eq!(reached(&["x/used"]), ["a/one", "m/none", "z/two"]);
+        assert_eq!(reached(&["x/absent", "a/one"]), ["m/none", "z/two"]);
+        assert!(reached(&["m/none"]).is_empty());
         let scenarios = Search { kind: Some(ContractKind::Scenario), ..Search::default() };
         assert_eq!(names(&catalogue.search(&scenarios)), ["a/one", "m/none", "z/two"]);
     }

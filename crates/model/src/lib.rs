@@ -3,6 +3,7 @@
 //! Nothing in here reads, writes, waits or asks for the time: what a rule needs to know is an argument.
 
 pub mod catalogue;
+pub mod channel;
 pub mod compatibility;
 pub mod contract;
 pub mod diagnostic;

@@ -136,6 +136,20 @@ pub const ATTEMPTS: u64 = 100;
 /// Longest pause between two attempts: a day.
 pub const RETRY_DELAY_MS: u64 = 86_400_000;
 
+// Channels.
+
+/// The first number of a version that a supplier under development registers. A deployed version costs a commit, so none
+/// ever gets that far; and who sees the number knows what it is.
+pub const CHANNEL_VERSIONS_FROM: u32 = 1_000_000_000;
+
+/// Versions of one contract that suppliers under development have registered and that are kept, over all channels: what
+/// a few dozen people change within the longest lease. What was made from a forgotten one is still undone, by its key.
+pub const CHANNEL_VERSIONS_KEPT: u32 = 1_000;
+
+/// Channels of one environment in which somebody is live at once: every engineer of a large landscape has one. Whoever
+/// misspells a channel is shown them all.
+pub const CHANNELS: usize = 100;
+
 // Search.
 
 /// Bytes of the text of a search: a sentence.

@@ -55,6 +55,11 @@ pub enum Mode {
 }
 
 impl Mode {
+    /// The mode of whoever is in this channel, or in none.
+    pub fn of_channel(channel: Option<&str>) -> &'static str {
+        if channel.is_some() { "dev" } else { "deployment" }
+    }
+
     /// The channel of a supplier that is being developed.
     pub fn channel(&self) -> Option<&str> {
         match self {

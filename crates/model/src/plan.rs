@@ -19,6 +19,7 @@ mod tests;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use crate::channel::Overlay;
 use crate::contract::Contract;
 use crate::event::Event;
 use crate::failure::Failure;
@@ -230,8 +231,10 @@ pub struct NewTree {
     pub input: Arc<Value>,
     /// Who waits for it.
     pub priority: Priority,
-    /// The channel of suppliers under development that it prefers.
+    /// The channel that the request named.
     pub channel: Option<Arc<str>>,
+    /// What the channel puts over the deployed catalogue now; empty without a channel.
+    pub overlay: Overlay,
     /// See [`Tree::seed`].
     pub seed: u64,
     /// See [`Tree::unique`].
@@ -240,7 +243,13 @@ pub struct NewTree {
 
 /// Plans a new tree: its root and whatever can begin at once.
 pub fn begin(new: NewTree, world: World<'_>) -> Change {
-    let pins = Arc::new(pins_of(&new.contract, world.versions));
+    let mut pins = pins_of(&new.contract, world.versions);
+    // All of it, because what an orchestrator is going to obtain is not known yet.
+    pins.extend(new.overlay.iter().map(|(name, version)| (name.clone(), version)));
+    let mut told = serde_json::json!({ "contract": new.contract.name.to_string() });
+    if let Some(channel) = &new.channel {
+        told["channel"] = Value::from(channel.as_ref());
+    }
     let root = Part::planned(0, None, &new.contract, new.input, world.now);
     let tree = Tree {
         id: new.id,
@@ -250,7 +259,7 @@ pub fn begin(new: NewTree, world: World<'_>) -> Change {
         unit: new.unit,
         priority: new.priority,
         channel: new.channel,
-        pins,
+        pins: Arc::new(pins),
         seed: new.seed,
         unique: new.unique,
         lease: None,
@@ -259,7 +268,7 @@ pub fn begin(new: NewTree, world: World<'_>) -> Change {
         parts: vec![root],
     };
     let mut plan = Plan::of(tree, 0, world);
-    plan.tell(0, "dataset.building", serde_json::json!({ "contract": new.contract.name.to_string() }));
+    plan.tell(0, "dataset.building", told);
     plan.advance();
     plan.into_change()
 }

@@ -53,7 +53,7 @@ pub struct Session {
     pub environment: String,
     /// Whose capabilities it performs.
     pub domain: String,
-    /// Its own name, unique among the live sessions of the domain.
+    /// Its own name, unique among the live deployed sessions of the domain. In a channel a domain has one session.
     pub instance: String,
     /// The channel it is developed in; `None` for a deployed supplier.
     pub channel: Option<String>,

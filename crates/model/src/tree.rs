@@ -281,9 +281,10 @@ pub struct Tree {
     pub unit: u32,
     /// Who waits for it.
     pub priority: Priority,
-    /// The channel of suppliers under development that it prefers.
+    /// The channel that its request named: parts whose version is one of the channel are made there.
     pub channel: Option<Arc<str>>,
-    /// The versions that every contract below has had when the request was accepted.
+    /// The versions that every contract below has had when the request was accepted; in a channel those of all contracts
+    /// of the channel as well.
     pub pins: Arc<BTreeMap<ContractName, u32>>,
     /// Given to every supplier, below 2^53: the same for all attempts, so that random choices repeat.
     pub seed: u64,

@@ -18,12 +18,26 @@ pub struct StoredContract {
     pub definition: Definition,
     /// Of what others depend on.
     pub fingerprint: String,
-    /// `new`, `compatible` or `breaking` against the version before.
+    /// `new`, `compatible` or `breaking` against the version before; in a channel against the deployed one, and then also
+    /// `same`.
     pub change: String,
     /// What changed and what it breaks, for people: a JSON list.
     pub changes: Value,
+    /// Set for a version that a supplier under development has registered: it is in no catalogue.
+    pub channel: Option<InChannel>,
     /// When it was published; set by the store.
     pub published_at: Timestamp,
+}
+
+/// What is kept of a version that belongs to a channel.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InChannel {
+    /// The channel.
+    pub name: String,
+    /// The oldest version of the channel that this one can be asked about.
+    pub since: u32,
+    /// The deployed version whose suppliers can check and undo what this one has made.
+    pub stands_in_for: Option<u32>,
 }
 
 /// What a contract is made from.
@@ -44,12 +58,26 @@ pub struct Publication {
     pub contracts: Vec<StoredContract>,
     /// Names taken out of the catalogue; their versions stay for the datasets made from them.
     pub withdrawn: Vec<String>,
+    /// Versions of channels for which there is a deployed one to ask from now on. Of tasks that wait in a channel in
+    /// which nobody is left, checks and undos go to its suppliers with this publication.
+    pub stand_ins: Vec<StandIn>,
+}
+
+/// A version of a channel, and the deployed one that it stands in for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StandIn {
+    /// `domain/name`.
+    pub contract: String,
+    /// The version of the channel.
+    pub version: u32,
+    /// The deployed version.
+    pub stands_in_for: u32,
 }
 
 impl Publication {
     /// True when the catalogue stays as it is.
     pub fn is_empty(&self) -> bool {
-        self.contracts.is_empty() && self.withdrawn.is_empty()
+        self.contracts.is_empty() && self.withdrawn.is_empty() && self.stand_ins.is_empty()
     }
 }
 
@@ -72,6 +100,9 @@ pub struct StoredCatalogue {
     pub contracts: Vec<StoredContract>,
     /// Versions of contracts that are no longer offered.
     pub withdrawn: Vec<StoredContract>,
+    /// Versions of channels, by name and version, whether or not anybody is live in their channel. Of each contract the
+    /// newest [`CHANNEL_VERSIONS_KEPT`](sixpack_model::limits::CHANNEL_VERSIONS_KEPT), and those that are being served.
+    pub in_channels: Vec<StoredContract>,
 }
 
 /// One environment.

@@ -7,6 +7,7 @@
 //! is polled behind another one, such as a claim behind the write that makes a task ready, sees its effects, and a write
 //! whose caller goes away is carried out all the same.
 
+pub mod channels;
 pub mod clock;
 #[cfg(feature = "conformance")]
 pub mod conformance;
@@ -28,7 +29,8 @@ pub use error::StoreError;
 
 /// Everything that a store can do.
 pub trait Store:
-    contracts::Contracts
+    channels::Channels
+    + contracts::Contracts
     + datasets::Datasets
     + events::Events
     + leases::Leases
@@ -41,7 +43,8 @@ pub trait Store:
 }
 
 impl<T> Store for T where
-    T: contracts::Contracts
+    T: channels::Channels
+        + contracts::Contracts
         + datasets::Datasets
         + events::Events
         + leases::Leases

@@ -42,11 +42,14 @@ pub struct NewSession {
 /// What became of a registration.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Registered {
-    /// It is live; `superseded` is an older live session of the same instance name, which has ended with it.
+    /// It is live; `superseded` is an older live session of the same instance name, or in a channel of the same domain,
+    /// which has ended with it.
     Live {
         /// The older session.
         superseded: Option<SessionId>,
     },
+    /// Its channel would be one more than [`CHANNELS`](sixpack_model::limits::CHANNELS). Nothing was written.
+    TooManyChannels,
     /// The catalogue has changed since it was read: read it again and decide anew. Nothing was written.
     Stale,
 }
@@ -74,7 +77,7 @@ pub trait Sessions: Send + Sync {
         page: Page<SessionId>,
     ) -> Result<Vec<Session>, StoreError>;
 
-    /// Names of the capabilities (`domain/name`) that a live session serves in an environment, in whatever channel.
+    /// Names of the capabilities (`domain/name`) that a live deployed session serves in an environment.
     async fn served(&self, environment: &str) -> Result<Vec<String>, StoreError>;
 
     /// Ends sessions that were not heard of in time and draining ones without claims; returns which. At most `limit`.

@@ -101,17 +101,19 @@ pub trait Trees: Send + Sync {
     /// `failed` with that failure. A tree whose request is no longer open is never leased: its outcome `Ready` is
     /// written as a plain change.
     ///
-    /// A task of a tree with a channel goes to the channel's suppliers when a live one performs its version, else to
-    /// the deployed ones. A lease whose deadline has passed is held until somebody ends it: its holder may still give
-    /// it back.
+    /// A task whose version is one of a channel goes to the supplier in the channel of its tree; when none that performs
+    /// the version is live there, a check or an undo goes to the deployed suppliers if the version stands in for one of
+    /// theirs. All other tasks go to the deployed suppliers. A lease whose deadline has passed is held until somebody
+    /// ends it: its holder may still give it back.
     async fn write_tree(&self, write: TreeWrite) -> Result<Written, StoreError>;
 
     /// Trees that are still being made, or made and not leased, although their request has ended; at most `limit`,
     /// behind `after` in id order, so that trees that cannot be mended now never hide the others.
     async fn unwanted_trees(&self, after: Option<TreeId>, limit: u32) -> Result<Vec<TreeId>, StoreError>;
 
-    /// How often parts of this contract failed, out of how many begun, since an hour before now.
-    async fn lately(&self, environment: &str, contract: &str) -> Result<Lately, StoreError>;
+    /// How often parts of this contract failed, out of how many begun, since an hour before now. A version of a channel
+    /// is counted for itself, and not with the others.
+    async fn lately(&self, environment: &str, contract: &str, version: u32) -> Result<Lately, StoreError>;
 }
 
 /// How a contract has been doing.

@@ -50,7 +50,7 @@ enum Command {
     /// Publishes to Sixpack what a team's service can do.
     ///
     /// SIXPACK_URL and SIXPACK_TOKEN say where the server is and who calls, SIXPACK_ENVIRONMENT which environment
-    /// the services belong to.
+    /// the services belong to, and SIXPACK_CHANNEL a channel to publish in beside the deployed suppliers.
     Supplier {
         #[command(subcommand)]
         team: TeamFlags,

@@ -52,6 +52,7 @@
 //! never makes two of anything; a lease never seems alive after the server ended it; a supplier's tasks are performed
 //! at least once, and one result of each counts.
 
+mod channel;
 mod client;
 mod clock;
 mod error;
@@ -60,6 +61,7 @@ mod retry;
 mod supplier;
 pub mod wire;
 
+pub use channel::own_channel;
 pub use client::{Client, DEFAULT_URL, EventStream, Lease, RequestBuilder};
 pub use error::{Error, RequestFailed};
 pub use supplier::{

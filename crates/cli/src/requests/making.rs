@@ -17,7 +17,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::live::Progress;
 use super::{input, telling};
-use crate::connection::{Connection, InEnvironment};
+use crate::connection::{Connection, InChannel, InEnvironment};
 use crate::exit::Exit;
 use crate::fault::Fault;
 use crate::printing::{Output, note};
@@ -37,6 +37,7 @@ Examples:
   sixpack request checkout/ready-customer --set country=FR --set lines=3
   sixpack request checkout/ready-customer --input @customer.json --ttl 2h --holder \"me, refunds\"
   sixpack request checkout/ready-customer --json | jq -r .leases[0].dataset.output.customer_id
+  sixpack request checkout/ready-customer --channel ada-laptop   with what Ada is working on
 
 The data is yours until the lease ends: renew it with `sixpack lease renew`, give it back with \
 `sixpack lease release`. While it is being made, ctrl-c cancels the request and undoes what was made.
@@ -75,6 +76,8 @@ pub(crate) struct RequestCommand {
     /// Print one JSON object: the request with its leases, or with its failure
     #[arg(long)]
     pub(crate) json: bool,
+    #[command(flatten)]
+    channel: InChannel,
     #[command(flatten)]
     environment: InEnvironment,
     #[command(flatten)]
@@ -125,6 +128,7 @@ fn body(command: &RequestCommand) -> Result<NewRequest, Fault> {
     body.lease = command.ttl.map(LeaseTerms::new);
     body.holder = command.holder.clone();
     body.timeout_s = command.timeout;
+    body.channel = command.channel.name();
     // Whoever sits before a terminal waits in person.
     body.priority = (std::io::stdout().is_terminal() && !command.json).then_some(Priority::Person);
     Ok(body)

@@ -31,6 +31,9 @@ pub(crate) struct Branch {
 /// Prints a request: its steps, and its data or why there is none.
 pub(crate) fn told(request: &Request, output: &mut Output) -> Result<(), Fault> {
     output.line(headline(request))?;
+    if let Some(channel) = &request.channel {
+        output.line(format!("in the channel {channel}"))?;
+    }
     for line in branches(&steps(request, |_| None)) {
         output.line(line)?;
     }

@@ -20,7 +20,8 @@ const FILE: &str = "sixpack.toml";
 const FILE_VARIABLE: &str = "SIXPACK_CONFIG";
 
 /// Variables with our prefix that are no settings of a server.
-const OTHER_VARIABLES: &[&str] = &["SIXPACK_URL", "SIXPACK_TOKEN", "SIXPACK_ENVIRONMENT", FILE_VARIABLE];
+const OTHER_VARIABLES: &[&str] =
+    &["SIXPACK_URL", "SIXPACK_TOKEN", "SIXPACK_ENVIRONMENT", "SIXPACK_CHANNEL", FILE_VARIABLE];
 
 /// What was said on the command line.
 #[derive(Debug, Clone, Default)]

@@ -28,6 +28,7 @@ fn settings_say_where_they_come_from_and_keep_the_token_to_themselves() {
     place.put("sixpack.toml", "grace_s = 7\n");
     place.set("SIXPACK_DRAIN_DELAY_S", "8");
     place.set("SIXPACK_TOKEN", "sxp_secret");
+    place.set("SIXPACK_CHANNEL", "ada-laptop");
     let shown = place.run(&["settings", "--listen", "127.0.0.1:9", "--json"]).expect(0);
     assert!(!shown.stdout.contains("sxp_secret"));
     let shown = shown.json();
@@ -37,6 +38,7 @@ fn settings_say_where_they_come_from_and_keep_the_token_to_themselves() {
         ("grace_s", "7", "sixpack.toml:1"),
         ("data", ".sixpack", "default"),
         ("token", "***", "SIXPACK_TOKEN"),
+        ("channel", "ada-laptop", "SIXPACK_CHANNEL"),
     ] {
         assert_eq!(
             (shown[name]["value"].as_str(), shown[name]["from"].as_str()),

@@ -25,7 +25,7 @@ output:
 /// Two suppliers that run as long as this lives. Billing refuses Germany.
 pub(crate) struct Shop {
     _suppliers: Vec<Running>,
-    _runtime: Runtime,
+    runtime: Runtime,
 }
 
 impl Shop {
@@ -34,13 +34,43 @@ impl Shop {
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let suppliers = runtime.block_on(async {
-            let mut suppliers = vec![customer(place).start().unwrap(), billing(place).start().unwrap()];
+            let mut suppliers = vec![customer(place).start().unwrap(), billing(place, "a").start().unwrap()];
             for supplier in &mut suppliers {
                 supplier.ready().await.unwrap();
             }
             suppliers
         });
-        Self { _suppliers: suppliers, _runtime: runtime }
+        Self { _suppliers: suppliers, runtime }
+    }
+}
+
+impl Shop {
+    /// Starts billing as it is under development: its accounts say by their ids whose work they are.
+    pub(crate) fn develop(&self, place: &Place, channel: &str) -> Running {
+        self.run(billing(place, "work").dev(channel))
+    }
+
+    /// Starts billing under development with a change that breaks the scenario.
+    pub(crate) fn develop_a_break(&self, place: &Place, channel: &str) -> Running {
+        let renamed =
+            DynamicCapability::new("payment-account", |_, _| async { Ok(json!({ "number": "1" })) });
+        let renamed = renamed.about(About::new("An account by another name")).output_schema(
+            json!({"type":"object","properties":{"number":{"type":"string"}},"required":["number"]}),
+        );
+        self.run(supplier(place, "billing", "Billing").dynamic(renamed).dev(channel))
+    }
+
+    /// Drains a supplier, and returns when it is gone.
+    pub(crate) fn end(&self, running: Running) {
+        self.runtime.block_on(running.drain()).unwrap();
+    }
+
+    fn run(&self, supplier: Supplier) -> Running {
+        self.runtime.block_on(async {
+            let mut running = supplier.start().unwrap();
+            running.ready().await.unwrap();
+            running
+        })
     }
 }
 
@@ -59,13 +89,13 @@ fn customer(place: &Place) -> Supplier {
     supplier(place, "customer", "Customer").dynamic(active)
 }
 
-fn billing(place: &Place) -> Supplier {
-    let account = DynamicCapability::new("payment-account", |cx, input| async move {
+fn billing(place: &Place, build: &'static str) -> Supplier {
+    let account = DynamicCapability::new("payment-account", move |cx, input| async move {
         if input["country"] == "DE" {
             // Colours and a title: what a supplier says must not steer a terminal.
             return Err(cx.reject("country_closed", "no accounts in \u{1b}[31mDE\u{1b}[0m until Monday"));
         }
-        Ok(json!({ "account_id": format!("a-{}", cx.unique()) }))
+        Ok(json!({ "account_id": format!("{build}-{}", cx.unique()) }))
     })
     .about(About::new("An open payment account"))
     .input_schema(json!({
@@ -76,7 +106,7 @@ fn billing(place: &Place) -> Supplier {
         json!({"type":"object","properties":{"account_id":{"type":"string"}},"required":["account_id"]}),
     )
     .with_undo(|_, _, _| async { Ok(()) });
-    supplier(place, "billing", "Billing").dynamic(account)
+    supplier(place, "billing", "Billing").build(build).dynamic(account)
 }
 
 fn supplier(place: &Place, domain: &str, team: &str) -> Supplier {

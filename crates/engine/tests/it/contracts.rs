@@ -31,7 +31,7 @@ async fn a_breaking_change_names_the_scenarios_that_it_breaks_and_they_are_refus
         other => panic!("{other:?}"),
     }
     let name = "shop/pair".parse().expect("a name");
-    let view = town.engine.contract(&town.consumer(), "default", &name, None).await.expect("listed");
+    let view = town.engine.contract(&town.consumer(), "default", None, &name, None).await.expect("listed");
     assert_eq!(view.state, ContractState::Broken);
 }
 
@@ -65,7 +65,7 @@ async fn an_absent_supplier_leaves_its_contracts_listed_as_offline() {
     let (town, a, _) = with_pair().await;
     town.engine.drain_session(&town.supplier(), a).await.expect("drained");
     town.sweep().await;
-    let listed = town.engine.search_contracts(&town.consumer(), "default", &Default::default()).await;
+    let listed = town.engine.search_contracts(&town.consumer(), "default", None, &Default::default()).await;
     let states: Vec<_> = listed
         .expect("a list")
         .iter()
@@ -140,7 +140,7 @@ async fn a_scenario_in_use_is_not_deleted_and_a_free_one_is() {
 async fn catalogues_survive_a_restart() {
     let (town, ..) = with_pair().await;
     let town = town.restarted().await;
-    let listed = town.engine.search_contracts(&town.consumer(), "default", &Default::default()).await;
+    let listed = town.engine.search_contracts(&town.consumer(), "default", None, &Default::default()).await;
     assert_eq!(listed.expect("a list").len(), 3);
 }
 

@@ -64,13 +64,23 @@ impl Town {
         instance: &str,
         capabilities: &[Value],
     ) -> Result<sixpack_engine::Opened, Refusal> {
-        let manifest = json!({
-            "environment": "default",
-            "domain": domain,
-            "instance": instance,
-            "owner": { "team": domain, "contact": format!("{domain}@shop.test") },
-            "capabilities": capabilities,
-        });
+        self.open(manifest(domain, instance, capabilities)).await
+    }
+
+    /// Opens a session in a channel.
+    pub(crate) async fn develop(
+        &self,
+        channel: &str,
+        domain: &str,
+        capabilities: &[Value],
+    ) -> Result<sixpack_engine::Opened, Refusal> {
+        let mut manifest = manifest(domain, "one", capabilities);
+        manifest["mode"] = json!("dev");
+        manifest["channel"] = json!(channel);
+        self.open(manifest).await
+    }
+
+    async fn open(&self, manifest: Value) -> Result<sixpack_engine::Opened, Refusal> {
         let manifest = Manifest::parse(&manifest).expect("the test's manifest is whole");
         self.engine.open_session(&self.supplier(), manifest).await
     }
@@ -164,6 +174,21 @@ fn caller(number: u128, role: Role) -> Caller {
     }
 }
 
+fn manifest(domain: &str, instance: &str, capabilities: &[Value]) -> Value {
+    json!({
+        "environment": "default",
+        "domain": domain,
+        "instance": instance,
+        "owner": { "team": domain, "contact": format!("{domain}@shop.test") },
+        "capabilities": capabilities,
+    })
+}
+
+/// The same wish, in a channel.
+pub(crate) fn within(channel: &str, wanted: Wanted) -> Wanted {
+    Wanted { channel: Some(channel.to_owned()), ..wanted }
+}
+
 pub(crate) fn wanted(contract: &str, input: Value) -> Wanted {
     Wanted {
         environment: "default".to_owned(),
@@ -174,6 +199,7 @@ pub(crate) fn wanted(contract: &str, input: Value) -> Wanted {
         holder: String::new(),
         timeout_ms: 300_000,
         priority: Priority::Pipeline,
+        channel: None,
         idempotency: None,
     }
 }

@@ -262,6 +262,21 @@ fn a_supplier_in_development_has_a_channel() {
     let mut document = with("/mode", Some(json!("dev")));
     document["channel"] = json!("petra");
     assert_eq!(Manifest::parse(&document).unwrap().mode.channel(), Some("petra"));
+    for (channel, code) in [
+        (json!(""), "name_pattern"),
+        (json!("Petra"), "name_pattern"),
+        (json!("petra's laptop"), "name_pattern"),
+        (json!("-petra"), "name_pattern"),
+        (json!("petra."), "name_pattern"),
+        (json!("p/a"), "name_pattern"),
+        (json!("a".repeat(64)), "name_pattern"),
+        (json!(["petra"]), "type"),
+        (Value::Null, "type"),
+    ] {
+        document["channel"] = channel.clone();
+        let faults = Manifest::parse(&document).unwrap_err();
+        assert_eq!((faults[0].pointer.as_str(), faults[0].code), ("/channel", code), "{channel}");
+    }
 }
 
 #[test]

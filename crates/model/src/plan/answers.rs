@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::bind::list;
 use super::{Answer, Attempt, Plan};
+use crate::channel::is_of_channel;
 use crate::contract::{Contract, RetryPolicy};
 use crate::failure::FailureClass;
 use crate::ids::SessionId;
@@ -112,10 +113,18 @@ impl Plan<'_> {
         if task.cancelled {
             return;
         }
-        let message = format!(
-            "no supplier of {} has been connected since {since:.0}; start one, or ask its owner",
-            self.part(part).contract
-        );
+        let node = self.part(part);
+        let message = match self.tree.channel.as_deref().filter(|_| is_of_channel(node.version)) {
+            Some(channel) => format!(
+                "no supplier of {}@{} has been connected in the channel `{channel}` since {since:.0}; start it again, \
+                 or request without the channel",
+                node.contract, node.version
+            ),
+            None => format!(
+                "no supplier of {} has been connected since {since:.0}; start one, or ask its owner",
+                node.contract
+            ),
+        };
         let attempts = task.attempt.saturating_sub(task.spent_from);
         self.fail_with(part, FailureClass::SupplierOffline, None, message, None, attempts);
     }

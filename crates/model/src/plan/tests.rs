@@ -1,6 +1,7 @@
 //! The planner told in scenes: a tree is begun, suppliers answer, and what follows is looked at.
 
 mod building;
+mod channels;
 mod failing;
 mod orchestrating;
 mod random;
@@ -14,6 +15,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::*;
+use crate::channel::is_of_channel;
 use crate::failure::FailureClass;
 use crate::manifest::CapabilityDefinition;
 use crate::tree::PartStatus;
@@ -44,6 +46,12 @@ impl Landscape {
     /// A capability whose output is `{"id": text}`, with these operations.
     fn capability(mut self, name: &str, operations: &[&str]) -> Self {
         self.add(capability(name, operations, json!({})));
+        self
+    }
+
+    /// The same capability in another version, which is the current one from now on.
+    fn version(mut self, name: &str, version: u32) -> Self {
+        self.add(Contract { version, ..capability(name, ALL, json!({})) });
         self
     }
 
@@ -93,6 +101,13 @@ struct Scene {
 
 impl Scene {
     fn begin(landscape: Landscape, contract: &str, input: Value) -> Self {
+        Self::begin_in(None, landscape, contract, input)
+    }
+
+    /// The same, asked for in a channel whose versions are the current ones of the landscape.
+    fn begin_in(channel: Option<&str>, landscape: Landscape, contract: &str, input: Value) -> Self {
+        let overlay = landscape.current.iter().filter(|(_, version)| is_of_channel(**version));
+        let overlay = Overlay::of(overlay.map(|(name, version)| (name.clone(), *version)));
         let now: Timestamp = "2026-01-01T00:00:00Z".parse().expect("a time");
         let name: ContractName = contract.parse().expect("a name");
         let contract = landscape.current(&name).expect("the contract is there");
@@ -104,7 +119,8 @@ impl Scene {
             input: Arc::new(contract.input.with_defaults(input)),
             contract,
             priority: Priority::Pipeline,
-            channel: None,
+            channel: channel.map(Arc::from),
+            overlay,
             seed: 1,
             unique: "u".to_owned(),
         };

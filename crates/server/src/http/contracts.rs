@@ -17,6 +17,7 @@ use utoipa::{IntoParams, ToSchema};
 use super::auth::Authorized;
 use super::document::ProblemJson;
 use super::pages::{Listing, PageJson};
+use super::requests::asked::check_channel;
 use super::shapes::diagnostic::DiagnosticJson;
 use super::shapes::owner::OwnerJson;
 use super::shapes::scalar::{Text, Time};
@@ -24,7 +25,7 @@ use super::shapes::word::{KindWord, Word};
 use crate::edge::json::Json;
 use crate::edge::path::{FromSegments, Path};
 use crate::edge::problem::{Problem, ProblemFault};
-use crate::edge::query::{Limit, NoParameters, Query};
+use crate::edge::query::{Limit, Query};
 
 /// A contract named by a path.
 pub(super) struct ContractPath {
@@ -72,11 +73,24 @@ pub(super) struct ContractParameters {
     #[param(inline)]
     kind: Option<KindWord>,
     domain: Option<String>,
+    /// As requests see the catalogue that name this channel.
+    #[param(max_length = 63)]
+    channel: Option<String>,
     /// Entries of a page; 100 when absent.
     #[param(inline)]
     limit: Option<Limit>,
     /// `next_cursor` of the page before, with the same filters.
     cursor: Option<String>,
+}
+
+/// Whose catalogue is read.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct ChannelParameter {
+    /// As requests see the contract that name this channel.
+    #[param(max_length = 63)]
+    channel: Option<String>,
 }
 
 /// A contract as the catalogue lists it.
@@ -100,6 +114,9 @@ pub(super) struct ContractJson<'a> {
     checked: u32,
     /// Leaves in all.
     of: u32,
+    /// The channel that offers it in place of what is deployed; only where a channel is asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    channel: Option<&'a str>,
     #[schema(value_type = String, format = DateTime)]
     updated_at: Time,
 }
@@ -211,7 +228,7 @@ struct InvariantJson<'a> {
 #[schema(as = ContractVersion)]
 struct ContractVersionJson<'a> {
     version: u32,
-    /// `new`, `compatible` or `breaking`.
+    /// `new`, `compatible` or `breaking`; of a version of a channel, against the deployed one, also `same`.
     change: &'a str,
     #[schema(value_type = String, format = DateTime)]
     created_at: Time,
@@ -223,7 +240,7 @@ struct ContractVersionJson<'a> {
 /// Searches the catalogue; by name
 #[utoipa::path(get, path = "/v1/environments/{env}/contracts", tag = "catalogue", params(("env" = String, Path), ContractParameters), responses(
     (status = 200, description = "A page of contracts", body = PageJson<ContractJson<'_>>),
-    (status = 404, description = "`environment_not_found`", body = ProblemJson),
+    (status = 404, description = "`environment_not_found`, `channel_not_found`", body = ProblemJson),
 ))]
 pub(super) async fn list_contracts(
     State(engine): State<Engine>,
@@ -232,11 +249,13 @@ pub(super) async fn list_contracts(
     Query(parameters): Query<ContractParameters>,
 ) -> Result<Response, Problem> {
     let (limit, cursor) = (parameters.limit, parameters.cursor.as_deref());
-    let ContractParameters { q, owner, label, kind, domain, .. } = &parameters;
-    let filters = (environment.as_str(), q, owner, label, kind, domain);
+    let ContractParameters { q, owner, label, kind, domain, channel, .. } = &parameters;
+    let filters = (environment.as_str(), q, owner, label, kind, domain, channel);
     let endpoint = "GET /v1/environments/{env}/contracts";
     let listing: Listing<ContractName> = Listing::new(endpoint, &caller, &filters, limit, cursor)?;
-    let mut found = engine.search_contracts(&caller, environment.as_str(), &search(parameters)?).await?;
+    let channel = named(channel.clone())?;
+    let (channel, search) = (channel.as_deref(), search(parameters)?);
+    let mut found = engine.search_contracts(&caller, environment.as_str(), channel, &search).await?;
     found.sort_by(|one, other| one.contract.name.cmp(&other.contract.name));
     let rows = listing.cut(found, |view, after| view.contract.name > *after);
     let page =
@@ -246,37 +265,48 @@ pub(super) async fn list_contracts(
 
 /// Reads one contract
 #[utoipa::path(get, path = "/v1/environments/{env}/contracts/{domain}/{name}", tag = "catalogue", params(
-    ("env" = String, Path), ("domain" = String, Path), ("name" = String, Path),
+    ("env" = String, Path), ("domain" = String, Path), ("name" = String, Path), ChannelParameter,
 ), responses(
     (status = 200, description = "The contract", body = WholeContractJson<'_>),
-    (status = 404, description = "`environment_not_found`, `contract_not_found`", body = ProblemJson),
+    (status = 404, description = "`environment_not_found`, `contract_not_found`, `channel_not_found`", body = ProblemJson),
 ))]
 pub(super) async fn get_contract(
     State(engine): State<Engine>,
     Authorized(caller): Authorized,
-    Path(path): Path<ContractPath>,
-    Query(NoParameters {}): Query<NoParameters>,
+    Path(ContractPath { environment, contract }): Path<ContractPath>,
+    Query(ChannelParameter { channel }): Query<ChannelParameter>,
 ) -> Result<Response, Problem> {
-    let view = engine.contract(&caller, path.environment.as_str(), &path.contract, None).await?;
+    let channel = named(channel)?;
+    let view = engine.contract(&caller, environment.as_str(), channel.as_deref(), &contract, None).await?;
     Ok(Json(WholeContractJson::of(&view)).into_response())
 }
 
 /// Reads one version of a contract
 #[utoipa::path(get, path = "/v1/environments/{env}/contracts/{domain}/{name}/versions/{version}", tag = "catalogue", params(
-    ("env" = String, Path), ("domain" = String, Path), ("name" = String, Path), ("version" = u32, Path),
+    ("env" = String, Path), ("domain" = String, Path), ("name" = String, Path), ("version" = u32, Path), ChannelParameter,
 ), responses(
     (status = 200, description = "The contract as it was in that version", body = WholeContractJson<'_>),
-    (status = 404, description = "`environment_not_found`, `contract_not_found`", body = ProblemJson),
+    (status = 404, description = "`environment_not_found`, `contract_not_found`, `channel_not_found`", body = ProblemJson),
 ))]
 pub(super) async fn get_contract_version(
     State(engine): State<Engine>,
     Authorized(caller): Authorized,
     Path(path): Path<VersionPath>,
-    Query(NoParameters {}): Query<NoParameters>,
+    Query(ChannelParameter { channel }): Query<ChannelParameter>,
 ) -> Result<Response, Problem> {
     let VersionPath { contract: ContractPath { environment, contract }, version } = path;
-    let view = engine.contract(&caller, environment.as_str(), &contract, Some(version)).await?;
+    let (environment, channel) = (environment.as_str(), named(channel)?);
+    let view = engine.contract(&caller, environment, channel.as_deref(), &contract, Some(version)).await?;
     Ok(Json(WholeContractJson::of(&view)).into_response())
+}
+
+/// A channel as a parameter names it.
+fn named(channel: Option<String>) -> Result<Option<String>, Problem> {
+    if let Some(Err(error)) = channel.as_deref().map(check_channel) {
+        let fault = ProblemFault::new("?channel", "name_pattern", error.to_string());
+        return Err(Problem::unprocessable(vec![fault]));
+    }
+    Ok(channel)
 }
 
 fn search(parameters: ContractParameters) -> Result<Search, Problem> {
@@ -320,6 +350,7 @@ impl<'a> ContractJson<'a> {
             operations: contract.capability().map(|capability| capability.operations.names()),
             checked,
             of,
+            channel: view.channel.as_deref(),
             updated_at: Time(view.updated_at),
         }
     }

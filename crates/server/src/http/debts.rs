@@ -68,6 +68,9 @@ pub(super) struct DebtJson<'a> {
     output: Option<Cow<'a, Value>>,
     #[schema(value_type = String)]
     request_id: Text<RequestId>,
+    /// The channel of suppliers under development in which it was made.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    channel: Option<&'a str>,
 }
 
 /// Lists effects that could not be undone, oldest first
@@ -117,6 +120,7 @@ impl<'a> DebtJson<'a> {
             message: failure.map_or("", |failure| failure.message.as_str()),
             output: view.output(debt.part),
             request_id: Text(debt.tree.request),
+            channel: debt.tree.channel.as_deref(),
         }
     }
 }

@@ -117,8 +117,10 @@ pub(super) async fn list_leases(
     };
     let leases = engine.leases(&caller, filter, listing.page()).await?;
     let now = engine.now().await?;
-    let shelves: Vec<Arc<Shelf>> =
-        leases.iter().map(|(lease, _)| engine.shelf(&lease.environment).unwrap_or_default()).collect();
+    let mut shelves: Vec<Arc<Shelf>> = Vec::with_capacity(leases.len());
+    for (_, tree) in &leases {
+        shelves.push(engine.shelf_of(tree).await?.unwrap_or_default());
+    }
     let views: Vec<(&Lease, TreeView<'_>)> = leases
         .iter()
         .zip(&shelves)
@@ -189,7 +191,7 @@ pub(super) async fn release_lease(
 async fn answer(engine: &Engine, caller: &Caller, leased: &(Lease, Arc<Tree>)) -> Result<Response, Problem> {
     let (lease, tree) = leased;
     let now = engine.now().await?;
-    let shelf = engine.shelf(&lease.environment).unwrap_or_default();
+    let shelf = engine.shelf_of(tree).await?.unwrap_or_default();
     let view = TreeView::new(tree, &shelf, Secrets::of_lease(caller, lease), now);
     Ok(Json(LeaseJson::of(lease, &view)).into_response())
 }

@@ -14,11 +14,15 @@ pub(super) struct ManifestJson {
     environment: String,
     #[schema(max_length = 63)]
     domain: String,
-    /// Its own name: a second live session with the same environment, domain and instance ends the first.
+    /// Its own name: a second live deployed session with the same environment, domain and instance ends the first.
     #[schema(max_length = 63)]
     instance: String,
-    /// `deployment`, also when absent.
+    /// `deployment`, also when absent, or `dev`: beside the deployed suppliers, for requests that name its channel.
     mode: Option<String>,
+    /// Of a supplier under development, and required there: a second live session with the same environment, domain and
+    /// channel ends the first.
+    #[schema(max_length = 63)]
+    channel: Option<String>,
     #[schema(max_length = 200)]
     build: Option<String>,
     owner: ManifestOwnerJson,
@@ -136,6 +140,7 @@ mod tests {
             ("/Manifest/properties/environment/maxLength", SEGMENT_LENGTH),
             ("/Manifest/properties/domain/maxLength", SEGMENT_LENGTH),
             ("/Manifest/properties/instance/maxLength", SEGMENT_LENGTH),
+            ("/Manifest/properties/channel/maxLength", SEGMENT_LENGTH),
             ("/Manifest/properties/build/maxLength", LINE_BYTES),
             ("/Manifest/properties/capabilities/maxItems", MANIFEST_CAPABILITIES),
             ("/ManifestOwner/properties/team/maxLength", LINE_BYTES),

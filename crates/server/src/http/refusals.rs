@@ -20,7 +20,13 @@ impl From<Refusal> for Problem {
             Refusal::Invalid(faults) => Self::unprocessable(faults.into_iter().map(ProblemFault::from).collect()),
             Refusal::InputInvalid(faults) => input_invalid(faults),
             Refusal::ScenarioFaults(faults) => scenario_faults(faults),
-            Refusal::ContractBroken { name, faults } => contract_broken(&name, faults),
+            Refusal::ContractBroken { name, channel, faults } => {
+                contract_broken(&name, channel.as_deref(), faults)
+            }
+            Refusal::UnknownChannel { name, environment, live } => {
+                unknown_channel(&name, &environment, &live)
+            }
+            Refusal::TooManyChannels { environment, live } => too_many_channels(&environment, &live),
             Refusal::ContractInUse { name, by } => contract_in_use(&name, by),
             Refusal::NameTaken { name, kind } => conflict("name_taken", "The name is taken").detail(format!(
                 "`{}` is already the name of a {kind}; choose another name, or delete that one first.",
@@ -39,8 +45,9 @@ impl From<Refusal> for Problem {
             Refusal::SessionEnded => conflict("session_ended", "The session has ended")
                 .detail("The session is dead or was drained; open a new session."),
             Refusal::Superseded => conflict("superseded", "Another supplier took over").detail(
-                "A newer session of the same environment, domain and instance is live; open a new session only if \
-                 this process is meant to be the live one.",
+                "A newer session of the same environment, domain and instance, or in a channel of the same \
+                 environment, domain and channel, is live; open a new session only if this process is meant to be \
+                 the live one.",
             ),
             Refusal::Busy => unavailable(BUSY_S, "Too many changes came at once; send the same call again."),
             Refusal::Store(failure) => store_failed(&failure),
@@ -114,11 +121,45 @@ fn scenario_faults(faults: Vec<Diagnostic>) -> Problem {
     faults.into_iter().fold(problem, |problem, fault| problem.fault(fault.into()))
 }
 
-fn contract_broken(name: &str, faults: Vec<Diagnostic>) -> Problem {
-    let problem = conflict("contract_broken", "The scenario no longer fits").detail(format!(
-        "{name} does not fit the contracts that it uses any more; `errors` says why, its owner has to apply it anew."
-    ));
+fn contract_broken(name: &str, channel: Option<&str>, faults: Vec<Diagnostic>) -> Problem {
+    let detail = match channel {
+        None => format!(
+            "{name} does not fit the contracts that it uses any more; `errors` says why, its owner has to apply it \
+             anew."
+        ),
+        Some(channel) => format!(
+            "{name} does not fit the contracts as the channel `{channel}` has them; `errors` says why. It can be \
+             requested without the channel if it fits the deployed ones."
+        ),
+    };
+    let problem = conflict("contract_broken", "The scenario no longer fits").detail(detail);
     faults.into_iter().fold(problem, |problem, fault| problem.fault(fault.into()))
+}
+
+fn unknown_channel(name: &str, environment: &str, live: &[String]) -> Problem {
+    let others = match live {
+        [] => "No supplier under development is connected there".to_owned(),
+        live => format!("Live channels are {}", quoted(live)),
+    };
+    let detail = format!(
+        "There is no live channel `{}` in `{}`. {others}; start the supplier, or request without the channel.",
+        echoed(name),
+        echoed(environment)
+    );
+    Problem::not_found("channel_not_found", detail)
+}
+
+fn too_many_channels(environment: &str, live: &[String]) -> Problem {
+    conflict("too_many_channels", "Too many channels").detail(format!(
+        "`{environment}` has {} live channels, as many as it may have: {}; end a supplier under development that \
+         nobody needs any more, or use one of these.",
+        live.len(),
+        quoted(live)
+    ))
+}
+
+fn quoted(names: &[String]) -> String {
+    names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
 }
 
 fn contract_in_use(name: &str, by: Vec<String>) -> Problem {

@@ -129,7 +129,7 @@ impl<S: Sync> FromRequestParts<S> for IdempotencyKey {
             ("Location" = String, description = "Where the request can be read"),
             ("Idempotency-Replayed" = Option<bool>, description = "`true` when the key was used before"),
         )),
-        (status = 404, description = "`environment_not_found`, `contract_not_found`", body = ProblemJson),
+        (status = 404, description = "`environment_not_found`, `contract_not_found`, `channel_not_found`", body = ProblemJson),
         (status = 409, description = "`contract_broken`", body = ProblemJson),
     )
 )]

@@ -114,8 +114,11 @@ pub(super) struct AppliedJson<'a> {
     change: &'static str,
     /// What changed.
     changes: Vec<ChangeJson<'a>>,
-    /// Scenarios that no longer fit because of it.
+    /// Scenarios that no longer fit because of it; in a channel, that would not if it were deployed.
     breaks: Vec<BreakJson<'a>>,
+    /// The deployed version that a contract of a channel was held against.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    against: Option<u32>,
 }
 
 /// One thing that changed.
@@ -138,7 +141,7 @@ struct BreakJson<'a> {
 
 impl<'a> AppliedJson<'a> {
     pub(super) fn of(applied: &'a Applied, path: Option<&'a str>) -> Self {
-        let Applied { name, version, change, changes, breaks } = applied;
+        let Applied { name, version, change, changes, breaks, against } = applied;
         Self {
             path,
             name: Text(name),
@@ -149,6 +152,7 @@ impl<'a> AppliedJson<'a> {
                 .iter()
                 .map(|broken| BreakJson { contract: Text(&broken.contract), message: &broken.message })
                 .collect(),
+            against: *against,
         }
     }
 }

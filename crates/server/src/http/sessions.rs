@@ -31,7 +31,7 @@ use crate::edge::check::{Check, Faults};
 use crate::edge::integer::Int;
 use crate::edge::json::Json;
 use crate::edge::path::Path;
-use crate::edge::problem::{Problem, ProblemFault};
+use crate::edge::problem::Problem;
 use crate::edge::query::{Limit, NoParameters, Query};
 
 /// Bytes of a manifest: a thousand capabilities with schemas of ten kilobytes.
@@ -128,6 +128,11 @@ pub(super) struct SessionJson<'a> {
     environment: &'a str,
     domain: &'a str,
     instance: &'a str,
+    /// `deployment` or `dev`.
+    mode: &'static str,
+    /// The channel of a supplier under development.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    channel: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     build: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -186,11 +191,12 @@ pub(super) struct SessionParameters {
 /// Opens a session
 ///
 /// Publishes what is new in the manifest's contracts, and takes the place of an older session of the same environment,
-/// domain and instance.
+/// domain and instance. In the mode `dev` it publishes for its channel only, and takes the place of an older session of
+/// the same environment, domain and channel.
 #[utoipa::path(post, path = "/v1/sessions", tag = "sessions", request_body(content = ManifestJson, description = "At most 10 MiB"), responses(
     (status = 201, description = "The session", body = OpenedJson<'_>, headers(("Location" = String, description = "Where the session is acted upon"))),
     (status = 404, description = "`environment_not_found`, `domain_not_found`: the token is bound to others", body = ProblemJson),
-    (status = 409, description = "`name_taken`", body = ProblemJson),
+    (status = 409, description = "`name_taken`, `too_many_channels`", body = ProblemJson),
 ))]
 pub(super) async fn open_session(
     State(engine): State<Engine>,
@@ -199,10 +205,6 @@ pub(super) async fn open_session(
     Json(Document(document)): Json<Document<MANIFEST_MAX_BYTES>>,
 ) -> Result<Response, Problem> {
     let manifest = Manifest::parse(&document).map_err(sixpack_engine::Refusal::Invalid)?;
-    if manifest.mode != Mode::Deployment {
-        let message = "suppliers under development are not supported yet; leave `mode` and `channel` out";
-        return Err(Problem::unprocessable(vec![ProblemFault::new("/mode", "unsupported", message)]));
-    }
     let opened = engine.open_session(&caller, manifest).await?;
     let location = HeaderValue::try_from(format!("/v1/sessions/{}", opened.id)).expect("an id is ASCII");
     Ok((StatusCode::CREATED, [(LOCATION, location)], Json(OpenedJson::from(&opened))).into_response())
@@ -351,8 +353,8 @@ impl<'a> SessionJson<'a> {
         let session = &view.session;
         let served = |name: &String| {
             let name = ContractName::new(&session.domain, name).ok()?;
-            let entry = shelf.entry(&name);
-            let capability = entry.and_then(|entry| entry.contract.capability());
+            let contract = shelf.offered_by(session.channel.as_deref(), &name);
+            let capability = contract.as_ref().and_then(|contract| contract.capability());
             let operations = capability.map(|capability| capability.operations.names()).unwrap_or_default();
             Some(ServedJson { name: name.to_string(), operations })
         };
@@ -361,6 +363,8 @@ impl<'a> SessionJson<'a> {
             environment: &session.environment,
             domain: &session.domain,
             instance: &session.instance,
+            mode: Mode::of_channel(session.channel.as_deref()),
+            channel: session.channel.as_deref(),
             build: session.build.as_deref(),
             // The version of a library has no spaces.
             sdk: session

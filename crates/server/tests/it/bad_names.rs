@@ -45,6 +45,13 @@ fn accounts() -> Value {
     manifest("billing", &[capability("account", &["produce"])])
 }
 
+fn in_channel(channel: &str) -> Value {
+    let mut manifest = accounts();
+    manifest["mode"] = json!("dev");
+    manifest["channel"] = json!(channel);
+    manifest
+}
+
 #[tokio::test]
 async fn what_is_no_name_is_refused_by_pattern_wherever_a_name_is_due() {
     let server = ApiServer::start().await;
@@ -70,6 +77,8 @@ async fn what_is_no_name_is_refused_by_pattern_wherever_a_name_is_due() {
             ),
             ("/v1/tokens", json!({"name": "a", "role": "consumer", "environment": name}), "/environment"),
             ("/v1/tokens", json!({"name": "a", "role": "supplier", "domain": name}), "/domain"),
+            ("/v1/requests", json!({"contract": "billing/account", "channel": name}), "/channel"),
+            ("/v1/sessions", in_channel(name), "/channel"),
             ("/v1/sessions", with("/environment"), "/environment"),
             ("/v1/sessions", with("/domain"), "/domain"),
             ("/v1/sessions", with("/instance"), "/instance"),

@@ -8,7 +8,7 @@ use sixpack_model::token::Role;
 use crate::api_server::{Api, ApiServer, HandSupplier, capability, manifest, read, within};
 
 /// Reads events until one is of this kind.
-async fn until(api: &Api, path: &str, after: u64, kind: &str) -> Vec<Value> {
+pub(crate) async fn until(api: &Api, path: &str, after: u64, kind: &str) -> Vec<Value> {
     let request = api.request(Method::GET, path).header("last-event-id", after.to_string());
     let response = request.send().await.unwrap();
     assert_eq!(response.headers()["content-type"], "text/event-stream");

@@ -8,6 +8,7 @@ mod bad_json_payloads;
 mod bad_lists;
 mod bad_names;
 mod catalogue;
+mod channels;
 mod edge_drain;
 mod edge_http;
 mod edge_json;

@@ -28,6 +28,11 @@ async fn a_bad_manifest_is_refused_and_publishes_nothing() {
         manifest[name] = value;
         manifest
     };
+    let in_channel = |channel: Value| {
+        let mut manifest = with("mode", json!("dev"));
+        manifest["channel"] = channel;
+        manifest
+    };
     let rows = [
         (json!([]), "type", ""),
         (without("domain"), "required", "/domain"),
@@ -36,6 +41,13 @@ async fn a_bad_manifest_is_refused_and_publishes_nothing() {
         (changed("/domain", json!("Bill ing")), "name_pattern", "/domain"),
         (changed("/capabilities", json!([])), "limit", "/capabilities"),
         (with("mode", json!("sometimes")), "enum", "/mode"),
+        (with("mode", json!("dev")), "required", "/channel"),
+        (with("channel", json!("anna")), "not_allowed", "/channel"),
+        (in_channel(json!("")), "name_pattern", "/channel"),
+        (in_channel(json!("Anna's laptop")), "name_pattern", "/channel"),
+        (in_channel(json!("a".repeat(64))), "name_pattern", "/channel"),
+        (in_channel(json!(7)), "type", "/channel"),
+        (in_channel(Value::Null), "type", "/channel"),
         (with("moed", json!("deployment")), "unknown_field", "/moed"),
         (
             changed("/capabilities/0/input", json!({"$ref": "https://x.test/a"})),
@@ -59,9 +71,6 @@ async fn a_bad_manifest_is_refused_and_publishes_nothing() {
             reply.text
         );
     }
-    let mut dev = with("mode", json!("dev"));
-    dev["channel"] = json!("anna");
-    supplier.post("/v1/sessions", &dev).await.refused(422, "unsupported");
     supplier.post_text("/v1/sessions", "x".repeat(11 * 1024 * 1024)).await.refused(413, "body_too_large");
     assert_eq!(server.engine.last_event().await.unwrap(), before, "nothing happened");
     assert_eq!(supplier.get("/v1/environments").await.expect(200)["items"], json!([]));

@@ -13,12 +13,13 @@ fn contract(f: &Fixture, name: &str, version: u32) -> StoredContract {
         fingerprint: format!("f{version}"),
         change: "new".to_owned(),
         changes: json!([{ "what": "added" }]),
+        channel: None,
         published_at: f.now(),
     }
 }
 
 fn publication(expected_revision: u64, contracts: Vec<StoredContract>) -> Publication {
-    Publication { expected_revision, contracts, withdrawn: Vec::new() }
+    Publication { expected_revision, contracts, ..Publication::default() }
 }
 
 pub async fn an_environment_comes_with_its_first_publication(f: &Fixture) {

@@ -1,10 +1,10 @@
-//! Sessions: registered with their contracts, superseded, drained, found dead; and the channels of development.
+//! Sessions: registered with their contracts, superseded, drained, found dead.
 
 use serde_json::json;
 use sixpack_model::ids::SessionId;
 use sixpack_model::session::{SESSION_TTL_MS, SessionStatus};
 
-use super::factories::{Order, Supplier, first_task};
+use super::factories::Supplier;
 use super::fixture::Fixture;
 use crate::contracts::{Definition, Publication, StoredContract};
 use crate::page::Page;
@@ -13,21 +13,13 @@ use crate::trees::Guard;
 
 const CUSTOMER: &[&str] = &["shop/customer"];
 
-fn dev() -> Supplier {
-    Supplier::of(CUSTOMER).in_channel("ada")
-}
-
-fn in_channel() -> Order {
-    Order { channel: Some("ada".to_owned()), ..Order::of(CUSTOMER) }
-}
-
 async fn status(f: &Fixture, id: SessionId) -> SessionStatus {
     f.store.session(id).await.unwrap().unwrap().status
 }
 
 pub async fn a_session_reads_back_as_it_was_registered(f: &Fixture) {
     let id = SessionId(f.id());
-    let new = f.new_session(id, dev().named("laptop")).await;
+    let new = f.new_session(id, Supplier::of(CUSTOMER).named("laptop")).await;
     let session = new.session.clone();
     assert_eq!(f.store.register_session(new).await.unwrap(), Registered::Live { superseded: None });
     assert_eq!(f.store.session(id).await.unwrap(), Some(session));
@@ -45,6 +37,7 @@ pub async fn a_registration_publishes_its_contracts(f: &Fixture) {
         fingerprint: "f1".to_owned(),
         change: "new".to_owned(),
         changes: json!([]),
+        channel: None,
         published_at: f.now(),
     });
     new.events.push(f.event("session.registered"));
@@ -154,46 +147,4 @@ pub async fn sessions_are_listed_newest_first(f: &Fixture) {
     assert_eq!(list(None, None).await, ids[..2]);
     assert_eq!(list(Some("staging"), Some(ids[1])).await, ids[2..]);
     assert_eq!(list(Some("qa2"), None).await, []);
-}
-
-pub async fn a_channel_gets_the_tasks_of_requests_that_name_it(f: &Fixture) {
-    let deployed = f.supplier(Supplier::of(CUSTOMER)).await;
-    let developed = f.supplier(dev()).await;
-    let plain = f.one("shop/customer").await;
-    let (_, named) = f.accept(in_channel()).await;
-    assert_eq!(f.claim_one(developed).await.task, first_task(&named[0], 1));
-    assert_eq!(f.claim_one(deployed).await.task, first_task(&plain, 1));
-}
-
-pub async fn a_channel_without_a_supplier_is_served_by_the_deployed(f: &Fixture) {
-    let deployed = f.supplier(Supplier::of(CUSTOMER)).await;
-    f.supplier(Supplier::of(&["shop/account"]).in_channel("ada")).await;
-    f.supplier(dev().in_channel("bob")).await;
-    f.supplier(dev().with(|service| (service.oldest_version, service.version) = (2, 2))).await;
-    f.accept(in_channel()).await;
-    assert_eq!(f.claim(deployed, 10).await.len(), 1);
-}
-
-pub async fn tasks_of_a_channel_that_ends_go_to_the_deployed(f: &Fixture) {
-    let deployed = f.supplier(Supplier::of(CUSTOMER)).await;
-    let (first, second) = (f.supplier(dev()).await, f.supplier(dev()).await);
-    f.accept(in_channel().times(2)).await;
-    f.store.drain_session(first).await.unwrap();
-    assert_eq!(f.claim(deployed, 10).await, []);
-    assert_eq!(f.claim(second, 1).await.len(), 1);
-    f.clock.advance_ms(SESSION_TTL_MS as i64 - 1);
-    f.store.touch_session(deployed).await.unwrap();
-    f.clock.advance_ms(1);
-    f.store.end_silent_sessions(10).await.unwrap();
-    assert_eq!(f.claim(deployed, 10).await.len(), 1);
-}
-
-pub async fn a_claim_returned_by_a_channel_that_has_ended_goes_to_the_deployed(f: &Fixture) {
-    let deployed = f.supplier(Supplier::of(CUSTOMER)).await;
-    let developed = f.supplier(dev()).await;
-    f.accept(in_channel()).await;
-    let claim = f.claim_one(developed).await;
-    f.store.drain_session(developed).await.unwrap();
-    f.store.return_claims(&[claim]).await.unwrap();
-    assert_eq!(f.claim(deployed, 10).await.len(), 1);
 }

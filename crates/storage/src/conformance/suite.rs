@@ -6,6 +6,25 @@
 macro_rules! conformance_suite {
     ($open:path) => {
         $crate::conformance_suite! { $open =>
+            channels {
+                a_session_in_a_channel_reads_back_as_it_was_registered,
+                a_channel_is_there_while_somebody_is_live_in_it,
+                the_younger_session_of_a_domain_takes_over_in_its_channel_only,
+                there_are_only_so_many_channels_at_once,
+                versions_of_channels_are_in_no_catalogue,
+                old_versions_of_channels_are_forgotten_unless_somebody_serves_them,
+                tasks_of_its_versions_go_to_the_channel_and_all_others_to_the_deployed,
+                nobody_makes_what_belongs_to_a_channel_in_which_nobody_is_left,
+                what_nobody_makes_in_a_channel_is_unserved_after_the_grace,
+                checks_and_undos_go_to_the_deployed_when_nobody_is_left_in_the_channel,
+                checks_and_undos_planned_when_nobody_is_left_go_to_the_deployed,
+                a_version_that_stands_in_for_none_waits_for_its_channel,
+                a_channel_that_is_back_takes_back_what_waits,
+                a_channel_that_is_back_with_a_breaking_change_takes_back_undos_only,
+                what_waits_goes_to_the_first_deployed_version_that_fits,
+                a_claim_returned_by_a_channel_that_has_ended_waits_where_it_can_be_done,
+                versions_of_channels_are_counted_for_themselves,
+            }
             claims {
                 a_claim_says_what_is_to_be_done,
                 a_task_is_handed_out_once,
@@ -99,10 +118,6 @@ macro_rules! conformance_suite {
                 draining_twice_changes_nothing_more,
                 a_draining_session_that_falls_silent_with_a_claim_is_dead,
                 sessions_are_listed_newest_first,
-                a_channel_gets_the_tasks_of_requests_that_name_it,
-                a_channel_without_a_supplier_is_served_by_the_deployed,
-                tasks_of_a_channel_that_ends_go_to_the_deployed,
-                a_claim_returned_by_a_channel_that_has_ended_goes_to_the_deployed,
             }
             sweeps {
                 claims_of_a_dead_session_are_abandoned,

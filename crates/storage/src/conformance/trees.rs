@@ -217,9 +217,9 @@ pub async fn lately_counts_the_last_hour_of_one_contract(f: &Fixture) {
         part.failure = Some(f.failure());
     });
     f.write(Guard::None, change).await;
-    let lately = f.store.lately("staging", "shop/customer").await.unwrap();
+    let lately = f.store.lately("staging", "shop/customer", 1).await.unwrap();
     assert_eq!(lately, Lately { failures: 1, of: 3 });
     let nothing = Lately { failures: 0, of: 0 };
-    assert_eq!(f.store.lately("qa2", "shop/customer").await.unwrap(), nothing);
-    assert_eq!(f.store.lately("staging", "shop/ready-customer").await.unwrap(), nothing);
+    assert_eq!(f.store.lately("qa2", "shop/customer", 1).await.unwrap(), nothing);
+    assert_eq!(f.store.lately("staging", "shop/ready-customer", 1).await.unwrap(), nothing);
 }

@@ -10,7 +10,8 @@ use super::events::EventRow;
 use super::statements::Statements;
 use super::writer::Tx;
 use crate::contracts::{
-    Contracts, Definition, EnvironmentRow, Publication, Published, StoredCatalogue, StoredContract,
+    Contracts, Definition, EnvironmentRow, InChannel, Publication, Published, StandIn, StoredCatalogue,
+    StoredContract,
 };
 use crate::error::StoreError;
 
@@ -45,17 +46,21 @@ impl Contracts for SqliteStore {
             };
             let rows = connection.all(
                 "SELECT c.name, v.version, v.kind, v.definition, v.fingerprint, v.change, v.changes,
-                        v.published_at, c.offered
+                        v.published_at, c.offered, v.channel, v.since, v.stands_in_for
                  FROM contract c JOIN contract_version v ON v.contract = c.id
                  WHERE c.environment = ?1 ORDER BY c.name, v.version",
                 [environment],
                 |row| Ok((row.get::<_, bool>(8)?, read_contract(row)?)),
             )?;
-            let (contracts, withdrawn): (Vec<_>, Vec<_>) =
-                rows.into_iter().partition(|(offered, _)| *offered);
-            let contracts = contracts.into_iter().map(|(_, contract)| contract).collect();
-            let withdrawn = withdrawn.into_iter().map(|(_, contract)| contract).collect();
-            Ok(Some(StoredCatalogue { revision, contracts, withdrawn }))
+            let (mut contracts, mut withdrawn, mut in_channels) = (Vec::new(), Vec::new(), Vec::new());
+            for (offered, contract) in rows {
+                match (&contract.channel, offered) {
+                    (Some(_), _) => in_channels.push(contract),
+                    (None, true) => contracts.push(contract),
+                    (None, false) => withdrawn.push(contract),
+                }
+            }
+            Ok(Some(StoredCatalogue { revision, contracts, withdrawn, in_channels }))
         })
         .await
     }
@@ -87,6 +92,8 @@ pub(super) struct PublicationRow {
     expected_revision: i64,
     contracts: Vec<ContractRow>,
     withdrawn: Vec<String>,
+    stand_ins: Vec<StandIn>,
+    is_empty: bool,
 }
 
 struct ContractRow {
@@ -97,14 +104,17 @@ struct ContractRow {
     fingerprint: String,
     change: String,
     changes: String,
+    channel: Option<InChannel>,
 }
 
 impl From<Publication> for PublicationRow {
     fn from(publication: Publication) -> Self {
         Self {
+            is_empty: publication.is_empty(),
             expected_revision: int(publication.expected_revision),
             contracts: publication.contracts.into_iter().map(ContractRow::from).collect(),
             withdrawn: publication.withdrawn,
+            stand_ins: publication.stand_ins,
         }
     }
 }
@@ -123,6 +133,7 @@ impl From<StoredContract> for ContractRow {
             fingerprint: contract.fingerprint,
             change: contract.change,
             changes: json(&contract.changes),
+            channel: contract.channel,
         }
     }
 }
@@ -142,17 +153,26 @@ impl Tx<'_> {
         publication: &PublicationRow,
     ) -> rusqlite::Result<u64> {
         let revision = publication.expected_revision.unsigned_abs();
-        if publication.contracts.is_empty() && publication.withdrawn.is_empty() {
+        if publication.is_empty {
             return Ok(revision);
         }
         for contract in &publication.contracts {
             let id = self.contract(environment, &contract.name)?;
-            self.connection.run("UPDATE contract SET offered = 1 WHERE id = ?1", [id])?;
             self.put_version(id, contract)?;
+            match contract.channel {
+                Some(_) => self.forget_versions(id, contract.version)?,
+                None => {
+                    self.connection.run("UPDATE contract SET offered = 1 WHERE id = ?1", [id])?;
+                }
+            }
         }
         for name in &publication.withdrawn {
             let withdraw = "UPDATE contract SET offered = 0 WHERE environment = ?1 AND name = ?2";
             self.connection.run(withdraw, params![environment, name])?;
+        }
+        for stand_in in &publication.stand_ins {
+            let contract = self.contract(environment, &stand_in.contract)?;
+            self.stand_in(contract, stand_in)?;
         }
         let grow = "UPDATE environment SET revision = revision + 1 WHERE id = ?1";
         self.connection.run(grow, [environment])?;
@@ -163,10 +183,11 @@ impl Tx<'_> {
     fn put_version(&self, id: i64, contract: &ContractRow) -> rusqlite::Result<()> {
         self.connection.run(
             "INSERT INTO contract_version (contract, version, kind, definition, fingerprint, change, changes,
-                                           published_at)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
+                                           published_at, channel, since, stands_in_for)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)
              ON CONFLICT DO UPDATE SET kind = excluded.kind, definition = excluded.definition,
-                 fingerprint = excluded.fingerprint, change = excluded.change, changes = excluded.changes",
+                 fingerprint = excluded.fingerprint, change = excluded.change, changes = excluded.changes,
+                 stands_in_for = excluded.stands_in_for",
             params![
                 id,
                 contract.version,
@@ -176,6 +197,9 @@ impl Tx<'_> {
                 contract.change,
                 contract.changes,
                 self.now,
+                contract.channel.as_ref().map(|channel| &channel.name),
+                contract.channel.as_ref().map(|channel| channel.since),
+                contract.channel.as_ref().and_then(|channel| channel.stands_in_for),
             ],
         )?;
         Ok(())
@@ -195,6 +219,10 @@ fn read_contract(row: &Row<'_>) -> rusqlite::Result<StoredContract> {
         fingerprint: row.get(4)?,
         change: row.get(5)?,
         changes: parsed(row, 6)?,
+        channel: match row.get(9)? {
+            Some(name) => Some(InChannel { name, since: row.get(10)?, stands_in_for: row.get(11)? }),
+            None => None,
+        },
         published_at: time_at(row, 7)?,
     })
 }

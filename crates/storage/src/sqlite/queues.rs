@@ -31,29 +31,6 @@ pub(super) struct Found {
 }
 
 impl Tx<'_> {
-    /// The queue for a task: that of the channel when a live session of it can perform the task, else that of the
-    /// deployed suppliers.
-    pub(super) fn queue_for(
-        &mut self,
-        contract: i64,
-        channel: Option<&str>,
-        version: i64,
-    ) -> rusqlite::Result<i64> {
-        if let Some(channel) = channel {
-            let queue = self.connection.one(
-                "SELECT q.id FROM queue q WHERE q.contract = ?1 AND q.channel = ?2 AND EXISTS (
-                     SELECT 1 FROM session_service s
-                     WHERE s.queue = q.id AND ?3 BETWEEN s.oldest_version AND s.version)",
-                params![contract, channel, version],
-                |row| row.get(0),
-            )?;
-            if let Some(queue) = queue {
-                return Ok(queue);
-            }
-        }
-        self.deployed_queue(contract)
-    }
-
     /// The queue of the deployed suppliers; made when a task is there before its supplier.
     pub(super) fn deployed_queue(&mut self, contract: i64) -> rusqlite::Result<i64> {
         if let Some(queue) = self.memory.deployed.get(&contract) {

@@ -30,12 +30,17 @@ impl Tx<'_> {
                 params![session.0.as_bytes(), queue, service.oldest_version, service.version],
             )?;
             self.memory.queues.remove(&queue);
+            if !channel.is_empty() {
+                let (oldest_version, version) = (service.oldest_version.into(), service.version.into());
+                let service = ServiceRow { queue, oldest_version, version };
+                self.return_to_channel(contract, channel, &service)?;
+            }
         }
         Ok(())
     }
 
-    /// Forgets what a session performs, because it takes no tasks any more. Tasks that wait for a channel in which
-    /// nobody is left go to the deployed suppliers.
+    /// Forgets what a session performs, because it takes no tasks any more. What waits for a channel in which nobody is
+    /// left goes to the deployed suppliers as far as they can do it.
     pub(super) fn unserve(&mut self, session: SessionId) -> rusqlite::Result<()> {
         self.memory.sessions.remove(&session);
         let queues: Vec<i64> = self.connection.all(
@@ -71,22 +76,5 @@ impl Tx<'_> {
             self.memory.sessions.insert(session, Serving { services: services.into(), turn: 0 });
         }
         Ok(self.memory.sessions.get_mut(&session))
-    }
-
-    /// Moves the tasks of a channel's queue to the deployed suppliers when no live session serves it.
-    pub(super) fn leave_channel(&mut self, queue: i64) -> rusqlite::Result<()> {
-        let contract: Option<i64> = self.connection.one(
-            "SELECT contract FROM queue q WHERE id = ?1 AND channel <> ''
-             AND NOT EXISTS (SELECT 1 FROM session_service s WHERE s.queue = q.id)",
-            [queue],
-            |row| row.get(0),
-        )?;
-        if let Some(contract) = contract {
-            let deployed = self.deployed_queue(contract)?;
-            self.connection.run("UPDATE task_ready SET queue = ?2 WHERE queue = ?1", [queue, deployed])?;
-            self.memory.queues.remove(&queue);
-            self.memory.queues.remove(&deployed);
-        }
-        Ok(())
     }
 }

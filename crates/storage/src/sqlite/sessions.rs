@@ -31,6 +31,12 @@ impl Sessions for SqliteStore {
                 return Ok(Registered::Stale);
             }
             let environment = tx.environment(&session.environment)?;
+            if let Some(channel) = &session.channel {
+                if tx.is_one_too_many(environment, channel)? {
+                    return Ok(Registered::TooManyChannels);
+                }
+                tx.forget_channels()?;
+            }
             tx.publish(environment, &publication)?;
             let superseded = tx.supersede(environment, &session)?;
             tx.insert_session(environment, &session)?;
@@ -100,7 +106,7 @@ impl Sessions for SqliteStore {
                 "SELECT DISTINCT c.name FROM session_service s
                  JOIN queue q ON q.id = s.queue JOIN contract c ON c.id = q.contract
                  JOIN environment e ON e.id = c.environment
-                 WHERE e.name = ?1 ORDER BY c.name",
+                 WHERE e.name = ?1 AND q.channel = '' ORDER BY c.name",
                 [environment],
                 |row| row.get(0),
             )
@@ -135,13 +141,22 @@ impl Sessions for SqliteStore {
 }
 
 impl Tx<'_> {
-    /// Ends the live session of the same instance, if there is one.
+    /// Ends the live session of the same instance, or in a channel of the same domain, if there is one.
     fn supersede(&mut self, environment: i64, session: &Session) -> rusqlite::Result<Option<SessionId>> {
-        let older = self.connection.one(
-            "SELECT id FROM session WHERE environment = ?1 AND domain = ?2 AND instance = ?3 AND status = 0",
-            params![environment, session.domain, session.instance],
-            |row| id(row, 0).map(SessionId),
-        )?;
+        let (find, name) = match &session.channel {
+            None => (
+                "SELECT id FROM session
+                 WHERE environment = ?1 AND domain = ?2 AND instance = ?3 AND status = 0 AND channel IS NULL",
+                &session.instance,
+            ),
+            Some(channel) => (
+                "SELECT id FROM session
+                 WHERE environment = ?1 AND domain = ?2 AND channel = ?3 AND status = 0 AND channel IS NOT NULL",
+                channel,
+            ),
+        };
+        let key = params![environment, session.domain, name];
+        let older = self.connection.one(find, key, |row| id(row, 0).map(SessionId))?;
         if let Some(older) = older {
             self.unserve(older)?;
             self.move_session(older, SessionStatus::Ended)?;

@@ -6,8 +6,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use rusqlite::{Connection, OptionalExtension, Row, params};
+use sixpack_model::channel::is_of_channel;
 use sixpack_model::ids::{LeaseId, RequestId, TaskId, TreeId};
 use sixpack_model::lease::LeaseStatus;
+use sixpack_model::limits::CHANNEL_VERSIONS_FROM;
 use sixpack_model::name::ContractName;
 use sixpack_model::tree::{Claim, Tree};
 use uuid::Uuid;
@@ -63,9 +65,11 @@ impl Trees for SqliteStore {
         .await
     }
 
-    async fn lately(&self, environment: &str, contract: &str) -> Result<Lately, StoreError> {
+    async fn lately(&self, environment: &str, contract: &str, version: u32) -> Result<Lately, StoreError> {
         let (environment, contract) = (environment.to_owned(), contract.to_owned());
         let since = first_id_at(self.clock_ms() - LATELY_MS);
+        let (from, to) =
+            if is_of_channel(version) { (version, version) } else { (0, CHANNEL_VERSIONS_FROM - 1) };
         self.read("counting failures", move |connection| {
             connection
                 .prepare_cached(
@@ -73,10 +77,10 @@ impl Trees for SqliteStore {
                          SELECT d.failed FROM dataset d
                          WHERE d.contract = (SELECT c.id FROM contract c JOIN environment e ON e.id = c.environment
                                              WHERE e.name = ?1 AND c.name = ?2)
-                           AND d.tree >= ?3 AND d.started_at IS NOT NULL
+                           AND d.tree >= ?3 AND d.started_at IS NOT NULL AND d.version BETWEEN ?5 AND ?6
                          ORDER BY d.tree DESC LIMIT ?4)",
                 )?
-                .query_row(params![environment, contract, since, LATELY_ROWS], |row| {
+                .query_row(params![environment, contract, since, LATELY_ROWS, from, to], |row| {
                     Ok(Lately { failures: unsigned(row, 0)?, of: unsigned(row, 1)? })
                 })
         })

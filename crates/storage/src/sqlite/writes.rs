@@ -221,8 +221,15 @@ impl Tx<'_> {
         }
         for task in &change.ready {
             let contract = self.contract(environment, &task.contract)?;
-            let queue = self.queue_for(contract, change.channel.as_deref(), task.waiting.version)?;
-            self.enqueue(queue, &task.waiting)?;
+            match &change.channel {
+                Some(channel) if task.waiting.is_of_channel() => {
+                    self.enqueue_in_channel(contract, channel, &task.waiting)?;
+                }
+                _ => {
+                    let queue = self.deployed_queue(contract)?;
+                    self.enqueue(queue, &task.waiting)?;
+                }
+            }
         }
         for (part, kind, key) in &change.entities {
             self.connection.run(

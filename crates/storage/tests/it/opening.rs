@@ -4,8 +4,11 @@ use std::path::Path;
 use std::sync::Arc;
 
 use rusqlite::Connection;
-use sixpack_storage::conformance::{Fixture, Order};
+use sixpack_storage::channels::Channels;
+use sixpack_storage::conformance::{Fixture, Order, Supplier};
+use sixpack_storage::contracts::Contracts;
 use sixpack_storage::requests::Requests;
+use sixpack_storage::sessions::Sessions;
 use sixpack_storage::sqlite::{Durability, Settings, SqliteStore};
 use sixpack_storage::tokens::Tokens;
 use sixpack_storage::{ManualClock, StoreError};
@@ -74,6 +77,50 @@ fn a_file_that_is_no_database_is_refused() {
     let path = folder.path().join("store.db");
     std::fs::write(&path, "not a database, but longer than the header of one is: ".repeat(40)).unwrap();
     assert!(refusal(folder.path()).contains("not a database"));
+}
+
+mod migrations {
+    refinery::embed_migrations!("migrations/sqlite");
+}
+
+#[tokio::test]
+async fn an_older_schema_is_brought_up_to_date_with_what_is_in_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut old = Connection::open(folder.path().join("store.db")).unwrap();
+    old.pragma_update(None, "application_id", 0x5349_5836).unwrap();
+    migrations::migrations::runner().set_target(refinery::Target::Version(1)).run(&mut old).unwrap();
+    old.execute_batch(
+        "INSERT INTO environment VALUES (1, 'staging', 1, 0);
+         INSERT INTO contract VALUES (1, 1, 'shop/customer', 1);
+         INSERT INTO contract_version VALUES (1, 1, 0, '{}', 'f1', 'new', '[]', 0);
+         INSERT INTO queue VALUES (1, 1, '', NULL, NULL, 60000, 0, 0);
+         INSERT INTO session VALUES (zeroblob(16), 1, 'shop', 'pod-1', NULL, NULL, NULL, zeroblob(16), '[]', 0, 0, 0, NULL);
+         INSERT INTO session_service VALUES (zeroblob(16), 1, 1, 1);",
+    )
+    .unwrap();
+    drop(old);
+    let store = open(folder.path()).unwrap();
+    let catalogue = store.catalogue("staging").await.unwrap().unwrap();
+    assert_eq!((catalogue.contracts.len(), catalogue.in_channels.len()), (1, 0));
+    assert_eq!(store.served("staging").await.unwrap(), ["shop/customer"]);
+    assert_eq!(store.channels("staging").await.unwrap(), [""; 0]);
+}
+
+#[tokio::test]
+async fn queues_of_channels_that_are_gone_do_not_pile_up() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Arc::new(open(folder.path()).unwrap());
+    let fixture = Fixture::new(store.clone(), ManualClock::at(Fixture::start()), ());
+    for number in 0..10 {
+        let developed = Supplier::of(&["shop/a", "shop/b"]).in_channel(&format!("channel-{number}"));
+        let session = fixture.supplier(developed).await;
+        store.drain_session(session).await.unwrap();
+    }
+    drop((fixture, store));
+    let database = Connection::open(folder.path().join("store.db")).unwrap();
+    let count = "SELECT count(*) FROM queue WHERE channel <> ''";
+    let queues: i64 = database.query_row(count, [], |row| row.get(0)).unwrap();
+    assert_eq!(queues, 2, "those of the last one, until somebody else comes");
 }
 
 #[test]

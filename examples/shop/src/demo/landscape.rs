@@ -7,8 +7,9 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use shop::client::{ShopClient, ShopUrls};
 use shop::service::{Counts, ServiceName};
-use sixpack::Client;
+use shop::supplier::{self, Team};
 use sixpack::wire::{NewToken, Role};
+use sixpack::{Client, Supplier};
 use tokio::process::Command;
 
 use super::processes::Processes;
@@ -29,6 +30,8 @@ pub(super) struct Landscape {
     pub(super) client: Client,
     server_url: String,
     consumer_token: String,
+    /// Of whoever works on billing.
+    developer_token: String,
     sixpack: PathBuf,
     folder: PathBuf,
 }
@@ -59,6 +62,9 @@ impl Landscape {
             .say("suppliers  customer, order, billing, delivery, qa; each with a token for its domain alone");
 
         let consumer_token = admin.create_token(&NewToken::new("tester", Role::Consumer)).await?.token;
+        let mut wish = NewToken::new("somebody who works on billing", Role::Supplier);
+        wish.domain = Some("billing".to_owned());
+        let developer_token = admin.create_token(&wish).await?.token;
         let client = Client::new(&server_url, &consumer_token)?;
         let landscape = Self {
             shop,
@@ -66,6 +72,7 @@ impl Landscape {
             client,
             server_url,
             consumer_token,
+            developer_token,
             sixpack: sixpack.to_owned(),
             folder: folder.to_owned(),
         };
@@ -77,6 +84,17 @@ impl Landscape {
     pub(super) async fn sixpack(&self, arguments: &[&str], stage: &Stage) -> anyhow::Result<Option<i32>> {
         stage.say(format!("$ sixpack {}", shown(arguments)));
         self.run(arguments, &self.consumer_token, stage).await
+    }
+
+    /// The channel in which billing is being developed.
+    pub(super) fn channel(&self) -> &'static str {
+        "demo-laptop"
+    }
+
+    /// The supplier of billing as somebody has just built it.
+    pub(super) fn billing_under_development(&self) -> anyhow::Result<Supplier> {
+        let supplier = supplier::of(Team::Billing { service_url: self.urls.billing.clone() })?;
+        Ok(supplier.url(&self.server_url).token(&self.developer_token).dev(self.channel()))
     }
 
     /// Rows of all services.

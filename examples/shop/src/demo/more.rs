@@ -1,10 +1,14 @@
-//! What is shown besides the five acts: a scenario within a scenario, and a composition in code, both by the Rust SDK.
+//! What is shown besides the five acts, all by the Rust SDK.
+//!
+//! A scenario within a scenario, a composition in code, and a supplier under development beside the deployed one.
 
 use anyhow::ensure;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use shop::customer::CustomerStatus;
 use shop::order::OrderStatus;
+use sixpack::Lease;
+use sixpack::wire::{EventFilter, SessionFilter};
 
 use super::landscape::Landscape;
 use super::stage::{Act, Shown, Stage};
@@ -25,11 +29,20 @@ const ORCHESTRATOR: Act = Act {
     expected: "two different customers are active when the lease is granted, and nothing is left after its release",
 };
 
-/// Plays both.
+const CHANNEL: Act = Act {
+    number: None,
+    name: "channel",
+    headline: "a change of billing, tried beside the deployed supplier",
+    watch: "Two requests at once. Only one of them names the channel in which billing is being developed.",
+    expected: "each account is made by the build that its request names, and nothing is left after the releases",
+};
+
+/// Plays all of them.
 pub(super) async fn play(landscape: &Landscape, stage: &Stage) -> Vec<Shown> {
     vec![
         stage.play(&NESTED, nested(landscape, stage)).await,
         stage.play(&ORCHESTRATOR, orchestrated(landscape, stage)).await,
+        stage.play(&CHANNEL, developed(landscape, stage)).await,
     ]
 }
 
@@ -85,4 +98,41 @@ async fn orchestrated(landscape: &Landscape, stage: &Stage) -> anyhow::Result<Va
     lease.release().await?;
     landscape.until_nothing_is_left().await?;
     Ok(output)
+}
+
+async fn developed(landscape: &Landscape, stage: &Stage) -> anyhow::Result<Value> {
+    let mut supplier = landscape.billing_under_development()?.start()?;
+    supplier.ready().await?;
+    let request = || landscape.client.request("checkout/ready-customer").holder("demo, channel");
+    let named = request().channel(landscape.channel());
+    let (plain, named) = tokio::try_join!(request().send(), named.send())?;
+    let makers = [maker_of_payment(landscape, &plain).await?, maker_of_payment(landscape, &named).await?];
+    stage.say(format!("  without a channel     billing {}", makers[0]));
+    stage.say(format!("  in {:<18} billing {}", landscape.channel(), makers[1]));
+    ensure!(makers[0] == "deployment", "the plain request was served by {}", makers[0]);
+    ensure!(makers[1] == "dev", "the request in the channel was served by {}", makers[1]);
+    for lease in [plain, named] {
+        lease.release().await?;
+    }
+    landscape.until_nothing_is_left().await?;
+    supplier.drain().await?;
+    Ok(json!({ "made_by": makers }))
+}
+
+/// The mode of the supplier that has made the account of a dataset.
+async fn maker_of_payment(landscape: &Landscape, lease: &Lease) -> anyhow::Result<String> {
+    let dataset = landscape.client.dataset(lease.dataset_id()).await?;
+    let payment = dataset.parts.iter().find(|part| part.path == "payment").map(|part| part.id.clone());
+    let filter = EventFilter { dataset: Some(dataset.id), ..EventFilter::default() };
+    let mut events = landscape.client.events(&filter, Some(0));
+    let session = loop {
+        let event = events.next().await?;
+        if event.kind == "task.done" && event.dataset_id == payment {
+            break event.session_id;
+        }
+    };
+    let filter = SessionFilter { domain: Some("billing".to_owned()), ..SessionFilter::default() };
+    let sessions = landscape.client.sessions(&filter).await?.items;
+    let maker = sessions.into_iter().find(|found| Some(&found.id) == session.as_ref());
+    Ok(maker.map_or_else(|| "nobody that is known".to_owned(), |maker| maker.mode))
 }

@@ -49,6 +49,8 @@ const TOKEN_FILE: &str = ".sixpack/token";
 #[derive(Debug, Clone)]
 pub struct Client {
     http: Http,
+    /// What requests name that name no other.
+    channel: Option<String>,
 }
 
 impl Client {
@@ -67,17 +69,27 @@ impl Client {
     /// # Errors
     /// As [`Client::new`].
     pub fn with_patience(url: &str, token: Option<&str>, patience: Duration) -> Result<Self, Error> {
-        Ok(Self { http: Http::new(url, token.map(str::trim), patience)? })
+        Ok(Self { http: Http::new(url, token.map(str::trim), patience)?, channel: None })
     }
 
     /// A client as the environment says: address `SIXPACK_URL`, else [`DEFAULT_URL`]; token `SIXPACK_TOKEN`, else the
-    /// file `.sixpack/token` in the working folder (written by `sixpack dev`), else none.
+    /// file `.sixpack/token` in the working folder (written by `sixpack dev`), else none; and the channel
+    /// `SIXPACK_CHANNEL` for its requests, else none.
     ///
     /// # Errors
     /// As [`Client::new`].
     pub fn from_env() -> Result<Self, Error> {
         let (url, token) = connection_from_env();
-        Self::with_patience(&url, token.as_deref(), DEFAULT_PATIENCE)
+        let client = Self::with_patience(&url, token.as_deref(), DEFAULT_PATIENCE)?;
+        Ok(Self { channel: channel_from_env(), ..client })
+    }
+
+    /// The same client, with requests that name a channel of suppliers under development unless they say otherwise. What
+    /// these offer takes the place of what is deployed.
+    #[must_use]
+    pub fn in_channel(mut self, channel: impl Into<String>) -> Self {
+        self.channel = Some(channel.into());
+        self
     }
 
     /// Begins a request for one contract, `domain/name`.
@@ -111,9 +123,18 @@ impl Client {
     }
 }
 
+/// A variable that is set and not empty.
+fn set(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.trim().is_empty())
+}
+
+/// The channel as the environment says.
+pub(crate) fn channel_from_env() -> Option<String> {
+    set("SIXPACK_CHANNEL")
+}
+
 /// Address and token as the environment says.
 pub(crate) fn connection_from_env() -> (String, Option<String>) {
-    let set = |name: &str| std::env::var(name).ok().filter(|value| !value.trim().is_empty());
     let url = set("SIXPACK_URL").unwrap_or_else(|| DEFAULT_URL.to_owned());
     (url, set("SIXPACK_TOKEN").or_else(|| token_from_file(Path::new(TOKEN_FILE))))
 }

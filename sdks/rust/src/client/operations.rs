@@ -128,6 +128,23 @@ impl Client {
         self.read(&call, "the contract").await
     }
 
+    /// Reads the contract `domain/name` as requests see it that name a channel: its newest version, or the given one.
+    pub async fn contract_in(
+        &self,
+        environment: &str,
+        channel: &str,
+        name: &str,
+        version: Option<u32>,
+    ) -> Result<wire::Contract, Error> {
+        let (domain, name) = split_name(name)?;
+        let version = version.map(|version| version.to_string());
+        let mut segments = vec!["v1", "environments", environment, "contracts", domain, name];
+        if let Some(version) = &version {
+            segments.extend(["versions", version]);
+        }
+        self.read(&self.get(&segments).pair("channel", channel), "the contract").await
+    }
+
     /// Applies (or with `dry_run` checks) several scenario files, all or nothing.
     pub async fn apply(&self, environment: &str, apply: &wire::Apply) -> Result<wire::Applied, Error> {
         self.read(&self.post(&["v1", "environments", environment, "apply"]).json(apply)?, "the answer").await

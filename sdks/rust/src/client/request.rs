@@ -31,12 +31,16 @@ pub struct RequestBuilder {
 
 impl RequestBuilder {
     pub(super) fn of_contract(client: Client, contract: String) -> Self {
-        let body = NewRequest { contract: Some(contract), ..NewRequest::default() };
-        Self { client, body, key: None, on_progress: None }
+        Self::of(client, NewRequest { contract: Some(contract), ..NewRequest::default() })
     }
 
     pub(super) fn of_items(client: Client, items: Vec<Item>) -> Self {
-        Self { client, body: NewRequest { items, ..NewRequest::default() }, key: None, on_progress: None }
+        Self::of(client, NewRequest { items, ..NewRequest::default() })
+    }
+
+    fn of(client: Client, body: NewRequest) -> Self {
+        let body = NewRequest { channel: client.channel.clone(), ..body };
+        Self { client, body, key: None, on_progress: None }
     }
 
     /// Input of the contract; what is left out takes its default.
@@ -85,6 +89,13 @@ impl RequestBuilder {
     /// Person or pipeline (pipeline otherwise).
     pub fn priority(mut self, priority: Priority) -> Self {
         self.body.priority = Some(priority);
+        self
+    }
+
+    /// A channel of suppliers under development (that of the client otherwise): what they offer takes the place of what is
+    /// deployed, and everything else runs on the deployed suppliers.
+    pub fn channel(mut self, channel: impl Into<String>) -> Self {
+        self.body.channel = Some(channel.into());
         self
     }
 
@@ -220,6 +231,17 @@ mod tests {
             serde_json::to_value(&builder.body).unwrap(),
             serde_json::json!({"items":[{"contract":"a/b","input":{"x":1}}]})
         );
+    }
+
+    #[test]
+    fn a_request_names_its_own_channel_or_that_of_its_client() {
+        let named = |builder: RequestBuilder| builder.body.channel;
+        assert_eq!(named(client().request("a/b")), None);
+        assert_eq!(named(client().request("a/b").channel("ada")).as_deref(), Some("ada"));
+        let client = client().in_channel("bob");
+        assert_eq!(named(client.request("a/b")).as_deref(), Some("bob"));
+        assert_eq!(named(client.request_all([("a/b", serde_json::json!({}))])).as_deref(), Some("bob"));
+        assert_eq!(named(client.request("a/b").channel("ada")).as_deref(), Some("ada"));
     }
 
     #[tokio::test]

@@ -29,7 +29,7 @@ pub use running::Running;
 pub use stop::{Reject, Stop};
 
 use crate::Error;
-use crate::client::connection_from_env;
+use crate::client::{channel_from_env, connection_from_env};
 use crate::http::Http;
 use crate::wire::{Manifest, Owner, Sdk};
 use offer::{Offer, Typed};
@@ -44,8 +44,8 @@ const DEFAULT_ENVIRONMENT: &str = "default";
 
 /// A supplier of one domain.
 ///
-/// Address, token and environment come from `SIXPACK_URL`, `SIXPACK_TOKEN` (or the file `.sixpack/token`) and
-/// `SIXPACK_ENVIRONMENT`, unless they are set here.
+/// Address, token, environment and channel come from `SIXPACK_URL`, `SIXPACK_TOKEN` (or the file `.sixpack/token`),
+/// `SIXPACK_ENVIRONMENT` and `SIXPACK_CHANNEL`, unless they are set here.
 ///
 /// ```no_run
 /// // Not run here: it connects to a server and ends only by a signal.
@@ -67,6 +67,7 @@ pub struct Supplier {
     token: Option<String>,
     environment: Option<String>,
     instance: Option<String>,
+    channel: Option<String>,
     build: Option<String>,
     owner: Option<Owner>,
     concurrency: usize,
@@ -83,6 +84,7 @@ impl Supplier {
             token: None,
             environment: None,
             instance: None,
+            channel: None,
             build: None,
             owner: None,
             concurrency: DEFAULT_CONCURRENCY,
@@ -133,6 +135,14 @@ impl Supplier {
         self
     }
 
+    /// A supplier under development in this channel, beside the deployed suppliers of the domain: only requests that name
+    /// the channel are made by it, and for everybody else the catalogue stays as it is. [`own_channel`](crate::own_channel)
+    /// proposes a name. Of two in one channel the older is sent away.
+    pub fn dev(mut self, channel: impl Into<String>) -> Self {
+        self.channel = Some(channel.into());
+        self
+    }
+
     /// What is running, for people: `git:1a2b3c`.
     pub fn build(mut self, build: impl Into<String>) -> Self {
         self.build = Some(build.into());
@@ -174,7 +184,8 @@ impl Supplier {
         let env_environment = std::env::var("SIXPACK_ENVIRONMENT").ok().filter(|name| !name.is_empty());
         let environment =
             self.environment.clone().or(env_environment).unwrap_or_else(|| DEFAULT_ENVIRONMENT.into());
-        let manifest = self.manifest(&environment)?;
+        let channel = self.channel.clone().or_else(channel_from_env);
+        let manifest = self.manifest(&environment, channel)?;
         let offers =
             manifest.capabilities.iter().map(|capability| capability.name.clone()).zip(self.offers).collect();
         let shared = Shared {
@@ -187,7 +198,7 @@ impl Supplier {
         Ok(Running::spawn(shared, manifest, self.drain_within))
     }
 
-    fn manifest(&self, environment: &str) -> Result<Manifest, Error> {
+    fn manifest(&self, environment: &str, channel: Option<String>) -> Result<Manifest, Error> {
         let refuse = |why: String| Err(Error::Usage(format!("supplier of `{}`: {why}", self.domain)));
         let Some(owner) = self.owner.clone() else {
             return refuse("say who owns the domain with .owner(Owner::new(\"Team\"))".into());
@@ -206,7 +217,8 @@ impl Supplier {
             environment: environment.to_owned(),
             domain: self.domain.clone(),
             instance: self.instance.clone().unwrap_or_else(|| instance_name(&self.domain)),
-            mode: None,
+            mode: channel.as_ref().map(|_| "dev".to_owned()),
+            channel,
             build: self.build.clone(),
             owner,
             sdk: Some(Sdk::this()),
@@ -239,11 +251,21 @@ mod tests {
             .instance("demo-1")
             .dynamic(noop("a").about(about).with_undo(|_, _, _| async { Ok(()) }));
         assert_eq!(
-            serde_json::to_value(supplier.manifest("qa").unwrap()).unwrap(),
+            serde_json::to_value(supplier.manifest("qa", None).unwrap()).unwrap(),
             json!({"environment":"qa","domain":"demo","instance":"demo-1","owner":{"team":"Demo"},
                 "sdk":{"name":"rust","version":env!("CARGO_PKG_VERSION")},
                 "capabilities":[{"name":"a","description":"Does nothing","input":{"type":"object"},"output":{"type":"object"},
                     "operations":["produce","undo"],"reusable":false,"timeout_s":5,"rate":{"per_s":0.5},"labels":{"pii":"none"}}]})
+        );
+    }
+
+    #[test]
+    fn a_supplier_under_development_names_its_channel() {
+        let supplier = Supplier::new("demo").owner(Owner::new("Demo")).dev("ada-laptop").dynamic(noop("a"));
+        let manifest = supplier.manifest("qa", supplier.channel.clone()).unwrap();
+        assert_eq!(
+            (manifest.mode.as_deref(), manifest.channel.as_deref()),
+            (Some("dev"), Some("ada-laptop"))
         );
     }
 
@@ -256,7 +278,7 @@ mod tests {
 
     #[test]
     fn a_supplier_without_owner_or_with_doubled_names_is_refused() {
-        let reason = |supplier: Supplier| supplier.manifest("qa").unwrap_err().to_string();
+        let reason = |supplier: Supplier| supplier.manifest("qa", None).unwrap_err().to_string();
         assert!(reason(Supplier::new("demo").dynamic(noop("a"))).contains(".owner("));
         let owned = || Supplier::new("demo").owner(Owner::new("Demo"));
         assert!(reason(owned()).contains("no capability"));

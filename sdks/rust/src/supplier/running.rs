@@ -156,7 +156,7 @@ async fn live(
             // With late results a session is opened even to drain: the server has to hear of what they made.
             () = shared.drain.cancelled(), if late.tasks().is_empty() => return Ok(()),
         };
-        log_opened(&opened);
+        log_opened(&opened, manifest.channel.as_deref());
         let contracts: Arc<[PublishedContract]> = opened.contracts.into();
         publish.send_replace(Some(contracts));
         let heartbeat = Duration::from_secs(opened.heartbeat_s.max(1));
@@ -196,17 +196,22 @@ fn worth_waiting(trouble: &Trouble) -> bool {
     matches!(trouble, Trouble::Connection | Trouble::Status { status: 408 | 429 | 500..=599, .. })
 }
 
-fn log_opened(opened: &OpenedSession) {
+fn log_opened(opened: &OpenedSession, channel: Option<&str>) {
     for warning in &opened.warnings {
         tracing::warn!(code = warning.code, pointer = warning.pointer, "{}", warning.message);
     }
-    for PublishedContract { name, version, change, breaks } in &opened.contracts {
-        tracing::info!(session = opened.id, "publishing {name}@{version} ({change})");
+    for PublishedContract { name, version, change, breaks, against } in &opened.contracts {
+        let against = against.map(|against| format!(" to the deployed @{against}")).unwrap_or_default();
+        tracing::info!(session = opened.id, channel, "publishing {name}@{version} ({change}{against})");
         if *change == Change::Breaking {
+            let breaks_or_would = if channel.is_some() { "would break" } else { "breaks" };
             for broken in breaks {
-                tracing::warn!("{name}@{version} breaks {}: {}", broken.contract, broken.message);
+                tracing::warn!("{name}@{version} {breaks_or_would} {}: {}", broken.contract, broken.message);
             }
         }
+    }
+    if let Some(channel) = channel {
+        tracing::info!("only requests that name the channel `{channel}` are made by this process");
     }
 }
 

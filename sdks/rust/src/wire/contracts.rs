@@ -96,6 +96,9 @@ pub struct ContractSummary {
     /// Leaves.
     #[serde(default)]
     pub of: u32,
+    /// The channel that offers it in place of what is deployed; only where a channel was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub channel: Option<String>,
     /// When the version appeared.
     #[serde(default)]
     pub updated_at: String,
@@ -134,6 +137,9 @@ pub struct Contract {
     /// Leaves.
     #[serde(default)]
     pub of: u32,
+    /// The channel that offers it in place of what is deployed; only where a channel was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub channel: Option<String>,
     /// When the version appeared.
     #[serde(default)]
     pub updated_at: String,
@@ -277,6 +283,8 @@ pub struct ContractFilter {
     pub kind: Option<ContractKind>,
     /// Domain.
     pub domain: Option<String>,
+    /// As requests see the catalogue that name this channel.
+    pub channel: Option<String>,
     /// Rows a page (1 to 1000).
     pub limit: Option<u32>,
     /// Where the last page ended.

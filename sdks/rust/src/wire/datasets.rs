@@ -85,6 +85,9 @@ pub struct Dataset {
     /// The request that it was made for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request_id: Option<String>,
+    /// The channel of suppliers under development that the request named.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub channel: Option<String>,
     /// When it was planned.
     #[serde(default)]
     pub created_at: String,

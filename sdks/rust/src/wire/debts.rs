@@ -44,6 +44,9 @@ pub struct Debt {
     /// The request that it was made for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request_id: Option<String>,
+    /// The channel of suppliers under development that the request named.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub channel: Option<String>,
 }
 
 /// Filters of `GET /v1/debts`.

@@ -64,6 +64,9 @@ pub struct Lease {
     /// The request that it fulfils.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request_id: Option<String>,
+    /// The channel of suppliers under development that the request named.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub channel: Option<String>,
     /// The length that was asked for.
     #[serde(default)]
     pub ttl_s: u64,

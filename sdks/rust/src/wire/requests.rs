@@ -136,6 +136,9 @@ pub struct NewRequest {
     /// Person or pipeline; `pipeline` when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub priority: Option<Priority>,
+    /// A channel of suppliers under development: what they offer takes the place of what is deployed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub channel: Option<String>,
 }
 
 /// One contract with its input.
@@ -206,6 +209,9 @@ pub struct Request {
     /// Person or pipeline.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub priority: Option<Priority>,
+    /// The channel of suppliers under development that it named.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub channel: Option<String>,
     /// Where it stands.
     pub status: RequestStatus,
     /// Grows with every visible change.

@@ -43,9 +43,12 @@ pub struct Manifest {
     pub domain: String,
     /// Name of this process, unique in the domain.
     pub instance: String,
-    /// `deployment`
+    /// `deployment` when absent, or `dev`: beside the deployed suppliers, for requests that name its channel.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mode: Option<String>,
+    /// The channel of the mode `dev`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub channel: Option<String>,
     /// What is running, for people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub build: Option<String>,
@@ -194,9 +197,12 @@ pub struct PublishedContract {
     pub version: u32,
     /// How it differs from the one before.
     pub change: Change,
-    /// Who suffers.
+    /// Who suffers; in a channel, who would if it were deployed.
     #[serde(default)]
     pub breaks: Vec<Break>,
+    /// In a channel the deployed version that it was held against, if there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub against: Option<u32>,
 }
 
 /// Something that was accepted and is probably not meant.
@@ -251,6 +257,12 @@ pub struct Session {
     pub domain: String,
     /// Process.
     pub instance: String,
+    /// `deployment` or `dev`.
+    #[serde(default)]
+    pub mode: String,
+    /// The channel of a supplier under development.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub channel: Option<String>,
     /// What is running.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub build: Option<String>,

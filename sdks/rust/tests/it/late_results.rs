@@ -6,67 +6,30 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use sixpack::wire::{EventFilter, SessionFilter, SessionState};
 use sixpack::{Client, DynamicCapability, EventStream, Owner, Running, Supplier};
-use sixpack_engine::{Engine, EngineSettings, NewToken, Sweeper};
-use sixpack_model::token::Role;
-use sixpack_server::{ServerSettings, serve};
-use sixpack_storage::sqlite::{Durability, Settings, SqliteStore};
-use tempfile::TempDir;
-use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, mpsc};
-use tokio_util::sync::CancellationToken;
-use tokio_util::task::AbortOnDropHandle;
+
+use crate::server::Server;
 
 /// Longest a test waits for anything; reached only when something hangs.
 const DEADLINE: Duration = Duration::from_secs(60);
 const INSTANCE: &str = "the-only-one";
 
-struct Server {
-    url: String,
-    token: String,
-    _serving: AbortOnDropHandle<std::io::Result<()>>,
-    _sweeper: Sweeper,
-    _folder: TempDir,
-}
-
-impl Server {
-    async fn start() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let settings = Settings { durability: Durability::TestsOnly, ..Settings::default() };
-        let store = SqliteStore::open(folder.path(), settings).unwrap();
-        let engine = Engine::start(Arc::new(store), EngineSettings::default()).await.unwrap();
-        let admin = NewToken {
-            name: "test".into(),
-            role: Role::Admin,
-            environment: None,
-            domain: None,
-            lifetime: None,
-        };
-        let token = engine.create_token(admin).await.unwrap().secret;
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
-        let sweeper = Sweeper::start(&engine);
-        let serving = serve(listener, engine, ServerSettings::default(), CancellationToken::new());
-        let serving = AbortOnDropHandle::new(tokio::spawn(serving));
-        Self { url, token, _serving: serving, _sweeper: sweeper, _folder: folder }
-    }
-
-    /// Ends the live session of the supplier, as if the server had given it up.
-    async fn end_session(&self) {
-        let url = format!("{}/v1/sessions", self.url);
-        let client = reqwest::Client::builder().no_proxy().build().unwrap();
-        let usurper = json!({
-            "environment": "default",
-            "domain": "shop",
-            "instance": INSTANCE,
-            "owner": {"team": "Shop"},
-            "capabilities": [{"name": "other", "description": "Something else", "input": {"type": "object"}, "output": {"type": "object"},
-                              "operations": ["produce"]}]
-        });
-        let opened = client.post(&url).bearer_auth(&self.token).json(&usurper).send().await.unwrap();
-        let opened: Value = opened.json().await.unwrap();
-        let url = format!("{url}/{}", opened["id"].as_str().unwrap_or_else(|| panic!("{opened}")));
-        client.delete(url).bearer_auth(&self.token).send().await.unwrap().error_for_status().unwrap();
-    }
+/// Ends the live session of the supplier, as if the server had given it up.
+async fn end_session(server: &Server) {
+    let url = format!("{}/v1/sessions", server.url);
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let usurper = json!({
+        "environment": "default",
+        "domain": "shop",
+        "instance": INSTANCE,
+        "owner": {"team": "Shop"},
+        "capabilities": [{"name": "other", "description": "Something else", "input": {"type": "object"}, "output": {"type": "object"},
+                          "operations": ["produce"]}]
+    });
+    let opened = client.post(&url).bearer_auth(&server.token).json(&usurper).send().await.unwrap();
+    let opened: Value = opened.json().await.unwrap();
+    let url = format!("{url}/{}", opened["id"].as_str().unwrap_or_else(|| panic!("{opened}")));
+    client.delete(url).bearer_auth(&server.token).send().await.unwrap().error_for_status().unwrap();
 }
 
 /// A supplier in the middle of an attempt, whose session was lost.
@@ -104,7 +67,7 @@ impl Scene {
         let request = serde_json::from_value(json!({"contract": "shop/order"})).unwrap();
         client.create_request(&request, "one", 0).await.unwrap();
         attempts.recv().await.unwrap();
-        server.end_session().await;
+        end_session(&server).await;
         let events = client.events(&EventFilter::default(), Some(0));
         let mut scene = Self { running, gate, client, events, _server: server };
         for _session in ["lost", "usurper", "next"] {

@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 use sixpack_engine::Wanted;
 use sixpack_model::fault::Fault;
 use sixpack_model::limits::LINE_BYTES;
-use sixpack_model::name::{ContractName, EnvironmentName};
+use sixpack_model::name::{ContractName, EnvironmentName, NameError, segment};
 use sixpack_model::request::{Priority, Source};
 use sixpack_model::text::line;
 use utoipa::ToSchema;
@@ -57,6 +57,9 @@ pub(in crate::http) struct NewRequestJson {
     timeout_s: Option<SpanS>,
     /// `pipeline` when absent.
     priority: Option<PriorityJson>,
+    /// A channel of suppliers under development: what they offer takes the place of what is deployed.
+    #[schema(max_length = 63)]
+    channel: Option<String>,
 }
 
 /// One dataset of several.
@@ -114,6 +117,9 @@ impl Check for NewRequestJson {
         if let Some(Err(fault)) = self.holder.as_deref().map(clean_holder) {
             faults.add("holder", fault.code, fault.message);
         }
+        if let Some(Err(error)) = self.channel.as_deref().map(check_channel) {
+            faults.add("channel", "name_pattern", error.to_string());
+        }
     }
 }
 
@@ -166,9 +172,15 @@ impl NewRequestJson {
                 Some(PriorityJson::Person) => Priority::Person,
                 Some(PriorityJson::Pipeline) | None => Priority::Pipeline,
             },
+            channel: self.channel,
             idempotency,
         }
     }
+}
+
+/// Refuses what cannot be the name of a channel.
+pub(in crate::http) fn check_channel(channel: &str) -> Result<(), NameError> {
+    segment("the name of a channel", channel)
 }
 
 fn check_contract(field: &str, contract: &str, faults: &mut Faults) {

@@ -45,6 +45,9 @@ pub(in crate::http) struct RequestJson<'a> {
     lease: LeaseLengthJson,
     holder: &'a str,
     priority: &'static str,
+    /// The channel of suppliers under development that it named.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    channel: Option<&'a str>,
     #[schema(inline)]
     status: RequestStatusWord,
     /// Grows with every visible change of this object.
@@ -127,6 +130,7 @@ impl<'a> RequestJson<'a> {
                 Priority::Stock => "stock",
                 Priority::Patrol => "patrol",
             },
+            channel: request.channel.as_deref(),
             status: Word(request.status),
             revision: request.revision,
             created_at: Time(request.created_at),

@@ -56,6 +56,9 @@ pub(in crate::http) struct DatasetJson<'a> {
     lease_id: Option<Text<LeaseId>>,
     #[schema(value_type = String)]
     request_id: Text<RequestId>,
+    /// The channel of suppliers under development that its request named.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    channel: Option<&'a str>,
     #[schema(value_type = String, format = DateTime)]
     created_at: Time,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -98,6 +101,7 @@ impl<'a> DatasetJson<'a> {
             owner: view.contract(number).map(|contract| OwnerJson::from(&contract.owner)),
             lease_id: view.tree.lease.filter(|_| number == 0).map(Text),
             request_id: Text(view.tree.request),
+            channel: view.tree.channel.as_deref(),
             created_at: Time(part.created_at),
             ready_at: part.ready_at.map(Time),
             ended_at: part.ended_at.map(Time),

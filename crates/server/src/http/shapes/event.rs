@@ -76,7 +76,8 @@ fn described(required: &[&str], optional: &[&str]) -> ObjectBuilder {
     for name in required {
         object = object.property(*name, text()).required(*name);
     }
-    for name in optional.iter().chain(&["operation", "session_id", "lease_id", "contract", "class", "code"]) {
+    let most = ["operation", "session_id", "lease_id", "contract", "class", "code", "mode", "channel"];
+    for name in optional.iter().chain(&most) {
         object = object.property(*name, text());
     }
     object

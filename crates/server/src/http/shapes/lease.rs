@@ -29,6 +29,9 @@ pub(in crate::http) struct LeaseJson<'a> {
     holder: &'a str,
     #[schema(value_type = String)]
     request_id: Text<RequestId>,
+    /// The channel of suppliers under development that the request named.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    channel: Option<&'a str>,
     /// The length that was asked for.
     ttl_s: u64,
     /// What is left of it at the time of this answer.
@@ -77,6 +80,7 @@ impl<'a> LeaseJson<'a> {
             environment: &lease.environment,
             holder: &lease.holder,
             request_id: Text(lease.request),
+            channel: view.tree.channel.as_deref(),
             ttl_s: lease.ttl_ms / 1000,
             ttl_ms: left_ms(lease, view.now),
             granted_at: Time(lease.granted_at),

@@ -98,14 +98,22 @@ impl Engine {
     async fn accept(&self, new: NewRequest) -> Result<Created, Refusal> {
         let trees: Vec<Arc<Tree>> = new.trees.iter().map(|change| Arc::clone(&change.tree)).collect();
         let settled = new.trees.iter().any(|change| change.outcome.is_some());
+        let due = new
+            .trees
+            .iter()
+            .filter_map(|change| Some((change.at, change.tree.due_at()?)))
+            .collect::<Vec<_>>();
         let (mut pollers, mut unmatched) = (Vec::new(), Vec::new());
         for offers in new.trees.iter().map(|change| self.offers(change)) {
             pollers.extend(offers.pollers);
             unmatched.extend(offers.unmatched);
         }
         let (created, offered) = self.commit_with_offers(self.store().create_request(new), pollers).await;
-        if matches!(created, Ok(Created::Accepted)) && !settled {
-            trees.iter().for_each(|tree| self.inner.trees.keep(tree));
+        if matches!(created, Ok(Created::Accepted)) {
+            due.into_iter().for_each(|(now, at)| self.remind_of_due(now, at));
+            if !settled {
+                trees.iter().for_each(|tree| self.inner.trees.keep(tree));
+            }
         }
         self.hand_out(offered).await;
         self.offer_unmatched(unmatched);
@@ -195,9 +203,11 @@ impl Engine {
 
     async fn why_late(&self, request: &Request) -> Result<Option<sixpack_model::failure::Failure>, Refusal> {
         let Some(shelf) = self.shelf(&request.environment) else { return Ok(None) };
+        let now = self.store().now().await?;
         for id in self.members(request.id).await?.iter() {
             if let Some(tree) = self.tree(*id, 0).await?
-                && let Some(failure) = plan::overdue(&tree, &*shelf)
+                && let open = self.store().open_tasks(*id).await?
+                && let Some(failure) = plan::overdue(&tree, &*shelf, &open, now)
             {
                 return Ok(Some(failure));
             }

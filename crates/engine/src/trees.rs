@@ -4,8 +4,10 @@
 //! was faster, read again. What the write makes ready is offered to waiting suppliers in the same commit.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::future::{join, join_all};
+use jiff::Timestamp;
 use moka::sync::Cache;
 use sixpack_model::ids::{LeaseId, RequestId, TreeId};
 use sixpack_model::plan::{self, Change, Happened, World};
@@ -14,6 +16,7 @@ use sixpack_storage::StoreError;
 use sixpack_storage::tasks::Claims;
 use sixpack_storage::trees::{Guard, TreeWrite, Written};
 use tokio::sync::Mutex;
+use tokio::time::Instant;
 
 use crate::parked::{Poller, Queue};
 use crate::refusal::Refusal;
@@ -143,6 +146,7 @@ impl Engine {
     /// Writes a decision, offers what it makes ready, and wakes whoever waits for it.
     async fn write_tree(&self, mut write: TreeWrite) -> Result<Written, StoreError> {
         let tree = Arc::clone(&write.change.tree);
+        let at = write.change.at;
         let withdrawn = !write.change.withdrawn.is_empty();
         if matches!(write.change.outcome, Some(plan::Outcome::Ready)) {
             let now = self.store().now().await?;
@@ -175,11 +179,22 @@ impl Engine {
             if withdrawn {
                 self.inner.sweeps.withdrawn.notify_one();
             }
+            if let Some(due_at) = tree.due_at() {
+                self.remind_of_due(at, due_at);
+            }
             if request_ended && tree.ending.is_some() {
                 self.inner.sweeps.unwanted.notify_one();
             }
         }
         written
+    }
+
+    /// Has a tree looked at when its time comes.
+    pub(crate) fn remind_of_due(&self, now: Timestamp, at: Timestamp) {
+        let pause = Duration::try_from(at.duration_since(now)).unwrap_or_default();
+        if let Some(at) = Instant::now().checked_add(pause) {
+            self.inner.sweeps.due.set(at);
+        }
     }
 
     /// Suppliers that shall be offered what the change makes ready, and reminders for what becomes ready later.

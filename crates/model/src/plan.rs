@@ -10,6 +10,8 @@ mod advance;
 mod answers;
 mod bind;
 mod blame;
+mod deadlines;
+mod retry;
 mod settle;
 mod takedown;
 
@@ -26,6 +28,7 @@ use crate::ids::{RequestId, SessionId, TreeId};
 use crate::name::ContractName;
 use crate::request::Priority;
 use crate::schema::Entity;
+use crate::task::OpenTask;
 use crate::tree::{Ending, Operation, Part, PartStatus, Task, Tree, Verdict, Wish};
 
 pub use blame::overdue;
@@ -196,6 +199,11 @@ pub enum Happened {
         /// What the supplier says that it has made; `None` when it only says that it has done something.
         output: Option<Value>,
     },
+    /// A moment has come at which something follows from the time alone; see [`Tree::due_at`].
+    Due {
+        /// The tasks that the tree waits for, as the store has them: a step that is out of time says what it was doing.
+        open: Vec<OpenTask>,
+    },
     /// The request has ended without this dataset.
     Unwanted,
     /// The lease has ended.
@@ -266,9 +274,11 @@ pub fn begin(new: NewTree, world: World<'_>) -> Change {
 
 /// Decides what follows from something that happened.
 ///
-/// The same event told twice changes nothing the second time: what it is about is no longer there.
+/// The same event told twice changes nothing the second time: what it is about is no longer there. What is out of time
+/// fails first, whatever the event is, so that a decision depends on the time and not on who came first.
 pub fn decide(tree: &Tree, happened: Happened, world: World<'_>) -> Change {
     let mut plan = Plan::of(tree.clone(), tree.parts.len(), world);
+    plan.expire(&happened.open_tasks());
     match happened {
         Happened::Answered { attempt, session, answer } => plan.answered(attempt, session, answer),
         Happened::Crashed(attempt) => plan.unanswered(attempt, answers::Silence::Crashed),
@@ -276,6 +286,8 @@ pub fn decide(tree: &Tree, happened: Happened, world: World<'_>) -> Change {
         Happened::Withdrawn { part, serial } => plan.withdrawn_unclaimed(part, serial),
         Happened::Unserved { part, serial, since } => plan.unserved(part, serial, since),
         Happened::Orphaned { part, output } => plan.orphaned(part, output),
+        // What follows from the time is looked at with every event.
+        Happened::Due { .. } => {}
         Happened::Unwanted => plan.end(Ending::Unwanted),
         Happened::LeaseEnded => plan.end(Ending::Used),
     }
@@ -311,6 +323,8 @@ struct Plan<'w> {
     expected: u64,
     /// Parts below this number existed before.
     known: usize,
+    /// How often the tree, or a scenario within it, turned around: whoever goes through it forwards has to stop then.
+    turns: u32,
     touched: BTreeSet<u32>,
     ready: Vec<ReadyTask>,
     withdrawn: Vec<ReadyTask>,
@@ -327,6 +341,7 @@ impl<'w> Plan<'w> {
             expected: tree.version,
             tree,
             known,
+            turns: 0,
             touched: BTreeSet::new(),
             ready: Vec::new(),
             withdrawn: Vec::new(),
@@ -466,6 +481,11 @@ impl Part {
             orphans: Vec::new(),
             undone: 0,
             settle_until: None,
+            deadline_at: None,
+            attempt_until: None,
+            failed_attempts: 0,
+            attempts_before: 0,
+            retrying: None,
             failure: None,
             created_at: now,
             started_at: None,

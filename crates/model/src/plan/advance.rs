@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
+use super::answers::later;
 use super::bind::{Bound, accept_input};
 use super::{Outcome, Plan};
 use crate::contract::Contract;
@@ -14,16 +15,31 @@ use crate::limits::TREE_PARTS;
 use crate::scenario::{Scenario, Step};
 use crate::tree::{Operation, Part, PartStatus};
 
+/// What a child is to its parent.
+pub(super) struct Place<'a> {
+    /// The step, or the name that an orchestrator gave it.
+    pub(super) step: &'a str,
+    /// Its place in a `for_each` step.
+    pub(super) index: Option<u32>,
+    /// How long the step may take.
+    pub(super) timeout_s: Option<u32>,
+}
+
 impl Plan<'_> {
     /// Lets everything happen that can happen without a supplier.
     pub(super) fn advance(&mut self) {
-        if self.tree.ending.is_none() {
-            self.advance_part(0);
+        while self.tree.ending.is_none() {
+            let turns = self.turns;
+            self.take_down_attempts();
+            if self.turns == turns {
+                self.advance_part(0);
+            }
+            // A failure on the way forward turns things around at once, and there is more to take down.
+            if self.turns == turns {
+                return;
+            }
         }
-        // A failure on the way forward turns the tree around at once.
-        if self.tree.ending.is_some() {
-            self.take_down();
-        }
+        self.take_down();
     }
 
     fn advance_part(&mut self, part: u32) {
@@ -49,7 +65,10 @@ impl Plan<'_> {
         node.status = PartStatus::Building;
         node.started_at = Some(now);
         match contract.scenario() {
-            Some(_) => self.build(part),
+            Some(scenario) => {
+                self.begin_attempt(part, scenario);
+                self.build(part);
+            }
             None => self.add_task(part, Operation::Produce, now, self.tree.priority),
         }
     }
@@ -63,11 +82,15 @@ impl Plan<'_> {
     }
 
     fn build_scenario(&mut self, part: u32, contract: &Arc<Contract>, scenario: &Arc<Scenario>) {
+        if !self.attempt_is_on(part, scenario) {
+            return;
+        }
+        let turns = self.turns;
         // Usually one pass does it: dependencies stand first. What was never checked may stand in any order.
         loop {
             let planned = self.tree.parts.len();
             self.build_steps(part, scenario);
-            if self.tree.ending.is_some() {
+            if self.turns != turns {
                 return;
             }
             if self.tree.parts.len() == planned {
@@ -80,9 +103,10 @@ impl Plan<'_> {
     }
 
     fn build_steps(&mut self, part: u32, scenario: &Scenario) {
+        let turns = self.turns;
         for step in &scenario.steps {
             self.advance_children(part, &step.name);
-            if self.tree.ending.is_some() {
+            if self.turns != turns {
                 return;
             }
             if !self.begun(part, &step.name)
@@ -90,7 +114,7 @@ impl Plan<'_> {
             {
                 self.start_step(part, step);
             }
-            if self.tree.ending.is_some() {
+            if self.turns != turns {
                 return;
             }
         }
@@ -98,10 +122,11 @@ impl Plan<'_> {
 
     /// A capability whose task is open is waited for; one without a task waits for the children that it obtained.
     fn build_orchestrator(&mut self, part: u32) {
+        let turns = self.turns;
         let children: Vec<u32> = self.tree.children(part).map(|child| child.part).collect();
         for child in &children {
             self.advance_part(*child);
-            if self.tree.ending.is_some() {
+            if self.turns != turns {
                 return;
             }
         }
@@ -114,9 +139,10 @@ impl Plan<'_> {
     fn advance_children(&mut self, part: u32, step: &str) {
         let children: Vec<u32> =
             self.tree.children(part).filter(|child| child.step == step).map(|child| child.part).collect();
+        let turns = self.turns;
         for child in children {
             self.advance_part(child);
-            if self.tree.ending.is_some() {
+            if self.turns != turns {
                 return;
             }
         }
@@ -147,11 +173,16 @@ impl Plan<'_> {
             Ok(Bound::Each(inputs)) if inputs.is_empty() => {
                 self.skip_step(part, step, &contract, Some(json!([])));
             }
-            Ok(Bound::One(input)) => self.start_child(part, &step.name, None, &contract, input),
+            Ok(Bound::One(input)) => {
+                let place = Place { step: &step.name, index: None, timeout_s: step.timeout_s };
+                self.start_child(part, &place, &contract, input);
+            }
             Ok(Bound::Each(inputs)) => {
-                for (index, input) in inputs.into_iter().enumerate() {
-                    self.start_child(part, &step.name, Some(index as u32), &contract, input);
-                    if self.tree.ending.is_some() {
+                let turns = self.turns;
+                for (index, input) in (0..).zip(inputs) {
+                    let place = Place { step: &step.name, index: Some(index), timeout_s: step.timeout_s };
+                    self.start_child(part, &place, &contract, input);
+                    if self.turns != turns {
                         return;
                     }
                 }
@@ -163,6 +194,7 @@ impl Plan<'_> {
         let now = self.world.now;
         let mut child = Part::planned(0, Some(part), contract, Arc::new(json!({})), now);
         child.step.clone_from(&step.name);
+        child.attempts_before = self.part(part).failed_attempts;
         child.status = PartStatus::Skipped;
         child.output = output.map(Arc::new);
         child.ended_at = Some(now);
@@ -170,22 +202,20 @@ impl Plan<'_> {
     }
 
     /// Adds a child and lets it begin; its input is held against its contract before anything is asked of a supplier.
-    pub(super) fn start_child(
-        &mut self,
-        parent: u32,
-        step: &str,
-        index: Option<u32>,
-        contract: &Contract,
-        input: Value,
-    ) {
+    pub(super) fn start_child(&mut self, parent: u32, place: &Place<'_>, contract: &Contract, input: Value) {
         let bound = match self.tree.parts.len() < TREE_PARTS {
             true => accept_input(contract, input),
-            false => Err(format!("a dataset has at most {TREE_PARTS} parts")),
+            false => {
+                Err(format!("a dataset has at most {TREE_PARTS} parts, those of failed attempts included"))
+            }
         };
         let input = bound.as_ref().map_or_else(|_| Arc::new(json!({})), Arc::clone);
-        let mut child = Part::planned(0, Some(parent), contract, input, self.world.now);
-        child.step = step.to_owned();
-        child.index = index;
+        let now = self.world.now;
+        let mut child = Part::planned(0, Some(parent), contract, input, now);
+        child.step = place.step.to_owned();
+        child.index = place.index;
+        child.attempts_before = self.part(parent).failed_attempts;
+        child.deadline_at = place.timeout_s.map(|timeout_s| later(now, u64::from(timeout_s) * 1000));
         let number = self.add_part(child);
         match bound {
             Ok(_) => self.start(number),
@@ -200,9 +230,7 @@ impl Plan<'_> {
         match self.bind_output(part, contract) {
             Err(message) => self.fail(part, FailureClass::Binding, None, message),
             Ok(output) => {
-                let entities = contract.output.entities(&output);
                 self.change(part).output = Some(Arc::new(output));
-                self.entities.extend(entities.into_iter().map(|entity| (part, entity)));
                 self.complete(part);
             }
         }
@@ -218,6 +246,7 @@ impl Plan<'_> {
     }
 
     pub(super) fn become_ready(&mut self, part: u32) {
+        self.hold_entities(part);
         let now = self.world.now;
         let node = self.change(part);
         node.status = PartStatus::Ready;
@@ -227,5 +256,14 @@ impl Plan<'_> {
             self.outcome = Some(Outcome::Ready);
             self.tell(0, "dataset.ready", json!({}));
         }
+    }
+    /// What a scenario hands on is its own only once it is ready: an attempt at it may still fail.
+    fn hold_entities(&mut self, part: u32) {
+        let Some(contract) = self.contract(part).filter(|contract| contract.scenario().is_some()) else {
+            return;
+        };
+        let Some(output) = &self.tree.parts[part as usize].output else { return };
+        let entities = contract.output.entities(output);
+        self.entities.extend(entities.into_iter().map(|entity| (part, entity)));
     }
 }

@@ -14,6 +14,7 @@ use serde_json::Value;
 
 use super::Plan;
 use super::answers::{facts_violation, later};
+use super::blame::Cause;
 use crate::expression::Scope;
 use crate::failure::FailureClass;
 use crate::tree::{Evidence, Operation, PartStatus, Verdict};
@@ -25,11 +26,15 @@ const FIRST_PAUSE_MS: u64 = 50;
 const LONGEST_PAUSE_MS: u64 = 2_000;
 
 impl Plan<'_> {
-    /// True when somebody will rely on the part before the root is checked as a whole, or it is the root.
+    /// True when somebody will rely on the part before the root is checked as a whole, when it may be made anew if it
+    /// does not hold, or when it is the root.
     pub(super) fn must_settle(&self, part: u32) -> bool {
         let Some(parent) = self.part(part).parent else { return true };
         if self.contract(part).is_none_or(|contract| contract.scenario().is_none()) {
             return false;
+        }
+        if self.scenario_retry(part).is_some_and(|retry| retry.max_attempts > 1) {
+            return true;
         }
         let Some(above) = self.contract(parent) else { return true };
         above.scenario().is_none_or(|scenario| {
@@ -105,8 +110,9 @@ impl Plan<'_> {
             }
             _ => format!("{} says that its part of the state does not hold{said}", node.contract),
         };
-        let asked = node.serials.saturating_sub(1);
-        self.fail_with(part, FailureClass::Check, Some(verdict.name()), message, None, asked);
+        let attempts = node.serials.saturating_sub(1);
+        let cause = Cause::of(FailureClass::Check, message).with_code(verdict.name()).passing();
+        self.fail_for(part, Cause { attempts, ..cause });
     }
 
     /// The services agree each for itself but not with each other: facts may still be on their way.
@@ -117,7 +123,7 @@ impl Plan<'_> {
         if may_change {
             self.ask_all(part, next);
         } else {
-            self.fail(node, FailureClass::Invariant, None, message);
+            self.fail_for(node, Cause::of(FailureClass::Invariant, message).passing());
         }
     }
 
@@ -184,8 +190,8 @@ impl Plan<'_> {
         self.below(top).iter().skip(1).any(|part| self.part(*part).facts.is_some())
     }
 
-    /// The part itself and everything below it.
-    fn below(&self, top: u32) -> Vec<u32> {
+    /// The part itself and everything below it, failed attempts aside.
+    pub(super) fn below(&self, top: u32) -> Vec<u32> {
         let mut numbers = vec![top];
         let mut next = 0;
         while let Some(at) = numbers.get(next).copied() {

@@ -4,7 +4,9 @@ mod building;
 mod failing;
 mod orchestrating;
 mod random;
+mod retrying;
 mod settling;
+mod timing;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -16,7 +18,8 @@ use uuid::Uuid;
 use super::*;
 use crate::failure::FailureClass;
 use crate::manifest::CapabilityDefinition;
-use crate::tree::PartStatus;
+use crate::task::Standing;
+use crate::tree::{PartStatus, Retrying};
 
 /// The contracts of a test.
 #[derive(Default)]
@@ -154,9 +157,9 @@ impl Scene {
         self.now = self.now.checked_add(SignedDuration::from_millis(ms)).expect("within range");
     }
 
-    /// The number of the part at these steps.
+    /// The number of the part at these steps; of several attempts that of the last one.
     fn at(&self, steps: &str) -> u32 {
-        let found = self.tree.parts.iter().find(|part| self.tree.steps_to(part.part) == steps);
+        let found = self.tree.parts.iter().rev().find(|part| self.tree.steps_to(part.part) == steps);
         found.unwrap_or_else(|| panic!("no part `{steps}` in {:?}", self.paths())).part
     }
 
@@ -179,13 +182,20 @@ impl Scene {
     }
 
     fn attempt(&self, steps: &str) -> Attempt {
-        let part = self.at(steps);
-        let ready = self.open.get(&part).unwrap_or_else(|| panic!("nothing is asked of `{steps}`"));
+        self.attempt_at(self.at(steps))
+    }
+
+    fn attempt_at(&self, part: u32) -> Attempt {
+        let ready = self.open.get(&part).unwrap_or_else(|| panic!("nothing is asked of part {part}"));
         Attempt { part, serial: ready.serial, number: ready.attempt + 1 }
     }
 
     fn answer(&mut self, steps: &str, answer: Answer) {
-        let attempt = self.attempt(steps);
+        self.answer_at(self.at(steps), answer);
+    }
+
+    fn answer_at(&mut self, part: u32, answer: Answer) {
+        let attempt = self.attempt_at(part);
         self.happen(Happened::Answered { attempt, session: SessionId(Uuid::nil()), answer });
     }
 
@@ -210,6 +220,25 @@ impl Scene {
 
     fn status(&self, steps: &str) -> PartStatus {
         self.part(steps).status
+    }
+
+    /// The time comes at which something follows by itself, and it is looked at; the store knows of no task.
+    fn due(&mut self) {
+        self.due_with(Vec::new());
+    }
+
+    fn due_with(&mut self, open: Vec<OpenTask>) {
+        let at = self.tree.due_at().expect("something follows from the time alone");
+        self.now = at.max(self.now);
+        self.happen(Happened::Due { open });
+        let next = self.tree.due_at();
+        assert!(next.is_none_or(|next| next > self.now), "what was due is done: {next:?}");
+    }
+
+    /// What the store knows of the open task of a part.
+    fn standing(&self, steps: &str, standing: Standing) -> OpenTask {
+        let ready = &self.open[&self.at(steps)];
+        OpenTask { part: ready.part, serial: ready.serial, standing }
     }
 
     fn failure(&self) -> &Failure {

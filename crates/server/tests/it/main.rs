@@ -19,4 +19,5 @@ mod lists;
 mod requests;
 mod scenarios;
 mod sessions;
+mod steps;
 mod supplier_bad_inputs;

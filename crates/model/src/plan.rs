@@ -10,7 +10,9 @@ mod advance;
 mod answers;
 mod bind;
 mod blame;
+mod change;
 mod deadlines;
+mod happened;
 mod retry;
 mod settle;
 mod takedown;
@@ -23,15 +25,15 @@ use std::sync::Arc;
 
 use crate::contract::Contract;
 use crate::event::Event;
-use crate::failure::Failure;
-use crate::ids::{RequestId, SessionId, TreeId};
+use crate::ids::{RequestId, TreeId};
 use crate::name::ContractName;
 use crate::request::Priority;
 use crate::schema::Entity;
-use crate::task::OpenTask;
-use crate::tree::{Ending, Operation, Part, PartStatus, Task, Tree, Verdict, Wish};
+use crate::tree::{Ending, Operation, Part, PartStatus, Task, Tree};
 
 pub use blame::overdue;
+pub use change::{Change, Outcome, ReadyTask};
+pub use happened::{Answer, Attempt, Happened};
 
 /// The contracts that a tree may refer to.
 pub trait Versions {
@@ -51,174 +53,6 @@ pub struct World<'a> {
     pub now: Timestamp,
     /// A number from 0 up to but not including 1, chosen at random: spreads retries.
     pub chance: f64,
-}
-
-/// Everything that one decision changes about one tree.
-#[derive(Debug, Clone)]
-pub struct Change {
-    /// The tree as it will be; its version is `expected + 1`.
-    pub tree: Arc<Tree>,
-    /// The version that was decided upon; 0 when the tree is new.
-    pub expected: u64,
-    /// The time at which it was decided.
-    pub at: Timestamp,
-    /// Numbers of the parts that are new.
-    pub created: Vec<u32>,
-    /// Numbers of the parts that exist already and are different now.
-    pub changed: Vec<u32>,
-    /// Tasks to hand out from their `ready_at` on.
-    pub ready: Vec<ReadyTask>,
-    /// Tasks that nobody wants any more: a ready one goes to the withdrawn, a claimed one is marked as cancelled.
-    pub withdrawn: Vec<ReadyTask>,
-    /// True when [`Tree::pins`] has grown and has to be written again.
-    pub pins_changed: bool,
-    /// Entities that parts hold from now on.
-    pub entities: Vec<(u32, Entity)>,
-    /// What it means for the request.
-    pub outcome: Option<Outcome>,
-    /// What to tell.
-    pub events: Vec<Event>,
-}
-
-/// A task for the queue of its capability.
-#[derive(Debug, Clone, PartialEq)]
-pub struct ReadyTask {
-    /// The part that it is about.
-    pub part: u32,
-    /// Its number within the part.
-    pub serial: u32,
-    /// What is to be done.
-    pub operation: Operation,
-    /// Who performs it.
-    pub contract: ContractName,
-    /// The version of the contract that the tree was begun with.
-    pub version: u32,
-    /// Who waits for it.
-    pub priority: Priority,
-    /// Not handed out earlier.
-    pub ready_at: Timestamp,
-    /// The number of the last attempt; the next claim has the number after it.
-    pub attempt: u32,
-}
-
-/// What a decision means for the request of the tree.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Outcome {
-    /// The dataset is ready to be leased.
-    Ready,
-    /// The dataset could not be made.
-    Failed(Box<Failure>),
-    /// Everything that could be undone is undone.
-    Ended,
-}
-
-/// What a supplier answered to one attempt.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Answer {
-    /// `produce`: it is there.
-    Produced {
-        /// What was made.
-        output: Value,
-        /// What the service says about it.
-        facts: Option<Value>,
-    },
-    /// `check`: this is how it stands.
-    Checked {
-        /// The verdict.
-        verdict: Verdict,
-        /// What the service read back.
-        facts: Option<Value>,
-        /// Why.
-        message: Option<String>,
-    },
-    /// `undo`: nothing of it is left.
-    Undone,
-    /// Not finished: ask again later, with this state. No attempt is used up.
-    Again {
-        /// Not earlier than after this time.
-        after_ms: u64,
-        /// To be sent along next time.
-        state: Option<Value>,
-        /// What it is waiting for.
-        message: Option<String>,
-    },
-    /// It could not be done.
-    Failed {
-        /// Whether trying again may help.
-        retryable: bool,
-        /// The domain's code.
-        code: String,
-        /// The domain's reason.
-        message: String,
-        /// More, as given.
-        details: Option<Value>,
-    },
-    /// An orchestrator wants these children first.
-    Obtain {
-        /// Each by its name.
-        children: Vec<Wish>,
-    },
-}
-
-/// What happened to a tree.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Happened {
-    /// A supplier answered an attempt.
-    Answered {
-        /// Which attempt.
-        attempt: Attempt,
-        /// Who answered.
-        session: SessionId,
-        /// What it said.
-        answer: Answer,
-    },
-    /// An attempt will never be answered: its session is gone.
-    Crashed(Attempt),
-    /// An attempt was not answered in its time.
-    TimedOut(Attempt),
-    /// A task was taken back before anybody had claimed it.
-    Withdrawn {
-        /// Its part.
-        part: u32,
-        /// Its number.
-        serial: u32,
-    },
-    /// Nobody performs the task's capability.
-    Unserved {
-        /// Its part.
-        part: u32,
-        /// Its number.
-        serial: u32,
-        /// Since when the task has been waiting.
-        since: Timestamp,
-    },
-    /// A result came when nobody waited for it any more.
-    Orphaned {
-        /// Its part.
-        part: u32,
-        /// What the supplier says that it has made; `None` when it only says that it has done something.
-        output: Option<Value>,
-    },
-    /// A moment has come at which something follows from the time alone; see [`Tree::due_at`].
-    Due {
-        /// The tasks that the tree waits for, as the store has them: a step that is out of time says what it was doing.
-        open: Vec<OpenTask>,
-    },
-    /// The request has ended without this dataset.
-    Unwanted,
-    /// The lease has ended.
-    LeaseEnded,
-}
-
-/// One attempt at one task of a tree.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Attempt {
-    /// The part.
-    pub part: u32,
-    /// The task's number within the part.
-    pub serial: u32,
-    /// The attempt's number within the task.
-    pub number: u32,
 }
 
 /// A dataset to be made.

@@ -7,8 +7,8 @@
 
 use jiff::Timestamp;
 
+use super::Plan;
 use super::blame::Cause;
-use super::{Happened, Plan};
 use crate::failure::FailureClass;
 use crate::task::{OpenTask, Standing};
 use crate::tree::{Operation, Part, Retrying, Task, Tree};
@@ -62,26 +62,6 @@ impl Plan<'_> {
         let message = format!("{what}: {}", doing.tell(part));
         let attempts = doing.attempts(part);
         self.fail_for(part, Cause { attempts, ..Cause::of(FailureClass::Timeout, message).passing() });
-    }
-}
-
-impl Happened {
-    /// What it says about tasks that the tree waits for.
-    pub(super) fn open_tasks(&self) -> Vec<OpenTask> {
-        let claimed = |part, serial, attempt| {
-            vec![OpenTask { part, serial, standing: Standing::Claimed { attempt, since: None } }]
-        };
-        match self {
-            Self::Due { open } => open.clone(),
-            Self::Answered { attempt, .. } | Self::Crashed(attempt) | Self::TimedOut(attempt) => {
-                claimed(attempt.part, attempt.serial, attempt.number)
-            }
-            Self::Unserved { part, serial, .. } => {
-                let standing = Standing::Unclaimed { served: false };
-                vec![OpenTask { part: *part, serial: *serial, standing }]
-            }
-            Self::Withdrawn { .. } | Self::Orphaned { .. } | Self::Unwanted | Self::LeaseEnded => Vec::new(),
-        }
     }
 }
 

@@ -16,10 +16,11 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::*;
-use crate::failure::FailureClass;
+use crate::failure::{Failure, FailureClass};
+use crate::ids::SessionId;
 use crate::manifest::CapabilityDefinition;
-use crate::task::Standing;
-use crate::tree::{PartStatus, Retrying};
+use crate::task::{OpenTask, Standing};
+use crate::tree::{PartStatus, Retrying, Verdict, Wish};
 
 /// The contracts of a test.
 #[derive(Default)]

@@ -11,10 +11,12 @@ mod answers;
 mod bind;
 mod blame;
 mod change;
+mod children;
 mod deadlines;
 mod happened;
 mod retry;
 mod settle;
+mod steps;
 mod takedown;
 
 #[cfg(test)]
@@ -30,6 +32,8 @@ use crate::name::ContractName;
 use crate::request::Priority;
 use crate::schema::Entity;
 use crate::tree::{Ending, Operation, Part, PartStatus, Task, Tree};
+
+use children::Children;
 
 pub use blame::overdue;
 pub use change::{Change, Outcome, ReadyTask};
@@ -82,28 +86,7 @@ pub struct NewTree {
 
 /// Plans a new tree: its root and whatever can begin at once.
 pub fn begin(new: NewTree, world: World<'_>) -> Change {
-    let pins = Arc::new(pins_of(&new.contract, world.versions));
-    let root = Part::planned(0, None, &new.contract, new.input, world.now);
-    let tree = Tree {
-        id: new.id,
-        version: 0,
-        environment: new.environment,
-        request: new.request,
-        unit: new.unit,
-        priority: new.priority,
-        channel: new.channel,
-        pins,
-        seed: new.seed,
-        unique: new.unique,
-        lease: None,
-        ending: None,
-        made: 0,
-        parts: vec![root],
-    };
-    let mut plan = Plan::of(tree, 0, world);
-    plan.tell(0, "dataset.building", serde_json::json!({ "contract": new.contract.name.to_string() }));
-    plan.advance();
-    plan.into_change()
+    Plan::begun(new, world).into_change()
 }
 
 /// Decides what follows from something that happened.
@@ -112,20 +95,7 @@ pub fn begin(new: NewTree, world: World<'_>) -> Change {
 /// fails first, whatever the event is, so that a decision depends on the time and not on who came first.
 pub fn decide(tree: &Tree, happened: Happened, world: World<'_>) -> Change {
     let mut plan = Plan::of(tree.clone(), tree.parts.len(), world);
-    plan.expire(&happened.open_tasks());
-    match happened {
-        Happened::Answered { attempt, session, answer } => plan.answered(attempt, session, answer),
-        Happened::Crashed(attempt) => plan.unanswered(attempt, answers::Silence::Crashed),
-        Happened::TimedOut(attempt) => plan.unanswered(attempt, answers::Silence::TimedOut),
-        Happened::Withdrawn { part, serial } => plan.withdrawn_unclaimed(part, serial),
-        Happened::Unserved { part, serial, since } => plan.unserved(part, serial, since),
-        Happened::Orphaned { part, output } => plan.orphaned(part, output),
-        // What follows from the time is looked at with every event.
-        Happened::Due { .. } => {}
-        Happened::Unwanted => plan.end(Ending::Unwanted),
-        Happened::LeaseEnded => plan.end(Ending::Used),
-    }
-    plan.advance();
+    plan.happen(happened);
     plan.into_change()
 }
 
@@ -151,16 +121,25 @@ fn used_by(contract: &Contract) -> Vec<ContractName> {
 }
 
 /// A tree on the way from what it was to what it will be.
+///
+/// A decision takes time in proportion to the number of parts, not of pairs of parts: what is below a part is found through
+/// `children`, and whoever looks at all parts does so once, not for each part. Tests count it.
 struct Plan<'w> {
     world: World<'w>,
+    /// Read through [`Plan::part`], [`Plan::parts`] and [`Plan::children`].
     tree: Tree,
+    children: Children,
+    /// How many parts were looked at.
+    #[cfg(test)]
+    looks: std::cell::Cell<usize>,
     expected: u64,
     /// Parts below this number existed before.
     known: usize,
     /// How often the tree, or a scenario within it, turned around: whoever goes through it forwards has to stop then.
     turns: u32,
     touched: BTreeSet<u32>,
-    ready: Vec<ReadyTask>,
+    /// By part: none has two.
+    ready: BTreeMap<u32, ReadyTask>,
     withdrawn: Vec<ReadyTask>,
     pins_changed: bool,
     entities: Vec<(u32, Entity)>,
@@ -173,17 +152,63 @@ impl<'w> Plan<'w> {
         Self {
             world,
             expected: tree.version,
+            children: Children::of(&tree),
+            #[cfg(test)]
+            looks: std::cell::Cell::new(tree.parts.len()),
             tree,
             known,
             turns: 0,
             touched: BTreeSet::new(),
-            ready: Vec::new(),
+            ready: BTreeMap::new(),
             withdrawn: Vec::new(),
             pins_changed: false,
             entities: Vec::new(),
             outcome: None,
             events: Vec::new(),
         }
+    }
+
+    fn begun(new: NewTree, world: World<'w>) -> Self {
+        let pins = Arc::new(pins_of(&new.contract, world.versions));
+        let root = Part::planned(0, None, &new.contract, new.input, world.now);
+        let tree = Tree {
+            id: new.id,
+            version: 0,
+            environment: new.environment,
+            request: new.request,
+            unit: new.unit,
+            priority: new.priority,
+            channel: new.channel,
+            pins,
+            seed: new.seed,
+            unique: new.unique,
+            lease: None,
+            ending: None,
+            made: 0,
+            parts: vec![root],
+        };
+        let mut plan = Self::of(tree, 0, world);
+        plan.tell(0, "dataset.building", serde_json::json!({ "contract": new.contract.name.to_string() }));
+        plan.advance();
+        plan
+    }
+
+    /// Lets something happen, and all that follows from it.
+    fn happen(&mut self, happened: Happened) {
+        self.expire(&happened.open_tasks());
+        match happened {
+            Happened::Answered { attempt, session, answer } => self.answered(attempt, session, answer),
+            Happened::Crashed(attempt) => self.unanswered(attempt, answers::Silence::Crashed),
+            Happened::TimedOut(attempt) => self.unanswered(attempt, answers::Silence::TimedOut),
+            Happened::Withdrawn { part, serial } => self.withdrawn_unclaimed(part, serial),
+            Happened::Unserved { part, serial, since } => self.unserved(part, serial, since),
+            Happened::Orphaned { part, output } => self.orphaned(part, output),
+            // What follows from the time is looked at with every event.
+            Happened::Due { .. } => {}
+            Happened::Unwanted => self.end(Ending::Unwanted),
+            Happened::LeaseEnded => self.end(Ending::Used),
+        }
+        self.advance();
     }
 
     fn into_change(self) -> Change {
@@ -200,7 +225,7 @@ impl<'w> Plan<'w> {
             at: self.world.now,
             created,
             changed,
-            ready: self.ready,
+            ready: self.ready.into_values().collect(),
             withdrawn: self.withdrawn,
             pins_changed: self.pins_changed,
             entities: self.entities,
@@ -210,7 +235,38 @@ impl<'w> Plan<'w> {
     }
 
     fn part(&self, part: u32) -> &Part {
+        self.look(1);
         &self.tree.parts[part as usize]
+    }
+
+    /// All parts, root first.
+    fn parts(&self) -> &[Part] {
+        self.look(self.tree.parts.len());
+        &self.tree.parts
+    }
+
+    /// The children of a part, in the order in which they were planned; not those of attempts that failed.
+    fn children(&self, parent: u32) -> impl Iterator<Item = u32> + '_ {
+        self.children.below(parent).inspect(|_| self.look(1))
+    }
+
+    /// The part itself and everything below it, nearer ones first; not what belongs to attempts that failed.
+    fn below(&self, top: u32) -> Vec<u32> {
+        let mut numbers = vec![top];
+        let mut next = 0;
+        while let Some(at) = numbers.get(next).copied() {
+            numbers.extend(self.children(at));
+            next += 1;
+        }
+        numbers
+    }
+
+    /// Counts parts that are looked at.
+    fn look(&self, parts: usize) {
+        #[cfg(test)]
+        self.looks.set(self.looks.get() + parts);
+        #[cfg(not(test))]
+        let _ = parts;
     }
 
     /// The part, to be changed: it will be written.
@@ -235,6 +291,7 @@ impl<'w> Plan<'w> {
 
     fn add_part(&mut self, part: Part) -> u32 {
         let number = self.tree.parts.len() as u32;
+        self.children.add(part.parent);
         self.tree.parts.push(Part { part: number, ..part });
         number
     }
@@ -268,7 +325,7 @@ impl<'w> Plan<'w> {
 
     fn hand_out(&mut self, part: u32) {
         let ready = self.ready_task(part).expect("the task was planned just now");
-        self.ready.push(ready);
+        self.ready.insert(part, ready);
     }
 
     fn ready_task(&self, part: u32) -> Option<ReadyTask> {

@@ -226,8 +226,8 @@ impl Plan<'_> {
         }
         // Calling it again with what it was called with before would go on for ever.
         let waits = self
-            .tree
             .children(part)
+            .map(|child| self.part(child))
             .any(|child| names.contains(&child.step) && child.status != PartStatus::Ready);
         if self.tree.parts.len() == known && !waits {
             let message = "it asked only for children that it had been given already".to_owned();
@@ -246,11 +246,12 @@ impl Plan<'_> {
             let message = format!("child `{name}` wants {contract}, which is not in the catalogue");
             return Err(("unknown_contract", message));
         };
-        if let Some(child) = self.tree.children(part).find(|child| child.step == name) {
+        let known = self.children(part).map(|child| self.part(child)).find(|child| child.step == name);
+        if let Some(child) = known {
             let same = child.contract == contract && *child.input == found.input.with_defaults(input);
             return if same { Ok(()) } else { Err(("child_changed", changed_message(&name, child))) };
         }
-        if self.tree.children(part).count() >= OBTAINED || self.tree.parts.len() >= TREE_PARTS {
+        if self.children(part).count() >= OBTAINED || self.tree.parts.len() >= TREE_PARTS {
             return Err((
                 "too_many_children",
                 format!("an orchestrator obtains at most {OBTAINED} children"),

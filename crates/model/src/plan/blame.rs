@@ -1,9 +1,11 @@
 //! Blame: a failure names the part, its contract, whom to ask, and what depended on it.
 
+use std::collections::HashSet;
+
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::deadlines::Doing;
+use super::deadlines::{Doing, Open, waits};
 use super::{Outcome, Plan, Versions};
 use crate::contract::Owner;
 use crate::failure::{Failure, FailureClass, Retried};
@@ -47,17 +49,18 @@ pub fn overdue(tree: &Tree, versions: &dyn Versions, open: &[OpenTask], now: Tim
     if tree.ending.is_some() {
         return None;
     }
-    let doing = Doing { tree, now, open };
-    let waiting = *doing.waited_for(0).first()?;
-    let node = &tree.parts[waiting as usize];
-    let what = match &node.task {
+    let waiting = tree.parts.iter().find(|part| waits(part))?;
+    let open = Open::of(open);
+    let doing = Doing { tree, now, open: &open };
+    let what = match &waiting.task {
         Some(task) if task.operation == Operation::Check => "had not come to agree with the rest",
         _ => "was still being made",
     };
-    let message =
-        format!("{} {what} when the request's time was over: {}", node.contract, doing.tell(waiting));
-    let cause = Cause { attempts: doing.attempts(waiting), ..Cause::of(FailureClass::Timeout, message) };
-    Some(failure(tree, versions, waiting, cause))
+    let (part, contract) = (waiting.part, &waiting.contract);
+    let doing_now = doing.tell(part, &[part]);
+    let message = format!("{contract} {what} when the request's time was over: {doing_now}");
+    let cause = Cause { attempts: doing.attempts(part), ..Cause::of(FailureClass::Timeout, message) };
+    Some(Failure { blocked: blocked(tree, versions, part), ..failure(tree, versions, part, cause) })
 }
 
 impl Plan<'_> {
@@ -74,12 +77,15 @@ impl Plan<'_> {
             return;
         }
         let again = if cause.passes { self.to_retry(part) } else { None };
-        let failure = failure(&self.tree, self.world.versions, part, cause);
+        let mut failure = failure(&self.tree, self.world.versions, part, cause);
         self.tell(
             part,
             "dataset.failed",
             json!({ "path": failure.path, "class": failure.class.name(), "code": failure.code, "message": failure.message }),
         );
+        if again.is_none() {
+            failure.blocked = blocked(&self.tree, self.world.versions, part);
+        }
         self.change(part).failure = Some(failure.clone());
         match again {
             Some(scenario) => self.retry(scenario, failure),
@@ -113,7 +119,8 @@ fn failure(tree: &Tree, versions: &dyn Versions, part: u32, cause: Cause) -> Fai
         owner,
         attempts,
         retried: retried(tree, part),
-        blocked: blocked(tree, versions, part),
+        // Known once it is known that the dataset fails with it.
+        blocked: Vec::new(),
     }
 }
 
@@ -132,21 +139,24 @@ fn retried(tree: &Tree, part: u32) -> Vec<Retried> {
 }
 
 /// Steps that were not made because they depend on the part, in its own scenario and in those around it.
-fn blocked(tree: &Tree, versions: &dyn Versions, part: u32) -> Vec<String> {
+pub(super) fn blocked(tree: &Tree, versions: &dyn Versions, part: u32) -> Vec<String> {
     let mut paths = Vec::new();
     let mut at = part;
     while let Some(parent) = tree.parts[at as usize].parent {
         let (node, above) = (&tree.parts[at as usize], &tree.parts[parent as usize]);
         let contract = versions.version(&above.contract, above.version);
         if let Some(scenario) = contract.as_ref().and_then(|contract| contract.scenario()) {
+            let made: HashSet<&str> = tree
+                .children(parent)
+                .filter(|child| child.status == PartStatus::Ready)
+                .map(|child| child.step.as_str())
+                .collect();
             // Steps stand in an order in which dependencies come first, so one pass finds all that follow.
-            let mut waiting = vec![node.step.as_str()];
+            let mut waiting = HashSet::from([node.step.as_str()]);
             for step in &scenario.steps {
-                let made = tree
-                    .children(parent)
-                    .any(|child| child.step == step.name && child.status == PartStatus::Ready);
-                if !made && step.depends_on.iter().any(|name| waiting.contains(&name.as_str())) {
-                    waiting.push(&step.name);
+                let waits = step.depends_on.iter().any(|name| waiting.contains(name.as_str()));
+                if waits && !made.contains(step.name.as_str()) {
+                    waiting.insert(&step.name);
                     let prefix = match tree.steps_to(parent) {
                         steps if steps.is_empty() => String::new(),
                         steps => format!("{steps} › "),

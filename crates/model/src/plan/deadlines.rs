@@ -5,6 +5,8 @@
 //! a scenario's `timeout_s`  one attempt at it, as part of another dataset
 //! ```
 
+use std::collections::HashMap;
+
 use jiff::Timestamp;
 
 use super::Plan;
@@ -22,34 +24,43 @@ enum Limit {
     Attempt,
 }
 
+/// One limit of one part.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Deadline {
+    at: Timestamp,
+    part: u32,
+    limit: Limit,
+}
+
 impl Plan<'_> {
-    /// Fails what is out of time, what was out of time first at first.
+    /// Fails what is out of time, in the order in which the limits passed; of two that passed together the outer one
+    /// goes first.
     pub(super) fn expire(&mut self, open: &[OpenTask]) {
-        while self.tree.ending.is_none()
-            && let Some((part, limit)) = self.out_of_time()
-        {
-            self.time_out(part, limit, open);
+        let now = self.world.now;
+        let mut passed: Vec<Deadline> =
+            self.parts().iter().flat_map(deadlines).filter(|deadline| deadline.at <= now).collect();
+        if passed.is_empty() {
+            return;
+        }
+        passed.sort_unstable();
+        let open = Open::of(open);
+        for deadline in passed {
+            // What has failed with another one has no deadline any more.
+            if deadlines(self.part(deadline.part)).any(|present| present == deadline) {
+                self.time_out(deadline, &open);
+            }
         }
     }
 
-    /// The limit that passed first; of two that passed together the outer one.
-    fn out_of_time(&self) -> Option<(u32, Limit)> {
-        let limits = self.tree.parts.iter().filter(|part| part.is_being_made()).flat_map(|part| {
-            let step = part.deadline_at.map(|at| (at, part.part, Limit::Step));
-            let attempt = part.attempt_until.map(|at| (at, part.part, Limit::Attempt));
-            step.into_iter().chain(attempt)
-        });
-        let (_, part, limit) = limits.filter(|(at, ..)| *at <= self.world.now).min()?;
-        Some((part, limit))
-    }
-
-    fn time_out(&mut self, part: u32, limit: Limit, open: &[OpenTask]) {
+    fn time_out(&mut self, deadline: Deadline, open: &Open) {
+        let part = deadline.part;
+        let below = self.below(part);
         let doing = Doing { tree: &self.tree, now: self.world.now, open };
         let node = self.part(part);
-        let what = match limit {
+        let what = match deadline.limit {
             Limit::Step => {
                 let since = node.started_at.unwrap_or(node.created_at);
-                let allowed = node.deadline_at.map_or(0, |at| at.duration_since(since).as_secs());
+                let allowed = deadline.at.duration_since(since).as_secs();
                 format!("step `{}` was not made within its `timeout_s` of {allowed} s", node.label())
             }
             Limit::Attempt => {
@@ -59,9 +70,26 @@ impl Plan<'_> {
                 format!("{} was not made within its own `timeout_s` of {allowed} s", node.contract)
             }
         };
-        let message = format!("{what}: {}", doing.tell(part));
+        let message = format!("{what}: {}", doing.tell(part, &below));
         let attempts = doing.attempts(part);
         self.fail_for(part, Cause { attempts, ..Cause::of(FailureClass::Timeout, message).passing() });
+    }
+}
+
+/// The limits of a part, as long as it is being made.
+fn deadlines(part: &Part) -> impl Iterator<Item = Deadline> + use<> {
+    let of = |at: Option<Timestamp>, limit| at.map(|at| Deadline { at, part: part.part, limit });
+    let both = [of(part.deadline_at, Limit::Step), of(part.attempt_until, Limit::Attempt)];
+    let being_made = part.is_being_made();
+    both.into_iter().flatten().filter(move |_| being_made)
+}
+
+/// What the store knows of open tasks, by part and serial number.
+pub(super) struct Open(HashMap<(u32, u32), Standing>);
+
+impl Open {
+    pub(super) fn of(open: &[OpenTask]) -> Self {
+        Self(open.iter().map(|open| ((open.part, open.serial), open.standing)).collect())
     }
 }
 
@@ -69,13 +97,15 @@ impl Plan<'_> {
 pub(super) struct Doing<'a> {
     pub(super) tree: &'a Tree,
     pub(super) now: Timestamp,
-    pub(super) open: &'a [OpenTask],
+    pub(super) open: &'a Open,
 }
 
 impl Doing<'_> {
-    /// What a part was doing: itself, or the first that is waited for below it.
-    pub(super) fn tell(&self, part: u32) -> String {
-        let waiting = self.waited_for(part);
+    /// What a part was doing: itself, or the first that is waited for among those at and below it.
+    pub(super) fn tell(&self, part: u32, below: &[u32]) -> String {
+        let mut waiting: Vec<u32> =
+            below.iter().copied().filter(|at| waits(&self.tree.parts[*at as usize])).collect();
+        waiting.sort_unstable();
         let Some((first, others)) = waiting.split_first() else {
             return "nothing of it was under way".to_owned();
         };
@@ -99,24 +129,6 @@ impl Doing<'_> {
             },
             None => node.failed_attempts + u32::from(node.retrying.is_none()),
         }
-    }
-
-    /// The parts at and below one that something is waited for at, in the order in which they were planned.
-    pub(super) fn waited_for(&self, top: u32) -> Vec<u32> {
-        let mut inside = vec![false; self.tree.parts.len()];
-        let mut waiting = Vec::new();
-        // A part stands behind the one above it.
-        for node in &self.tree.parts[top as usize..] {
-            let above = node.parent.map(|parent| &self.tree.parts[parent as usize]);
-            let belongs = above.is_some_and(|above| {
-                inside[above.part as usize] && node.attempts_before == above.failed_attempts
-            });
-            inside[node.part as usize] = node.part == top || belongs;
-            if inside[node.part as usize] && waits(node) {
-                waiting.push(node.part);
-            }
-        }
-        waiting
     }
 
     fn tell_one(&self, node: &Part) -> String {
@@ -184,13 +196,12 @@ impl Doing<'_> {
     }
 
     fn standing(&self, node: &Part, task: &Task) -> Option<Standing> {
-        let found = self.open.iter().find(|open| open.part == node.part && open.serial == task.serial)?;
-        Some(found.standing)
+        self.open.0.get(&(node.part, task.serial)).copied()
     }
 }
 
-/// Whether something is waited for at the part itself.
-fn waits(node: &Part) -> bool {
+/// Whether something is waited for at the part itself, so that it is made.
+pub(super) fn waits(node: &Part) -> bool {
     let asked = node.task.as_ref().is_some_and(|task| !task.cancelled && task.operation != Operation::Undo);
     asked || (node.is_being_made() && node.retrying.is_some())
 }

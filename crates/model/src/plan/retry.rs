@@ -10,16 +10,17 @@
 //! on. The next attempt consists of new parts, with keys and numbers of their own. Its parts are planned under the same
 //! scenario part, which counts its attempts, so that whoever reads the tree finds the step where it was.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::json;
 
 use super::Plan;
 use super::answers::later;
+use super::blame::blocked;
 use crate::contract::RetryPolicy;
 use crate::failure::Failure;
 use crate::scenario::{Scenario, Step};
-use crate::tree::{PartStatus, Retrying};
+use crate::tree::{Part, PartStatus, Retrying};
 
 impl Plan<'_> {
     /// The innermost scenario at or above the part that may be tried again.
@@ -51,6 +52,7 @@ impl Plan<'_> {
         for number in self.below(scenario).into_iter().skip(1) {
             self.turn_around(number);
         }
+        self.children.leave(scenario);
         let node = self.change(scenario);
         node.failed_attempts += 1;
         node.status = PartStatus::Building;
@@ -72,31 +74,32 @@ impl Plan<'_> {
 
     /// Undoes what failed attempts have made, each scenario on its own, and lets those pause of which nothing is left.
     pub(super) fn take_down_attempts(&mut self) {
-        if self.tree.parts.iter().all(|part| part.failed_attempts == 0) {
+        if self.parts().iter().all(|part| part.failed_attempts == 0) {
             return;
         }
-        let mut left: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
-        for node in self.tree.parts.iter().filter(|part| !part.status.ended()) {
-            if let Some(scenario) = self.tree.failed_attempt_at(node.part) {
-                left.entry(scenario).or_default().push(node.part);
+        let (mut left, mut owing) = (BTreeMap::<u32, Vec<u32>>::new(), BTreeSet::new());
+        for node in self.parts() {
+            match self.tree.failed_attempt_at(node.part) {
+                Some(scenario) if !node.status.ended() => left.entry(scenario).or_default().push(node.part),
+                Some(scenario) if node.status == PartStatus::Debt => drop(owing.insert(scenario)),
+                _ => {}
             }
         }
         left.retain(|_, parts| {
             let waiting = parts.iter().any(|part| self.part(*part).task.is_some());
-            if !waiting && !self.undo_next(parts) {
-                self.close(parts);
-                return false;
+            if waiting || self.undo_next(parts) {
+                return true;
             }
-            true
+            self.close(parts);
+            false
         });
-        let down = |number: &u32| {
-            let node = self.part(*number);
+        let is_down = |node: &&Part| {
             let waits = node.is_being_made() && node.retrying == Some(Retrying::TakingDown);
-            waits && !left.contains_key(number)
+            waits && !left.contains_key(&node.part)
         };
-        for scenario in (0..self.tree.parts.len() as u32).filter(down).collect::<Vec<_>>() {
-            self.pause(scenario);
-            if self.tree.ending.is_some() {
+        let down: Vec<u32> = self.parts().iter().filter(is_down).map(|node| node.part).collect();
+        for scenario in down {
+            if !self.pause(scenario, owing.contains(&scenario)) {
                 return;
             }
         }
@@ -125,8 +128,9 @@ impl Plan<'_> {
         }
     }
 
-    /// Nothing is left of the failed attempt: the next one follows after a pause, if it can.
-    fn pause(&mut self, scenario: u32) {
+    /// Nothing that can be undone is left of the failed attempt: the next one follows after a pause, if it can. False
+    /// when there is none.
+    fn pause(&mut self, scenario: u32, owing: bool) -> bool {
         let node = self.part(scenario);
         let (failed_attempts, deadline) = (node.failed_attempts, node.deadline_at);
         let mut failure = node.failure.clone().expect("what is tried again says why it failed");
@@ -134,19 +138,15 @@ impl Plan<'_> {
         // Never at once: one decision makes at most one attempt, whatever the step says.
         let pause_ms = retry.delay_ms(failed_attempts, self.world.chance).max(1);
         let until = later(self.world.now, pause_ms);
-        if self.owes(scenario) {
+        if owing {
             // Another attempt might leave another effect behind that nobody can undo.
             failure.message.push_str("; it is not made anew, because something of it could not be undone");
         } else if deadline.is_none_or(|deadline| until < deadline) {
             self.change(scenario).retrying = Some(Retrying::Pausing { until });
-            return;
+            return true;
         }
+        failure.blocked = blocked(&self.tree, self.world.versions, failure.part);
         self.give_up(failure);
-    }
-
-    /// Whether failed attempts at the scenario have left something behind.
-    fn owes(&self, scenario: u32) -> bool {
-        let debts = self.tree.parts.iter().filter(|part| part.status == PartStatus::Debt);
-        debts.into_iter().any(|part| self.tree.failed_attempt_at(part.part) == Some(scenario))
+        false
     }
 }

@@ -54,10 +54,11 @@ impl Plan<'_> {
 
     /// Looks whether everything below agrees by now.
     pub(super) fn settle(&mut self, part: u32) {
-        let checked = self.checked_parts(part);
-        if checked.iter().any(|part| self.part(*part).task.is_some()) {
+        let below = self.below(part);
+        if below.iter().any(|part| self.part(*part).task.is_some()) {
             return;
         }
+        let checked = self.checked_parts(below);
         let evidence = |part: &u32| self.part(*part).evidence.as_ref().map(|evidence| evidence.verdict);
         if checked.iter().all(|part| evidence(part) == Some(Verdict::Valid)) {
             match self.broken_invariant(part) {
@@ -128,7 +129,7 @@ impl Plan<'_> {
     }
 
     fn ask_all(&mut self, part: u32, at: Timestamp) {
-        for checked in self.checked_parts(part) {
+        for checked in self.checked_parts(self.below(part)) {
             self.change(checked).evidence = None;
             self.add_task(checked, Operation::Check, at, self.tree.priority);
         }
@@ -157,14 +158,13 @@ impl Plan<'_> {
         }
     }
 
-    /// The capabilities below that can be asked and speak for themselves.
+    /// The capabilities among these parts that can be asked and speak for themselves.
     ///
     /// When two parts of one domain hold the same entity, the later one has advanced it: it speaks for both, because
     /// the state that the earlier one had made is left behind on purpose.
-    fn checked_parts(&self, top: u32) -> Vec<u32> {
+    fn checked_parts(&self, mut below: Vec<u32>) -> Vec<u32> {
         let mut spoken_for = BTreeSet::new();
         let mut checked = Vec::new();
-        let mut below = self.below(top);
         below.sort_by_key(|part| std::cmp::Reverse(self.part(*part).made));
         for number in below {
             let part = self.part(number);
@@ -188,17 +188,6 @@ impl Plan<'_> {
 
     fn any_facts(&self, top: u32) -> bool {
         self.below(top).iter().skip(1).any(|part| self.part(*part).facts.is_some())
-    }
-
-    /// The part itself and everything below it, failed attempts aside.
-    pub(super) fn below(&self, top: u32) -> Vec<u32> {
-        let mut numbers = vec![top];
-        let mut next = 0;
-        while let Some(at) = numbers.get(next).copied() {
-            numbers.extend(self.tree.children(at).map(|child| child.part));
-            next += 1;
-        }
-        numbers
     }
 
     /// The first invariant that does not hold, innermost scenarios first, with what it says.

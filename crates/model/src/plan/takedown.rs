@@ -30,10 +30,10 @@ impl Plan<'_> {
     }
 
     pub(super) fn take_down(&mut self) {
-        if self.tree.parts.iter().all(|part| part.status.ended()) {
+        if self.parts().iter().all(|part| part.status.ended()) {
             return;
         }
-        let waiting = self.tree.parts.iter().any(|part| part.task.is_some());
+        let waiting = self.parts().iter().any(|part| part.task.is_some());
         let all: Vec<u32> = (0..self.tree.parts.len() as u32).collect();
         if !waiting && !self.undo_next(&all) {
             self.close(&all[1..]);
@@ -84,9 +84,7 @@ impl Plan<'_> {
             return;
         }
         self.change(number).status = PartStatus::Undoing;
-        let planned = self.ready.len();
-        self.ready.retain(|task| task.part != number);
-        if self.ready.len() < planned {
+        if self.ready.remove(&number).is_some() {
             // Planned by this very decision: it was never there for anybody to claim.
             self.change(number).task = None;
         }
@@ -137,7 +135,7 @@ impl Plan<'_> {
         let now = self.world.now;
         let ending = self.tree.ending.expect("only a tree that ends is closed");
         // The root of a single capability may itself owe something.
-        let owes = self.tree.parts.iter().any(|part| part.status == PartStatus::Debt);
+        let owes = self.parts().iter().any(|part| part.status == PartStatus::Debt);
         let root = self.change(0);
         root.status = match ending {
             _ if owes => PartStatus::Debt,

@@ -6,6 +6,7 @@ mod orchestrating;
 mod random;
 mod retrying;
 mod settling;
+mod sizes;
 mod timing;
 
 use std::collections::{BTreeMap, HashMap};
@@ -27,10 +28,13 @@ use crate::tree::{PartStatus, Retrying, Verdict, Wish};
 struct Landscape {
     contracts: HashMap<(ContractName, u32), Arc<Contract>>,
     current: HashMap<ContractName, u32>,
+    /// How often a version was looked up.
+    looks: std::cell::Cell<usize>,
 }
 
 impl Versions for Landscape {
     fn version(&self, name: &ContractName, version: u32) -> Option<Arc<Contract>> {
+        self.looks.set(self.looks.get() + 1);
         self.contracts.get(&(name.clone(), version)).cloned()
     }
 
@@ -83,6 +87,28 @@ fn capability(name: &str, operations: &[&str], settings: Value) -> Contract {
         .expect("the definition is whole")
 }
 
+/// When every scene begins.
+fn start() -> Timestamp {
+    "2026-01-01T00:00:00Z".parse().expect("a time")
+}
+
+fn new_tree(landscape: &Landscape, contract: &str, input: Value) -> NewTree {
+    let name: ContractName = contract.parse().expect("a name");
+    let contract = landscape.current(&name).expect("the contract is there");
+    NewTree {
+        id: TreeId(Uuid::from_u128(7)),
+        environment: Arc::from("test"),
+        request: RequestId(Uuid::from_u128(8)),
+        unit: 0,
+        input: Arc::new(contract.input.with_defaults(input)),
+        contract,
+        priority: Priority::Pipeline,
+        channel: None,
+        seed: 1,
+        unique: "u".to_owned(),
+    }
+}
+
 /// One tree with its ready tasks, as a store would keep them.
 struct Scene {
     landscape: Landscape,
@@ -97,21 +123,12 @@ struct Scene {
 
 impl Scene {
     fn begin(landscape: Landscape, contract: &str, input: Value) -> Self {
-        let now: Timestamp = "2026-01-01T00:00:00Z".parse().expect("a time");
-        let name: ContractName = contract.parse().expect("a name");
-        let contract = landscape.current(&name).expect("the contract is there");
-        let new = NewTree {
-            id: TreeId(Uuid::from_u128(7)),
-            environment: Arc::from("test"),
-            request: RequestId(Uuid::from_u128(8)),
-            unit: 0,
-            input: Arc::new(contract.input.with_defaults(input)),
-            contract,
-            priority: Priority::Pipeline,
-            channel: None,
-            seed: 1,
-            unique: "u".to_owned(),
-        };
+        let new = new_tree(&landscape, contract, input);
+        Self::begin_with(landscape, new)
+    }
+
+    fn begin_with(landscape: Landscape, new: NewTree) -> Self {
+        let now = start();
         let change = begin(new, World { versions: &landscape, now, chance: 0.5 });
         assert_eq!((change.expected, change.tree.version), (0, 1));
         let mut scene = Self {
@@ -211,8 +228,7 @@ impl Scene {
     }
 
     fn fail(&mut self, steps: &str, retryable: bool) {
-        let (code, message) = ("no".to_owned(), "the domain says no".to_owned());
-        self.answer(steps, Answer::Failed { retryable, code, message, details: None });
+        self.answer(steps, no(retryable));
     }
 
     fn undo(&mut self, steps: &str) {
@@ -248,6 +264,11 @@ impl Scene {
             other => panic!("not failed first: {other:?}"),
         }
     }
+}
+
+fn no(retryable: bool) -> Answer {
+    let (code, message) = ("no".to_owned(), "the domain says no".to_owned());
+    Answer::Failed { retryable, code, message, details: None }
 }
 
 const ALL: &[&str] = &["produce", "check", "undo"];

@@ -37,15 +37,6 @@ fn any_move() -> impl Strategy<Value = Move> {
 /// Effects that suppliers have made and not undone, by part and output.
 type Effects = BTreeMap<u32, Vec<Value>>;
 
-fn no(retryable: bool) -> Answer {
-    Answer::Failed {
-        retryable,
-        code: "no".to_owned(),
-        message: "the domain says no".to_owned(),
-        details: None,
-    }
-}
-
 fn play(scene: &mut Scene, effects: &mut Effects, step: &Move) {
     let open: Vec<ReadyTask> = scene.open.values().cloned().collect();
     let pick = |which: u8| open.get(usize::from(which) % open.len().max(1)).cloned();

@@ -151,6 +151,8 @@ fn show_one(dataset: &Dataset, output: &mut Output) -> Result<(), Fault> {
 /// The parts of a tree from top to bottom.
 fn gather(dataset: &Dataset, depth: usize, lines: &mut Vec<Branch>) {
     let ended = dataset.ready_at.as_ref().or(dataset.ended_at.as_ref());
+    let attempt = dataset.attempt.map(|attempt| format!("attempt {attempt}"));
+    let made = dataset.output.as_ref().map(|output| excerpt(&plain(output)));
     lines.push(Branch {
         depth,
         name: dataset
@@ -161,7 +163,7 @@ fn gather(dataset: &Dataset, depth: usize, lines: &mut Vec<Branch>) {
         contract: format!("{}@{}", dataset.contract, dataset.version),
         status: dataset.status.to_string(),
         took: ended.and_then(|ended| between(&dataset.created_at, ended)),
-        says: dataset.output.as_ref().map_or(String::new(), |output| excerpt(&plain(output))),
+        says: [attempt, made].into_iter().flatten().collect::<Vec<_>>().join(": "),
     });
     for part in &dataset.parts {
         gather(part, depth + 1, lines);

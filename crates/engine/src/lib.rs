@@ -16,6 +16,7 @@ mod mint;
 mod parked;
 mod publish;
 mod refusal;
+mod reminder;
 mod requests;
 mod sessions;
 mod shelf;

@@ -140,11 +140,16 @@ impl Engine {
     async fn accept(&self, new: NewRequest) -> Result<Created, Refusal> {
         let trees: Vec<Arc<Tree>> = new.trees.iter().map(|change| Arc::clone(&change.tree)).collect();
         let settled = new.trees.iter().any(|change| change.outcome.is_some());
+        let due: Vec<_> =
+            new.trees.iter().filter_map(|change| Some((change.at, change.tree.due_at()?))).collect();
         let offers = self.offers(&new.trees);
         trees.iter().for_each(|tree| self.inner.trees.expect(tree));
         let (created, offered) = self.commit_with_offers(self.store().create_request(new), offers).await;
-        if matches!(created, Ok(Created::Accepted)) && !settled {
-            trees.iter().for_each(|tree| self.inner.trees.keep(tree));
+        if matches!(created, Ok(Created::Accepted)) {
+            due.into_iter().for_each(|(now, at)| self.remind_of_due(now, at));
+            if !settled {
+                trees.iter().for_each(|tree| self.inner.trees.keep(tree));
+            }
         }
         trees.iter().for_each(|tree| self.inner.trees.expect_no_more(tree.id));
         self.inner.committed.beat();
@@ -286,10 +291,12 @@ impl Engine {
     }
 
     async fn why_late(&self, request: &Request) -> Result<Option<sixpack_model::failure::Failure>, Refusal> {
+        let now = self.store().now().await?;
         for id in self.members(request.id).await?.iter() {
             if let Some(tree) = self.tree(*id, 0).await?
                 && let Some(shelf) = self.shelf_of(&tree).await?
-                && let Some(failure) = plan::overdue(&tree, &*shelf)
+                && let open = self.store().open_tasks(*id).await?
+                && let Some(failure) = plan::overdue(&tree, &*shelf, &open, now)
             {
                 return Ok(Some(failure));
             }

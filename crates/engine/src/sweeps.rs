@@ -12,7 +12,7 @@ use sixpack_model::lease::Lease;
 use sixpack_model::plan::{Attempt, Happened};
 use sixpack_model::request::RequestStatus;
 use sixpack_model::session::SESSION_TTL_MS;
-use sixpack_model::tree::Claim;
+use sixpack_model::tree::{Claim, Operation, Tree};
 use sixpack_storage::StoreError;
 use sixpack_storage::tasks::{Abandoned, AbandonedClaim};
 use sixpack_storage::trees::Guard;
@@ -22,16 +22,21 @@ use tokio_util::task::TaskTracker;
 
 use crate::Engine;
 use crate::refusal::Refusal;
+use crate::reminder::Reminder;
 use crate::trees::Changed;
 
 /// How many rows one look takes.
 const PAGE: u32 = 200;
+
+/// The same for due trees: each comes with all of its open tasks, up to ten thousand.
+const DUE_PAGE: u32 = 50;
 
 /// Wake the sweeps whose work is known to be there.
 #[derive(Default)]
 pub(crate) struct Wakers {
     pub(crate) withdrawn: Notify,
     pub(crate) unwanted: Notify,
+    pub(crate) due: Reminder,
 }
 
 /// One loop: what it looks for, and how often it looks when nothing wakes it.
@@ -47,6 +52,8 @@ pub enum Sweep {
     UnservedTasks,
     /// Requests whose time is over.
     OverdueRequests,
+    /// Trees of which a step runs out of time, or a pause is over.
+    DueTrees,
     /// Trees whose request ended without them.
     UnwantedTrees,
     /// Leases whose time is over.
@@ -59,12 +66,13 @@ pub enum Sweep {
 
 impl Sweep {
     /// All of them.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::SilentSessions,
         Self::AbandonedClaims,
         Self::WithdrawnTasks,
         Self::UnservedTasks,
         Self::OverdueRequests,
+        Self::DueTrees,
         Self::UnwantedTrees,
         Self::OverdueLeases,
         Self::OldKeys,
@@ -153,6 +161,7 @@ impl Engine {
             Sweep::WithdrawnTasks => self.settle_withdrawn_tasks().await,
             Sweep::UnservedTasks => self.fail_unserved_tasks().await,
             Sweep::OverdueRequests => self.expire_requests().await,
+            Sweep::DueTrees => self.look_at_due_trees().await,
             Sweep::UnwantedTrees => self.take_down_unwanted().await,
             Sweep::OverdueLeases => self.expire_leases().await,
             Sweep::OldKeys => self.forget_keys().await,
@@ -198,6 +207,7 @@ impl Engine {
         match sweep {
             Sweep::WithdrawnTasks => self.inner.sweeps.withdrawn.notified().await,
             Sweep::UnwantedTrees => self.inner.sweeps.unwanted.notified().await,
+            Sweep::DueTrees => self.inner.sweeps.due.comes().await,
             _ => std::future::pending().await,
         }
     }
@@ -253,8 +263,7 @@ impl Engine {
             after = Some(*last);
             let mut unserved = Vec::new();
             for (task, since) in page {
-                // An undo waits for its supplier however long that takes: giving up would leave the effect behind.
-                if self.tree(task.tree, 0).await?.is_some_and(|tree| tree.ending.is_none()) {
+                if self.tree(task.tree, 0).await?.is_some_and(|tree| may_be_given_up(&tree, task)) {
                     let happened = Happened::Unserved { part: task.part, serial: task.serial, since };
                     unserved.push((task.tree, Guard::Unclaimed(task), happened));
                 }
@@ -275,6 +284,26 @@ impl Engine {
                 }
             }
         }
+    }
+
+    async fn look_at_due_trees(&self) -> Result<(), Refusal> {
+        let mut after: Option<TreeId> = None;
+        let mut outcome = Ok(());
+        loop {
+            let page = self.store().due_trees(after, DUE_PAGE).await?;
+            let Some(last) = page.last() else { break };
+            after = Some(*last);
+            let mut due = Vec::with_capacity(page.len());
+            for tree in page {
+                let open = self.store().open_tasks(tree).await?;
+                due.push((tree, Guard::None, Happened::Due { open }));
+            }
+            keep_first(&mut outcome, self.change_all(due.into_iter()).await);
+        }
+        if let Some(next) = self.store().next_due().await? {
+            self.remind_of_due(self.store().now().await?, next);
+        }
+        outcome
     }
 
     async fn take_down_unwanted(&self) -> Result<(), Refusal> {
@@ -305,6 +334,12 @@ impl Engine {
         while self.store().forget_keys(PAGE).await? == u64::from(PAGE) {}
         Ok(())
     }
+}
+
+/// An undo waits for its supplier however long that takes: giving up would leave the effect behind.
+fn may_be_given_up(tree: &Tree, task: TaskId) -> bool {
+    let live = tree.parts.get(task.part as usize).and_then(|part| part.task.as_ref());
+    live.is_some_and(|live| live.serial == task.serial && live.operation != Operation::Undo)
 }
 
 /// What has become of a claim that nobody will answer.

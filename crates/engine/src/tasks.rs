@@ -9,7 +9,7 @@ use serde_json::Value;
 use sixpack_model::failure::FailureClass;
 use sixpack_model::ids::{SessionId, TaskId};
 use sixpack_model::plan::{Answer, Attempt, Happened};
-use sixpack_model::tree::{Claim, Tree};
+use sixpack_model::tree::{Claim, Part, PartStatus, Tree};
 use sixpack_storage::StoreError;
 use sixpack_storage::tasks::{Claimed, Claims};
 use sixpack_storage::trees::Guard;
@@ -190,10 +190,13 @@ impl Engine {
     /// Offers the queue's tasks once they are due.
     pub(crate) fn remind(&self, queue: Queue, now: Timestamp, at: Timestamp) {
         let pause = Duration::try_from(at.duration_since(now)).unwrap_or_default();
-        let engine = self.clone();
+        // A pause may last a day; it must not keep the store of an engine open that nobody uses any more.
+        let inner = Arc::downgrade(&self.inner);
         tokio::spawn(async move {
             tokio::time::sleep(pause).await;
-            engine.offer(&queue).await;
+            if let Some(inner) = inner.upgrade() {
+                Self { inner }.offer(&queue).await;
+            }
         });
     }
 
@@ -323,7 +326,7 @@ fn concerns(tree: &Tree, task: TaskId, session: &KnownSession) -> bool {
 
 fn receipt(before: &Tree, after: &Tree, task: TaskId) -> Receipt {
     let (was, is) = (&before.parts[task.part as usize], &after.parts[task.part as usize]);
-    if was.task.as_ref().is_some_and(|task| task.cancelled) {
+    if was.task.as_ref().is_some_and(|task| task.cancelled) || ran_out_of_time(before, after, task.part) {
         return Receipt::Cancelled;
     }
     match &is.failure {
@@ -332,6 +335,19 @@ fn receipt(before: &Tree, after: &Tree, task: TaskId) -> Receipt {
         }
         _ => Receipt::Recorded,
     }
+}
+
+/// Whether the part was given up because something ran out of time before this very answer came.
+fn ran_out_of_time(before: &Tree, after: &Tree, part: u32) -> bool {
+    let timed_out =
+        |part: &Part| part.failure.as_ref().is_some_and(|failure| failure.class == FailureClass::Timeout);
+    let given_up = !matches!(after.parts[part as usize].status, PartStatus::Ready | PartStatus::Leased)
+        && !after.parts[part as usize].is_being_made();
+    given_up
+        && after
+            .parts
+            .iter()
+            .any(|part| timed_out(part) && !before.parts.get(part.part as usize).is_some_and(timed_out))
 }
 
 fn refused(tree: &Tree, task: TaskId) -> Receipt {

@@ -5,8 +5,10 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex as SyncMutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use futures::future::{join, join_all};
+use jiff::Timestamp;
 use moka::sync::Cache;
 use sixpack_model::ids::{LeaseId, RequestId, TaskId, TreeId};
 use sixpack_model::plan::{self, Change, Happened, World};
@@ -15,6 +17,7 @@ use sixpack_storage::StoreError;
 use sixpack_storage::tasks::Claims;
 use sixpack_storage::trees::{Guard, RequestAfter, TreeWrite, Written};
 use tokio::sync::Mutex;
+use tokio::time::Instant;
 
 use crate::parked::{Poller, Queue};
 use crate::refusal::Refusal;
@@ -183,6 +186,7 @@ impl Engine {
     /// Writes a decision, offers what it makes ready, and wakes whoever waits for it.
     async fn write_tree(&self, mut write: TreeWrite) -> Result<Written, StoreError> {
         let tree = Arc::clone(&write.change.tree);
+        let at = write.change.at;
         let withdrawn = !write.change.withdrawn.is_empty();
         if matches!(write.change.outcome, Some(plan::Outcome::Ready)) {
             let now = self.store().now().await?;
@@ -211,12 +215,23 @@ impl Engine {
             if withdrawn {
                 self.inner.sweeps.withdrawn.notify_one();
             }
+            if let Some(due_at) = tree.due_at() {
+                self.remind_of_due(at, due_at);
+            }
             if *after != RequestAfter::GoesOn && tree.ending.is_some() {
                 self.inner.sweeps.unwanted.notify_one();
             }
         }
         self.hand_out(offered).await;
         written
+    }
+
+    /// Has a tree looked at when its time comes.
+    pub(crate) fn remind_of_due(&self, now: Timestamp, at: Timestamp) {
+        let pause = Duration::try_from(at.duration_since(now)).unwrap_or_default();
+        if let Some(at) = Instant::now().checked_add(pause) {
+            self.inner.sweeps.due.set(at);
+        }
     }
 
     /// Wakes whoever waits for news of a request, or for any.

@@ -74,8 +74,19 @@ pub struct Failure {
     pub part: u32,
     /// Whom to ask.
     pub owner: Owner,
-    /// How many attempts were made.
+    /// How many attempts were made at what failed.
     pub attempts: u32,
+    /// The steps around it that had been made anew, innermost first.
+    pub retried: Vec<Retried>,
     /// Paths of the parts that were not made because they depend on the one that failed.
     pub blocked: Vec<String>,
+}
+
+/// A step that was made anew before the dataset failed all the same.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Retried {
+    /// Where it stands in the tree: `ready › checkout/ready-customer@2`.
+    pub path: String,
+    /// How many attempts were made at it, the last one included.
+    pub attempts: u32,
 }

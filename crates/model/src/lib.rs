@@ -21,6 +21,7 @@ pub mod request;
 pub mod scenario;
 pub mod schema;
 pub mod session;
+pub mod task;
 pub mod template;
 pub mod text;
 pub mod token;

@@ -10,7 +10,13 @@ mod advance;
 mod answers;
 mod bind;
 mod blame;
+mod change;
+mod children;
+mod deadlines;
+mod happened;
+mod retry;
 mod settle;
+mod steps;
 mod takedown;
 
 #[cfg(test)]
@@ -22,14 +28,17 @@ use std::sync::Arc;
 use crate::channel::Overlay;
 use crate::contract::Contract;
 use crate::event::Event;
-use crate::failure::Failure;
-use crate::ids::{RequestId, SessionId, TreeId};
+use crate::ids::{RequestId, TreeId};
 use crate::name::ContractName;
 use crate::request::Priority;
 use crate::schema::Entity;
-use crate::tree::{Ending, Operation, Part, PartStatus, Task, Tree, Verdict, Wish};
+use crate::tree::{Ending, Operation, Part, PartStatus, Task, Tree};
+
+use children::Children;
 
 pub use blame::overdue;
+pub use change::{Change, Outcome, ReadyTask};
+pub use happened::{Answer, Attempt, Happened};
 
 /// The contracts that a tree may refer to.
 pub trait Versions {
@@ -49,169 +58,6 @@ pub struct World<'a> {
     pub now: Timestamp,
     /// A number from 0 up to but not including 1, chosen at random: spreads retries.
     pub chance: f64,
-}
-
-/// Everything that one decision changes about one tree.
-#[derive(Debug, Clone)]
-pub struct Change {
-    /// The tree as it will be; its version is `expected + 1`.
-    pub tree: Arc<Tree>,
-    /// The version that was decided upon; 0 when the tree is new.
-    pub expected: u64,
-    /// The time at which it was decided.
-    pub at: Timestamp,
-    /// Numbers of the parts that are new.
-    pub created: Vec<u32>,
-    /// Numbers of the parts that exist already and are different now.
-    pub changed: Vec<u32>,
-    /// Tasks to hand out from their `ready_at` on.
-    pub ready: Vec<ReadyTask>,
-    /// Tasks that nobody wants any more: a ready one goes to the withdrawn, a claimed one is marked as cancelled.
-    pub withdrawn: Vec<ReadyTask>,
-    /// True when [`Tree::pins`] has grown and has to be written again.
-    pub pins_changed: bool,
-    /// Entities that parts hold from now on.
-    pub entities: Vec<(u32, Entity)>,
-    /// What it means for the request.
-    pub outcome: Option<Outcome>,
-    /// What to tell.
-    pub events: Vec<Event>,
-}
-
-/// A task for the queue of its capability.
-#[derive(Debug, Clone, PartialEq)]
-pub struct ReadyTask {
-    /// The part that it is about.
-    pub part: u32,
-    /// Its number within the part.
-    pub serial: u32,
-    /// What is to be done.
-    pub operation: Operation,
-    /// Who performs it.
-    pub contract: ContractName,
-    /// The version of the contract that the tree was begun with.
-    pub version: u32,
-    /// Who waits for it.
-    pub priority: Priority,
-    /// Not handed out earlier.
-    pub ready_at: Timestamp,
-    /// The number of the last attempt; the next claim has the number after it.
-    pub attempt: u32,
-}
-
-/// What a decision means for the request of the tree.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Outcome {
-    /// The dataset is ready to be leased.
-    Ready,
-    /// The dataset could not be made.
-    Failed(Box<Failure>),
-    /// Everything that could be undone is undone.
-    Ended,
-}
-
-/// What a supplier answered to one attempt.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Answer {
-    /// `produce`: it is there.
-    Produced {
-        /// What was made.
-        output: Value,
-        /// What the service says about it.
-        facts: Option<Value>,
-    },
-    /// `check`: this is how it stands.
-    Checked {
-        /// The verdict.
-        verdict: Verdict,
-        /// What the service read back.
-        facts: Option<Value>,
-        /// Why.
-        message: Option<String>,
-    },
-    /// `undo`: nothing of it is left.
-    Undone,
-    /// Not finished: ask again later, with this state. No attempt is used up.
-    Again {
-        /// Not earlier than after this time.
-        after_ms: u64,
-        /// To be sent along next time.
-        state: Option<Value>,
-        /// What it is waiting for.
-        message: Option<String>,
-    },
-    /// It could not be done.
-    Failed {
-        /// Whether trying again may help.
-        retryable: bool,
-        /// The domain's code.
-        code: String,
-        /// The domain's reason.
-        message: String,
-        /// More, as given.
-        details: Option<Value>,
-    },
-    /// An orchestrator wants these children first.
-    Obtain {
-        /// Each by its name.
-        children: Vec<Wish>,
-    },
-}
-
-/// What happened to a tree.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Happened {
-    /// A supplier answered an attempt.
-    Answered {
-        /// Which attempt.
-        attempt: Attempt,
-        /// Who answered.
-        session: SessionId,
-        /// What it said.
-        answer: Answer,
-    },
-    /// An attempt will never be answered: its session is gone.
-    Crashed(Attempt),
-    /// An attempt was not answered in its time.
-    TimedOut(Attempt),
-    /// A task was taken back before anybody had claimed it.
-    Withdrawn {
-        /// Its part.
-        part: u32,
-        /// Its number.
-        serial: u32,
-    },
-    /// Nobody performs the task's capability.
-    Unserved {
-        /// Its part.
-        part: u32,
-        /// Its number.
-        serial: u32,
-        /// Since when the task has been waiting.
-        since: Timestamp,
-    },
-    /// A result came when nobody waited for it any more.
-    Orphaned {
-        /// Its part.
-        part: u32,
-        /// What the supplier says that it has made; `None` when it only says that it has done something.
-        output: Option<Value>,
-    },
-    /// The request has ended without this dataset.
-    Unwanted,
-    /// The lease has ended.
-    LeaseEnded,
-}
-
-/// One attempt at one task of a tree.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Attempt {
-    /// The part.
-    pub part: u32,
-    /// The task's number within the part.
-    pub serial: u32,
-    /// The attempt's number within the task.
-    pub number: u32,
 }
 
 /// A dataset to be made.
@@ -243,52 +89,16 @@ pub struct NewTree {
 
 /// Plans a new tree: its root and whatever can begin at once.
 pub fn begin(new: NewTree, world: World<'_>) -> Change {
-    let mut pins = pins_of(&new.contract, world.versions);
-    // All of it, because what an orchestrator is going to obtain is not known yet.
-    pins.extend(new.overlay.iter().map(|(name, version)| (name.clone(), version)));
-    let mut told = serde_json::json!({ "contract": new.contract.name.to_string() });
-    if let Some(channel) = &new.channel {
-        told["channel"] = Value::from(channel.as_ref());
-    }
-    let root = Part::planned(0, None, &new.contract, new.input, world.now);
-    let tree = Tree {
-        id: new.id,
-        version: 0,
-        environment: new.environment,
-        request: new.request,
-        unit: new.unit,
-        priority: new.priority,
-        channel: new.channel,
-        pins: Arc::new(pins),
-        seed: new.seed,
-        unique: new.unique,
-        lease: None,
-        ending: None,
-        made: 0,
-        parts: vec![root],
-    };
-    let mut plan = Plan::of(tree, 0, world);
-    plan.tell(0, "dataset.building", told);
-    plan.advance();
-    plan.into_change()
+    Plan::begun(new, world).into_change()
 }
 
 /// Decides what follows from something that happened.
 ///
-/// The same event told twice changes nothing the second time: what it is about is no longer there.
+/// The same event told twice changes nothing the second time: what it is about is no longer there. What is out of time
+/// fails first, whatever the event is, so that a decision depends on the time and not on who came first.
 pub fn decide(tree: &Tree, happened: Happened, world: World<'_>) -> Change {
     let mut plan = Plan::of(tree.clone(), tree.parts.len(), world);
-    match happened {
-        Happened::Answered { attempt, session, answer } => plan.answered(attempt, session, answer),
-        Happened::Crashed(attempt) => plan.unanswered(attempt, answers::Silence::Crashed),
-        Happened::TimedOut(attempt) => plan.unanswered(attempt, answers::Silence::TimedOut),
-        Happened::Withdrawn { part, serial } => plan.withdrawn_unclaimed(part, serial),
-        Happened::Unserved { part, serial, since } => plan.unserved(part, serial, since),
-        Happened::Orphaned { part, output } => plan.orphaned(part, output),
-        Happened::Unwanted => plan.end(Ending::Unwanted),
-        Happened::LeaseEnded => plan.end(Ending::Used),
-    }
-    plan.advance();
+    plan.happen(happened);
     plan.into_change()
 }
 
@@ -314,14 +124,25 @@ fn used_by(contract: &Contract) -> Vec<ContractName> {
 }
 
 /// A tree on the way from what it was to what it will be.
+///
+/// A decision takes time in proportion to the number of parts, not of pairs of parts: what is below a part is found through
+/// `children`, and whoever looks at all parts does so once, not for each part. Tests count it.
 struct Plan<'w> {
     world: World<'w>,
+    /// Read through [`Plan::part`], [`Plan::parts`] and [`Plan::children`].
     tree: Tree,
+    children: Children,
+    /// How many parts were looked at.
+    #[cfg(test)]
+    looks: std::cell::Cell<usize>,
     expected: u64,
     /// Parts below this number existed before.
     known: usize,
+    /// How often the tree, or a scenario within it, turned around: whoever goes through it forwards has to stop then.
+    turns: u32,
     touched: BTreeSet<u32>,
-    ready: Vec<ReadyTask>,
+    /// By part: none has two.
+    ready: BTreeMap<u32, ReadyTask>,
     withdrawn: Vec<ReadyTask>,
     pins_changed: bool,
     entities: Vec<(u32, Entity)>,
@@ -334,16 +155,69 @@ impl<'w> Plan<'w> {
         Self {
             world,
             expected: tree.version,
+            children: Children::of(&tree),
+            #[cfg(test)]
+            looks: std::cell::Cell::new(tree.parts.len()),
             tree,
             known,
+            turns: 0,
             touched: BTreeSet::new(),
-            ready: Vec::new(),
+            ready: BTreeMap::new(),
             withdrawn: Vec::new(),
             pins_changed: false,
             entities: Vec::new(),
             outcome: None,
             events: Vec::new(),
         }
+    }
+
+    fn begun(new: NewTree, world: World<'w>) -> Self {
+        let mut pins = pins_of(&new.contract, world.versions);
+        // All of it, because what an orchestrator is going to obtain is not known yet.
+        pins.extend(new.overlay.iter().map(|(name, version)| (name.clone(), version)));
+        let mut told = serde_json::json!({ "contract": new.contract.name.to_string() });
+        if let Some(channel) = &new.channel {
+            told["channel"] = Value::from(channel.as_ref());
+        }
+        let root = Part::planned(0, None, &new.contract, new.input, world.now);
+        let tree = Tree {
+            id: new.id,
+            version: 0,
+            environment: new.environment,
+            request: new.request,
+            unit: new.unit,
+            priority: new.priority,
+            channel: new.channel,
+            pins: Arc::new(pins),
+            seed: new.seed,
+            unique: new.unique,
+            lease: None,
+            ending: None,
+            made: 0,
+            parts: vec![root],
+        };
+        let mut plan = Self::of(tree, 0, world);
+        plan.tell(0, "dataset.building", told);
+        plan.advance();
+        plan
+    }
+
+    /// Lets something happen, and all that follows from it.
+    fn happen(&mut self, happened: Happened) {
+        self.expire(&happened.open_tasks());
+        match happened {
+            Happened::Answered { attempt, session, answer } => self.answered(attempt, session, answer),
+            Happened::Crashed(attempt) => self.unanswered(attempt, answers::Silence::Crashed),
+            Happened::TimedOut(attempt) => self.unanswered(attempt, answers::Silence::TimedOut),
+            Happened::Withdrawn { part, serial } => self.withdrawn_unclaimed(part, serial),
+            Happened::Unserved { part, serial, since } => self.unserved(part, serial, since),
+            Happened::Orphaned { part, output } => self.orphaned(part, output),
+            // What follows from the time is looked at with every event.
+            Happened::Due { .. } => {}
+            Happened::Unwanted => self.end(Ending::Unwanted),
+            Happened::LeaseEnded => self.end(Ending::Used),
+        }
+        self.advance();
     }
 
     fn into_change(self) -> Change {
@@ -360,7 +234,7 @@ impl<'w> Plan<'w> {
             at: self.world.now,
             created,
             changed,
-            ready: self.ready,
+            ready: self.ready.into_values().collect(),
             withdrawn: self.withdrawn,
             pins_changed: self.pins_changed,
             entities: self.entities,
@@ -370,7 +244,38 @@ impl<'w> Plan<'w> {
     }
 
     fn part(&self, part: u32) -> &Part {
+        self.look(1);
         &self.tree.parts[part as usize]
+    }
+
+    /// All parts, root first.
+    fn parts(&self) -> &[Part] {
+        self.look(self.tree.parts.len());
+        &self.tree.parts
+    }
+
+    /// The children of a part, in the order in which they were planned; not those of attempts that failed.
+    fn children(&self, parent: u32) -> impl Iterator<Item = u32> + '_ {
+        self.children.below(parent).inspect(|_| self.look(1))
+    }
+
+    /// The part itself and everything below it, nearer ones first; not what belongs to attempts that failed.
+    fn below(&self, top: u32) -> Vec<u32> {
+        let mut numbers = vec![top];
+        let mut next = 0;
+        while let Some(at) = numbers.get(next).copied() {
+            numbers.extend(self.children(at));
+            next += 1;
+        }
+        numbers
+    }
+
+    /// Counts parts that are looked at.
+    fn look(&self, parts: usize) {
+        #[cfg(test)]
+        self.looks.set(self.looks.get() + parts);
+        #[cfg(not(test))]
+        let _ = parts;
     }
 
     /// The part, to be changed: it will be written.
@@ -395,6 +300,7 @@ impl<'w> Plan<'w> {
 
     fn add_part(&mut self, part: Part) -> u32 {
         let number = self.tree.parts.len() as u32;
+        self.children.add(part.parent);
         self.tree.parts.push(Part { part: number, ..part });
         number
     }
@@ -428,7 +334,7 @@ impl<'w> Plan<'w> {
 
     fn hand_out(&mut self, part: u32) {
         let ready = self.ready_task(part).expect("the task was planned just now");
-        self.ready.push(ready);
+        self.ready.insert(part, ready);
     }
 
     fn ready_task(&self, part: u32) -> Option<ReadyTask> {
@@ -475,6 +381,11 @@ impl Part {
             orphans: Vec::new(),
             undone: 0,
             settle_until: None,
+            deadline_at: None,
+            attempt_until: None,
+            failed_attempts: 0,
+            attempts_before: 0,
+            retrying: None,
             failure: None,
             created_at: now,
             started_at: None,

@@ -69,9 +69,11 @@ pub struct Step {
     pub condition: Option<Expression>,
     /// A list; one dataset is made for each value.
     pub for_each: Option<Expression>,
-    /// Overrides what the capability says about retries.
+    /// When an attempt that failed is made again. For a capability in place of its own rule; a scenario is taken down
+    /// and made anew as a whole, and only when its step says so.
     pub retry: Option<RetryPolicy>,
-    /// Overrides what the capability says about the time for one attempt, in seconds.
+    /// How long the step may take from its beginning until its dataset is there, all attempts and pauses included, in
+    /// seconds; each dataset of a `for_each` for itself.
     pub timeout_s: Option<u32>,
     /// Where the dataset may come from.
     pub from: Source,

@@ -174,6 +174,18 @@ pub struct Task {
     pub message: Option<String>,
 }
 
+/// What stands between an attempt at a scenario that failed and the next one.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Retrying {
+    /// What the failed attempt has made is undone first.
+    TakingDown,
+    /// The next attempt begins then.
+    Pausing {
+        /// Not earlier than this.
+        until: Timestamp,
+    },
+}
+
 /// A child that an orchestrator asked for by name.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Wish {
@@ -227,6 +239,16 @@ pub struct Part {
     pub undone: u32,
     /// Until when its parts may still come to agree; set while it is checking.
     pub settle_until: Option<Timestamp>,
+    /// Until when it has to be made, all attempts included; set when its step limits the time.
+    pub deadline_at: Option<Timestamp>,
+    /// Until when the present attempt at it has to be made; set when it is a scenario that limits its own time.
+    pub attempt_until: Option<Timestamp>,
+    /// How many attempts at it have failed. Only a scenario counts them here: of what a capability makes, the task does.
+    pub failed_attempts: u32,
+    /// How many attempts at the part above had failed when this one was planned: it belongs to the attempt after those.
+    pub attempts_before: u32,
+    /// Set from the failure of an attempt at it until the next one begins; `failure` then says why.
+    pub retrying: Option<Retrying>,
     /// Why it could not be made or undone.
     pub failure: Option<Failure>,
     /// When it was planned.
@@ -306,9 +328,31 @@ impl Tree {
         &self.parts[0]
     }
 
-    /// The children of a part, in the order in which they were planned.
+    /// The children of a part, in the order in which they were planned; not those of attempts that failed.
     pub fn children(&self, parent: u32) -> impl Iterator<Item = &Part> {
-        self.parts.iter().filter(move |part| part.parent == Some(parent))
+        let attempts = self.parts[parent as usize].failed_attempts;
+        self.parts.iter().filter(move |part| part.parent == Some(parent) && part.attempts_before == attempts)
+    }
+
+    /// The scenario of whose failed attempts the part is a piece; the outermost one when there are several.
+    ///
+    /// Such a part is, or was, taken down by itself, while the tree lives on.
+    pub fn failed_attempt_at(&self, part: u32) -> Option<u32> {
+        let mut found = None;
+        let mut child = &self.parts[part as usize];
+        while let Some(parent) = child.parent {
+            let above = &self.parts[parent as usize];
+            if child.attempts_before < above.failed_attempts {
+                found = Some(parent);
+            }
+            child = above;
+        }
+        found
+    }
+
+    /// The next moment at which something follows from the time alone: a limit passes, or a pause is over.
+    pub fn due_at(&self) -> Option<Timestamp> {
+        self.parts.iter().filter(|part| part.is_being_made()).flat_map(Part::moments).min()
     }
 
     /// The id of one of its parts.
@@ -342,6 +386,20 @@ impl Tree {
 }
 
 impl Part {
+    /// True from its beginning until it is there, or is given up.
+    pub fn is_being_made(&self) -> bool {
+        matches!(self.status, PartStatus::Pending | PartStatus::Building | PartStatus::Checking)
+    }
+
+    /// The moments at which something follows from the time alone, as long as it is being made.
+    fn moments(&self) -> impl Iterator<Item = Timestamp> {
+        let pause = match self.retrying {
+            Some(Retrying::Pausing { until }) => Some(until),
+            Some(Retrying::TakingDown) | None => None,
+        };
+        [self.deadline_at, self.attempt_until, pause].into_iter().flatten()
+    }
+
     /// The name of the step, with its place when there are several: `lines[2]`.
     pub fn label(&self) -> String {
         match self.index {

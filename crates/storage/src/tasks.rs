@@ -2,7 +2,8 @@
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use sixpack_model::ids::{SessionId, TaskId};
+use sixpack_model::ids::{SessionId, TaskId, TreeId};
+use sixpack_model::task::OpenTask;
 use sixpack_model::tree::{Claim, Operation};
 
 use crate::error::StoreError;
@@ -92,6 +93,9 @@ pub trait Tasks: Send + Sync {
         after: Option<TaskId>,
         limit: u32,
     ) -> Result<Vec<AbandonedClaim>, StoreError>;
+
+    /// The tasks of a tree that wait or are claimed, in the order of their parts: what the tree itself does not know.
+    async fn open_tasks(&self, tree: TreeId) -> Result<Vec<OpenTask>, StoreError>;
 
     /// Tasks withdrawn before anybody claimed them, at most `limit`.
     async fn withdrawn_tasks(&self, limit: u32) -> Result<Vec<TaskId>, StoreError>;

@@ -1,6 +1,7 @@
 //! Dataset trees: read whole, decided upon, written back guarded by their version.
 
 use async_trait::async_trait;
+use jiff::Timestamp;
 use sixpack_model::event::Event;
 use sixpack_model::failure::Failure;
 use sixpack_model::ids::{LeaseId, TaskId, TreeId};
@@ -91,7 +92,7 @@ pub trait Trees: Send + Sync {
     /// Writes one decision.
     ///
     /// In one transaction: checks the version of the tree (`Stale`) and then the guard (`Refused`); writes new and
-    /// changed parts, the tree's own fields, ready tasks, withdrawals, entities and events. The request's revision grows
+    /// changed parts, the tree's own fields and when it is due, ready tasks, withdrawals, entities and events. The request's revision grows
     /// by one with every write.
     ///
     /// When `change.outcome` is `Ready`, the trees of the request that are ready are counted; when all are and the
@@ -110,6 +111,12 @@ pub trait Trees: Send + Sync {
     /// Trees that are still being made, or made and not leased, although their request has ended; at most `limit`,
     /// behind `after` in id order, so that trees that cannot be mended now never hide the others.
     async fn unwanted_trees(&self, after: Option<TreeId>, limit: u32) -> Result<Vec<TreeId>, StoreError>;
+
+    /// Trees whose time has come ([`Tree::due_at`]), at most `limit`, behind `after` in id order.
+    async fn due_trees(&self, after: Option<TreeId>, limit: u32) -> Result<Vec<TreeId>, StoreError>;
+
+    /// When the next tree is due whose time has not come yet.
+    async fn next_due(&self) -> Result<Option<Timestamp>, StoreError>;
 
     /// How often parts of this contract failed, out of how many begun, since an hour before now. A version of a channel
     /// is counted for itself, and not with the others.

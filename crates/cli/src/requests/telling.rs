@@ -79,6 +79,8 @@ pub(crate) fn failure(failure: &Failure) -> Vec<String> {
     row("part", failure.path.clone());
     row("owner", owner(&failure.owner));
     row("attempts", failure.attempts.to_string());
+    let retried = |step: &sixpack::wire::Retried| format!("{} ({} attempts)", step.path, step.attempts);
+    row("retried", failure.retried.iter().map(retried).collect::<Vec<_>>().join(", "));
     row("blocked", failure.blocked.join(", "));
     let lately = |lately: &sixpack::wire::Lately| {
         format!("{} of {} failed since {} UTC", lately.failures, lately.of, moment(&lately.since))
@@ -324,7 +326,7 @@ mod tests {
             "message":"currency CZK does not fit country FR","details":{"allowed":["EUR"]},
             "contract":"billing/payment-account","version":3,"dataset_id":"ds_1_2",
             "owner":{"team":"Billing","contact":"billing@shop.test","issues":"https://issues.shop.test"},
-            "attempts":1,"blocked":["order › order/prepared-order@1"],
+            "attempts":1,"retried":[{"path":"ready › checkout/ready-customer@2","attempts":3}],"blocked":["order › order/prepared-order@1"],
             "lately":{"failures":12,"of":40,"since":"2026-11-22T09:41:08.000Z"},
             "undo":{"done":["customer › customer/active-customer@1"],"pending":[],"debts":[]}
         }))
@@ -338,6 +340,7 @@ mod tests {
                 "  part     payment › billing/payment-account@3",
                 "  owner    Billing · billing@shop.test · https://issues.shop.test",
                 "  attempts 1",
+                "  retried  ready › checkout/ready-customer@2 (3 attempts)",
                 "  blocked  order › order/prepared-order@1",
                 "  lately   12 of 40 failed since 2026-11-22 09:41:08 UTC",
                 "  undone   customer › customer/active-customer@1",

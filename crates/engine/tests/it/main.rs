@@ -6,4 +6,5 @@ mod contracts;
 mod ending;
 mod leasing;
 mod requesting;
+mod steps;
 mod town;

@@ -6,7 +6,9 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
+use super::answers::later;
 use super::bind::{Bound, accept_input};
+use super::steps::Steps;
 use super::{Outcome, Plan};
 use crate::contract::Contract;
 use crate::failure::FailureClass;
@@ -14,22 +16,38 @@ use crate::limits::TREE_PARTS;
 use crate::scenario::{Scenario, Step};
 use crate::tree::{Operation, Part, PartStatus};
 
+/// What a child is to its parent.
+pub(super) struct Place<'a> {
+    /// The step, or the name that an orchestrator gave it.
+    pub(super) step: &'a str,
+    /// Its place in a `for_each` step.
+    pub(super) index: Option<u32>,
+    /// How long the step may take.
+    pub(super) timeout_s: Option<u32>,
+}
+
 impl Plan<'_> {
     /// Lets everything happen that can happen without a supplier.
     pub(super) fn advance(&mut self) {
-        if self.tree.ending.is_none() {
-            self.advance_part(0);
+        while self.tree.ending.is_none() {
+            let turns = self.turns;
+            self.take_down_attempts();
+            if self.turns == turns {
+                self.advance_part(0);
+            }
+            // A failure on the way forward turns things around at once, and there is more to take down.
+            if self.turns == turns {
+                return;
+            }
         }
-        // A failure on the way forward turns the tree around at once.
-        if self.tree.ending.is_some() {
-            self.take_down();
-        }
+        self.take_down();
     }
 
     fn advance_part(&mut self, part: u32) {
         match self.part(part).status {
             PartStatus::Pending => self.start(part),
-            PartStatus::Building => self.build(part),
+            // Whatever has a task open waits for its answer.
+            PartStatus::Building if self.part(part).task.is_none() => self.build(part),
             PartStatus::Checking => self.settle(part),
             _ => {}
         }
@@ -49,7 +67,10 @@ impl Plan<'_> {
         node.status = PartStatus::Building;
         node.started_at = Some(now);
         match contract.scenario() {
-            Some(_) => self.build(part),
+            Some(scenario) => {
+                self.begin_attempt(part, scenario);
+                self.build(part);
+            }
             None => self.add_task(part, Operation::Produce, now, self.tree.priority),
         }
     }
@@ -63,129 +84,126 @@ impl Plan<'_> {
     }
 
     fn build_scenario(&mut self, part: u32, contract: &Arc<Contract>, scenario: &Arc<Scenario>) {
-        // Usually one pass does it: dependencies stand first. What was never checked may stand in any order.
-        loop {
-            let planned = self.tree.parts.len();
-            self.build_steps(part, scenario);
-            if self.tree.ending.is_some() {
-                return;
-            }
-            if self.tree.parts.len() == planned {
-                break;
-            }
+        if !self.attempt_is_on(part, scenario) || !self.advance_children(part) {
+            return;
         }
-        if scenario.steps.iter().all(|step| self.step_is_there(part, &step.name)) {
-            self.complete_scenario(part, contract);
+        let mut steps = Steps::of(self, part, scenario);
+        if self.begin_steps(part, &mut steps) && steps.all_there() {
+            self.complete_scenario(part, contract, &steps);
         }
     }
 
-    fn build_steps(&mut self, part: u32, scenario: &Scenario) {
-        for step in &scenario.steps {
-            self.advance_children(part, &step.name);
-            if self.tree.ending.is_some() {
-                return;
+    /// Begins every step that can begin; false when that turned something around.
+    fn begin_steps(&mut self, part: u32, steps: &mut Steps<'_>) -> bool {
+        let turns = self.turns;
+        let mut from = 0;
+        // Usually one pass does it: dependencies stand first. What was never checked may stand in any order.
+        let mut any = false;
+        loop {
+            let Some((place, step)) = steps.next_to_begin(from) else {
+                if !any {
+                    return true;
+                }
+                (from, any) = (0, false);
+                continue;
+            };
+            let begun = self.start_step(part, step, steps);
+            if self.turns != turns {
+                return false;
             }
-            if !self.begun(part, &step.name)
-                && step.depends_on.iter().all(|dependency| self.step_is_there(part, dependency))
-            {
-                self.start_step(part, step);
-            }
-            if self.tree.ending.is_some() {
-                return;
-            }
+            steps.begun(self, place, begun);
+            (from, any) = (place + 1, true);
         }
     }
 
     /// A capability whose task is open is waited for; one without a task waits for the children that it obtained.
     fn build_orchestrator(&mut self, part: u32) {
-        let children: Vec<u32> = self.tree.children(part).map(|child| child.part).collect();
-        for child in &children {
-            self.advance_part(*child);
-            if self.tree.ending.is_some() {
-                return;
-            }
+        if !self.advance_children(part) {
+            return;
         }
-        let all_there = children.iter().all(|child| self.part(*child).status == PartStatus::Ready);
+        let all_there = self.children(part).all(|child| self.part(child).status == PartStatus::Ready);
         if self.part(part).task.is_none() && all_there {
             self.add_task(part, Operation::Produce, self.world.now, self.tree.priority);
         }
     }
 
-    fn advance_children(&mut self, part: u32, step: &str) {
-        let children: Vec<u32> =
-            self.tree.children(part).filter(|child| child.step == step).map(|child| child.part).collect();
-        for child in children {
+    /// Advances every child; false when that turned something around.
+    fn advance_children(&mut self, part: u32) -> bool {
+        let turns = self.turns;
+        let children: Vec<u32> = self.children(part).collect();
+        children.into_iter().all(|child| {
             self.advance_part(child);
-            if self.tree.ending.is_some() {
-                return;
-            }
-        }
+            self.turns == turns
+        })
     }
 
-    fn begun(&self, part: u32, step: &str) -> bool {
-        self.tree.children(part).any(|child| child.step == step)
-    }
-
-    fn step_is_there(&self, part: u32, step: &str) -> bool {
-        let there = |child: &Part| matches!(child.status, PartStatus::Ready | PartStatus::Skipped);
-        self.begun(part, step) && self.tree.children(part).filter(|child| child.step == step).all(there)
-    }
-
-    fn start_step(&mut self, part: u32, step: &Step) {
+    /// Begins a step; returns its parts.
+    fn start_step(&mut self, part: u32, step: &Step, steps: &Steps<'_>) -> Vec<u32> {
         let pinned = self.tree.pins.get(&step.uses).copied();
         let Some(contract) = pinned.and_then(|version| self.world.versions.version(&step.uses, version))
         else {
             let message = format!("step `{}` uses {}, which is not in the catalogue", step.name, step.uses);
-            return self.fail(part, FailureClass::Binding, Some("unknown_contract"), message);
+            self.fail(part, FailureClass::Binding, Some("unknown_contract"), message);
+            return Vec::new();
         };
-        match self.bind_step(part, step) {
+        let place = |index| Place { step: &step.name, index, timeout_s: step.timeout_s };
+        match self.bind_step(part, step, steps) {
             Err(message) => {
                 let message = format!("step `{}`: {message}", step.name);
                 self.fail(part, FailureClass::Binding, None, message);
+                Vec::new()
             }
-            Ok(Bound::NotNeeded) => self.skip_step(part, step, &contract, None),
+            Ok(Bound::NotNeeded) => vec![self.skip_step(part, step, &contract, None)],
             Ok(Bound::Each(inputs)) if inputs.is_empty() => {
-                self.skip_step(part, step, &contract, Some(json!([])));
+                vec![self.skip_step(part, step, &contract, Some(json!([])))]
             }
-            Ok(Bound::One(input)) => self.start_child(part, &step.name, None, &contract, input),
+            Ok(Bound::One(input)) => vec![self.start_child(part, &place(None), &contract, input)],
             Ok(Bound::Each(inputs)) => {
-                for (index, input) in inputs.into_iter().enumerate() {
-                    self.start_child(part, &step.name, Some(index as u32), &contract, input);
-                    if self.tree.ending.is_some() {
-                        return;
+                let turns = self.turns;
+                let mut parts = Vec::with_capacity(inputs.len());
+                for (index, input) in (0..).zip(inputs) {
+                    parts.push(self.start_child(part, &place(Some(index)), &contract, input));
+                    if self.turns != turns {
+                        break;
                     }
                 }
+                parts
             }
         }
     }
 
-    fn skip_step(&mut self, part: u32, step: &Step, contract: &Contract, output: Option<Value>) {
+    fn skip_step(&mut self, part: u32, step: &Step, contract: &Contract, output: Option<Value>) -> u32 {
         let now = self.world.now;
         let mut child = Part::planned(0, Some(part), contract, Arc::new(json!({})), now);
         child.step.clone_from(&step.name);
+        child.attempts_before = self.part(part).failed_attempts;
         child.status = PartStatus::Skipped;
         child.output = output.map(Arc::new);
         child.ended_at = Some(now);
-        self.add_part(child);
+        self.add_part(child)
     }
 
     /// Adds a child and lets it begin; its input is held against its contract before anything is asked of a supplier.
     pub(super) fn start_child(
         &mut self,
         parent: u32,
-        step: &str,
-        index: Option<u32>,
+        place: &Place<'_>,
         contract: &Contract,
         input: Value,
-    ) {
+    ) -> u32 {
         let bound = match self.tree.parts.len() < TREE_PARTS {
             true => accept_input(contract, input),
-            false => Err(format!("a dataset has at most {TREE_PARTS} parts")),
+            false => {
+                Err(format!("a dataset has at most {TREE_PARTS} parts, those of failed attempts included"))
+            }
         };
         let input = bound.as_ref().map_or_else(|_| Arc::new(json!({})), Arc::clone);
-        let mut child = Part::planned(0, Some(parent), contract, input, self.world.now);
-        child.step = step.to_owned();
-        child.index = index;
+        let now = self.world.now;
+        let mut child = Part::planned(0, Some(parent), contract, input, now);
+        child.step = place.step.to_owned();
+        child.index = place.index;
+        child.attempts_before = self.part(parent).failed_attempts;
+        child.deadline_at = place.timeout_s.map(|timeout_s| later(now, u64::from(timeout_s) * 1000));
         let number = self.add_part(child);
         match bound {
             Ok(_) => self.start(number),
@@ -194,15 +212,14 @@ impl Plan<'_> {
                 self.fail(number, FailureClass::Binding, Some("invalid_input"), message);
             }
         }
+        number
     }
 
-    fn complete_scenario(&mut self, part: u32, contract: &Contract) {
-        match self.bind_output(part, contract) {
+    fn complete_scenario(&mut self, part: u32, contract: &Contract, steps: &Steps<'_>) {
+        match self.bind_output(part, contract, steps) {
             Err(message) => self.fail(part, FailureClass::Binding, None, message),
             Ok(output) => {
-                let entities = contract.output.entities(&output);
                 self.change(part).output = Some(Arc::new(output));
-                self.entities.extend(entities.into_iter().map(|entity| (part, entity)));
                 self.complete(part);
             }
         }
@@ -218,6 +235,7 @@ impl Plan<'_> {
     }
 
     pub(super) fn become_ready(&mut self, part: u32) {
+        self.hold_entities(part);
         let now = self.world.now;
         let node = self.change(part);
         node.status = PartStatus::Ready;
@@ -227,5 +245,14 @@ impl Plan<'_> {
             self.outcome = Some(Outcome::Ready);
             self.tell(0, "dataset.ready", json!({}));
         }
+    }
+    /// What a scenario hands on is its own only once it is ready: an attempt at it may still fail.
+    fn hold_entities(&mut self, part: u32) {
+        let Some(contract) = self.contract(part).filter(|contract| contract.scenario().is_some()) else {
+            return;
+        };
+        let Some(output) = &self.tree.parts[part as usize].output else { return };
+        let entities = contract.output.entities(output);
+        self.entities.extend(entities.into_iter().map(|entity| (part, entity)));
     }
 }

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
+use super::advance::Place;
 use super::bind::list;
+use super::blame::Cause;
 use super::{Answer, Attempt, Plan};
 use crate::channel::is_of_channel;
 use crate::contract::{Contract, RetryPolicy};
@@ -21,21 +23,6 @@ pub(super) enum Silence {
     Crashed,
     /// Its time was over.
     TimedOut,
-}
-
-/// A failed attempt, before it is known whether there will be another.
-struct Setback {
-    class: FailureClass,
-    retryable: bool,
-    code: Option<String>,
-    message: String,
-    details: Option<Value>,
-}
-
-/// What a scenario says about the patience with one of its steps.
-struct StepLimits {
-    retry: Option<RetryPolicy>,
-    timeout_s: Option<u32>,
 }
 
 impl Plan<'_> {
@@ -64,9 +51,8 @@ impl Plan<'_> {
             }
             (Operation::Produce, Answer::Obtain { children }) => self.obtain(attempt.part, children),
             (_, Answer::Failed { retryable, code, message, details }) => {
-                let class = FailureClass::Rejected;
-                let code = Some(code);
-                self.set_back(attempt, Setback { class, retryable, code, message, details });
+                let cause = Cause::of(FailureClass::Rejected, message).with_code(&code);
+                self.set_back(attempt, Cause { details, passes: retryable, ..cause });
             }
             (operation, answer) => {
                 let message = format!(
@@ -97,8 +83,7 @@ impl Plan<'_> {
             self.change(attempt.part).task = None;
             return;
         }
-        let message = message.to_owned();
-        self.set_back(attempt, Setback { class, retryable: true, code: None, message, details: None });
+        self.set_back(attempt, Cause::of(class, message.to_owned()).passing());
     }
 
     pub(super) fn withdrawn_unclaimed(&mut self, part: u32, serial: u32) {
@@ -126,14 +111,15 @@ impl Plan<'_> {
             ),
         };
         let attempts = task.attempt.saturating_sub(task.spent_from);
-        self.fail_with(part, FailureClass::SupplierOffline, None, message, None, attempts);
+        // The grace was the time to wait: making everything anew would not bring the supplier back.
+        self.fail_for(part, Cause { attempts, ..Cause::of(FailureClass::SupplierOffline, message) });
     }
 
     /// Keeps what a late answer says was made, to be undone with the rest or, when that is past, now. Without an output
     /// it says only that something may have been made: that goes by the key.
     pub(super) fn orphaned(&mut self, part: u32, output: Option<Value>) {
         let Some(node) = self.tree.parts.get(part as usize) else { return };
-        let over = self.tree.ending.is_some() && node.status.ended();
+        let over = node.status.ended();
         let output = output.unwrap_or(Value::Null);
         // Under one idempotency key the same answer tells of the same effect. Once that has been undone it is news
         // again: an attempt that was believed dead may have made it anew.
@@ -179,20 +165,11 @@ impl Plan<'_> {
     /// The answer breaks the contract. Asking again would bring the same: it is not retried, and what the attempt made
     /// is undone by its key.
     fn violated(&mut self, attempt: Attempt, message: String) {
-        let class = FailureClass::ContractViolation;
-        self.set_back(attempt, Setback { class, retryable: false, code: None, message, details: None });
+        self.set_back(attempt, Cause::of(FailureClass::ContractViolation, message));
     }
 
     fn again(&mut self, attempt: Attempt, after_ms: u64, state: Option<Value>, message: Option<String>) {
-        let now = self.world.now;
-        let mut ready_at = later(now, after_ms.clamp(AGAIN_LEAST_MS, AGAIN_MS));
-        if self.tree.ending.is_none() {
-            match self.step_deadline(attempt.part) {
-                Some(deadline) if now >= deadline => return self.step_timed_out(attempt),
-                Some(deadline) => ready_at = ready_at.min(deadline),
-                None => {}
-            }
-        }
+        let ready_at = later(self.world.now, after_ms.clamp(AGAIN_LEAST_MS, AGAIN_MS));
         let node = self.change(attempt.part);
         node.state = state;
         // Something is under way out there, whether or not anybody ever asks for it again.
@@ -204,47 +181,37 @@ impl Plan<'_> {
     }
 
     /// An attempt failed: another follows if it may help and there are any left.
-    fn set_back(&mut self, attempt: Attempt, setback: Setback) {
+    fn set_back(&mut self, attempt: Attempt, cause: Cause) {
         let task = self.live_task(attempt.part, attempt.serial).expect("the caller found the task");
         if task.operation == Operation::Check {
-            return self.check_failed(attempt.part, setback.message);
+            return self.check_failed(attempt.part, cause.message);
         }
         if task.operation == Operation::Produce
-            && (setback.retryable || setback.class == FailureClass::ContractViolation)
+            && (cause.passes || cause.class == FailureClass::ContractViolation)
         {
             self.change(attempt.part).effect_possible = true;
         }
         let retry = self.retry_policy(attempt.part, task.operation);
         let spent = attempt.number.saturating_sub(task.spent_from);
-        if setback.retryable && spent < retry.max_attempts {
+        if cause.passes && spent < retry.max_attempts {
             let ready_at = later(self.world.now, retry.delay_ms(spent, self.world.chance));
             let deadline = match task.operation {
                 // What is to be undone has all the time that it needs.
                 Operation::Undo => None,
-                Operation::Produce | Operation::Check => self.step_deadline(attempt.part),
+                Operation::Produce | Operation::Check => self.part(attempt.part).deadline_at,
             };
             if deadline.is_none_or(|deadline| ready_at < deadline) {
                 let live = self.change(attempt.part).task.as_mut();
-                live.expect("the task was there").message = Some(setback.message);
+                live.expect("the task was there").message = Some(cause.message);
                 return self.hand_out_again(attempt.part, attempt.number, ready_at);
             }
         }
         self.change(attempt.part).task = None;
-        let Setback { class, code, message, details, .. } = setback;
+        let cause = Cause { attempts: spent, ..cause };
         match task.operation {
-            Operation::Undo => self.owe(attempt.part, class, code, message, spent),
-            _ => self.fail_with(attempt.part, class, code.as_deref(), message, details, spent),
+            Operation::Undo => self.owe(attempt.part, cause),
+            Operation::Produce | Operation::Check => self.fail_for(attempt.part, cause),
         }
-    }
-
-    fn step_timed_out(&mut self, attempt: Attempt) {
-        let task = self.live_task(attempt.part, attempt.serial).expect("the caller found the task");
-        let node = self.change(attempt.part);
-        node.effect_possible = true;
-        node.task = None;
-        let message = format!("{} was not finished within the step's `timeout_s`", node.contract);
-        let spent = attempt.number.saturating_sub(task.spent_from);
-        self.fail_with(attempt.part, FailureClass::Timeout, None, message, None, spent);
     }
 
     fn obtain(&mut self, part: u32, wishes: Vec<Wish>) {
@@ -256,20 +223,20 @@ impl Plan<'_> {
             let message = format!("datasets nest at most {TREE_DEPTH} deep; this orchestrator goes deeper");
             return self.fail(part, FailureClass::Orchestration, Some("too_deep"), message);
         }
-        let known = self.tree.parts.len();
+        let (known, turns) = (self.tree.parts.len(), self.turns);
         let names: Vec<String> = wishes.iter().map(|wish| wish.name.clone()).collect();
         for wish in wishes {
             if let Err((code, message)) = self.obtain_one(part, wish) {
                 self.fail(part, FailureClass::Orchestration, Some(code), message);
             }
-            if self.tree.ending.is_some() {
+            if self.turns != turns {
                 return;
             }
         }
         // Calling it again with what it was called with before would go on for ever.
         let waits = self
-            .tree
             .children(part)
+            .map(|child| self.part(child))
             .any(|child| names.contains(&child.step) && child.status != PartStatus::Ready);
         if self.tree.parts.len() == known && !waits {
             let message = "it asked only for children that it had been given already".to_owned();
@@ -288,18 +255,20 @@ impl Plan<'_> {
             let message = format!("child `{name}` wants {contract}, which is not in the catalogue");
             return Err(("unknown_contract", message));
         };
-        if let Some(child) = self.tree.children(part).find(|child| child.step == name) {
+        let known = self.children(part).map(|child| self.part(child)).find(|child| child.step == name);
+        if let Some(child) = known {
             let same = child.contract == contract && *child.input == found.input.with_defaults(input);
             return if same { Ok(()) } else { Err(("child_changed", changed_message(&name, child))) };
         }
-        if self.tree.children(part).count() >= OBTAINED || self.tree.parts.len() >= TREE_PARTS {
+        if self.children(part).count() >= OBTAINED || self.tree.parts.len() >= TREE_PARTS {
             return Err((
                 "too_many_children",
                 format!("an orchestrator obtains at most {OBTAINED} children"),
             ));
         }
         self.pin(&found);
-        self.start_child(part, &name, None, &found, input);
+        let place = Place { step: &name, index: None, timeout_s: None };
+        self.start_child(part, &place, &found, input);
         Ok(())
     }
 
@@ -340,30 +309,19 @@ impl Plan<'_> {
             contract.as_ref().and_then(|contract| contract.capability()).map(|capability| capability.retry);
         let step = match operation {
             Operation::Undo => None,
-            Operation::Produce | Operation::Check => self.step_limits(part).and_then(|limits| limits.retry),
+            Operation::Produce | Operation::Check => self.of_step(part, |step| step.retry).flatten(),
         };
         step.or(own).unwrap_or_default()
     }
 
-    /// When the step of the part has to be finished, if the scenario says so.
-    fn step_deadline(&self, part: u32) -> Option<Timestamp> {
-        let timeout_s = self.step_limits(part)?.timeout_s?;
-        Some(later(self.part(part).started_at?, u64::from(timeout_s) * 1000))
-    }
-
-    fn step_limits(&self, part: u32) -> Option<StepLimits> {
-        let node = self.part(part);
-        let contract = self.contract(node.parent?)?;
-        let step = contract.scenario()?.steps.iter().find(|step| step.name == node.step)?;
-        Some(StepLimits { retry: step.retry, timeout_s: step.timeout_s })
-    }
-
     /// A part that had ended has something to undo again.
     fn reopen_for_undo(&mut self, part: u32) {
-        if self.tree.ending.is_none() || !self.part(part).status.ended() {
+        if !self.part(part).status.ended() {
             return;
         }
-        for number in [part, 0] {
+        // While the tree lives, only what belongs to a failed attempt ends: it is taken down by itself.
+        let ends = self.tree.ending.is_some();
+        for number in std::iter::once(part).chain(ends.then_some(0)) {
             let node = self.change(number);
             if node.status.ended() {
                 node.status = PartStatus::Undoing;

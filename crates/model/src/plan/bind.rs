@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 use super::Plan;
+use super::steps::Steps;
 use crate::contract::Contract;
 use crate::expression::Scope;
 use crate::fault::Fault;
@@ -25,8 +26,8 @@ pub(super) enum Bound {
 
 impl Plan<'_> {
     /// Evaluates condition, `for_each` and bindings of a step of the scenario part `node`.
-    pub(super) fn bind_step(&self, node: u32, step: &Step) -> Result<Bound, String> {
-        let steps = self.steps_value(node, step.depends_on.iter().map(String::as_str));
+    pub(super) fn bind_step(&self, node: u32, step: &Step, steps: &Steps<'_>) -> Result<Bound, String> {
+        let steps = self.steps_value(steps, step.depends_on.iter().map(String::as_str));
         let scope =
             Scope { input: Some(&self.part(node).input), steps: Some(&steps), facts: None, each: None };
         if let Some(condition) = &step.condition {
@@ -57,52 +58,49 @@ impl Plan<'_> {
     }
 
     /// What a scenario hands on once all its steps are there.
-    pub(super) fn bind_output(&self, node: u32, contract: &Contract) -> Result<Value, String> {
+    pub(super) fn bind_output(
+        &self,
+        node: u32,
+        contract: &Contract,
+        steps: &Steps<'_>,
+    ) -> Result<Value, String> {
         let scenario = contract.scenario().expect("only a scenario has an output to bind");
         let references = scenario.output.references();
-        let steps = self.steps_value(node, references.into_iter());
+        let steps = self.steps_value(steps, references.into_iter());
         let scope =
             Scope { input: Some(&self.part(node).input), steps: Some(&steps), facts: None, each: None };
         scenario.output.evaluate(&scope).map_err(|error| format!("`output`: {error}"))
     }
 
     /// Outputs by step name: null for a step that was not needed, a list for one with `for_each`.
-    fn steps_value<'a>(&self, node: u32, names: impl Iterator<Item = &'a str>) -> Value {
+    fn steps_value<'a>(&self, steps: &Steps<'_>, names: impl Iterator<Item = &'a str>) -> Value {
         let names: BTreeSet<&str> = names.collect();
-        self.by_step(
-            node,
-            |part| names.contains(part.step.as_str()),
-            |part| part.output.as_deref().cloned().unwrap_or(Value::Null),
-        )
+        self.by_step(names.into_iter().flat_map(|name| steps.parts(name)).copied(), output_of)
     }
 
     /// The outputs of all steps.
     pub(super) fn all_steps_value(&self, node: u32) -> Value {
-        self.by_step(node, |_| true, |part| part.output.as_deref().cloned().unwrap_or(Value::Null))
+        self.by_step(self.children(node), output_of)
     }
 
     /// Facts by step name; those of a nested scenario are again by step name.
     pub(super) fn facts_value(&self, node: u32) -> Value {
-        self.by_step(
-            node,
-            |_| true,
-            |part| {
-                let nested = self.contract(part.part).is_some_and(|contract| contract.scenario().is_some());
-                if part.status == PartStatus::Skipped {
-                    // An empty loop has handed on an empty list; its facts are one as well.
-                    return part.output.as_deref().cloned().unwrap_or(Value::Null);
-                }
-                if nested {
-                    return self.facts_value(part.part);
-                }
-                part.facts.as_deref().cloned().unwrap_or(Value::Null)
-            },
-        )
+        self.by_step(self.children(node), |part| {
+            let nested = self.contract(part.part).is_some_and(|contract| contract.scenario().is_some());
+            if part.status == PartStatus::Skipped {
+                // An empty loop has handed on an empty list; its facts are one as well.
+                return output_of(part);
+            }
+            if nested {
+                return self.facts_value(part.part);
+            }
+            part.facts.as_deref().cloned().unwrap_or(Value::Null)
+        })
     }
 
-    fn by_step(&self, node: u32, wanted: impl Fn(&Part) -> bool, value_of: impl Fn(&Part) -> Value) -> Value {
+    fn by_step(&self, parts: impl Iterator<Item = u32>, value_of: impl Fn(&Part) -> Value) -> Value {
         let mut steps = Map::new();
-        for part in self.tree.children(node).filter(|part| wanted(part)) {
+        for part in parts.map(|part| self.part(part)) {
             match part.index {
                 None => drop(steps.insert(part.step.clone(), value_of(part))),
                 Some(_) => {
@@ -113,6 +111,11 @@ impl Plan<'_> {
         }
         Value::Object(steps)
     }
+}
+
+/// What a part hands on: null when it was not needed.
+fn output_of(part: &Part) -> Value {
+    part.output.as_deref().cloned().unwrap_or(Value::Null)
 }
 
 /// Fills defaults in and holds an input against the contract that takes it.

@@ -14,6 +14,7 @@ use serde_json::Value;
 
 use super::Plan;
 use super::answers::{facts_violation, later};
+use super::blame::Cause;
 use crate::expression::Scope;
 use crate::failure::FailureClass;
 use crate::tree::{Evidence, Operation, PartStatus, Verdict};
@@ -25,11 +26,15 @@ const FIRST_PAUSE_MS: u64 = 50;
 const LONGEST_PAUSE_MS: u64 = 2_000;
 
 impl Plan<'_> {
-    /// True when somebody will rely on the part before the root is checked as a whole, or it is the root.
+    /// True when somebody will rely on the part before the root is checked as a whole, when it may be made anew if it
+    /// does not hold, or when it is the root.
     pub(super) fn must_settle(&self, part: u32) -> bool {
         let Some(parent) = self.part(part).parent else { return true };
         if self.contract(part).is_none_or(|contract| contract.scenario().is_none()) {
             return false;
+        }
+        if self.scenario_retry(part).is_some_and(|retry| retry.max_attempts > 1) {
+            return true;
         }
         let Some(above) = self.contract(parent) else { return true };
         above.scenario().is_none_or(|scenario| {
@@ -49,10 +54,11 @@ impl Plan<'_> {
 
     /// Looks whether everything below agrees by now.
     pub(super) fn settle(&mut self, part: u32) {
-        let checked = self.checked_parts(part);
-        if checked.iter().any(|part| self.part(*part).task.is_some()) {
+        let below = self.below(part);
+        if below.iter().any(|part| self.part(*part).task.is_some()) {
             return;
         }
+        let checked = self.checked_parts(below);
         let evidence = |part: &u32| self.part(*part).evidence.as_ref().map(|evidence| evidence.verdict);
         if checked.iter().all(|part| evidence(part) == Some(Verdict::Valid)) {
             match self.broken_invariant(part) {
@@ -105,8 +111,9 @@ impl Plan<'_> {
             }
             _ => format!("{} says that its part of the state does not hold{said}", node.contract),
         };
-        let asked = node.serials.saturating_sub(1);
-        self.fail_with(part, FailureClass::Check, Some(verdict.name()), message, None, asked);
+        let attempts = node.serials.saturating_sub(1);
+        let cause = Cause::of(FailureClass::Check, message).with_code(verdict.name()).passing();
+        self.fail_for(part, Cause { attempts, ..cause });
     }
 
     /// The services agree each for itself but not with each other: facts may still be on their way.
@@ -117,12 +124,12 @@ impl Plan<'_> {
         if may_change {
             self.ask_all(part, next);
         } else {
-            self.fail(node, FailureClass::Invariant, None, message);
+            self.fail_for(node, Cause::of(FailureClass::Invariant, message).passing());
         }
     }
 
     fn ask_all(&mut self, part: u32, at: Timestamp) {
-        for checked in self.checked_parts(part) {
+        for checked in self.checked_parts(self.below(part)) {
             self.change(checked).evidence = None;
             self.add_task(checked, Operation::Check, at, self.tree.priority);
         }
@@ -151,14 +158,13 @@ impl Plan<'_> {
         }
     }
 
-    /// The capabilities below that can be asked and speak for themselves.
+    /// The capabilities among these parts that can be asked and speak for themselves.
     ///
     /// When two parts of one domain hold the same entity, the later one has advanced it: it speaks for both, because
     /// the state that the earlier one had made is left behind on purpose.
-    fn checked_parts(&self, top: u32) -> Vec<u32> {
+    fn checked_parts(&self, mut below: Vec<u32>) -> Vec<u32> {
         let mut spoken_for = BTreeSet::new();
         let mut checked = Vec::new();
-        let mut below = self.below(top);
         below.sort_by_key(|part| std::cmp::Reverse(self.part(*part).made));
         for number in below {
             let part = self.part(number);
@@ -182,17 +188,6 @@ impl Plan<'_> {
 
     fn any_facts(&self, top: u32) -> bool {
         self.below(top).iter().skip(1).any(|part| self.part(*part).facts.is_some())
-    }
-
-    /// The part itself and everything below it.
-    fn below(&self, top: u32) -> Vec<u32> {
-        let mut numbers = vec![top];
-        let mut next = 0;
-        while let Some(at) = numbers.get(next).copied() {
-            numbers.extend(self.tree.children(at).map(|child| child.part));
-            next += 1;
-        }
-        numbers
     }
 
     /// The first invariant that does not hold, innermost scenarios first, with what it says.

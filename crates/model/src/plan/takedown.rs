@@ -5,8 +5,9 @@
 
 use serde_json::json;
 
+use super::blame::Cause;
 use super::{Outcome, Plan};
-use crate::failure::{Failure, FailureClass};
+use crate::failure::Failure;
 use crate::request::Priority;
 use crate::tree::{Ending, Operation, Part, PartStatus};
 
@@ -19,6 +20,7 @@ impl Plan<'_> {
         if self.tree.ending.is_some() {
             return;
         }
+        self.turns += 1;
         self.tree.ending = Some(ending);
         self.tree.lease = None;
         for number in 0..self.tree.parts.len() as u32 {
@@ -28,12 +30,14 @@ impl Plan<'_> {
     }
 
     pub(super) fn take_down(&mut self) {
-        if self.tree.parts.iter().all(|part| part.status.ended()) {
+        if self.parts().iter().all(|part| part.status.ended()) {
             return;
         }
-        let waiting = self.tree.parts.iter().any(|part| part.task.is_some());
-        if !waiting && !self.undo_next() {
-            self.close();
+        let waiting = self.parts().iter().any(|part| part.task.is_some());
+        let all: Vec<u32> = (0..self.tree.parts.len() as u32).collect();
+        if !waiting && !self.undo_next(&all) {
+            self.close(&all[1..]);
+            self.close_root();
         }
     }
 
@@ -46,16 +50,10 @@ impl Plan<'_> {
     }
 
     /// The effect of the part stays: somebody has to look after it.
-    pub(super) fn owe(
-        &mut self,
-        part: u32,
-        class: FailureClass,
-        code: Option<String>,
-        message: String,
-        attempts: u32,
-    ) {
+    pub(super) fn owe(&mut self, part: u32, cause: Cause) {
         let path = self.tree.path_of(part);
         let owner = self.contract(part).map(|contract| contract.owner.clone());
+        let Cause { class, code, message, attempts, .. } = cause;
         self.tell(part, "dataset.debt", json!({ "path": path, "code": code, "message": message }));
         let now = self.world.now;
         let node = self.change(part);
@@ -73,19 +71,20 @@ impl Plan<'_> {
                 part,
                 owner,
                 attempts,
+                retried: Vec::new(),
                 blocked: Vec::new(),
             });
         }
     }
 
-    fn turn_around(&mut self, number: u32) {
-        if self.part(number).status.ended() {
+    pub(super) fn turn_around(&mut self, number: u32) {
+        let status = self.part(number).status;
+        // What a failed attempt has made is being undone already, and goes on with that.
+        if status.ended() || status == PartStatus::Undoing {
             return;
         }
         self.change(number).status = PartStatus::Undoing;
-        let planned = self.ready.len();
-        self.ready.retain(|task| task.part != number);
-        if self.ready.len() < planned {
+        if self.ready.remove(&number).is_some() {
             // Planned by this very decision: it was never there for anybody to claim.
             self.change(number).task = None;
         }
@@ -95,13 +94,12 @@ impl Plan<'_> {
         }
     }
 
-    /// Plans the undo of the newest part that has one; false when there is none.
-    fn undo_next(&mut self) -> bool {
+    /// Plans the undo of the newest of these parts that has one; false when there is none.
+    pub(super) fn undo_next(&mut self, parts: &[u32]) -> bool {
         let order = |part: &&Part| (part.made.unwrap_or(u32::MAX), part.part);
         let owed = |part: &&Part| part.status == PartStatus::Undoing && self.has_effect(part);
-        let Some(number) = self.tree.parts.iter().filter(owed).max_by_key(order).map(|part| part.part) else {
-            return false;
-        };
+        let newest = parts.iter().map(|part| self.part(*part)).filter(owed).max_by_key(order);
+        let Some(number) = newest.map(|part| part.part) else { return false };
         // What produce wanted to be told again is none of the undo's business.
         self.change(number).state = None;
         self.add_task(number, Operation::Undo, self.world.now, UNDO_PRIORITY);
@@ -117,11 +115,10 @@ impl Plan<'_> {
             })
     }
 
-    /// Everything that can be undone is undone.
-    fn close(&mut self) {
+    /// Everything of these parts that can be undone is undone.
+    pub(super) fn close(&mut self, parts: &[u32]) {
         let now = self.world.now;
-        let ending = self.tree.ending.expect("only a tree that ends is closed");
-        for number in 1..self.tree.parts.len() as u32 {
+        for number in parts.iter().copied() {
             let node = self.part(number);
             if node.status.ended() {
                 continue;
@@ -131,8 +128,14 @@ impl Plan<'_> {
             node.status = status;
             node.ended_at = Some(now);
         }
+    }
+
+    /// Everything that can be undone of the whole tree is undone.
+    fn close_root(&mut self) {
+        let now = self.world.now;
+        let ending = self.tree.ending.expect("only a tree that ends is closed");
         // The root of a single capability may itself owe something.
-        let owes = self.tree.parts.iter().any(|part| part.status == PartStatus::Debt);
+        let owes = self.parts().iter().any(|part| part.status == PartStatus::Debt);
         let root = self.change(0);
         root.status = match ending {
             _ if owes => PartStatus::Debt,

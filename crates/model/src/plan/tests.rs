@@ -5,7 +5,10 @@ mod channels;
 mod failing;
 mod orchestrating;
 mod random;
+mod retrying;
 mod settling;
+mod sizes;
+mod timing;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -16,19 +19,24 @@ use uuid::Uuid;
 
 use super::*;
 use crate::channel::is_of_channel;
-use crate::failure::FailureClass;
+use crate::failure::{Failure, FailureClass};
+use crate::ids::SessionId;
 use crate::manifest::CapabilityDefinition;
-use crate::tree::PartStatus;
+use crate::task::{OpenTask, Standing};
+use crate::tree::{PartStatus, Retrying, Verdict, Wish};
 
 /// The contracts of a test.
 #[derive(Default)]
 struct Landscape {
     contracts: HashMap<(ContractName, u32), Arc<Contract>>,
     current: HashMap<ContractName, u32>,
+    /// How often a version was looked up.
+    looks: std::cell::Cell<usize>,
 }
 
 impl Versions for Landscape {
     fn version(&self, name: &ContractName, version: u32) -> Option<Arc<Contract>> {
+        self.looks.set(self.looks.get() + 1);
         self.contracts.get(&(name.clone(), version)).cloned()
     }
 
@@ -87,6 +95,29 @@ fn capability(name: &str, operations: &[&str], settings: Value) -> Contract {
         .expect("the definition is whole")
 }
 
+/// When every scene begins.
+fn start() -> Timestamp {
+    "2026-01-01T00:00:00Z".parse().expect("a time")
+}
+
+fn new_tree(landscape: &Landscape, contract: &str, input: Value) -> NewTree {
+    let name: ContractName = contract.parse().expect("a name");
+    let contract = landscape.current(&name).expect("the contract is there");
+    NewTree {
+        id: TreeId(Uuid::from_u128(7)),
+        environment: Arc::from("test"),
+        request: RequestId(Uuid::from_u128(8)),
+        unit: 0,
+        input: Arc::new(contract.input.with_defaults(input)),
+        contract,
+        priority: Priority::Pipeline,
+        channel: None,
+        overlay: Overlay::default(),
+        seed: 1,
+        unique: "u".to_owned(),
+    }
+}
+
 /// One tree with its ready tasks, as a store would keep them.
 struct Scene {
     landscape: Landscape,
@@ -101,29 +132,21 @@ struct Scene {
 
 impl Scene {
     fn begin(landscape: Landscape, contract: &str, input: Value) -> Self {
-        Self::begin_in(None, landscape, contract, input)
+        let new = new_tree(&landscape, contract, input);
+        Self::begin_with(landscape, new)
     }
 
     /// The same, asked for in a channel whose versions are the current ones of the landscape.
     fn begin_in(channel: Option<&str>, landscape: Landscape, contract: &str, input: Value) -> Self {
         let overlay = landscape.current.iter().filter(|(_, version)| is_of_channel(**version));
         let overlay = Overlay::of(overlay.map(|(name, version)| (name.clone(), *version)));
-        let now: Timestamp = "2026-01-01T00:00:00Z".parse().expect("a time");
-        let name: ContractName = contract.parse().expect("a name");
-        let contract = landscape.current(&name).expect("the contract is there");
-        let new = NewTree {
-            id: TreeId(Uuid::from_u128(7)),
-            environment: Arc::from("test"),
-            request: RequestId(Uuid::from_u128(8)),
-            unit: 0,
-            input: Arc::new(contract.input.with_defaults(input)),
-            contract,
-            priority: Priority::Pipeline,
-            channel: channel.map(Arc::from),
-            overlay,
-            seed: 1,
-            unique: "u".to_owned(),
-        };
+        let new =
+            NewTree { channel: channel.map(Arc::from), overlay, ..new_tree(&landscape, contract, input) };
+        Self::begin_with(landscape, new)
+    }
+
+    fn begin_with(landscape: Landscape, new: NewTree) -> Self {
+        let now = start();
         let change = begin(new, World { versions: &landscape, now, chance: 0.5 });
         assert_eq!((change.expected, change.tree.version), (0, 1));
         let mut scene = Self {
@@ -170,9 +193,9 @@ impl Scene {
         self.now = self.now.checked_add(SignedDuration::from_millis(ms)).expect("within range");
     }
 
-    /// The number of the part at these steps.
+    /// The number of the part at these steps; of several attempts that of the last one.
     fn at(&self, steps: &str) -> u32 {
-        let found = self.tree.parts.iter().find(|part| self.tree.steps_to(part.part) == steps);
+        let found = self.tree.parts.iter().rev().find(|part| self.tree.steps_to(part.part) == steps);
         found.unwrap_or_else(|| panic!("no part `{steps}` in {:?}", self.paths())).part
     }
 
@@ -195,13 +218,20 @@ impl Scene {
     }
 
     fn attempt(&self, steps: &str) -> Attempt {
-        let part = self.at(steps);
-        let ready = self.open.get(&part).unwrap_or_else(|| panic!("nothing is asked of `{steps}`"));
+        self.attempt_at(self.at(steps))
+    }
+
+    fn attempt_at(&self, part: u32) -> Attempt {
+        let ready = self.open.get(&part).unwrap_or_else(|| panic!("nothing is asked of part {part}"));
         Attempt { part, serial: ready.serial, number: ready.attempt + 1 }
     }
 
     fn answer(&mut self, steps: &str, answer: Answer) {
-        let attempt = self.attempt(steps);
+        self.answer_at(self.at(steps), answer);
+    }
+
+    fn answer_at(&mut self, part: u32, answer: Answer) {
+        let attempt = self.attempt_at(part);
         self.happen(Happened::Answered { attempt, session: SessionId(Uuid::nil()), answer });
     }
 
@@ -216,8 +246,7 @@ impl Scene {
     }
 
     fn fail(&mut self, steps: &str, retryable: bool) {
-        let (code, message) = ("no".to_owned(), "the domain says no".to_owned());
-        self.answer(steps, Answer::Failed { retryable, code, message, details: None });
+        self.answer(steps, no(retryable));
     }
 
     fn undo(&mut self, steps: &str) {
@@ -228,12 +257,36 @@ impl Scene {
         self.part(steps).status
     }
 
+    /// The time comes at which something follows by itself, and it is looked at; the store knows of no task.
+    fn due(&mut self) {
+        self.due_with(Vec::new());
+    }
+
+    fn due_with(&mut self, open: Vec<OpenTask>) {
+        let at = self.tree.due_at().expect("something follows from the time alone");
+        self.now = at.max(self.now);
+        self.happen(Happened::Due { open });
+        let next = self.tree.due_at();
+        assert!(next.is_none_or(|next| next > self.now), "what was due is done: {next:?}");
+    }
+
+    /// What the store knows of the open task of a part.
+    fn standing(&self, steps: &str, standing: Standing) -> OpenTask {
+        let ready = &self.open[&self.at(steps)];
+        OpenTask { part: ready.part, serial: ready.serial, standing }
+    }
+
     fn failure(&self) -> &Failure {
         match &self.outcomes[..] {
             [Outcome::Failed(failure), ..] => failure,
             other => panic!("not failed first: {other:?}"),
         }
     }
+}
+
+fn no(retryable: bool) -> Answer {
+    let (code, message) = ("no".to_owned(), "the domain says no".to_owned());
+    Answer::Failed { retryable, code, message, details: None }
 }
 
 const ALL: &[&str] = &["produce", "check", "undo"];

@@ -20,4 +20,5 @@ mod lists;
 mod requests;
 mod scenarios;
 mod sessions;
+mod steps;
 mod supplier_bad_inputs;

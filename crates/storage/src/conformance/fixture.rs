@@ -9,7 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use sixpack_model::contract::Owner;
 use sixpack_model::event::Event;
-use sixpack_model::failure::{Failure, FailureClass};
+use sixpack_model::failure::{Failure, FailureClass, Retried};
 use sixpack_model::ids::{LeaseId, RequestId, SessionId, TokenId, TreeId};
 use sixpack_model::lease::Lease;
 use sixpack_model::plan::{Change, Outcome};
@@ -270,6 +270,7 @@ impl Fixture {
             part: 1,
             owner: Owner { team: "Shop".to_owned(), contact: Some("#shop".to_owned()), issues: None },
             attempts: 2,
+            retried: vec![Retried { path: "ready › shop/ready-customer@1".to_owned(), attempts: 3 }],
             blocked: vec!["order › shop/order@1".to_owned()],
         }
     }
@@ -339,6 +340,11 @@ impl Fixture {
             orphans: Vec::new(),
             undone: 0,
             settle_until: None,
+            deadline_at: None,
+            attempt_until: None,
+            failed_attempts: 0,
+            attempts_before: 0,
+            retrying: None,
             failure: None,
             created_at: self.now(),
             started_at: None,

@@ -1,7 +1,12 @@
 //! Sweeps: what was left behind is found, page by page, past whatever cannot be mended now.
 
+use std::sync::Arc;
+
+use jiff::Timestamp;
 use sixpack_model::ids::TaskId;
 use sixpack_model::session::SESSION_TTL_MS;
+use sixpack_model::task::{OpenTask, Standing};
+use sixpack_model::tree::{Retrying, Tree};
 
 use super::factories::{Order, Supplier, TIMEOUT_MS, first_task, ready_task};
 use super::fixture::Fixture;
@@ -56,6 +61,88 @@ pub async fn abandoned_claims_are_paged_past_those_that_stay(f: &Fixture) {
         found.extend(page.iter().map(|abandoned| abandoned.claim.task));
     }
     assert_eq!(found, expected);
+}
+
+/// Sets a limit to the time of a part.
+async fn limit(f: &Fixture, tree: &Tree, at: Option<Timestamp>) -> Tree {
+    let change = f.part_change(tree, 1, |part| part.deadline_at = at);
+    assert_eq!(f.write(Guard::None, change).await, Written::Done(RequestAfter::GoesOn));
+    f.load(tree.id).await
+}
+
+pub async fn a_tree_is_due_when_a_moment_of_one_of_its_parts_comes(f: &Fixture) {
+    let tree = f.one("shop/customer").await;
+    f.one("shop/customer").await;
+    assert_eq!(f.store.next_due().await.unwrap(), None);
+    let tree = limit(f, &tree, Some(f.in_ms(2_000))).await;
+    assert_eq!(f.store.next_due().await.unwrap(), Some(f.in_ms(2_000)));
+    f.clock.advance_ms(1_999);
+    assert_eq!(f.store.due_trees(None, 10).await.unwrap(), []);
+    f.clock.advance_ms(1);
+    assert_eq!(f.store.due_trees(None, 10).await.unwrap(), [tree.id]);
+    assert_eq!(f.store.next_due().await.unwrap(), None, "the time of this one has come");
+    let tree = limit(f, &tree, Some(f.in_ms(1))).await;
+    assert_eq!(f.store.due_trees(None, 10).await.unwrap(), []);
+    f.clock.advance_ms(1);
+    assert_eq!(f.store.due_trees(None, 10).await.unwrap(), [tree.id]);
+    limit(f, &tree, None).await;
+    assert_eq!(f.store.due_trees(None, 10).await.unwrap(), []);
+}
+
+pub async fn a_tree_can_be_due_with_its_first_decision(f: &Fixture) {
+    let mut new = f.new_request(Order::of(CUSTOMER));
+    let tree = Arc::make_mut(&mut new.trees[0].tree);
+    tree.parts[1].retrying = Some(Retrying::Pausing { until: f.in_ms(5) });
+    let id = tree.id;
+    f.store.create_request(new).await.unwrap();
+    assert_eq!(f.store.next_due().await.unwrap(), Some(f.in_ms(5)));
+    f.clock.advance_ms(5);
+    assert_eq!(f.store.due_trees(None, 10).await.unwrap(), [id]);
+}
+
+pub async fn due_trees_are_paged_past_those_that_stay(f: &Fixture) {
+    let (_, trees) = f.accept(Order::of(CUSTOMER).times(3)).await;
+    // The one that was due first has the highest id.
+    for (tree, ms) in trees.iter().zip([3, 2, 1]) {
+        limit(f, tree, Some(f.in_ms(ms))).await;
+    }
+    f.clock.advance_ms(3);
+    let ids: Vec<_> = trees.iter().map(|tree| tree.id).collect();
+    assert_eq!(f.store.due_trees(None, 2).await.unwrap(), ids[..2]);
+    assert_eq!(f.store.due_trees(Some(ids[1]), 2).await.unwrap(), ids[2..]);
+}
+
+pub async fn open_tasks_tell_who_has_them(f: &Fixture) {
+    let (_, trees) = f.accept(Order::of(&["shop/customer", "shop/account", "shop/order"])).await;
+    f.one("shop/account").await;
+    let tree = &trees[0];
+    let open = |part, standing| OpenTask { part, serial: 1, standing };
+    let nobody = Standing::Unclaimed { served: false };
+    let all = [open(1, nobody), open(2, nobody), open(3, nobody)];
+    assert_eq!(f.store.open_tasks(tree.id).await.unwrap(), all);
+    let busy = f.supplier(Supplier::of(CUSTOMER)).await;
+    f.supplier(Supplier::of(&["shop/account"])).await;
+    let newer =
+        Supplier::of(&["shop/order"]).with(|service| (service.oldest_version, service.version) = (2, 2));
+    f.supplier(newer).await;
+    f.clock.advance_ms(7);
+    f.claim_one(busy).await;
+    let claimed = Standing::Claimed { attempt: 1, since: Some(f.now()) };
+    let some = [open(1, claimed), open(2, Standing::Unclaimed { served: true }), open(3, nobody)];
+    assert_eq!(f.store.open_tasks(tree.id).await.unwrap(), some);
+    let done = f.part_change(tree, 2, |part| part.task = None);
+    f.write(Guard::None, done).await;
+    assert_eq!(f.store.open_tasks(tree.id).await.unwrap(), [some[0].clone(), some[2].clone()]);
+}
+
+pub async fn a_supplier_of_a_channel_serves_only_the_trees_that_name_it(f: &Fixture) {
+    f.supplier(Supplier::of(CUSTOMER).in_channel("mine")).await;
+    for (channel, served) in [(None, false), (Some("other"), false), (Some("mine"), true)] {
+        let channel = channel.map(str::to_owned);
+        let (_, trees) = f.accept(Order { channel: channel.clone(), ..Order::of(CUSTOMER) }).await;
+        let open = f.store.open_tasks(trees[0].id).await.unwrap();
+        assert_eq!(open[0].standing, Standing::Unclaimed { served }, "{channel:?}");
+    }
 }
 
 pub async fn withdrawn_tasks_come_a_limited_number_at_a_time(f: &Fixture) {

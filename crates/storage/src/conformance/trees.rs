@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde_json::json;
 use sixpack_model::ids::{LeaseId, TreeId};
 use sixpack_model::schema::Entity;
-use sixpack_model::tree::{Evidence, Operation, PartStatus, Task, Verdict};
+use sixpack_model::tree::{Evidence, Operation, PartStatus, Retrying, Task, Verdict};
 
 use super::factories::{Order, Supplier, TIMEOUT_MS, first_task, ready_task};
 use super::fixture::Fixture;
@@ -52,6 +52,10 @@ pub async fn every_field_of_a_part_reads_back_as_it_was_written(f: &Fixture) {
         part.orphans = vec![json!({ "id": 1 }), json!(null)];
         part.undone = 1;
         part.settle_until = Some(f.in_ms(5));
+        part.deadline_at = Some(f.in_ms(9));
+        part.attempt_until = Some(f.in_ms(10));
+        part.failed_attempts = 2;
+        part.retrying = Some(Retrying::Pausing { until: f.in_ms(11) });
         part.failure = Some(f.failure());
         part.started_at = Some(f.in_ms(6));
         part.ready_at = Some(f.in_ms(7));
@@ -70,6 +74,8 @@ pub async fn parts_and_pins_that_come_later_are_kept(f: &Fixture) {
     let mut child = grown.parts[1].clone();
     child.part = 2;
     child.parent = Some(1);
+    child.attempts_before = 1;
+    child.retrying = Some(Retrying::TakingDown);
     child.index = Some(4);
     child.task = None;
     grown.parts.push(child);

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 use sixpack_model::contract::Owner;
-use sixpack_model::failure::{Failure, FailureClass};
+use sixpack_model::failure::{Failure, FailureClass, Retried};
 
 /// A failure as it is stored.
 #[derive(Serialize, Deserialize)]
@@ -22,8 +22,16 @@ pub(super) struct StoredFailure<'a> {
     part: u32,
     owner: StoredOwner<'a>,
     attempts: u32,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    retried: Vec<StoredRetried<'a>>,
     #[serde(default, skip_serializing_if = "<[_]>::is_empty")]
     blocked: Cow<'a, [String]>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct StoredRetried<'a> {
+    path: Cow<'a, str>,
+    attempts: u32,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -52,6 +60,11 @@ impl<'a> From<&'a Failure> for StoredFailure<'a> {
                 issues: failure.owner.issues.as_deref().map(Cow::Borrowed),
             },
             attempts: failure.attempts,
+            retried: failure
+                .retried
+                .iter()
+                .map(|step| StoredRetried { path: Cow::Borrowed(&step.path), attempts: step.attempts })
+                .collect(),
             blocked: Cow::Borrowed(&failure.blocked),
         }
     }
@@ -76,6 +89,11 @@ impl StoredFailure<'_> {
                 issues: self.owner.issues.map(Cow::into_owned),
             },
             attempts: self.attempts,
+            retried: self
+                .retried
+                .into_iter()
+                .map(|step| Retried { path: step.path.into_owned(), attempts: step.attempts })
+                .collect(),
             blocked: self.blocked.into_owned(),
         })
     }

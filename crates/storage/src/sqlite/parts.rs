@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sixpack_model::ids::TreeId;
 use sixpack_model::request::Priority;
-use sixpack_model::tree::{Evidence, Operation, Part, Task, Verdict};
+use sixpack_model::tree::{Evidence, Operation, Part, Retrying, Task, Verdict};
 
 use super::codes::Code;
 use super::columns::{code, json, ms, ms_of, name, parsed, shared_of, time, time_at, time_of, unreadable};
@@ -143,6 +143,11 @@ pub(super) fn read_part(row: &Row<'_>) -> rusqlite::Result<Part> {
         orphans: detail.orphans.into_owned(),
         undone: detail.undone,
         settle_until: detail.settle_until.map(time),
+        deadline_at: detail.deadline_at.map(time),
+        attempt_until: detail.attempt_until.map(time),
+        failed_attempts: detail.failed_attempts,
+        attempts_before: detail.attempts_before,
+        retrying: detail.retrying.map(StoredRetrying::into_retrying),
         failure: detail.failure.map(StoredFailure::into_failure).transpose().map_err(refused)?,
         ready_at: detail.ready_at.map(time),
         ended_at: detail.ended_at.map(time),
@@ -172,6 +177,16 @@ struct Detail<'a> {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     settle_until: Option<i64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    deadline_at: Option<i64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    attempt_until: Option<i64>,
+    #[serde(default, skip_serializing_if = "is_zero")]
+    failed_attempts: u32,
+    #[serde(default, skip_serializing_if = "is_zero")]
+    attempts_before: u32,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    retrying: Option<StoredRetrying>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     failure: Option<StoredFailure<'a>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     ready_at: Option<i64>,
@@ -193,6 +208,13 @@ struct StoredTask {
     cancelled: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     message: Option<String>,
+}
+
+/// The end of the pause; without one, the failed attempt is still being taken down.
+#[derive(Serialize, Deserialize)]
+struct StoredRetrying {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pausing_until: Option<i64>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -235,6 +257,21 @@ impl From<&Task> for StoredTask {
     }
 }
 
+impl StoredRetrying {
+    fn into_retrying(self) -> Retrying {
+        self.pausing_until.map_or(Retrying::TakingDown, |until| Retrying::Pausing { until: time(until) })
+    }
+}
+
+impl From<Retrying> for StoredRetrying {
+    fn from(retrying: Retrying) -> Self {
+        match retrying {
+            Retrying::TakingDown => Self { pausing_until: None },
+            Retrying::Pausing { until } => Self { pausing_until: Some(ms(until)) },
+        }
+    }
+}
+
 impl StoredEvidence<'_> {
     fn into_evidence(self) -> Result<Evidence, String> {
         Ok(Evidence {
@@ -261,6 +298,11 @@ fn detail_text(part: &Part) -> String {
         orphans: Cow::Borrowed(&part.orphans),
         undone: part.undone,
         settle_until: ms_of(part.settle_until),
+        deadline_at: ms_of(part.deadline_at),
+        attempt_until: ms_of(part.attempt_until),
+        failed_attempts: part.failed_attempts,
+        attempts_before: part.attempts_before,
+        retrying: part.retrying.map(StoredRetrying::from),
         failure: part.failure.as_ref().map(StoredFailure::from),
         ready_at: ms_of(part.ready_at),
         ended_at: ms_of(part.ended_at),

@@ -7,11 +7,12 @@ use jiff::Timestamp;
 use rusqlite::{Row, params};
 use sixpack_model::ids::{SessionId, TaskId, TreeId};
 use sixpack_model::request::Priority;
+use sixpack_model::task::{OpenTask, Standing};
 use sixpack_model::tree::{Claim, Operation};
 
 use super::SqliteStore;
 use super::codes::Code;
-use super::columns::{id, int, time, time_at};
+use super::columns::{id, int, time, time_at, time_of};
 use super::limits::RATE_BURST_US;
 use super::memory::{Queue, ServiceRow};
 use super::queues::Waiting;
@@ -97,6 +98,25 @@ impl Tasks for SqliteStore {
                         if row.get(6)? { Abandoned::SessionGone } else { Abandoned::DeadlinePassed };
                     Ok(AbandonedClaim { claim: read_claim(row)?, why, claimed_at: time_at(row, 5)? })
                 },
+            )
+        })
+        .await
+    }
+
+    async fn open_tasks(&self, tree: TreeId) -> Result<Vec<OpenTask>, StoreError> {
+        self.read("reading the tasks of a tree", move |connection| {
+            connection.all(
+                "SELECT d.part, d.detail ->> '$.task.serial', c.attempt, c.claimed_at,
+                        EXISTS (SELECT 1 FROM queue q JOIN session_service s ON s.queue = q.id
+                                WHERE q.contract = d.contract AND q.channel IN ('', t.channel)
+                                  AND d.version BETWEEN s.oldest_version AND s.version)
+                 FROM tree t JOIN dataset d ON d.tree = t.id
+                 LEFT JOIN task_claim c
+                     ON c.tree = d.tree AND c.part = d.part AND c.serial = d.detail ->> '$.task.serial'
+                 WHERE t.id = ?1 AND d.detail ->> '$.task.serial' IS NOT NULL
+                 ORDER BY d.part",
+                [tree.0.as_bytes()],
+                read_open,
             )
         })
         .await
@@ -374,6 +394,14 @@ fn key_behind(after: Option<TaskId>) -> ([u8; 16], u32, u32) {
 
 fn read_task(row: &Row<'_>) -> rusqlite::Result<TaskId> {
     Ok(TaskId { tree: TreeId(id(row, 0)?), part: row.get(1)?, serial: row.get(2)? })
+}
+
+fn read_open(row: &Row<'_>) -> rusqlite::Result<OpenTask> {
+    let standing = match row.get(2)? {
+        Some(attempt) => Standing::Claimed { attempt, since: time_of(row, 3)? },
+        None => Standing::Unclaimed { served: row.get(4)? },
+    };
+    Ok(OpenTask { part: row.get(0)?, serial: row.get(1)?, standing })
 }
 
 fn read_claim(row: &Row<'_>) -> rusqlite::Result<Claim> {

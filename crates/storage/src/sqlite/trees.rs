@@ -5,6 +5,7 @@ use std::str::FromStr;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
+use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use sixpack_model::channel::is_of_channel;
 use sixpack_model::ids::{LeaseId, RequestId, TaskId, TreeId};
@@ -16,7 +17,7 @@ use uuid::Uuid;
 
 use super::SqliteStore;
 use super::codes::Code;
-use super::columns::{code, code_of, id, id_of, parsed, unreadable, unsigned};
+use super::columns::{code, code_of, id, id_of, parsed, time_of, unreadable, unsigned};
 use super::limits::{LATELY_MS, LATELY_ROWS};
 use super::parts::{PART_COLUMNS, read_part};
 use super::statements::Statements;
@@ -61,6 +62,29 @@ impl Trees for SqliteStore {
                 params![after, limit],
                 |row| id(row, 0).map(TreeId),
             )
+        })
+        .await
+    }
+
+    async fn due_trees(&self, after: Option<TreeId>, limit: u32) -> Result<Vec<TreeId>, StoreError> {
+        let now = self.clock_ms();
+        let after = after.map_or([0; 16], |tree| tree.0.into_bytes());
+        self.read("reading due trees", move |connection| {
+            connection.all(
+                "SELECT id FROM tree INDEXED BY tree_due WHERE due_at <= ?1 AND id > ?2 ORDER BY id LIMIT ?3",
+                params![now, after, limit],
+                |row| id(row, 0).map(TreeId),
+            )
+        })
+        .await
+    }
+
+    async fn next_due(&self) -> Result<Option<Timestamp>, StoreError> {
+        let now = self.clock_ms();
+        self.read("looking for the next due tree", move |connection| {
+            connection
+                .prepare_cached("SELECT min(due_at) FROM tree INDEXED BY tree_due WHERE due_at > ?1")?
+                .query_row([now], |row| time_of(row, 0))
         })
         .await
     }

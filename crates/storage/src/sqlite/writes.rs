@@ -8,7 +8,7 @@ use sixpack_model::plan::{Change, Outcome, ReadyTask};
 use sixpack_model::tree::PartStatus;
 
 use super::codes::Code;
-use super::columns::{int, ms};
+use super::columns::{int, ms, ms_of};
 use super::events::EventRow;
 use super::failures::failure_text;
 use super::parts::PartRow;
@@ -34,6 +34,7 @@ pub(super) struct ChangeRow {
     lease: Option<LeaseId>,
     pub(super) ending: Option<i64>,
     made: u32,
+    due_at: Option<i64>,
     created: Vec<PartRow>,
     changed: Vec<PartRow>,
     ready: Vec<TaskRow>,
@@ -91,6 +92,7 @@ impl From<Change> for ChangeRow {
             lease: tree.lease,
             ending: tree.ending.map(Code::code),
             made: tree.made,
+            due_at: ms_of(tree.due_at()),
             created: rows(&change.created),
             changed: rows(&change.changed),
             ready: tasks(&change.ready),
@@ -165,8 +167,8 @@ impl Tx<'_> {
         let pins = self.pins(change.pins.as_deref().unwrap_or("{}"))?;
         self.connection.run(
             "INSERT INTO tree (id, version, environment, request, unit, priority, channel, pins, seed, unique_text,
-                               status, lease, ending, made, fence)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, 0)",
+                               status, lease, ending, made, due_at, fence)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, 0)",
             params![
                 change.tree.0.as_bytes(),
                 change.version,
@@ -182,6 +184,7 @@ impl Tx<'_> {
                 change.lease.as_ref().map(|lease| lease.0.as_bytes()),
                 change.ending,
                 change.made,
+                change.due_at,
             ],
         )?;
         self.write_below(environment, change)
@@ -191,7 +194,7 @@ impl Tx<'_> {
     pub(super) fn update_tree(&mut self, change: &ChangeRow) -> rusqlite::Result<()> {
         let environment = self.environment(&change.environment)?;
         self.connection.run(
-            "UPDATE tree SET version = ?2, status = ?3, lease = ?4, ending = ?5, made = ?6 WHERE id = ?1",
+            "UPDATE tree SET version = ?2, status = ?3, lease = ?4, ending = ?5, made = ?6, due_at = ?7 WHERE id = ?1",
             params![
                 change.tree.0.as_bytes(),
                 change.version,
@@ -199,6 +202,7 @@ impl Tx<'_> {
                 change.lease.as_ref().map(|lease| lease.0.as_bytes()),
                 change.ending,
                 change.made,
+                change.due_at,
             ],
         )?;
         if let Some(pins) = &change.pins {

@@ -61,6 +61,9 @@ pub struct Dataset {
     /// Name of the step; absent at the root.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub step: Option<String>,
+    /// Which attempt at the scenario above it belongs to; only in a part of a step that was made anew.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attempt: Option<u32>,
     /// What it was made from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub input: Option<Value>,

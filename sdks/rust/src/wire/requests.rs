@@ -313,6 +313,9 @@ pub struct Failure {
     /// How many goes were had.
     #[serde(default)]
     pub attempts: u32,
+    /// The steps around it that had been made anew, innermost first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub retried: Vec<Retried>,
     /// Paths of the parts that depended on it and were never begun.
     #[serde(default)]
     pub blocked: Vec<String>,
@@ -322,6 +325,16 @@ pub struct Failure {
     /// What became of that which had been made.
     #[serde(default)]
     pub undo: UndoState,
+}
+
+/// A step that was made anew before the dataset failed all the same.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Retried {
+    /// `ready › checkout/ready-customer@2`
+    pub path: String,
+    /// How many attempts were made at it, the last one included.
+    pub attempts: u32,
 }
 
 /// How often a contract failed since a time.

@@ -111,27 +111,6 @@ fn a_retry_waits_longer_each_time() {
 }
 
 #[test]
-fn a_step_that_takes_longer_than_its_timeout_fails_as_timeout() {
-    let landscape = Landscape::default().capability("a/a", MAKE_AND_UNDO).scenario(
-        "scenario: a/slow\nowner: { team: A }\nsteps:\n  slow: { uses: a/a, with: {}, timeout_s: 2 }\noutput: {}\n",
-    );
-    let mut scene = Scene::begin(landscape, "a/slow", json!({}));
-    let again = || Answer::Again { after_ms: 60_000, state: None, message: None };
-    scene.answer("slow", again());
-    let ready_at = scene.open[&scene.at("slow")].ready_at;
-    assert_eq!(
-        ready_at.duration_since(scene.now).as_secs(),
-        2,
-        "it is looked at again when its time is over"
-    );
-    scene.pass_ms(2_000);
-    scene.answer("slow", again());
-    assert_eq!(scene.failure().class, FailureClass::Timeout);
-    // Something is under way there that nobody has reported: it is undone by its key.
-    assert_eq!(scene.asked(), ["undo slow"]);
-}
-
-#[test]
 fn versions_stay_as_they_were_when_the_tree_was_begun() {
     let mut scene = Scene::begin(shop(MAKE), "checkout/ready-customer", json!({}));
     let newer = Contract { version: 2, ..capability("billing/payment-account", MAKE, json!({})) };

@@ -174,8 +174,11 @@ fn an_input_that_a_step_does_not_take_fails_before_a_supplier_is_asked() {
 fn a_request_out_of_time_blames_what_is_waited_for() {
     let mut scene = Scene::begin(shop(MAKE), "checkout/ready-customer", json!({}));
     scene.produce("customer");
-    let failure = overdue(&scene.tree, &scene.landscape).expect("something is waited for");
+    let open = [scene.standing("payment", Standing::Claimed { attempt: 1, since: Some(scene.now) })];
+    let failure = overdue(&scene.tree, &scene.landscape, &open, scene.now).expect("something is waited for");
     assert_eq!(failure.class, FailureClass::Timeout);
+    let running = "it had attempt 1 of `produce` running since 2026-01-01T00:00:00Z";
+    assert!(failure.message.ends_with(running), "{}", failure.message);
     assert_eq!(failure.path, "payment › billing/payment-account@1");
 }
 

@@ -16,6 +16,7 @@ enum Move {
     Owe(u8),
     Unwanted,
     Pass,
+    Due,
 }
 
 fn any_move() -> impl Strategy<Value = Move> {
@@ -29,6 +30,7 @@ fn any_move() -> impl Strategy<Value = Move> {
         1 => any::<u8>().prop_map(Move::Owe),
         1 => Just(Move::Unwanted),
         1 => Just(Move::Pass),
+        2 => Just(Move::Due),
     ]
 }
 
@@ -38,49 +40,48 @@ type Effects = BTreeMap<u32, Vec<Value>>;
 fn play(scene: &mut Scene, effects: &mut Effects, step: &Move) {
     let open: Vec<ReadyTask> = scene.open.values().cloned().collect();
     let pick = |which: u8| open.get(usize::from(which) % open.len().max(1)).cloned();
-    let steps = |scene: &Scene, ready: &ReadyTask| scene.tree.steps_to(ready.part);
+    let output = |part: u32| json!({ "id": format!("made by {part}") });
     match step {
         Move::Done(which) => {
             let Some(ready) = pick(*which) else { return };
-            let at = steps(scene, &ready);
-            match ready.operation {
+            let answer = match ready.operation {
                 Operation::Produce => {
-                    effects.entry(ready.part).or_default().push(json!({ "id": at }));
-                    scene.produce(&at);
+                    effects.entry(ready.part).or_default().push(output(ready.part));
+                    Answer::Produced { output: output(ready.part), facts: None }
                 }
-                Operation::Check => scene.check(&at, Verdict::Valid, json!({})),
+                Operation::Check => {
+                    Answer::Checked { verdict: Verdict::Valid, facts: Some(json!({})), message: None }
+                }
                 Operation::Undo => {
                     // Undo is told an output, or goes by the key and then undoes all that the key has made.
                     let told = scene.tree.parts[ready.part as usize].to_undo().cloned();
                     let made = effects.entry(ready.part).or_default();
                     made.retain(|effect| told.as_ref().is_some_and(|told| told != effect));
-                    scene.undo(&at);
+                    Answer::Undone
                 }
-            }
+            };
+            scene.answer_at(ready.part, answer);
         }
         Move::Fail(which, retryable) => {
             let Some(ready) = pick(*which) else { return };
-            let at = steps(scene, &ready);
             // A failed undo for good is a debt: accounted for by being listed.
-            scene.fail(&at, *retryable || ready.operation == Operation::Undo);
+            scene.answer_at(ready.part, no(*retryable || ready.operation == Operation::Undo));
         }
         Move::Crash(which) => {
             let Some(ready) = pick(*which) else { return };
-            let at = steps(scene, &ready);
             if ready.operation == Operation::Produce {
-                effects.entry(ready.part).or_default().push(json!({ "id": at }));
+                effects.entry(ready.part).or_default().push(output(ready.part));
             }
-            let attempt = scene.attempt(&at);
+            let attempt = scene.attempt_at(ready.part);
             scene.happen(Happened::Crashed(attempt));
         }
         Move::Again(which) => {
             let Some(ready) = pick(*which).filter(|ready| ready.operation == Operation::Produce) else {
                 return;
             };
-            let at = steps(scene, &ready);
             // What it waits for has begun.
-            effects.entry(ready.part).or_default().push(json!({ "id": at }));
-            scene.answer(&at, Answer::Again { after_ms: 10, state: None, message: None });
+            effects.entry(ready.part).or_default().push(output(ready.part));
+            scene.answer_at(ready.part, Answer::Again { after_ms: 10, state: None, message: None });
         }
         Move::Late(which) => {
             let leaves: Vec<u32> =
@@ -97,26 +98,63 @@ fn play(scene: &mut Scene, effects: &mut Effects, step: &Move) {
         }
         Move::Owe(which) => {
             let Some(ready) = pick(*which).filter(|ready| ready.operation == Operation::Undo) else { return };
-            let at = steps(scene, &ready);
-            scene.fail(&at, false);
+            scene.answer_at(ready.part, no(false));
         }
         Move::Unwanted => scene.happen(Happened::Unwanted),
         Move::Pass => scene.pass_ms(1_000),
+        Move::Due if scene.tree.due_at().is_some() => scene.due(),
+        Move::Due => {}
     }
 }
 
 fn finish(scene: &mut Scene, effects: &mut Effects) {
     for round in 0.. {
-        assert!(round < 500, "it never ends: {:?}", scene.asked());
-        if scene.open.is_empty() {
-            if scene.tree.ending.is_some() {
-                return;
-            }
+        assert!(round < 5_000, "it never ends: {:?}", scene.asked());
+        if !scene.open.is_empty() {
+            play(scene, effects, &Move::Done(0));
+        } else if scene.tree.due_at().is_some() {
+            scene.due();
+        } else if scene.tree.ending.is_none() {
             scene.happen(Happened::LeaseEnded);
+        } else {
+            return;
         }
-        play(scene, effects, &Move::Done(0));
     }
 }
+
+/// Everything is over, and every effect is undone or listed.
+fn over(scene: &Scene, effects: &Effects) -> Result<(), TestCaseError> {
+    prop_assert!(scene.tree.root().status.ended(), "{:?}", scene.tree.root().status);
+    for part in &scene.tree.parts {
+        prop_assert!(part.status.ended() && part.task.is_none(), "{:?}", part);
+        let left = effects.get(&part.part).map_or(0, Vec::len);
+        prop_assert!(left == 0 || part.status == PartStatus::Debt, "{left} effects left: {:?}", part);
+    }
+    let ready = scene.outcomes.iter().filter(|outcome| **outcome == Outcome::Ready).count();
+    prop_assert!(ready <= 1);
+    prop_assert_eq!(scene.tree.due_at(), None);
+    Ok(())
+}
+
+/// Two scenarios one in the other, both tried again, one of them in limited time.
+const PATIENT: &str = r#"
+scenario: checkout/patient
+owner: { team: Checkout }
+steps:
+  middle: { uses: checkout/middle, with: {}, retry: { max_attempts: 3, first_delay_ms: 100, max_delay_ms: 1000 } }
+  other:  { uses: a/other, with: {}, timeout_s: 60 }
+output: {}
+"#;
+
+const MIDDLE: &str = r#"
+scenario: checkout/middle
+owner: { team: Checkout }
+timeout_s: 40
+steps:
+  ready: { uses: checkout/ready-customer, with: {}, timeout_s: 20, retry: { max_attempts: 2 } }
+  extra: { uses: a/other, with: { id: "${{ steps.ready.order_id }}" }, timeout_s: 10 }
+output: {}
+"#;
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(300))]
@@ -129,13 +167,24 @@ proptest! {
             play(&mut scene, &mut effects, step);
         }
         finish(&mut scene, &mut effects);
-        prop_assert!(scene.tree.root().status.ended(), "{:?}", scene.tree.root().status);
-        for part in &scene.tree.parts {
-            prop_assert!(part.status.ended() && part.task.is_none(), "{:?}", part);
-            let left = effects.get(&part.part).map_or(0, Vec::len);
-            prop_assert!(left == 0 || part.status == PartStatus::Debt, "{left} effects left: {:?}", part);
+        over(&scene, &effects)?;
+    }
+
+    #[test]
+    fn the_same_holds_while_failed_attempts_are_taken_down_and_time_runs_out(
+        moves in proptest::collection::vec(any_move(), 0..120),
+    ) {
+        let landscape = shop(ALL).capability("a/other", ALL).scenario(PATIENT).scenario(MIDDLE);
+        let mut scene = Scene::begin(landscape, "checkout/patient", json!({}));
+        let mut effects = Effects::new();
+        for step in &moves {
+            play(&mut scene, &mut effects, step);
+            for part in scene.tree.parts.iter().filter(|part| part.status == PartStatus::Ready) {
+                let in_time = part.deadline_at.zip(part.ready_at).is_none_or(|(deadline, at)| at < deadline);
+                prop_assert!(in_time, "{:?}", part);
+            }
         }
-        let ready = scene.outcomes.iter().filter(|outcome| **outcome == Outcome::Ready).count();
-        prop_assert!(ready <= 1);
+        finish(&mut scene, &mut effects);
+        over(&scene, &effects)?;
     }
 }

@@ -39,6 +39,9 @@ pub(in crate::http) struct DatasetJson<'a> {
     /// The name of the step; absent for the root.
     #[serde(skip_serializing_if = "Option::is_none")]
     step: Option<&'a str>,
+    /// Which attempt at the scenario above it belongs to; only in a part of a step that was made anew.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    attempt: Option<u32>,
     #[schema(value_type = Value)]
     input: Cow<'a, Value>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -94,6 +97,10 @@ impl<'a> DatasetJson<'a> {
             status: view.status(number),
             path: view.tree.steps_to(number),
             step: (number > 0).then_some(part.step.as_str()),
+            attempt: part
+                .parent
+                .filter(|parent| view.part(*parent).failed_attempts > 0)
+                .map(|_| part.attempts_before + 1),
             input: view.input(number),
             output: view.output(number),
             facts: view.facts(number),

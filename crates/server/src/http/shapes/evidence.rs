@@ -73,7 +73,7 @@ impl TreeView<'_> {
     pub(super) fn evidence(&self, top: u32) -> Option<EvidenceJson<'_>> {
         let ready = self.part(top).ready_at.is_some();
         let leaves = self
-            .below(top)
+            .last_below(top)
             .into_iter()
             .filter(|part| !self.is_scenario(*part) && self.part(*part).status != PartStatus::Skipped);
         let parts: Vec<PartEvidenceJson<'_>> = leaves.map(|part| self.part_evidence(part)).collect();

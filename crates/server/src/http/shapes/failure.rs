@@ -42,12 +42,25 @@ pub(in crate::http) struct FailureJson<'a> {
     dataset_id: Option<Text<DatasetId>>,
     owner: OwnerJson<'a>,
     attempts: u32,
+    /// The steps around it that had been made anew, innermost first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    retried: Vec<RetriedJson<'a>>,
     /// Parts that depended on it and were never begun.
     blocked: &'a [String],
     /// How often this contract failed in the last hour.
     #[serde(skip_serializing_if = "Option::is_none")]
     lately: Option<LatelyJson>,
     undo: UndoJson,
+}
+
+/// A step that was made anew before the dataset failed all the same.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Retried)]
+pub(in crate::http) struct RetriedJson<'a> {
+    /// Step names from the root and the contract: `ready › checkout/ready-customer@2`.
+    path: &'a str,
+    /// How many attempts were made at it, the last one included.
+    attempts: u32,
 }
 
 /// How a contract has been doing.
@@ -93,6 +106,11 @@ impl<'a> FailureJson<'a> {
             dataset_id: place(failure, trees).map(Text),
             owner: OwnerJson::from(&failure.owner),
             attempts: failure.attempts,
+            retried: failure
+                .retried
+                .iter()
+                .map(|step| RetriedJson { path: &step.path, attempts: step.attempts })
+                .collect(),
             blocked: &failure.blocked,
             lately: lately.map(|Lately { failures, of }| LatelyJson {
                 failures,

@@ -1,5 +1,6 @@
 //! Steps: what has to be made for a request, and how far it is.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use serde::Serialize;
@@ -96,14 +97,14 @@ impl<'a> TreeView<'a> {
         let Some(scenario) = scenario else {
             return self.children(number).iter().for_each(|child| self.walk(*child, steps, done));
         };
+        let mut begun: HashMap<&str, Vec<u32>> = HashMap::new();
+        for child in self.last_children(number) {
+            begun.entry(&self.part(*child).step).or_default().push(*child);
+        }
         for step in &scenario.steps {
-            let mut begun = false;
-            for child in self.children(number).iter().filter(|child| self.part(**child).step == step.name) {
-                begun = true;
-                self.walk(*child, steps, done);
-            }
-            if !begun {
-                self.not_begun(&self.tree.steps_to(number), step, steps, 0);
+            match begun.get(step.name.as_str()) {
+                Some(parts) => parts.iter().for_each(|part| self.walk(*part, steps, done)),
+                None => self.not_begun(&self.tree.steps_to(number), step, steps, 0),
             }
         }
     }

@@ -8,7 +8,7 @@ use serde_json::Value;
 use sixpack_engine::Shelf;
 use sixpack_model::contract::Contract;
 use sixpack_model::ids::TreeId;
-use sixpack_model::tree::{Operation, Part, PartStatus, Tree};
+use sixpack_model::tree::{Operation, Part, PartStatus, Retrying, Tree};
 
 use super::secret::Secrets;
 
@@ -47,8 +47,18 @@ impl<'a> TreeView<'a> {
         self.contracts[part as usize].as_deref()
     }
 
+    /// Those of all attempts, in the order in which they were planned.
     pub(super) fn children(&self, part: u32) -> &[u32] {
         &self.children[part as usize]
+    }
+
+    /// The children of the last attempt that was begun: those of earlier ones are undone, or being undone.
+    pub(super) fn last_children(&self, part: u32) -> &[u32] {
+        let children = self.children(part);
+        let attempt = |child: &u32| self.part(*child).attempts_before;
+        let last = children.last().map(attempt).unwrap_or_default();
+        // Attempts follow each other.
+        &children[children.partition_point(|child| attempt(child) < last)..]
     }
 
     /// True for a node that only holds others together; an orchestrator does something itself and is none.
@@ -59,12 +69,21 @@ impl<'a> TreeView<'a> {
         }
     }
 
-    /// The part and everything below it, each before its children.
+    /// The part and everything below it, of all attempts, each before its children.
     pub(super) fn below(&self, top: u32) -> Vec<u32> {
+        self.walk_down(top, Self::children)
+    }
+
+    /// The part and what its last attempt consists of, each before its children.
+    pub(super) fn last_below(&self, top: u32) -> Vec<u32> {
+        self.walk_down(top, Self::last_children)
+    }
+
+    fn walk_down<'b>(&'b self, top: u32, children: impl Fn(&'b Self, u32) -> &'b [u32]) -> Vec<u32> {
         let mut below = vec![top];
         let mut at = 0;
         while let Some(part) = below.get(at).copied() {
-            below.extend_from_slice(self.children(part));
+            below.extend_from_slice(children(self, part));
             at += 1;
         }
         below.sort_unstable();
@@ -75,6 +94,7 @@ impl<'a> TreeView<'a> {
     pub(super) fn status(&self, part: u32) -> &'static str {
         let part = self.part(part);
         match (part.status, &part.task) {
+            (PartStatus::Building, _) if matches!(part.retrying, Some(Retrying::Pausing { .. })) => "waiting",
             (PartStatus::Undoing, Some(task)) if task.cancelled => "cancelling",
             (PartStatus::Building, Some(task)) if task.ready_at > self.now => "waiting",
             (PartStatus::Ready, Some(task)) if task.operation == Operation::Check => "checking",

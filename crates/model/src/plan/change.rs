@@ -1,0 +1,71 @@
+//! Changes: everything that one decision makes different, to be written as a whole.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use crate::event::Event;
+use crate::failure::Failure;
+use crate::name::ContractName;
+use crate::request::Priority;
+use crate::schema::Entity;
+use crate::tree::{Operation, Tree};
+
+/// Everything that one decision changes about one tree.
+#[derive(Debug, Clone)]
+pub struct Change {
+    /// The tree as it will be; its version is `expected + 1`.
+    pub tree: Arc<Tree>,
+    /// The version that was decided upon; 0 when the tree is new.
+    pub expected: u64,
+    /// The time at which it was decided.
+    pub at: Timestamp,
+    /// Numbers of the parts that are new.
+    pub created: Vec<u32>,
+    /// Numbers of the parts that exist already and are different now.
+    pub changed: Vec<u32>,
+    /// Tasks to hand out from their `ready_at` on.
+    pub ready: Vec<ReadyTask>,
+    /// Tasks that nobody wants any more: a ready one goes to the withdrawn, a claimed one is marked as cancelled.
+    pub withdrawn: Vec<ReadyTask>,
+    /// True when [`Tree::pins`] has grown and has to be written again.
+    pub pins_changed: bool,
+    /// Entities that parts hold from now on.
+    pub entities: Vec<(u32, Entity)>,
+    /// What it means for the request.
+    pub outcome: Option<Outcome>,
+    /// What to tell.
+    pub events: Vec<Event>,
+}
+
+/// A task for the queue of its capability.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ReadyTask {
+    /// The part that it is about.
+    pub part: u32,
+    /// Its number within the part.
+    pub serial: u32,
+    /// What is to be done.
+    pub operation: Operation,
+    /// Who performs it.
+    pub contract: ContractName,
+    /// The version of the contract that the tree was begun with.
+    pub version: u32,
+    /// Who waits for it.
+    pub priority: Priority,
+    /// Not handed out earlier.
+    pub ready_at: Timestamp,
+    /// The number of the last attempt; the next claim has the number after it.
+    pub attempt: u32,
+}
+
+/// What a decision means for the request of the tree.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Outcome {
+    /// The dataset is ready to be leased.
+    Ready,
+    /// The dataset could not be made.
+    Failed(Box<Failure>),
+    /// Everything that could be undone is undone.
+    Ended,
+}

@@ -1,0 +1,137 @@
+//! Happened: everything that a tree has to be told, from suppliers, from consumers, and from the clock.
+
+use jiff::Timestamp;
+use serde_json::Value;
+
+use crate::ids::SessionId;
+use crate::task::{OpenTask, Standing};
+use crate::tree::{Verdict, Wish};
+
+/// What a supplier answered to one attempt.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Answer {
+    /// `produce`: it is there.
+    Produced {
+        /// What was made.
+        output: Value,
+        /// What the service says about it.
+        facts: Option<Value>,
+    },
+    /// `check`: this is how it stands.
+    Checked {
+        /// The verdict.
+        verdict: Verdict,
+        /// What the service read back.
+        facts: Option<Value>,
+        /// Why.
+        message: Option<String>,
+    },
+    /// `undo`: nothing of it is left.
+    Undone,
+    /// Not finished: ask again later, with this state. No attempt is used up.
+    Again {
+        /// Not earlier than after this time.
+        after_ms: u64,
+        /// To be sent along next time.
+        state: Option<Value>,
+        /// What it is waiting for.
+        message: Option<String>,
+    },
+    /// It could not be done.
+    Failed {
+        /// Whether trying again may help.
+        retryable: bool,
+        /// The domain's code.
+        code: String,
+        /// The domain's reason.
+        message: String,
+        /// More, as given.
+        details: Option<Value>,
+    },
+    /// An orchestrator wants these children first.
+    Obtain {
+        /// Each by its name.
+        children: Vec<Wish>,
+    },
+}
+
+/// What happened to a tree.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Happened {
+    /// A supplier answered an attempt.
+    Answered {
+        /// Which attempt.
+        attempt: Attempt,
+        /// Who answered.
+        session: SessionId,
+        /// What it said.
+        answer: Answer,
+    },
+    /// An attempt will never be answered: its session is gone.
+    Crashed(Attempt),
+    /// An attempt was not answered in its time.
+    TimedOut(Attempt),
+    /// A task was taken back before anybody had claimed it.
+    Withdrawn {
+        /// Its part.
+        part: u32,
+        /// Its number.
+        serial: u32,
+    },
+    /// Nobody performs the task's capability.
+    Unserved {
+        /// Its part.
+        part: u32,
+        /// Its number.
+        serial: u32,
+        /// Since when the task has been waiting.
+        since: Timestamp,
+    },
+    /// A result came when nobody waited for it any more.
+    Orphaned {
+        /// Its part.
+        part: u32,
+        /// What the supplier says that it has made; `None` when it only says that it has done something.
+        output: Option<Value>,
+    },
+    /// A moment has come at which something follows from the time alone; see [`Tree::due_at`].
+    Due {
+        /// The tasks that the tree waits for, as the store has them: a step that is out of time says what it was doing.
+        open: Vec<OpenTask>,
+    },
+    /// The request has ended without this dataset.
+    Unwanted,
+    /// The lease has ended.
+    LeaseEnded,
+}
+
+/// One attempt at one task of a tree.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Attempt {
+    /// The part.
+    pub part: u32,
+    /// The task's number within the part.
+    pub serial: u32,
+    /// The attempt's number within the task.
+    pub number: u32,
+}
+
+impl Happened {
+    /// What it says about tasks that the tree waits for.
+    pub(super) fn open_tasks(&self) -> Vec<OpenTask> {
+        let claimed = |part, serial, attempt| {
+            vec![OpenTask { part, serial, standing: Standing::Claimed { attempt, since: None } }]
+        };
+        match self {
+            Self::Due { open } => open.clone(),
+            Self::Answered { attempt, .. } | Self::Crashed(attempt) | Self::TimedOut(attempt) => {
+                claimed(attempt.part, attempt.serial, attempt.number)
+            }
+            Self::Unserved { part, serial, .. } => {
+                let standing = Standing::Unclaimed { served: false };
+                vec![OpenTask { part: *part, serial: *serial, standing }]
+            }
+            Self::Withdrawn { .. } | Self::Orphaned { .. } | Self::Unwanted | Self::LeaseEnded => Vec::new(),
+        }
+    }
+}

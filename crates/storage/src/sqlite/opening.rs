@@ -174,3 +174,18 @@ fn told(file: &Path, doing: &'static str, cause: rusqlite::Error) -> StoreError 
 fn broken(doing: &'static str, cause: impl std::error::Error + Send + Sync + 'static) -> StoreError {
     StoreError::Broken { doing, cause: Box::new(cause) }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn migrations_are_numbered_from_one_without_a_gap_or_a_double() {
+        let runner = migrations::migrations::runner();
+        let mut numbers: Vec<_> =
+            runner.get_migrations().iter().map(|migration| migration.version()).collect();
+        numbers.sort_unstable();
+        let expected: Vec<_> = (1..).take(numbers.len()).collect();
+        assert_eq!(numbers, expected, "two changes of the schema that meet get numbers one after the other");
+    }
+}

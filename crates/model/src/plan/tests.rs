@@ -106,6 +106,7 @@ fn new_tree(landscape: &Landscape, contract: &str, input: Value) -> NewTree {
         channel: None,
         seed: 1,
         unique: "u".to_owned(),
+        until: None,
     }
 }
 

@@ -354,9 +354,12 @@ fn plan_request(
     let environment: Arc<str> = Arc::from(wanted.environment.as_str());
     let channel: Option<Arc<str>> = wanted.channel.as_deref().map(Arc::from);
     let units = accept_units(&wanted, shelf)?;
+    let timeout_ms = timeout_ms(&wanted, &units);
+    let deadline_at = later(now, timeout_ms);
     let trees: Vec<Change> = (0u32..)
         .zip(&units)
         .map(|(unit, (contract, input))| {
+            let own_ms = own_timeout_ms(contract).filter(|own_ms| *own_ms < timeout_ms);
             let new = NewTree {
                 id: TreeId(mint::id(now)),
                 environment: Arc::clone(&environment),
@@ -369,18 +372,11 @@ fn plan_request(
                 overlay: overlay.clone(),
                 seed: mint::seed(),
                 unique: mint::unique(),
+                until: own_ms.map(|own_ms| later(now, own_ms)),
             };
             plan::begin(new, World { versions: shelf, now, chance: mint::chance() })
         })
         .collect();
-    let timeout_ms = units
-        .iter()
-        .filter_map(|(contract, _)| contract.scenario()?.timeout_s)
-        .map(|timeout_s| u64::from(timeout_s) * 1000)
-        .fold(wanted.timeout_ms, u64::min);
-    let deadline_at = now
-        .checked_add(SignedDuration::from_millis(i64::try_from(timeout_ms).unwrap_or(i64::MAX)))
-        .unwrap_or(Timestamp::MAX);
     let holder = if wanted.holder.is_empty() { caller.name.clone() } else { wanted.holder };
     let request = Request {
         id,
@@ -415,6 +411,23 @@ fn plan_request(
     let event = request_event(&request, now, "request.building", told);
     let leases = trees.iter().map(|_| LeaseId(mint::id(now))).collect();
     Ok(NewRequest { request, trees, leases, idempotency: None, event })
+}
+
+/// The time that a request has: what the consumer allows, or less when no dataset of it may take so long.
+fn timeout_ms(wanted: &Wanted, units: &[Accepted]) -> u64 {
+    let own: Option<Vec<u64>> = units.iter().map(|(contract, _)| own_timeout_ms(contract)).collect();
+    let longest = own.and_then(|own| own.into_iter().max());
+    longest.map_or(wanted.timeout_ms, |longest| longest.min(wanted.timeout_ms))
+}
+
+/// How long making one dataset of a contract may take, if it says so.
+fn own_timeout_ms(contract: &Contract) -> Option<u64> {
+    contract.scenario()?.timeout_s.map(|timeout_s| u64::from(timeout_s) * 1000)
+}
+
+fn later(now: Timestamp, ms: u64) -> Timestamp {
+    let span = SignedDuration::from_millis(i64::try_from(ms).unwrap_or(i64::MAX));
+    now.checked_add(span).unwrap_or(Timestamp::MAX)
 }
 
 /// The contract of a dataset, and its input with defaults.

@@ -85,6 +85,8 @@ pub struct NewTree {
     pub seed: u64,
     /// See [`Tree::unique`].
     pub unique: String,
+    /// Until when its scenario allows it to be made, where that is before the request's own deadline.
+    pub until: Option<Timestamp>,
 }
 
 /// Plans a new tree: its root and whatever can begin at once.
@@ -179,7 +181,8 @@ impl<'w> Plan<'w> {
         if let Some(channel) = &new.channel {
             told["channel"] = Value::from(channel.as_ref());
         }
-        let root = Part::planned(0, None, &new.contract, new.input, world.now);
+        let mut root = Part::planned(0, None, &new.contract, new.input, world.now);
+        root.attempt_until = new.until;
         let tree = Tree {
             id: new.id,
             version: 0,

@@ -200,3 +200,37 @@ async fn a_request_out_of_time_says_what_was_waited_for() {
     assert_eq!(town.serve(a).await, ["undo a/first"]);
     assert_eq!(town.request(id).await.trees[0].root().status, PartStatus::Gone);
 }
+
+const HURRY: &str = "scenario: shop/hurry\nowner: { team: Shop }\ntimeout_s: 10\nsteps:\n  first: { uses: a/first, with: {} }\noutput: {}\n";
+
+#[tokio::test]
+async fn a_scenario_with_less_time_of_its_own_shortens_the_request_for_it_alone() {
+    let (town, a, b) = with_pair().await;
+    town.apply(HURRY).await;
+    let alone = town.ask("shop/hurry", json!({})).await;
+    let request = town.request(alone).await.request;
+    assert_eq!((request.deadline_at - request.created_at).get_seconds(), 10);
+    let both = ["shop/hurry", "shop/pair"].map(|name| (name.parse().expect("a name"), json!({})));
+    let listed = sixpack_engine::Wanted {
+        units: both.to_vec(),
+        listed: true,
+        ..crate::town::wanted("shop/hurry", json!({}))
+    };
+    let in_time = town.ask_for(listed.clone()).await.expect("accepted");
+    let request = town.request(in_time).await.request;
+    assert_eq!((request.deadline_at - request.created_at).get_seconds(), 300, "the pair has all the time");
+    town.serve(a).await;
+    town.pass_s(10, &[a, b]).await;
+    assert_eq!(
+        town.request(in_time).await.request.status,
+        RequestStatus::Building,
+        "its hurried part is there"
+    );
+    let late = town.ask_for(listed).await.expect("accepted");
+    town.pass_s(10, &[a, b]).await;
+    let view = town.request(late).await;
+    assert_eq!(view.request.status, RequestStatus::Failed);
+    let failure = view.request.failure.expect("a failure");
+    assert_eq!((failure.class, failure.path.as_str()), (FailureClass::Timeout, "shop/hurry@1"));
+    assert!(failure.message.contains("its own `timeout_s` of 10 s"), "{}", failure.message);
+}

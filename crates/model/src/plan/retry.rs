@@ -120,7 +120,7 @@ impl Plan<'_> {
         }
     }
 
-    /// An attempt at a scenario begins. The time of a root is that of its request.
+    /// An attempt at a scenario begins. The time of a root is set with its request.
     pub(super) fn begin_attempt(&mut self, part: u32, scenario: &Scenario) {
         if part > 0 {
             let until = scenario.timeout_s.map(|limit_s| later(self.world.now, u64::from(limit_s) * 1000));

@@ -115,6 +115,7 @@ fn new_tree(landscape: &Landscape, contract: &str, input: Value) -> NewTree {
         overlay: Overlay::default(),
         seed: 1,
         unique: "u".to_owned(),
+        until: None,
     }
 }
 

@@ -195,10 +195,25 @@ fn a_scenario_holds_its_own_time_also_as_a_step() {
 }
 
 #[test]
-fn the_time_of_the_root_is_that_of_its_request() {
-    let landscape = Landscape::default().capability("a/a", MAKE).scenario(QUICK);
-    let scene = Scene::begin(landscape, "a/quick", json!({}));
+fn the_time_of_a_root_is_that_of_its_request_unless_it_has_less() {
+    let landscape = || Landscape::default().capability("a/a", MAKE).scenario(QUICK);
+    let scene = Scene::begin(landscape(), "a/quick", json!({}));
     assert_eq!(scene.tree.due_at(), None);
+    let until = start().checked_add(SignedDuration::from_secs(3)).ok();
+    let new = NewTree { until, ..new_tree(&landscape(), "a/quick", json!({})) };
+    let mut scene = Scene::begin_with(landscape(), new.clone());
+    scene.due();
+    assert_eq!((scene.failure().class, scene.failure().path.as_str()), (FailureClass::Timeout, "a/quick@1"));
+    let message =
+        "a/quick was not made within its own `timeout_s` of 3 s: a › a/a@1 was waiting for attempt 1";
+    assert!(scene.failure().message.starts_with(message), "{}", scene.failure().message);
+    let mut scene = Scene::begin_with(landscape(), new);
+    scene.produce("a");
+    assert_eq!(
+        (scene.status(""), scene.tree.due_at()),
+        (PartStatus::Ready, None),
+        "it waits for its siblings"
+    );
 }
 
 #[test]

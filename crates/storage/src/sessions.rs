@@ -67,6 +67,14 @@ pub trait Sessions: Send + Sync {
     /// Reads one session.
     async fn session(&self, id: SessionId) -> Result<Option<Session>, StoreError>;
 
+    /// The live session of an instance, if there is one.
+    async fn live_session(
+        &self,
+        environment: &str,
+        domain: &str,
+        instance: &str,
+    ) -> Result<Option<SessionId>, StoreError>;
+
     /// Lists sessions, newest first.
     async fn sessions(
         &self,

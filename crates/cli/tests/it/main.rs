@@ -3,8 +3,11 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on ends with a panic, in its factories too")]
 
 mod dev;
+mod log;
 mod program;
 mod requesting;
 mod serving;
 mod settings;
 mod shop;
+#[cfg(target_os = "linux")]
+mod wall_clock;

@@ -63,6 +63,20 @@ pub async fn a_registration_decided_upon_an_old_catalogue_is_stale(f: &Fixture) 
     assert_eq!(f.store.environments().await.unwrap(), []);
 }
 
+pub async fn the_live_session_of_an_instance_is_found_by_its_name(f: &Fixture) {
+    let live = async |instance: &str| f.store.live_session("staging", "shop", instance).await.unwrap();
+    assert_eq!(live("laptop").await, None);
+    let older = f.supplier(Supplier::of(CUSTOMER).named("laptop")).await;
+    assert_eq!(live("laptop").await, Some(older));
+    let newer = f.supplier(Supplier::of(CUSTOMER).named("laptop")).await;
+    assert_eq!((live("laptop").await, live("other").await), (Some(newer), None));
+    for (environment, domain) in [("qa2", "shop"), ("staging", "billing")] {
+        assert_eq!(f.store.live_session(environment, domain, "laptop").await.unwrap(), None);
+    }
+    f.store.drain_session(newer).await.unwrap();
+    assert_eq!(live("laptop").await, None, "one that has ended is not live");
+}
+
 pub async fn a_newer_session_of_an_instance_supersedes_the_older(f: &Fixture) {
     let older = f.supplier(Supplier::of(CUSTOMER).named("pod-1")).await;
     let neighbour = f.supplier(Supplier::of(CUSTOMER).named("pod-2")).await;

@@ -76,6 +76,24 @@ impl Sessions for SqliteStore {
         .await
     }
 
+    async fn live_session(
+        &self,
+        environment: &str,
+        domain: &str,
+        instance: &str,
+    ) -> Result<Option<SessionId>, StoreError> {
+        let names = [environment.to_owned(), domain.to_owned(), instance.to_owned()];
+        self.read("looking for the session of an instance", move |connection| {
+            connection.one(
+                "SELECT s.id FROM environment e CROSS JOIN session s ON s.environment = e.id
+                 WHERE e.name = ?1 AND s.domain = ?2 AND s.instance = ?3 AND s.status = 0",
+                names,
+                |row| id(row, 0).map(SessionId),
+            )
+        })
+        .await
+    }
+
     async fn sessions(
         &self,
         environment: Option<&str>,

@@ -3,3 +3,6 @@
 #![allow(clippy::unwrap_used, reason = "everything in here is a test")]
 
 mod late_results;
+mod server;
+#[cfg(target_os = "linux")]
+mod wall_clock;

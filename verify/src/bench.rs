@@ -14,8 +14,8 @@ use tokio::task::JoinSet;
 
 use crate::api::Api;
 use crate::caller::{Caller, find};
-use crate::machine;
 use crate::processes::{Server, SupplierProcess};
+use crate::{inputs, machine, sizes};
 
 /// Requests in flight, and the runs a second that we aim for.
 const LOADS: [(usize, u32); 3] = [(1, 400), (16, 1_500), (64, 2_000)];
@@ -44,14 +44,21 @@ output:
   id: "${{ steps.three.id }}"
 "#;
 
-/// Measures everything and prints one JSON object.
-pub(crate) async fn run(binary: PathBuf, seconds: u64) -> anyhow::Result<()> {
+/// Measures what bad inputs cost and prints one JSON object.
+pub(crate) async fn run_inputs(binary: PathBuf) -> anyhow::Result<()> {
+    print(&json!({ "machine": machine::describe(), "bad_inputs": inputs::measure(&binary).await? }))
+}
+
+/// Measures everything, large `sizes` only when asked to, and prints one JSON object.
+pub(crate) async fn run(binary: PathBuf, seconds: u64, sizes: bool) -> anyhow::Result<()> {
     let folder = tempfile::tempdir()?;
     let described = machine::describe();
     let flush_ms = machine::flush_ms(folder.path())?;
     let ready_ms = ready_ms(&binary).await?;
     let (idle, parked) = memory(&binary).await?;
     let runs = runs(&binary, seconds).await?;
+    let bad_inputs = inputs::measure(&binary).await?;
+    let sizes = if sizes { sizes::measure(&binary).await? } else { Value::Null };
     let report = json!({
         "machine": described,
         "flush_ms": round(flush_ms),
@@ -65,9 +72,15 @@ pub(crate) async fn run(binary: PathBuf, seconds: u64) -> anyhow::Result<()> {
             "parked_claims_1000": { "rss": round(parked), "aim_below": 120 },
         },
         "runs": runs,
+        "bad_inputs": bad_inputs,
+        "sizes": sizes,
     });
+    print(&report)
+}
+
+fn print(report: &Value) -> anyhow::Result<()> {
     use std::io::Write as _;
-    writeln!(std::io::stdout(), "{}", serde_json::to_string_pretty(&report)?)?;
+    writeln!(std::io::stdout(), "{}", serde_json::to_string_pretty(report)?)?;
     Ok(())
 }
 

@@ -59,9 +59,25 @@ impl Server {
 
     /// Memory in use now, in kilobytes.
     pub(crate) fn rss_kb(&self) -> anyhow::Result<u64> {
+        self.status_kb("VmRSS:")
+    }
+
+    /// The most memory that was in use since [`forget_peak`](Self::forget_peak), in kilobytes.
+    pub(crate) fn peak_kb(&self) -> anyhow::Result<u64> {
+        self.status_kb("VmHWM:")
+    }
+
+    /// Lets the peak begin anew from what is in use now.
+    pub(crate) fn forget_peak(&self) -> anyhow::Result<()> {
+        let id = self.child.id().context("the server is not running")?;
+        // 5 resets the peak, see proc_pid_clear_refs(5).
+        std::fs::write(format!("/proc/{id}/clear_refs"), "5").context("resetting the peak of memory")
+    }
+
+    fn status_kb(&self, field: &str) -> anyhow::Result<u64> {
         let id = self.child.id().context("the server is not running")?;
         let status = std::fs::read_to_string(format!("/proc/{id}/status"))?;
-        let line = status.lines().find(|line| line.starts_with("VmRSS:")).context("no VmRSS")?;
+        let line = status.lines().find(|line| line.starts_with(field)).context("no such figure")?;
         Ok(line.split_whitespace().nth(1).context("no number")?.parse()?)
     }
 

@@ -27,6 +27,12 @@ pub(crate) struct BenchFlags {
     /// Seconds of load for each number of requests in flight
     #[arg(long, default_value_t = 8)]
     seconds: u32,
+    /// Also measure among a hundred thousand open requests, which takes some minutes
+    #[arg(long)]
+    sizes: bool,
+    /// Only measure what bad inputs cost
+    #[arg(long, conflicts_with = "sizes")]
+    only_inputs: bool,
 }
 
 /// Kills server and suppliers at random under load. `true` when nothing was lost, doubled or left behind.
@@ -60,6 +66,7 @@ pub(crate) fn bench(root: &Path, flags: &BenchFlags) -> anyhow::Result<bool> {
     let release = debug.parent().context("the programs lie in no target folder")?.join("release");
     let mut command = verify(&release, "bench");
     command.args(["--seconds", &flags.seconds.to_string()]);
+    command.args(flags.sizes.then_some("--sizes")).args(flags.only_inputs.then_some("--only-inputs"));
     Ok(command.status().context("cannot start `verify`")?.success())
 }
 

@@ -14,7 +14,7 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
 
-use crate::printing::clean;
+use crate::printing::{clean, clean_json};
 
 /// Bytes of one field: enough for an error with its causes, too little to fill a disk.
 const FIELD_BYTES: usize = 1024;
@@ -75,7 +75,7 @@ fn line(json: bool, now: &str, level: Level, target: &str, fields: Fields) -> St
     object.insert("target".into(), target.into());
     object.insert("version".into(), env!("CARGO_PKG_VERSION").into());
     object.extend(fields.others);
-    Value::Object(object).to_string()
+    clean_json(&Value::Object(object).to_string())
 }
 
 fn now() -> String {
@@ -137,7 +137,7 @@ mod tests {
 
     fn fields() -> Fields {
         let mut others = Map::new();
-        others.insert("err".into(), "a\u{1b}[31m\nb".into());
+        others.insert("err".into(), "a\u{1b}[31m\nb\u{9b}\u{202e}".into());
         others.insert("count".into(), 3.into());
         Fields { message: "it broke".into(), others }
     }
@@ -145,9 +145,12 @@ mod tests {
     #[test]
     fn a_log_line_is_one_line_that_steers_no_terminal() {
         let text = line(false, "2026-11-22T10:41:07.120Z", Level::WARN, "sixpack", fields());
-        assert_eq!(text, "2026-11-22T10:41:07.120Z WARN  it broke count=3 err=a\\x1b[31m\\nb");
+        assert_eq!(
+            text,
+            "2026-11-22T10:41:07.120Z WARN  it broke count=3 err=a\\x1b[31m\\nb\\u{9b}\\u{202e}"
+        );
         let json = line(true, "2026-11-22T10:41:07.120Z", Level::WARN, "sixpack", fields());
-        assert!(!json.contains(['\u{1b}', '\n']), "{json}");
+        assert!(json.is_ascii() && !json.contains(['\u{1b}', '\n']), "{json}");
         let read: Value = serde_json::from_str(&json).unwrap();
         assert_eq!((read["level"].as_str(), read["msg"].as_str()), (Some("warn"), Some("it broke")));
         assert_eq!(read["count"], 3);

@@ -134,7 +134,7 @@ pub(crate) fn clean_source(text: &str) -> String {
 }
 
 /// JSON text with the same meaning in which nothing can steer a terminal. Such characters stand in strings only.
-fn clean_json(text: &str) -> String {
+pub(crate) fn clean_json(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     for character in text.chars() {
         if character == '\n' || !misleads(character) {

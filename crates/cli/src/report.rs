@@ -58,15 +58,15 @@ impl Sources {
     }
 
     /// The report of one warning about a file.
-    pub(crate) fn warning(&self, file: Option<&str>, warning: &wire::Warning) -> String {
+    pub(crate) fn warning(&self, warning: &wire::Warning) -> String {
         self.draw(&Remark {
-            file,
+            file: warning.file.as_deref(),
             line: warning.line,
             column: warning.column,
-            length: None,
+            length: warning.length,
             code: &warning.code,
             message: &warning.message,
-            hint: None,
+            hint: warning.hint.as_deref(),
             pointer: warning.pointer.as_deref(),
             severity: Severity::Warning,
         })

@@ -30,10 +30,11 @@ const FILE_BYTES: u64 = 1024 * 1024;
 Examples:
   sixpack apply -f scenarios/ --check    only check: nothing is changed
   sixpack apply -f ready.yaml
+  sixpack apply -f scenarios/ --strict   what is only warned of is refused as well
   sixpack apply -f scenarios/ -f more.yaml --environment staging
   generate | sixpack apply -f -
 
-Ends with 65 when a file has faults.")]
+Ends with 65 when a file has faults; with --strict also when it has warnings.")]
 pub(crate) struct ApplyCommand {
     /// A file, a folder (all *.yaml and *.yml below it), or - for the standard input; may be repeated
     #[arg(short, long = "file", value_name = "FILE|DIR", required = true)]
@@ -41,6 +42,9 @@ pub(crate) struct ApplyCommand {
     /// Only check: nothing is changed
     #[arg(long)]
     check: bool,
+    /// Refuse what is otherwise only warned of, such as a secret that is written out
+    #[arg(long)]
+    strict: bool,
     /// Print one JSON object
     #[arg(long)]
     pub(crate) json: bool,
@@ -65,7 +69,9 @@ pub(crate) async fn run(command: &ApplyCommand, output: &mut Output) -> Result<E
         files.extend(read(path)?);
     }
     let client = command.connection.client()?;
-    let outcome = apply(&client, &command.environment.name(), &files, command.check).await?;
+    let body = if command.check { Apply::check(files.clone()) } else { Apply::new(files.clone()) };
+    let body = if command.strict { body.strictly() } else { body };
+    let outcome = apply(&client, &command.environment.name(), &body).await?;
     match &outcome {
         Outcome::Applied(applied) if command.json => output.json(applied)?,
         Outcome::Applied(applied) => {
@@ -123,15 +129,8 @@ pub(crate) fn below(folder: &Path, depth: usize) -> Result<Vec<PathBuf>, Fault> 
 }
 
 /// Sends files to be applied, or only checked.
-pub(crate) async fn apply(
-    client: &Client,
-    environment: &str,
-    files: &[ScenarioFile],
-    only_check: bool,
-) -> Result<Outcome, Fault> {
-    let files = files.to_vec();
-    let body = if only_check { Apply::check(files) } else { Apply::new(files) };
-    match client.apply(environment, &body).await {
+pub(crate) async fn apply(client: &Client, environment: &str, body: &Apply) -> Result<Outcome, Fault> {
+    match client.apply(environment, body).await {
         Ok(applied) => Ok(Outcome::Applied(applied)),
         Err(Error::Problem(problem))
             if problem.status == 422 && problem.errors.iter().any(|fault| fault.file.is_some()) =>
@@ -162,10 +161,8 @@ pub(crate) fn told(applied: &Applied, files: &[ScenarioFile]) -> Vec<String> {
 /// The caret reports of all warnings.
 pub(crate) fn warnings(applied: &Applied, files: &[ScenarioFile]) -> Vec<String> {
     let sources = Sources::new(files);
-    let each = applied.applied.iter().flat_map(|scenario| {
-        scenario.warnings.iter().map(|warning| sources.warning(scenario.path.as_deref(), warning))
-    });
-    each.collect()
+    let each = applied.applied.iter().flat_map(|scenario| &scenario.warnings);
+    each.map(|warning| sources.warning(warning)).collect()
 }
 
 /// The caret reports of all faults, and what became of the files.

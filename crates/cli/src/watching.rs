@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use sixpack::wire::ContractFilter;
+use sixpack::wire::{Apply, ContractFilter};
 use sixpack::{Client, Error};
 
 use crate::fault::Fault;
@@ -91,7 +91,7 @@ impl Watcher<'_> {
             return Ok(());
         }
         let outcome = match scenarios::read(self.folder) {
-            Ok(files) => scenarios::apply(self.client, self.environment, &files, false)
+            Ok(files) => scenarios::apply(self.client, self.environment, &Apply::new(files.clone()))
                 .await
                 .map(|outcome| (outcome, files)),
             Err(fault) => Err(fault),

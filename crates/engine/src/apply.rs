@@ -24,6 +24,19 @@ pub struct ScenarioFile {
     pub path: String,
     /// Its text.
     pub text: String,
+    /// The scenario that it must define, when the caller named one.
+    pub named: Option<ContractName>,
+}
+
+/// How files are to be applied.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Applying {
+    /// Nothing is changed.
+    pub dry_run: bool,
+    /// What is only warned of is refused.
+    pub strict: bool,
+    /// The only version that may be replaced.
+    pub over: Option<u32>,
 }
 
 /// What became of a contract.
@@ -59,6 +72,8 @@ pub struct AppliedFile {
     pub path: String,
     /// The scenario in it.
     pub applied: Applied,
+    /// What is allowed and probably not meant.
+    pub warnings: Vec<Diagnostic>,
 }
 
 impl Applied {
@@ -75,22 +90,21 @@ impl Applied {
 }
 
 impl Engine {
-    /// Applies scenario files together: all or none. With `dry_run` nothing is changed.
+    /// Applies scenario files together: all or none.
     pub async fn apply_scenarios(
         &self,
         caller: &Caller,
         environment: &str,
         files: &[ScenarioFile],
-        dry_run: bool,
-        over: Option<u32>,
+        applying: Applying,
     ) -> Result<Vec<AppliedFile>, Refusal> {
         if !caller.sees(environment) {
             return Err(Refusal::unknown("environment", environment));
         }
         for _ in 0..STALE_LIMIT {
             let shelf = self.shelf(environment).unwrap_or_default();
-            let (stored, applied) = plan_files(caller, &shelf, files, over)?;
-            if dry_run {
+            let (stored, applied) = plan_files(caller, &shelf, files, applying)?;
+            if applying.dry_run {
                 return Ok(applied);
             }
             let publication = Publication {
@@ -173,13 +187,16 @@ fn plan_files(
     caller: &Caller,
     shelf: &Shelf,
     files: &[ScenarioFile],
-    over: Option<u32>,
+    applying: Applying,
 ) -> Result<(Vec<StoredContract>, Vec<AppliedFile>), Refusal> {
     let mut faults = Vec::new();
     let mut drafts = Vec::new();
     for file in files {
         match scenario::parse(&file.path, &file.text) {
-            Ok(draft) => drafts.push((file, draft)),
+            Ok(draft) => match misnamed(file, &draft) {
+                Some(fault) => faults.push(fault),
+                None => drafts.push((file, draft)),
+            },
             Err(found) => faults.extend(found),
         }
     }
@@ -191,7 +208,7 @@ fn plan_files(
         if !caller.supplies(name.domain()) {
             return Err(Refusal::unknown("domain", name.domain()));
         }
-        if let Some(expected) = over {
+        if let Some(expected) = applying.over {
             let current = shelf.entry(name).map_or(0, |entry| entry.contract.version);
             if current != expected {
                 return Err(Refusal::VersionMismatch { expected, current });
@@ -201,14 +218,20 @@ fn plan_files(
         // Held against the shelf unchecked first, to know its version; what it hands on is known once it is checked.
         let offered = shelf.offered(draft.unchecked(1), definition, false)?;
         stored.extend(offered.stored);
-        applied.push(AppliedFile { path: file.path.clone(), applied: offered.applied });
+        let path = file.path.clone();
+        applied.push(AppliedFile { path, applied: offered.applied, warnings: Vec::new() });
     }
     let after = shelf.with(&stored);
-    for file in &applied {
-        if let Some(entry) = after.entry(&file.applied.name) {
-            let named = entry.faults.iter().cloned();
-            faults.extend(named.map(|fault| Diagnostic { file: file.path.clone(), ..fault }));
-        }
+    for file in &mut applied {
+        let Some(entry) = after.entry(&file.applied.name) else { continue };
+        let here = |found: &Diagnostic| Diagnostic { file: file.path.clone(), ..found.clone() };
+        faults.extend(entry.faults.iter().map(here));
+        let scenario = entry.contract.scenario();
+        file.warnings =
+            scenario.into_iter().flat_map(|scenario| scenario.warnings.iter().map(here)).collect();
+    }
+    if applying.strict {
+        faults.extend(applied.iter().flat_map(|file| file.warnings.iter().cloned()));
     }
     if faults.is_empty() {
         finish(shelf, &after, stored, applied)
@@ -241,6 +264,20 @@ fn finish(
         file.applied = verdict;
     }
     Ok((checked, applied))
+}
+
+/// A file must define the scenario under whose name it was sent.
+fn misnamed(file: &ScenarioFile, draft: &scenario::Draft) -> Option<Diagnostic> {
+    let named = file.named.as_ref().filter(|named| *named != draft.name())?;
+    Some(Diagnostic {
+        file: file.path.clone(),
+        line: 1,
+        column: 1,
+        length: 1,
+        code: "name_mismatch",
+        message: format!("the file defines {}, and the path names {named}", draft.name()),
+        hint: Some("let `scenario:` be the name in the path".to_owned()),
+    })
 }
 
 /// Two files of one call must not define the same scenario.

@@ -33,7 +33,7 @@ use jiff::Timestamp;
 use sixpack_storage::Store;
 use tokio_util::sync::CancellationToken;
 
-pub use apply::{Applied, AppliedFile, Breaks, ScenarioFile};
+pub use apply::{Applied, AppliedFile, Applying, Breaks, ScenarioFile};
 pub use assignment::{Assignment, Child};
 pub use caller::Caller;
 pub use contracts::{ContractState, ContractView, VersionView};

@@ -1,5 +1,7 @@
 //! Refusals: what the engine says no to, and why.
 
+use std::time::Duration;
+
 use sixpack_model::diagnostic::Diagnostic;
 use sixpack_model::fault::Fault;
 use sixpack_model::lease::LeaseStatus;
@@ -94,6 +96,12 @@ pub enum Refusal {
     /// A newer instance of the same name has taken the session's place.
     #[error("a newer supplier of the same instance name has taken over")]
     Superseded,
+    /// The session sends heartbeats faster than anybody needs them.
+    #[error("the session sends too many heartbeats")]
+    TooManyHeartbeats {
+        /// After how long the next one counts.
+        wait: Duration,
+    },
     /// Too many others were faster.
     #[error("too many changes at once; try again")]
     Busy,

@@ -1,8 +1,14 @@
 //! Sessions: a supplier registers its capabilities, says that it is alive, and goes away in order.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
+use crate::apply::Applied;
+use crate::caller::Caller;
+use crate::parked::Queue;
+use crate::refusal::Refusal;
+use crate::sweeps::attempt_of;
+use crate::{Engine, mint};
 use jiff::Timestamp;
 use moka::sync::Cache;
 use serde_json::json;
@@ -11,26 +17,16 @@ use sixpack_model::fault::Fault;
 use sixpack_model::ids::{SessionId, TaskId, TokenId};
 use sixpack_model::manifest::{Manifest, Mode};
 use sixpack_model::plan::Happened;
-use sixpack_model::session::{Session, SessionStatus};
+use sixpack_model::session::{HeartbeatAllowance, Session, SessionStatus};
 use sixpack_storage::page::Page;
 use sixpack_storage::sessions::{NewSession, Registered, Service};
 use sixpack_storage::trees::Guard;
-
-use crate::apply::Applied;
-use crate::caller::Caller;
-use crate::parked::Queue;
-use crate::refusal::Refusal;
-use crate::sweeps::attempt_of;
-use crate::{Engine, mint};
 
 /// A task that a live session does not name in its heartbeat after this long never reached it.
 const LOST_AFTER_MS: u64 = 10_000;
 
 /// How often a registration may find the catalogue changed before the supplier is told to come back.
 const STALE_LIMIT: u32 = 20;
-
-/// How many sessions are searched for the one that took another's place.
-const RECENT: u32 = 500;
 
 /// What has to be known of a session with each call.
 #[derive(Debug)]
@@ -40,6 +36,15 @@ pub(crate) struct KnownSession {
     pub(crate) domain: String,
     token: TokenId,
     pub(crate) queues: Arc<[Queue]>,
+    heartbeats: Mutex<HeartbeatAllowance>,
+}
+
+impl KnownSession {
+    /// Takes one of the heartbeats that the session may send.
+    fn take_heartbeat(&self, now: Timestamp) -> Result<(), Refusal> {
+        let mut allowance = self.heartbeats.lock().unwrap_or_else(PoisonError::into_inner);
+        allowance.take(now).map_err(|wait| Refusal::TooManyHeartbeats { wait })
+    }
 }
 
 /// Sessions that have called lately.
@@ -133,7 +138,9 @@ impl Engine {
         id: SessionId,
         running: &[TaskId],
     ) -> Result<(Vec<TaskId>, bool), Refusal> {
-        self.known_session(caller, id).await?;
+        let known = self.known_session(caller, id).await?;
+        // Before anything is written: a flood of one session must not be felt by the others.
+        known.take_heartbeat(self.store().now().await?)?;
         let status = self.store().touch_session(id).await?;
         let draining = match status {
             Some(SessionStatus::Live) => false,
@@ -211,15 +218,9 @@ impl Engine {
         let Some(session) = self.store().session(id).await? else {
             return Ok(Refusal::unknown("session", id));
         };
-        let recent = self.store().sessions(Some(&session.environment), Page::first(RECENT)).await?;
-        let replaced = recent.iter().any(|other| {
-            other.id != id
-                && other.status == SessionStatus::Live
-                && other.domain == session.domain
-                && other.channel == session.channel
-                && (session.channel.is_some() || other.instance == session.instance)
-        });
-        Ok(if replaced { Refusal::Superseded } else { Refusal::SessionEnded })
+        let live = self.store().live_session(&session).await?;
+        let is_replaced = live.is_some_and(|other| other != id);
+        Ok(if is_replaced { Refusal::Superseded } else { Refusal::SessionEnded })
     }
 
     pub(crate) fn forget_session(&self, id: SessionId) {
@@ -258,6 +259,7 @@ fn known(session: &Session) -> KnownSession {
         domain: session.domain.clone(),
         token: session.token,
         queues: names.iter().map(|name| Queue::new(&environment, name, channel.as_ref())).collect(),
+        heartbeats: Mutex::default(),
     }
 }
 

@@ -219,13 +219,21 @@ impl Engine {
     }
 
     async fn end_silent_sessions(&self) -> Result<(), Refusal> {
-        let ended = self.store().end_silent_sessions(PAGE).await?;
-        for session in &ended {
-            tracing::info!(session = %session.id, instance = session.instance, channel = session.channel, status = session.status.name(), "a supplier session is over");
-            self.forget_session(session.id);
-            self.inner.parked.release(session.id);
+        let mut some_ended = false;
+        loop {
+            let ended = self.store().end_silent_sessions(PAGE).await?;
+            for session in &ended {
+                tracing::info!(session = %session.id, instance = session.instance, channel = session.channel, status = session.status.name(), "a supplier session is over");
+                self.forget_session(session.id);
+                self.inner.parked.release(session.id);
+            }
+            some_ended |= !ended.is_empty();
+            // Thousands that fall silent together, behind a broken network, must not wait for each other.
+            if ended.len() < PAGE as usize {
+                break;
+            }
         }
-        if ended.is_empty() { Ok(()) } else { self.take_abandoned_claims().await }
+        if some_ended { self.take_abandoned_claims().await } else { Ok(()) }
     }
 
     async fn take_abandoned_claims(&self) -> Result<(), Refusal> {

@@ -3,8 +3,11 @@
 /// Characters of somebody's text that a message shows: enough to recognise it, too little to fill a log.
 pub const EXCERPT_CHARS: usize = 64;
 
-/// Bytes of a name that is compared for "did you mean": names are at most 127; the comparison is quadratic.
+/// Bytes of a name that is compared for "did you mean": names are at most 127.
 pub const NEAREST_LENGTH: usize = 128;
+
+/// Slips of a name that is still offered: nobody meant a name with more, and what a comparison costs grows with them.
+pub const NEAREST_SLIPS: usize = 8;
 
 /// Bytes of one part of a name: a DNS label, so that names fit into host names, metrics and file names.
 pub const SEGMENT_LENGTH: usize = 63;
@@ -169,6 +172,9 @@ pub const EXPRESSION_DEPTH: usize = 128;
 /// Loops (`map`, `filter`, `all`, `exists`) inside each other: each one multiplies the work by the length of a list.
 pub const EXPRESSION_LOOPS: usize = 2;
 
+/// Expressions inside one text: more is a document, which a supplier makes better.
+pub const TEXT_EXPRESSIONS: usize = 100;
+
 /// Steps of one evaluation: a node visited, or 64 bytes read. About ten milliseconds.
 pub const EXPRESSION_STEPS: usize = 100_000;
 
@@ -201,8 +207,12 @@ pub const SCENARIO_INVARIANTS: usize = 100;
 /// Names in `needs`: one step waits for at most this many others without taking data from them.
 pub const STEP_NEEDS: usize = 50;
 
-/// Diagnostics of one file that are reported at once.
+/// Diagnostics of one file that are reported at once. Once there are so many, no more are looked for where finding one
+/// costs more than reading.
 pub const DIAGNOSTICS: usize = 200;
+
+/// Unknown contracts of one file for which the nearest known one is looked for: there may be thousands of those.
+pub const CONTRACTS_LOOKED_FOR: usize = 20;
 
 // Trees.
 

@@ -110,6 +110,12 @@ impl Manifest {
             _ => Err(faults),
         }
     }
+
+    /// The same, and what is only warned of is wrong as well.
+    pub fn parse_strictly(document: &Value) -> Result<Self, Vec<Fault>> {
+        let manifest = Self::parse(document)?;
+        if manifest.warnings.is_empty() { Ok(manifest) } else { Err(manifest.warnings) }
+    }
 }
 
 impl CapabilityDefinition {

@@ -93,6 +93,9 @@ impl FromStr for EnvironmentName {
 const SEGMENT_RULE: &str =
     "1 to 63 characters of a-z, 0-9, '.', '_' and '-', the first a letter or digit, the last not '.'";
 
+const DEVICE_RULE: &str = "con, prn, aux, nul, com1 to com9 and lpt1 to lpt9 are devices on Windows, also with an extension; \
+                           choose another name";
+
 const STEP_RULE: &str = "1 to 63 characters of a-z, 0-9 and '_', the first a letter";
 
 /// Checks one part of a name: of a contract, an environment, an instance, a channel. `what` completes "is not …".
@@ -102,11 +105,22 @@ pub fn segment(what: &'static str, text: &str) -> Result<(), NameError> {
         .bytes()
         .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'.' | b'_' | b'-'));
     // A dot at the end is dropped by some file systems and host names: two names would become one.
-    if starts && holds && text.len() <= SEGMENT_LENGTH && !text.ends_with('.') {
-        Ok(())
-    } else {
-        Err(NameError::new(text, what, SEGMENT_RULE))
+    if !(starts && holds && text.len() <= SEGMENT_LENGTH && !text.ends_with('.')) {
+        return Err(NameError::new(text, what, SEGMENT_RULE));
     }
+    if names_device(text) {
+        return Err(NameError::new(text, what, DEVICE_RULE));
+    }
+    Ok(())
+}
+
+/// Whether Windows takes the text for a device: files and folders are called after contracts, and one of such a name
+/// could not be written there, or would be sent to a printer.
+fn names_device(text: &str) -> bool {
+    let stem = text.split('.').next().unwrap_or_default();
+    let numbered = stem.strip_prefix("com").or_else(|| stem.strip_prefix("lpt"));
+    matches!(stem, "con" | "prn" | "aux" | "nul")
+        || numbered.is_some_and(|number| matches!(number.as_bytes(), [b'1'..=b'9']))
 }
 
 /// Checks the name of a step; it must be an identifier because expressions reach the step's output by it.
@@ -165,6 +179,23 @@ mod tests {
             assert!(text.parse::<EnvironmentName>().is_err(), "{text:?}");
         }
         assert!(segment("a domain", &"a".repeat(63)).is_ok());
+    }
+
+    #[test]
+    fn what_windows_takes_for_a_device_is_no_name_and_the_refusal_says_so() {
+        for text in
+            ["con", "prn", "aux", "nul", "com1", "com9", "lpt1", "lpt9", "nul.txt", "con.tar.gz", "com5."]
+        {
+            let error = segment("a domain", text).unwrap_err().to_string();
+            assert!(error.contains("devices on Windows") || text.ends_with('.'), "{error}");
+            assert!(ContractName::new("ok", text).is_err(), "{text}");
+            assert!(ContractName::new(text, "ok").is_err(), "{text}");
+            assert!(text.parse::<EnvironmentName>().is_err(), "{text}");
+        }
+        for text in ["null", "console", "aux-1", "com", "com0", "com10", "lpt", "my.nul", "con_1", "com1x"] {
+            assert!(segment("a domain", text).is_ok(), "{text}");
+        }
+        assert!(step_name("nul").is_ok(), "a step is an identifier, and no file is called after it");
     }
 
     #[test]

@@ -7,6 +7,7 @@
 //! A draft has the right form, and knows where everything stands in its file. A scenario has been checked against the
 //! contracts that it uses, and is what the planner runs.
 
+pub(crate) mod literals;
 mod read;
 #[cfg(test)]
 mod tests;
@@ -52,6 +53,8 @@ pub struct Scenario {
     pub timeout_s: Option<u32>,
     /// The file as it was applied.
     pub source: String,
+    /// What is allowed and probably not meant.
+    pub warnings: Vec<Diagnostic>,
 }
 
 /// One step of a scenario.
@@ -167,6 +170,8 @@ pub struct Draft {
     pub(crate) output: Template,
     pub(crate) settle_s: u32,
     pub(crate) timeout_s: Option<u32>,
+    /// What is allowed and probably not meant, as far as the file alone shows it.
+    pub(crate) warnings: Vec<Diagnostic>,
 }
 
 #[derive(Debug)]

@@ -11,7 +11,10 @@ use serde_json::{Map, Value};
 use crate::diagnostic::Place;
 use crate::expression::{EvaluationError, Expression, ExpressionError, Scope};
 use crate::fault::{Fault, join};
-use crate::limits::INSTANCE_BYTES;
+use crate::limits::{INSTANCE_BYTES, TEXT_EXPRESSIONS};
+
+/// How an expression begins.
+pub(crate) const OPENING: &str = "${{";
 
 /// A parsed template.
 #[derive(Clone, Debug, PartialEq)]
@@ -191,7 +194,7 @@ pub(crate) fn parse_text(text: &str, place: &Place) -> Result<Kind, Vec<Slip>> {
 /// The bytes between `${{` and `}}`, when the text is that and nothing else.
 pub(crate) fn unwrapped(text: &str) -> Option<Range<usize>> {
     let start = text.len() - text.trim_start().len();
-    let inner = start + text[start..].strip_prefix("${{").map(|_| 3)?;
+    let inner = start + text[start..].strip_prefix(OPENING).map(|_| OPENING.len())?;
     let end = closing(&text[inner..])? + inner;
     text[end + 2..].trim().is_empty().then_some(inner..end)
 }
@@ -200,26 +203,33 @@ fn pieces(text: &str, place: &Place) -> (Vec<Piece>, Vec<Slip>) {
     let mut pieces = Vec::new();
     let mut slips = Vec::new();
     let mut at = 0;
-    while let Some(found) = text[at..].find("${{") {
+    let mut count = 0;
+    while let Some(found) = text[at..].find(OPENING) {
         let start = at + found;
         if start > at {
             pieces.push(Piece::Literal(text[at..start].to_owned()));
         }
-        let inner = start + 3;
+        let inner = start + OPENING.len();
+        count += 1;
+        if count > TEXT_EXPRESSIONS {
+            let message = format!("the text has more than {TEXT_EXPRESSIONS} expressions");
+            let hint = Some("have a supplier put the text together".to_owned());
+            slips.push(Slip { code: "limit", message, hint, range: start..inner });
+            return (pieces, slips);
+        }
         let Some(length) = closing(&text[inner..]) else {
             slips.push(slip(start..inner, "`${{` has no `}}`", "close the expression with `}}`"));
             return (pieces, slips);
         };
         let end = inner + length;
-        match Expression::parse(&text[inner..end]) {
-            Ok(expression) => {
-                let (trimmed, range) = trimmed(text, inner..end, expression);
-                pieces.push(Piece::Expression(trimmed, place.part(text, range)));
-            }
-            Err(error) => {
+        let range = trimmed(text, inner..end);
+        match Expression::parse(&text[range.clone()]) {
+            Ok(expression) => pieces.push(Piece::Expression(expression, place.part(text, range))),
+            // What is wrong may be the end, which stands behind the blanks.
+            Err(_) => slips.extend(Expression::parse(&text[inner..end]).err().map(|error| {
                 let range = inner + error.range.start..inner + error.range.end;
-                slips.push(Slip { range, ..error });
-            }
+                Slip { range, ..error }
+            })),
         }
         at = end + 2;
         if text[at..].starts_with('}') {
@@ -233,14 +243,10 @@ fn pieces(text: &str, place: &Place) -> (Vec<Piece>, Vec<Slip>) {
 }
 
 /// Without the blanks around it, so that a place points at the expression itself.
-fn trimmed(text: &str, range: Range<usize>, expression: Expression) -> (Expression, Range<usize>) {
+fn trimmed(text: &str, range: Range<usize>) -> Range<usize> {
     let inner = &text[range.clone()];
     let start = range.start + inner.len() - inner.trim_start().len();
-    let trimmed = inner.trim();
-    match Expression::parse(trimmed) {
-        Ok(expression) => (expression, start..start + trimmed.len()),
-        Err(_) => (expression, range),
-    }
+    start..start + inner.trim().len()
 }
 
 /// Where the `}}` begins that closes an expression; braces in strings and of maps do not count.
@@ -430,6 +436,14 @@ mod tests {
         refused(&json!("${{ input.a }}}}"), " syntax");
         refused(&json!("${{ ${{ input.a }} }}"), " syntax");
         refused(&json!({"a": "${{ x }}", "b": "${{ f() }}"}), "/a unknown_variable, /b unknown_function");
+    }
+
+    #[test]
+    fn expressions_of_one_text_are_counted() {
+        let text = |count: usize| json!("${{ input.a }}".repeat(count));
+        check(&text(100), &json!("x".repeat(100)));
+        refused(&text(101), " limit");
+        refused(&text(50_000), " limit");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use unicode_normalization::{UnicodeNormalization, char::is_combining_mark};
 
 use crate::fault::Fault;
-use crate::limits::{EXCERPT_CHARS, NEAREST_LENGTH};
+use crate::limits::{EXCERPT_CHARS, NEAREST_LENGTH, NEAREST_SLIPS};
 
 /// Accepts one line of text and returns it as it is stored: normalized to NFC, without surrounding white space.
 ///
@@ -59,21 +59,27 @@ pub fn fold(text: &str) -> String {
         .collect()
 }
 
-/// The candidate that was probably meant, if one is near enough.
+/// The candidate that was probably meant, if one is near enough; of several equally near ones the first.
+///
+/// What it costs is bounded for every text and every candidate: people choose both.
 pub fn nearest<'a>(text: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     if text.len() > NEAREST_LENGTH {
         return None;
     }
-    let wanted = fold(text);
+    let letters = |text: &str| fold(text).chars().collect::<Vec<char>>();
+    let wanted = letters(text);
     // One slip is allowed in short names, one in three characters in longer ones.
-    let allowed = (wanted.chars().count() / 3).max(1);
-    candidates
-        .into_iter()
-        .filter(|candidate| candidate.len() <= NEAREST_LENGTH)
-        .map(|candidate| (strsim::damerau_levenshtein(&wanted, &fold(candidate)), candidate))
-        .filter(|(distance, _)| *distance <= allowed)
-        .min_by_key(|(distance, _)| *distance)
-        .map(|(_, candidate)| candidate)
+    let mut allowed = (wanted.len() / 3).clamp(1, NEAREST_SLIPS);
+    let mut found = None;
+    for candidate in candidates.into_iter().filter(|candidate| candidate.len() <= NEAREST_LENGTH) {
+        let Some(slips) = slips(&wanted, &letters(candidate), allowed) else { continue };
+        found = Some(candidate);
+        match slips.checked_sub(1) {
+            Some(fewer) => allowed = fewer,
+            None => break,
+        }
+    }
+    found
 }
 
 /// ` (did you mean "x"?)`, or nothing when no candidate is near.
@@ -82,6 +88,39 @@ pub fn did_you_mean<'a>(text: &str, candidates: impl IntoIterator<Item = &'a str
         Some(near) => format!(" (did you mean {}?)", quoted(near)),
         None => String::new(),
     }
+}
+
+/// How many letters one text has too many, too few, other or in exchanged places, if that is at most `most`.
+///
+/// It is the optimal string alignment (Boytsov 2011, 2.2), of which only the diagonals are looked at that `most` slips
+/// can reach.
+fn slips(one: &[char], other: &[char], most: usize) -> Option<usize> {
+    const BEYOND: usize = usize::MAX / 2;
+    if one.len().abs_diff(other.len()) > most {
+        return None;
+    }
+    let (mut before, mut row) = (vec![BEYOND; other.len() + 1], vec![BEYOND; other.len() + 1]);
+    let mut above: Vec<usize> = (0..=other.len()).collect();
+    for (at, letter) in (1..).zip(one) {
+        row.fill(BEYOND);
+        row[0] = at;
+        for to in at.saturating_sub(most).max(1)..=(at + most).min(other.len()) {
+            let other_letter = other[to - 1];
+            let mut least = above[to - 1] + usize::from(*letter != other_letter);
+            least = least.min(above[to] + 1).min(row[to - 1] + 1);
+            if at > 1 && to > 1 && *letter == other[to - 2] && one[at - 2] == other_letter {
+                least = least.min(before[to - 2] + 1);
+            }
+            row[to] = least;
+        }
+        // An exchange reaches back over two rows, so that both have to be hopeless.
+        if row.iter().chain(&above).all(|slips| *slips > most) {
+            return None;
+        }
+        std::mem::swap(&mut before, &mut above);
+        std::mem::swap(&mut above, &mut row);
+    }
+    above.last().copied().filter(|slips| *slips <= most)
 }
 
 fn clean(
@@ -231,5 +270,19 @@ mod tests {
         assert_eq!(nearest("imput", known), Some("input"));
         assert_eq!(nearest("colour", known), None);
         assert_eq!(nearest(&"i".repeat(100_000), known), None);
+        assert_eq!(nearest("ab", ["ac", "ba", "ab", "bb"]), Some("ab"));
+        assert_eq!(nearest("ab", ["ac", "ba"]), Some("ac"), "of equally near ones the first");
+        // In a long name a few letters may be wrong, and not every third.
+        assert_eq!(nearest(&"ab".repeat(30), [&*"ac".repeat(30)]), None);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn slips_are_counted_as_a_library_counts_them(one in "[abc]{0,9}", other in "[abc]{0,9}", most in 0..9usize) {
+            let expected = strsim::osa_distance(&one, &other);
+            let letters = |text: &str| text.chars().collect::<Vec<char>>();
+            let found = slips(&letters(&one), &letters(&other), most);
+            proptest::prop_assert_eq!(found, (expected <= most).then_some(expected));
+        }
     }
 }

@@ -6,6 +6,7 @@
 mod bind;
 mod graph;
 mod infer;
+mod literals;
 mod schemas;
 mod static_type;
 
@@ -19,6 +20,7 @@ use crate::contract::Contract;
 use crate::diagnostic::{Diagnostic, Position};
 use crate::expression::Expression;
 use crate::expression::syntax::Kind;
+use crate::limits::{CONTRACTS_LOOKED_FOR, DIAGNOSTICS, FOR_EACH_VALUES};
 use crate::name::ContractName;
 use crate::scenario::{self, Draft, DraftStep, Invariant, Located, Scenario, Step};
 use crate::schema::Schema;
@@ -70,12 +72,14 @@ struct Checker<'a> {
     draft: &'a Draft,
     contracts: &'a dyn Contracts,
     found: HashMap<&'a str, Arc<Contract>>,
+    /// Unknown contracts for which a near one was looked for.
+    looked_for: usize,
     diagnostics: Vec<Diagnostic>,
 }
 
 impl<'a> Checker<'a> {
     fn new(draft: &'a Draft, contracts: &'a dyn Contracts) -> Self {
-        Self { draft, contracts, found: HashMap::new(), diagnostics: Vec::new() }
+        Self { draft, contracts, found: HashMap::new(), looked_for: 0, diagnostics: Vec::new() }
     }
 
     fn scenario(&mut self) -> Option<Scenario> {
@@ -83,6 +87,9 @@ impl<'a> Checker<'a> {
         for step in &draft.steps {
             self.find(step);
             self.needs(step);
+            if self.is_full() {
+                return None;
+            }
         }
         let edges: HashMap<&str, Vec<Edge>> =
             draft.steps.iter().map(|step| (step.name.as_str(), graph::edges(draft, step))).collect();
@@ -90,6 +97,9 @@ impl<'a> Checker<'a> {
         let outputs = self.outputs();
         for step in &draft.steps {
             self.step(step, &outputs);
+            if self.is_full() {
+                return None;
+            }
         }
         self.invariants(&outputs);
         let output_schema = self.output(&outputs);
@@ -107,7 +117,13 @@ impl<'a> Checker<'a> {
             settle_s: draft.settle_s,
             timeout_s: draft.timeout_s,
             source: draft.source.clone(),
+            warnings: self.warnings(),
         })
+    }
+
+    /// Steps come in the order of the file, so that what is found so far is what the report begins with.
+    fn is_full(&self) -> bool {
+        self.diagnostics.len() >= DIAGNOSTICS
     }
 
     fn find(&mut self, step: &'a DraftStep) {
@@ -127,10 +143,7 @@ impl<'a> Checker<'a> {
                 );
             }
             None => {
-                let hint = match crate::text::nearest(
-                    &name.to_string(),
-                    self.contracts.names().iter().map(String::as_str),
-                ) {
+                let hint = match self.nearest_contract(name) {
                     Some(near) => format!("did you mean `{near}`?"),
                     None => "start the supplier that offers it, or apply the scenario first".to_owned(),
                 };
@@ -142,6 +155,15 @@ impl<'a> Checker<'a> {
                 );
             }
         }
+    }
+
+    fn nearest_contract(&mut self, name: &ContractName) -> Option<String> {
+        self.looked_for += 1;
+        if self.looked_for > CONTRACTS_LOOKED_FOR {
+            return None;
+        }
+        let names = self.contracts.names();
+        crate::text::nearest(&name.to_string(), names.iter().map(String::as_str)).map(str::to_owned)
     }
 
     fn needs(&mut self, step: &DraftStep) {
@@ -197,6 +219,14 @@ impl<'a> Checker<'a> {
         }
         if let Some(Located { value, place }) = &step.for_each {
             let found = binder.infer(value, place);
+            if let Kind::List(values) = &value.root().kind
+                && values.len() > FOR_EACH_VALUES
+            {
+                let message =
+                    format!("`for_each` has {} values; at most {FOR_EACH_VALUES} are allowed", values.len());
+                let wrong = Diagnostic::new(&self.draft.file, place.position, "limit", message);
+                binder.diagnostics.push(wrong.hint("request several datasets instead"));
+            }
             if !found.kinds.meets(Kinds::LIST) {
                 let message = format!("`for_each` takes a list, this is {}", found.kinds.words());
                 let wrong = Diagnostic::new(&self.draft.file, place.position, "type_mismatch", message);
@@ -261,6 +291,19 @@ impl<'a> Checker<'a> {
                 None
             }
         }
+    }
+
+    /// What the file alone shows, and what the contracts of the steps show beside it.
+    fn warnings(&self) -> Vec<Diagnostic> {
+        let draft = self.draft;
+        let mut warnings = draft.warnings.clone();
+        for step in &draft.steps {
+            let input = self.found.get(step.name.as_str()).map(|contract| Reference::new(&contract.input));
+            warnings.extend(literals::in_template(&draft.file, &step.with.root, input));
+        }
+        warnings.extend(literals::in_template(&draft.file, &draft.output.root, None));
+        scenario::sort(&mut warnings);
+        warnings
     }
 
     fn binder<'b>(

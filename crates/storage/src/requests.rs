@@ -74,10 +74,11 @@ pub struct RequestFilter {
 #[async_trait]
 pub trait Requests: Send + Sync {
     /// Accepts a request: its row, its trees with their parts and ready tasks, the idempotency record and the events
-    /// are one transaction. A key is kept for at least 24 hours.
+    /// are one transaction. A key stands for its request for 24 hours of the store's clock, and for nothing afterwards,
+    /// whether or not it was forgotten.
     async fn create_request(&self, new: NewRequest) -> Result<Created, StoreError>;
 
-    /// Looks an idempotency key up without writing.
+    /// Looks an idempotency key up without writing; one older than 24 hours is not there.
     async fn find_idempotent(&self, idempotency: &Idempotency) -> Result<Option<Created>, StoreError>;
 
     /// Reads one request.
@@ -109,6 +110,7 @@ pub trait Requests: Send + Sync {
         limit: u32,
     ) -> Result<Vec<RequestId>, StoreError>;
 
-    /// Forgets idempotency keys older than 24 hours, at most `limit` of them; returns how many.
+    /// Forgets idempotency keys older than 24 hours, at most `limit` of them; returns how many. Nothing depends on when
+    /// that is done.
     async fn forget_keys(&self, limit: u32) -> Result<u64, StoreError>;
 }

@@ -70,6 +70,10 @@ pub trait Sessions: Send + Sync {
     /// Reads one session.
     async fn session(&self, id: SessionId) -> Result<Option<Session>, StoreError>;
 
+    /// The live session in the place of this one, or of one that has taken it: of the same instance, or, in a channel,
+    /// of the same domain.
+    async fn live_session(&self, place: &Session) -> Result<Option<SessionId>, StoreError>;
+
     /// Lists sessions, newest first.
     async fn sessions(
         &self,

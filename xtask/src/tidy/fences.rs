@@ -82,6 +82,14 @@ const CALL_FENCES: &[CallFence] = &[
         fix: "take time and random numbers as arguments",
     },
     CallFence {
+        pattern: r"\b(?:Timestamp|SystemTime|Zoned)::now\b",
+        inside: &["sdks/rust/src/", "crates/cli/src/"],
+        // A line of the log says when it was written.
+        except: &["crates/cli/src/logging.rs"],
+        why: "clients work whatever their wall clock says",
+        fix: "count from a moment that you took yourself; spans come from the server",
+    },
+    CallFence {
         pattern: r"\bstd::(?:fs|net|process|thread)\b|\btokio::|\basync fn\b|\basync move\b|\.await\b",
         inside: &["crates/model/"],
         except: &[],
@@ -174,6 +182,8 @@ mod tests {
             ("sdks/rust/src/a.rs", "    std::process::exit(1);"),
             ("crates/storage/src/a.rs", "    let x = std::env::var(\"X\");"),
             ("crates/model/src/a.rs", "    let now = Timestamp::now();"),
+            ("sdks/rust/src/a.rs", "    let now = SystemTime::now();"),
+            ("crates/cli/src/a.rs", "    let now = Timestamp::now();"),
             ("crates/model/src/a.rs", "async fn plan() {}"),
             ("crates/model/src/a.rs", "use std::fs;"),
         ] {

@@ -4,8 +4,11 @@
 
 mod channels;
 mod dev;
+mod log;
 mod program;
 mod requesting;
 mod serving;
 mod settings;
 mod shop;
+#[cfg(target_os = "linux")]
+mod wall_clock;

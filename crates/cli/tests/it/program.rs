@@ -142,6 +142,12 @@ impl Running {
         assert!(Command::new("kill").args(["-s", name, &pid]).status().unwrap().success());
     }
 
+    /// Waits for the end of the process; returns every line of its log.
+    pub(crate) fn ended_with_log(&mut self) -> Vec<String> {
+        self.ended();
+        self.stderr.seen.clone()
+    }
+
     /// Waits for the end of the process.
     pub(crate) fn ended(&mut self) -> ExitStatus {
         // Both outputs end with the process; until then nobody has to look.

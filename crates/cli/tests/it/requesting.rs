@@ -177,6 +177,39 @@ fn faults_of_scenarios_are_shown_where_they_are() {
 }
 
 #[test]
+fn a_secret_that_is_written_out_is_shown_in_its_line_and_refused_only_strictly() {
+    let mut place = Place::new();
+    let _server = place.start_dev(&[]);
+    let _shop = Shop::open(&place);
+    let file = place.put("paying.yaml", &format!("{SCENARIO}  password: hunter2\n"));
+    let strict = place.run(&["apply", "-f", &file, "--strict"]).expect(65);
+    assert!(
+        strict.stderr.contains("paying.yaml:14:13") && strict.stderr.contains("nothing was applied"),
+        "{strict:?}"
+    );
+    let strict = place.run(&["apply", "-f", &file, "--strict", "--check", "--json"]).expect(65).json();
+    assert_eq!(
+        (&strict["code"], &strict["errors"][0]["code"]),
+        (&"scenario_faults".into(), &"literal_secret".into())
+    );
+    place.run(&["contracts", "show", "checkout/paying-customer"]).expect(1);
+
+    let warned = place.run(&["apply", "-f", &file]).expect(0);
+    assert_eq!(warned.stdout, "applied checkout/paying-customer@1 (new)\n");
+    for part in
+        ["literal_secret", "`password` is a secret", "paying.yaml:14:13", "take it as an input", "───────"]
+    {
+        assert!(warned.stderr.contains(part), "{part} in\n{}", warned.stderr);
+    }
+    let json = place.run(&["apply", "-f", &file, "--check", "--json"]).expect(0).json();
+    assert_eq!(json["applied"][0]["warnings"][0]["line"], 14);
+    assert!(!json.to_string().contains("hunter2"), "{json}");
+    let clean = place.put("clean.yaml", &SCENARIO.replace("paying-customer", "clean-customer"));
+    let clean = place.run(&["apply", "-f", &clean, "--strict"]).expect(0);
+    assert_eq!(clean.stderr, "");
+}
+
+#[test]
 fn refusals_end_by_what_can_be_done_about_them() {
     let mut place = Place::new();
     let nobody = place.run(&["contracts", "--url", "http://127.0.0.1:9"]).expect(69);
@@ -194,6 +227,14 @@ fn refusals_end_by_what_can_be_done_about_them() {
         (&["request", "customer/active-customer", "--input", "["][..], 65, "no JSON"),
         (&["request", "customer/active-customer", "--set", "x"][..], 64, "--set country=FR"),
         (&["request", "nothing"][..], 65, "nothing"),
+        (&["request", "checkout/nul.txt"][..], 65, "devices on Windows"),
+        (&["request", "Checkout/x"][..], 65, "Checkout"),
+        (&["request", "checkout/x", "--environment", "con"][..], 65, "devices on Windows"),
+        (
+            &["request", "customer/active-customer", "--set", "country=FR", "--ttl", "0s"][..],
+            65,
+            "/lease/ttl_s: must be",
+        ),
         (&["request"][..], 64, "Usage"),
         (&["contracts", "show", "nothing"][..], 64, "domain/name"),
         (&["lease", "release", "lease_x"][..], 1, "lease_x"),

@@ -6,6 +6,7 @@ use serde_json::json;
 use sixpack_engine::{Receipt, Refusal};
 use sixpack_model::plan::Answer;
 use sixpack_model::request::RequestStatus;
+use sixpack_model::session::HEARTBEATS_AT_ONCE;
 
 use crate::town::{ALL, SOON, Town, capability, made, refused, with, with_pair};
 
@@ -187,4 +188,20 @@ async fn a_newer_instance_of_the_same_name_takes_over() {
     assert!(matches!(refusal, Refusal::Superseded), "{refusal:?}");
     town.clock.advance_ms(1_000);
     assert_eq!(town.claim_one(newer).await.task, task.task);
+}
+
+#[tokio::test]
+async fn a_flood_of_heartbeats_is_refused_until_its_time_comes_and_no_other_session_notices() {
+    let town = Town::new().await;
+    let loud = town.connect("a", &[capability("first", ALL)]).await;
+    let quiet = town.connect("b", &[capability("second", ALL)]).await;
+    let beat = async |session| town.engine.heartbeat(&town.supplier(), session, &[]).await;
+    for _ in 0..HEARTBEATS_AT_ONCE {
+        beat(loud).await.expect("the session is alive");
+    }
+    let Err(Refusal::TooManyHeartbeats { wait }) = beat(loud).await else { panic!("it is one too many") };
+    beat(quiet).await.expect("the other session is alive");
+    town.clock.advance_ms(wait.as_millis() as i64);
+    beat(loud).await.expect("its time has come");
+    assert!(matches!(beat(loud).await, Err(Refusal::TooManyHeartbeats { .. })));
 }

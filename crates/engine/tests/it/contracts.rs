@@ -1,7 +1,7 @@
 //! Contracts: versions, verdicts, what breaks, and scenarios applied together.
 
 use serde_json::json;
-use sixpack_engine::{ContractState, Refusal, ScenarioFile};
+use sixpack_engine::{Applying, ContractState, Refusal, ScenarioFile};
 use sixpack_model::request::RequestStatus;
 
 use crate::town::{ALL, PAIR, Town, capability, wanted, with, with_pair};
@@ -75,7 +75,7 @@ async fn an_absent_supplier_leaves_its_contracts_listed_as_offline() {
 }
 
 fn file(path: &str, text: &str) -> ScenarioFile {
-    ScenarioFile { path: path.to_owned(), text: text.to_owned() }
+    ScenarioFile { path: path.to_owned(), text: text.to_owned(), named: None }
 }
 
 #[tokio::test]
@@ -83,10 +83,10 @@ async fn files_that_use_each_other_are_applied_together_in_any_order() {
     let (town, ..) = with_pair().await;
     let outer = "scenario: shop/outer\nowner: { team: Shop }\nsteps:\n  inner: { uses: shop/inner, with: {} }\noutput: { id: \"${{ steps.inner.first }}\" }\n";
     let files = [file("outer.yaml", outer), file("inner.yaml", &PAIR.replace("shop/pair", "shop/inner"))];
-    let applied = town.engine.apply_scenarios(&town.supplier(), "default", &files, false, None).await;
+    let applied = town.engine.apply_scenarios(&town.supplier(), "default", &files, Applying::default()).await;
     let changes: Vec<_> = applied.expect("applied").iter().map(|file| file.applied.change).collect();
     assert_eq!(changes, ["new", "new"]);
-    let again = town.engine.apply_scenarios(&town.supplier(), "default", &files, false, None).await;
+    let again = town.engine.apply_scenarios(&town.supplier(), "default", &files, Applying::default()).await;
     let changes: Vec<_> = again.expect("applied").iter().map(|file| file.applied.change).collect();
     assert_eq!(changes, ["same", "same"]);
 }
@@ -96,7 +96,7 @@ async fn one_faulty_file_keeps_all_from_being_applied() {
     let (town, ..) = with_pair().await;
     let bad = PAIR.replace("shop/pair", "shop/bad").replace("steps.first.id", "steps.frist.id");
     let files = [file("good.yaml", &PAIR.replace("shop/pair", "shop/good")), file("bad.yaml", &bad)];
-    let applied = town.engine.apply_scenarios(&town.supplier(), "default", &files, false, None).await;
+    let applied = town.engine.apply_scenarios(&town.supplier(), "default", &files, Applying::default()).await;
     match applied {
         Err(Refusal::ScenarioFaults(faults)) => {
             assert!(faults.iter().all(|fault| fault.file == "bad.yaml"), "{faults:?}");
@@ -113,7 +113,15 @@ async fn a_dry_run_changes_nothing() {
     town.connect("a", &[capability("first", ALL)]).await;
     town.connect("b", &[capability("second", ALL)]).await;
     let files = [file("pair.yaml", PAIR)];
-    let checked = town.engine.apply_scenarios(&town.consumer(), "default", &files, true, None).await;
+    let checked = town
+        .engine
+        .apply_scenarios(
+            &town.consumer(),
+            "default",
+            &files,
+            Applying { dry_run: true, ..Applying::default() },
+        )
+        .await;
     assert_eq!(checked.expect("whole")[0].applied.change, "new");
     assert!(matches!(town.ask_for(wanted("shop/pair", json!({}))).await, Err(Refusal::Unknown { .. })));
 }

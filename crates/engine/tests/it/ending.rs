@@ -1,14 +1,16 @@
 //! Orchestrators, debts and what is told of all that.
 
 use serde_json::json;
+use sixpack_engine::Sweep;
 use sixpack_model::event::Event;
 use sixpack_model::plan::Answer;
 use sixpack_model::request::RequestStatus;
+use sixpack_model::session::{SESSION_TTL_MS, SessionStatus};
 use sixpack_model::tree::{PartStatus, Wish};
 use sixpack_storage::events::EventFilter;
 use sixpack_storage::page::Page;
 
-use crate::town::{ALL, capability, made, refused, with_pair};
+use crate::town::{ALL, Town, capability, made, refused, with_pair};
 
 #[tokio::test]
 async fn an_orchestrator_gets_its_children_by_name() {
@@ -87,4 +89,19 @@ async fn a_dataset_is_found_by_an_entity_of_one_of_its_parts() {
     let found = town.engine.datasets(&town.consumer(), filter, Page::first(10)).await.expect("a list");
     assert!(found.iter().any(|view| view.part == task.task.part), "{found:?}");
     let _ = ALL;
+}
+
+#[tokio::test]
+async fn sessions_that_fall_silent_together_are_all_over_with_one_look() {
+    let town = Town::new().await;
+    let capabilities = [capability("first", ALL)];
+    for number in 0..450 {
+        town.connect_as("a", &format!("a-{number}"), &capabilities).await.expect("the manifest is accepted");
+    }
+    town.clock.advance_ms(SESSION_TTL_MS as i64);
+    town.engine.sweep(Sweep::SilentSessions).await.expect("a store that works");
+    let sessions = town.engine.sessions(&town.supplier(), Some("default"), Page::first(1_000)).await;
+    let dead =
+        sessions.expect("a list").iter().filter(|view| view.session.status == SessionStatus::Dead).count();
+    assert_eq!(dead, 450);
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use sixpack_engine::{
-    Assignment, Caller, Engine, EngineSettings, Receipt, Refusal, RequestView, ScenarioFile, Sweep,
+    Applying, Assignment, Caller, Engine, EngineSettings, Receipt, Refusal, RequestView, ScenarioFile, Sweep,
     TaskAnswer, Wanted,
 };
 use sixpack_model::ids::{RequestId, SessionId, TokenId};
@@ -86,8 +86,9 @@ impl Town {
     }
 
     pub(crate) async fn apply(&self, yaml: &str) {
-        let files = [ScenarioFile { path: "test.yaml".to_owned(), text: yaml.to_owned() }];
-        let applied = self.engine.apply_scenarios(&self.supplier(), "default", &files, false, None).await;
+        let files = [ScenarioFile { path: "test.yaml".to_owned(), text: yaml.to_owned(), named: None }];
+        let applied =
+            self.engine.apply_scenarios(&self.supplier(), "default", &files, Applying::default()).await;
         applied.unwrap_or_else(|refusal| panic!("{refusal:?}"));
     }
 

@@ -5,6 +5,7 @@ use std::ops::RangeInclusive;
 use serde_json::{Map, Value};
 
 use crate::fault::{Fault, join};
+use crate::limits::FAULTS_MAX;
 use crate::name::segment;
 use crate::schema::Schema;
 use crate::text::{did_you_mean, excerpt, line, prose, quoted};
@@ -25,7 +26,8 @@ impl<'a> Fields<'a> {
             faults.push(Fault::new(pointer, "type", "is not an object"));
             return None;
         };
-        for name in members.keys().filter(|name| !known.contains(&name.as_str())) {
+        let unknown = members.keys().filter(|name| !known.contains(&name.as_str()));
+        for name in unknown.take(FAULTS_MAX) {
             let hint = did_you_mean(name, known.iter().copied());
             let message =
                 format!("{} is not a known field{hint}; known are {}", quoted(name), known.join(", "));

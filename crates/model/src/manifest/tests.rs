@@ -228,6 +228,28 @@ fn everything_that_is_wrong_is_told_at_once() {
 }
 
 #[test]
+fn a_manifest_of_unknown_fields_names_the_first_ones() {
+    let document: Value = (0..50_000)
+        .map(|field| (format!("domai{field}"), json!(1)))
+        .collect::<serde_json::Map<_, _>>()
+        .into();
+    let faults = Manifest::parse(&document).unwrap_err();
+    assert_eq!(faults.len(), 50);
+    assert!(faults[0].message.contains("did you mean \"domain\"?"), "{}", faults[0].message);
+}
+
+#[test]
+fn what_is_only_warned_of_is_refused_strictly() {
+    let slip = with("/capabilities/0/facts", Some(json!({"requierd": []})));
+    assert_eq!(told(&Manifest::parse(&slip).unwrap().warnings).len(), 1);
+    assert_eq!(
+        told(&Manifest::parse_strictly(&slip).unwrap_err()),
+        [("unknown_keyword", "/capabilities/0/facts/requierd")]
+    );
+    assert!(Manifest::parse_strictly(&manifest()).is_ok());
+}
+
+#[test]
 fn at_most_fifty_faults_are_told() {
     let bad = json!({"name": "A", "input": {}, "output": {}});
     let faults = Manifest::parse(&with("/capabilities", Some(json!(vec![bad; 1_000])))).unwrap_err();

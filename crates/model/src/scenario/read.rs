@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
+use super::literals;
 use super::yaml::{self, Content, Entry, Node};
 use super::{Draft, DraftInvariant, Located};
 use crate::contract::Owner;
@@ -46,7 +47,7 @@ const FIELDS: [&str; 10] = [
 /// Reads a file. The draft is there when its form can be understood as far as the type checker needs it.
 pub(super) fn read(file: &str, text: &str) -> (Option<Draft>, Vec<Diagnostic>) {
     let (tree, diagnostics) = yaml::read(file, text);
-    let mut reader = Reader { file, diagnostics };
+    let mut reader = Reader { file, diagnostics, warnings: Vec::new() };
     let draft = tree.and_then(|tree| reader.draft(&tree, text));
     let mut diagnostics = reader.diagnostics;
     sort(&mut diagnostics);
@@ -70,6 +71,7 @@ pub(crate) fn sort(diagnostics: &mut Vec<Diagnostic>) {
 struct Reader<'a> {
     file: &'a str,
     diagnostics: Vec<Diagnostic>,
+    warnings: Vec<Diagnostic>,
 }
 
 impl Reader<'_> {
@@ -117,6 +119,7 @@ impl Reader<'_> {
             output: output.unwrap_or_else(Template::empty),
             settle_s,
             timeout_s,
+            warnings: std::mem::take(&mut self.warnings),
         })
     }
 
@@ -149,6 +152,7 @@ impl Reader<'_> {
     fn labels(&mut self, node: &Node) -> BTreeMap<String, String> {
         let mut labels = BTreeMap::new();
         let Some(entries) = self.entries(node, "labels") else { return labels };
+        self.warnings.extend(literals::in_values(self.file, node));
         self.limit(node.position(), entries.len(), LABELS, "labels");
         for entry in entries {
             if let Err(error) = segment("the name of a label", &entry.name) {
@@ -166,10 +170,11 @@ impl Reader<'_> {
         let schema = match Schema::parse(&document) {
             Ok(schema) => schema,
             Err(faults) => {
-                self.schema_faults(node, &faults);
+                self.diagnostics.extend(self.in_schema(node, &faults));
                 return None;
             }
         };
+        self.warnings.extend(literals::in_schema(self.file, node));
         if document.get("type") != Some(&json!("object")) {
             self.push(
                 node.position(),
@@ -178,17 +183,21 @@ impl Reader<'_> {
                 "write `type: object` and list its `properties`",
             );
         }
-        // A default that breaks its own schema is put in and then refused: no request could ever succeed.
         for warning in schema.warnings() {
+            // A default that breaks its own schema is put in and then refused: no request could ever succeed.
             if warning.code == "example_invalid" && !warning.pointer.contains("/examples/") {
-                self.schema_faults(node, &[Fault { code: "bad_default", ..warning.clone() }]);
+                let fault = Fault { code: "bad_default", ..warning.clone() };
+                self.diagnostics.extend(self.in_schema(node, &[fault]));
+            } else {
+                self.warnings.extend(self.in_schema(node, std::slice::from_ref(warning)));
             }
         }
         Some(schema)
     }
 
-    fn schema_faults(&mut self, node: &Node, faults: &[Fault]) {
-        for fault in faults {
+    /// What was found in a schema, at its places in the file.
+    fn in_schema(&self, node: &Node, faults: &[Fault]) -> Vec<Diagnostic> {
+        let placed = |fault: &Fault| {
             let mut pointer = fault.pointer.as_str();
             let at = loop {
                 match node.at(pointer) {
@@ -197,14 +206,14 @@ impl Reader<'_> {
                     None => pointer = &pointer[..pointer.rfind('/').unwrap_or(0)],
                 }
             };
-            let what = if fault.code == "bad_default" { "the default" } else { "the schema" };
-            self.diagnostics.push(Diagnostic::new(
-                self.file,
-                at,
-                fault.code,
-                format!("{what} {}", fault.message),
-            ));
-        }
+            let what = match fault.code {
+                "bad_default" => "the default",
+                "example_invalid" => "the example",
+                _ => "the schema",
+            };
+            Diagnostic::new(self.file, at, fault.code, format!("{what} {}", fault.message))
+        };
+        faults.iter().map(placed).collect()
     }
 
     fn invariants(&mut self, node: &Node) -> Vec<DraftInvariant> {

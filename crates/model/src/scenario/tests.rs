@@ -397,6 +397,25 @@ fn counts_are_bounded() {
 }
 
 #[test]
+fn very_many_unknown_fields_are_told_from_the_first_on() {
+    let fields: String = (0..40_000).map(|field| format!("scenari{field}: x\n")).collect();
+    let found = parse("file", &format!("{fields}scenario: a/b\n")).unwrap_err();
+    assert_eq!(found.len(), crate::limits::DIAGNOSTICS);
+    assert!(found[..100].iter().all(|found| found.code == "unknown_field" || found.code == "missing_field"));
+    assert_eq!(
+        (found[found.len() - 1].code, found[50].hint.as_deref()),
+        ("unknown_field", Some("did you mean `scenario`?"))
+    );
+}
+
+#[test]
+fn long_text_keeps_the_places_of_its_expressions() {
+    let long = "x".repeat(100_000);
+    let found = parse("file", &format!("scenario: a/b\nowner: {{ team: T }}\noutput: {{}}\nsteps:\n  s: {{ uses: c/d, with: {{ a: \"{long}${{{{ 1 + }}}}\" }} }}\n")).unwrap_err();
+    assert_eq!((found[0].code, found[0].line, found[0].column), ("syntax", 5, 100_039));
+}
+
+#[test]
 fn no_diagnostic_quotes_the_file() {
     for text in [
         "scenario: a/b\ndescription: [hunter2\n",

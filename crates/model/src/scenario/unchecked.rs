@@ -29,6 +29,7 @@ impl Draft {
             settle_s: self.settle_s,
             timeout_s: self.timeout_s,
             source: self.source.clone(),
+            warnings: self.warnings.clone(),
         };
         scenario.into_contract(version)
     }

@@ -13,7 +13,8 @@ use granit_parser::{ErrorKind, Event, Parser, ScalarStyle, ScanError, Span};
 use serde_json::{Number, Value};
 
 use crate::diagnostic::{Diagnostic, Place, Position};
-use crate::limits::{NUMBER_CHARS, SCENARIO_BYTES, SCENARIO_DEPTH, SCENARIO_NODES};
+use crate::limits::{EXPRESSION_BYTES, NUMBER_CHARS, SCENARIO_BYTES, SCENARIO_DEPTH, SCENARIO_NODES};
+use crate::template::OPENING;
 use crate::text::excerpt;
 
 /// One value of a file.
@@ -96,7 +97,8 @@ pub(crate) fn read(file: &str, text: &str) -> (Option<Arc<Node>>, Vec<Diagnostic
     if text.contains('\0') {
         return refuse("encoding", "the file holds U+0000; save it as UTF-8");
     }
-    let characters: Vec<char> = text.chars().collect();
+    let mut characters: Vec<char> = Vec::with_capacity(text.len());
+    characters.extend(text.chars());
     let mut builder = Builder {
         file,
         characters: &characters,
@@ -302,7 +304,11 @@ impl Builder<'_> {
 
     fn place(&self, text: &str, style: ScalarStyle, span: &Span) -> Place {
         let position = self.position(span);
-        Place::mapped(position, align(self.characters, span, text, style).into())
+        // Long text without an expression is never pointed into, and the map would be eight times its size.
+        if text.len() > EXPRESSION_BYTES && !text.contains(OPENING) {
+            return Place::whole(position);
+        }
+        Place::mapped(position, align(self.characters, span, text, style))
     }
 }
 

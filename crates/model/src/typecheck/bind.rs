@@ -1,5 +1,7 @@
 //! Bindings: whether what a template gives is what a schema takes.
 
+use std::collections::HashSet;
+
 use serde_json::Value;
 
 use super::infer::{Finding, Surroundings, guarded, infer, is_open, listed};
@@ -8,6 +10,7 @@ use super::static_type::{Inside, Kinds, Selected, Type, meant, object_schema, sa
 use crate::diagnostic::{Diagnostic, Place, Position};
 use crate::expression::Expression;
 use crate::fault::Fault;
+use crate::limits::DIAGNOSTICS;
 use crate::schema::Schema;
 use crate::schema::keywords::SECRET;
 use crate::template::{Field, Kind, Node, Piece};
@@ -33,11 +36,19 @@ struct Misfit {
 impl Binder<'_> {
     /// The type of an expression; what is wrong with it is collected.
     pub(super) fn infer(&mut self, expression: &Expression, place: &Place) -> Type {
+        if self.is_full() {
+            return Type::any();
+        }
         let (found, findings) = infer(expression.root(), &self.surroundings);
         for Finding { range, code, message, hint } in findings {
             self.push(place.position_of(expression.text(), range), code, message, hint);
         }
         found
+    }
+
+    /// There is more to tell already than is reported.
+    fn is_full(&self) -> bool {
+        self.diagnostics.len() >= DIAGNOSTICS
     }
 
     /// A condition; returns the steps that are there when it is true.
@@ -99,6 +110,9 @@ impl Binder<'_> {
 
     fn bind_fields(&mut self, fields: &[Field], schema: &Reference, at: Position) {
         for field in fields {
+            if self.is_full() {
+                return;
+            }
             let what = format!("`{}`", excerpt(&field.name));
             match (schema.property(&field.name), schema.field(&field.name)) {
                 (Some(property), _) => self.bind(&field.value, &property, &what),
@@ -119,8 +133,9 @@ impl Binder<'_> {
                 (None, _) => self.look(&field.value),
             }
         }
+        let names: HashSet<&str> = fields.iter().map(|field| field.name.as_str()).collect();
         for name in schema.required() {
-            let bound = fields.iter().any(|field| field.name == name);
+            let bound = names.contains(name.as_str());
             let filled = schema.property(&name).is_some_and(|property| property.has_default());
             if !bound && !filled {
                 let hint = format!("add `{name}:` with a value or `${{{{ }}}}`");

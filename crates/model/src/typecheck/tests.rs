@@ -2,6 +2,7 @@
 
 mod bindings;
 mod expressions;
+mod warnings;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -378,4 +379,39 @@ fn schemas_whose_references_multiply_are_looked_at_in_bounds() {
     let steps = "  m: { uses: a/maze }\noutput: { deep: \"${{ steps.m.deep }}\", wide: \"${{ steps.m.wide.end }}\", x: \"${{ steps.m.deep.x.x.x.y }}\" }";
     let found = checked(steps, &catalogue).unwrap_err();
     assert_eq!(lines(&found), "2:81+20 unreachable_output there is no field `y` | did you mean `x`?");
+}
+
+/// Each of these took minutes when everything wrong was named with everything that may have been meant.
+#[test]
+fn files_that_are_wrong_in_very_many_places_are_looked_at_in_bounds() {
+    let long = "x".repeat(50);
+    let steps = |rest: &dyn Fn(usize) -> String| {
+        (0..190)
+            .map(|step| format!("  s{step:03}_{long}: {{ uses: order/any{} }}\n", rest(step)))
+            .collect::<String>()
+    };
+    let names = (0..50).map(|other| format!("t{other:03}_{long}")).collect::<Vec<_>>().join(", ");
+    let reads = (0..9_000)
+        .map(|other| format!("k{other}: \"${{{{ steps.t{other:04}_{long} }}}}\""))
+        .collect::<Vec<_>>();
+    let unknown_needs = steps(&|_| format!(", needs: [{names}]"));
+    let unknown_reads = steps(&|step| match step {
+        7 => format!(", with: {{ {} }}", reads.join(", ")),
+        _ => String::new(),
+    });
+    let mut catalogue = Catalogue::shop();
+    for (text, code) in [(&unknown_needs, "unknown_step"), (&unknown_reads, "unknown_step")] {
+        let found = checked(text, &catalogue).unwrap_err();
+        assert_eq!((found.len(), found[0].code), (crate::limits::DIAGNOSTICS, code));
+    }
+    for number in 0..1_000 {
+        catalogue.add(&format!("{long}/c{number:04}-{long}"), &json!({}), &json!({}), None);
+    }
+    let unknown_contracts = steps(&|_| String::new()).replace("order/any", &format!("{long}/d-{long}"));
+    let found = checked(&unknown_contracts, &catalogue).unwrap_err();
+    assert!(
+        found.len() >= 190 && found.iter().all(|found| found.code == "unknown_contract"),
+        "{}",
+        found.len()
+    );
 }

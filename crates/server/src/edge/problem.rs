@@ -92,7 +92,8 @@ impl Problem {
     pub fn unprocessable(errors: Vec<ProblemFault>) -> Self {
         let code = errors.first().map_or("invalid", |first| first.code);
         let detail = match errors.as_slice() {
-            [only] => only.message.clone(),
+            [only] if only.pointer.is_empty() => only.message.clone(),
+            [only] => format!("{}: {}", only.pointer, only.message),
             several => format!("The request has {} faults; see `errors`.", several.len()),
         };
         let mut problem =
@@ -165,7 +166,8 @@ impl Problem {
         let detail = if detail.is_empty() { title } else { detail.as_str() };
         let r#type = format!("/docs/errors#{code}");
         let rendered = Rendered { r#type, title, status: status.as_u16(), code, detail, errors, request_id };
-        serde_json::to_vec(&rendered).expect("a problem is made of strings and numbers")
+        let rendered = serde_json::to_string(&rendered).expect("a problem is made of strings and numbers");
+        harmless(&rendered).into_bytes()
     }
 }
 
@@ -216,9 +218,39 @@ pub fn echoed(input: &str) -> String {
     shown
 }
 
+/// JSON of the same meaning in which nothing can steer the terminal of whoever looks at it: a pointer names keys that
+/// others chose, and has to name them exactly.
+fn harmless(json: &str) -> String {
+    let mut shown = String::with_capacity(json.len());
+    for character in json.chars() {
+        if !character.is_ascii() && character.escape_debug().len() > 1 {
+            for unit in character.encode_utf16(&mut [0; 2]) {
+                shown.push_str(&format!("\\u{unit:04x}"));
+            }
+        } else {
+            shown.push(character);
+        }
+    }
+    shown
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_problem_steers_no_terminal_and_its_pointers_stay_exact() {
+        let pointer = "/a\u{1b}\u{9b}31m\u{202e}\u{e0041}é";
+        let body = Problem::unprocessable(vec![ProblemFault::new(pointer, "type", "is wrong")]).render("r-1");
+        let text = String::from_utf8(body).unwrap();
+        assert!(
+            text.contains('é') && !text.contains(['\u{1b}', '\u{9b}', '\u{202e}', '\u{e0041}']),
+            "{text:?}"
+        );
+        let read: serde_json::Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(read["errors"][0]["pointer"], pointer);
+        assert_eq!(read["detail"], format!("{pointer}: is wrong"));
+    }
 
     #[test]
     fn echoed_input_is_cut_and_escaped() {

@@ -61,7 +61,7 @@ const EVERYWHERE: [(&str, &str); 3] = [
 const WITH_TOKEN: [(&str, &str); 3] = [
     ("401", "`unauthenticated`"),
     ("403", "`forbidden`: the role does not suffice"),
-    ("429", "`too_many_polls`: ask again after `Retry-After`"),
+    ("429", "`too_many_polls`, `too_many_heartbeats`: ask again after `Retry-After`"),
 ];
 
 /// Problems that operations with a body or with parameters answer with.

@@ -1,9 +1,12 @@
 //! Refusals of the engine as problems: the one place that gives them a status and a code.
 
+use std::time::Duration;
+
 use http::StatusCode;
 use sixpack_engine::{Refusal, StoreError};
 use sixpack_model::diagnostic::Diagnostic;
 use sixpack_model::fault::Fault;
+use sixpack_model::session::{HEARTBEAT_MS, HEARTBEATS_AT_ONCE, HEARTBEATS_PER_S};
 
 use crate::edge::problem::{Problem, ProblemFault, echoed};
 
@@ -49,6 +52,7 @@ impl From<Refusal> for Problem {
                  environment, domain and channel, is live; open a new session only if this process is meant to be \
                  the live one.",
             ),
+            Refusal::TooManyHeartbeats { wait } => too_many_heartbeats(wait),
             Refusal::Busy => unavailable(BUSY_S, "Too many changes came at once; send the same call again."),
             Refusal::Store(failure) => store_failed(&failure),
         }
@@ -178,6 +182,17 @@ fn version_mismatch(expected: u32, current: u32) -> Problem {
     Problem::new(StatusCode::PRECONDITION_FAILED, "version_mismatch", "Another version is current").detail(
         format!("`If-Match` asks for version {expected}; {there}. Read it again before replacing it."),
     )
+}
+
+fn too_many_heartbeats(wait: Duration) -> Problem {
+    let title = "Too many heartbeats";
+    Problem::new(StatusCode::TOO_MANY_REQUESTS, "too_many_heartbeats", title)
+        .detail(format!(
+            "A session may send {HEARTBEATS_PER_S} heartbeats a second, and {HEARTBEATS_AT_ONCE} at once; one every {} s is \
+             enough. This one was not counted.",
+            HEARTBEAT_MS / 1000
+        ))
+        .retry_after_s(wait.as_secs() + 1)
 }
 
 fn conflict(code: &'static str, title: &'static str) -> Problem {

@@ -15,6 +15,7 @@ use super::shapes::word::{VerdictWord, Word};
 use crate::edge::check::{Check, Faults};
 use crate::edge::integer::Int;
 use crate::edge::json::accept;
+use crate::edge::problem::ECHO_MAX_CHARS;
 
 /// Bytes of one call: thirty results of the largest kind.
 const RESULTS_MAX_BYTES: usize = 32 * 1024 * 1024;
@@ -133,7 +134,7 @@ pub(super) struct ReceiptsJson {
 #[derive(Serialize, ToSchema)]
 #[schema(as = Receipt)]
 pub(super) struct ReceiptJson {
-    /// As it was given.
+    /// As it was given, cut after 64 characters.
     task_id: String,
     accepted: bool,
     /// `unknown_task`, `claim_lost`, `already_completed`, `cancelled`, `bad_result`, or with `accepted`
@@ -150,9 +151,12 @@ impl AnswersJson {
         let mut receipts = Vec::with_capacity(self.results.len());
         let mut answers = Vec::with_capacity(self.results.len());
         for result in self.results {
-            let task_id = result.get("task_id").and_then(Value::as_str).unwrap_or_default().to_owned();
+            let given = result.get("task_id").and_then(Value::as_str).unwrap_or_default();
+            let parsed = given.parse::<TaskId>();
+            // What is longer than any id is not repeated as a whole.
+            let task_id = given.chars().take(ECHO_MAX_CHARS).collect();
             let mut receipt = ReceiptJson { task_id, accepted: true, reason: None, message: None };
-            match receipt.task_id.parse::<TaskId>() {
+            match parsed {
                 Err(_) => receipt.refuse("unknown_task", None),
                 Ok(_) => match read(result) {
                     Ok(answer) => answers.push(answer),

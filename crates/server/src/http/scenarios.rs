@@ -6,16 +6,16 @@ use http::header::{CONTENT_ENCODING, CONTENT_TYPE, ETAG, IF_MATCH};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, StatusCode};
 use serde::{Deserialize, Serialize};
-use sixpack_engine::{Applied, Engine, Refusal, ScenarioFile};
-use sixpack_model::diagnostic::Diagnostic;
+use sixpack_engine::{Applied, AppliedFile, Applying, Engine, Refusal, ScenarioFile};
 use sixpack_model::limits::SCENARIO_BYTES;
-use sixpack_model::name::{ContractName, EnvironmentName};
-use sixpack_model::scenario::{decode, parse};
+use sixpack_model::name::{ContractName, EnvironmentName, NameError};
+use sixpack_model::scenario::decode;
 use utoipa::{IntoParams, ToSchema};
 
 use super::auth::Authorized;
 use super::contracts::ContractPath;
 use super::document::ProblemJson;
+use super::shapes::diagnostic::DiagnosticJson;
 use super::shapes::scalar::Text;
 use crate::edge::check::{Check, Faults};
 use crate::edge::json::{Json, read_body};
@@ -35,13 +35,15 @@ const APPLY_MAX_BYTES: usize = 8 * 1024 * 1024;
 /// Content types of a scenario file; JSON is YAML as well.
 const CONTENT_TYPES: [&str; 4] = ["application/yaml", "application/x-yaml", "text/yaml", "application/json"];
 
-/// Whether anything is to be changed.
+/// How a file is to be applied.
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-pub(super) struct DryRunParameters {
+pub(super) struct ApplyParameters {
     /// `true` checks and answers the same, and changes nothing.
     dry_run: Option<bool>,
+    /// `true` refuses what is otherwise only warned of.
+    strict: Option<bool>,
 }
 
 /// Files to be applied together.
@@ -54,6 +56,9 @@ pub(super) struct ApplyJson {
     /// `true` checks and answers the same, and changes nothing.
     #[serde(default)]
     dry_run: bool,
+    /// `true` refuses what is otherwise only warned of.
+    #[serde(default)]
+    strict: bool,
 }
 
 /// One scenario file.
@@ -119,6 +124,9 @@ pub(super) struct AppliedJson<'a> {
     /// The deployed version that a contract of a channel was held against.
     #[serde(skip_serializing_if = "Option::is_none")]
     against: Option<u32>,
+    /// Of a scenario file: what is accepted and probably not meant.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    warnings: Option<Vec<DiagnosticJson<'a>>>,
 }
 
 /// One thing that changed.
@@ -140,10 +148,11 @@ struct BreakJson<'a> {
 }
 
 impl<'a> AppliedJson<'a> {
-    pub(super) fn of(applied: &'a Applied, path: Option<&'a str>) -> Self {
+    /// A contract that came with a session.
+    pub(super) fn of(applied: &'a Applied) -> Self {
         let Applied { name, version, change, changes, breaks, against } = applied;
         Self {
-            path,
+            path: None,
             name: Text(name),
             version: *version,
             change,
@@ -153,7 +162,38 @@ impl<'a> AppliedJson<'a> {
                 .map(|broken| BreakJson { contract: Text(&broken.contract), message: &broken.message })
                 .collect(),
             against: *against,
+            warnings: None,
         }
+    }
+
+    /// A scenario that came in the only file of a call.
+    fn of_file(file: &'a AppliedFile) -> Self {
+        let warnings = file.warnings.iter().map(DiagnosticJson::from).collect();
+        Self { warnings: Some(warnings), ..Self::of(&file.applied) }
+    }
+}
+
+/// A place where a scenario can be put: unlike a place where one is looked for, it is told why it cannot be one.
+pub(super) struct Target<T>(pub(super) T);
+
+impl<S: Send + Sync> FromRequestParts<S> for Target<EnvironmentName> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let Path((environment,)) = Path::<(String,)>::from_request_parts(parts, state).await?;
+        environment.parse().map(Self).map_err(|error| no_name(&error))
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Target<ContractPath> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        type Segments = (String, String, String);
+        let Path((environment, domain, name)) = Path::<Segments>::from_request_parts(parts, state).await?;
+        let environment = environment.parse().map_err(|error| no_name(&error))?;
+        let contract = ContractName::new(&domain, &name).map_err(|error| no_name(&error))?;
+        Ok(Self(ContractPath { environment, contract }))
     }
 }
 
@@ -190,7 +230,7 @@ impl<S: Sync> FromRequestParts<S> for IfMatch {
 /// It is type-checked against the catalogue; every fault is reported with its place. Changing anything needs the role
 /// `supplier` or `admin`.
 #[utoipa::path(put, path = "/v1/environments/{env}/scenarios/{domain}/{name}", tag = "scenarios", params(
-    ("env" = String, Path), ("domain" = String, Path), ("name" = String, Path), DryRunParameters,
+    ("env" = String, Path), ("domain" = String, Path), ("name" = String, Path), ApplyParameters,
     ("If-Match" = Option<String>, Header, description = "`\"3\"` applies only over version 3"),
 ), request_body(content = String, content_type = "application/yaml", description = "The file, at most 1 MiB, also as `application/json`"), responses(
     (status = 200, description = "Applied, or what would be", body = AppliedJson<'_>, headers(("ETag" = String, description = "The version, in quotes"))),
@@ -202,18 +242,23 @@ impl<S: Sync> FromRequestParts<S> for IfMatch {
 pub(super) async fn put_scenario(
     State(engine): State<Engine>,
     authorized: Authorized,
-    Path(ContractPath { environment, contract }): Path<ContractPath>,
-    Query(parameters): Query<DryRunParameters>,
+    Target(ContractPath { environment, contract }): Target<ContractPath>,
+    Query(parameters): Query<ApplyParameters>,
     IfMatch(over): IfMatch,
     ScenarioText(text): ScenarioText,
 ) -> Result<Response, Problem> {
     let dry_run = parameters.dry_run.unwrap_or(false);
     authorized.may_publish(dry_run)?;
-    let files = [named_file(&contract, &text)?];
-    let applied = engine.apply_scenarios(&authorized.0, environment.as_str(), &files, dry_run, over).await?;
-    let applied = &applied.first().expect("one file has one result").applied;
-    let status = if applied.change == "new" && !dry_run { StatusCode::CREATED } else { StatusCode::OK };
-    Ok((status, [(ETAG, etag(applied.version))], Json(AppliedJson::of(applied, None))).into_response())
+    let path = contract.to_string();
+    let text = decode(&path, &text).map_err(Refusal::ScenarioFaults)?.to_owned();
+    let files = [ScenarioFile { path, text, named: Some(contract) }];
+    let applying = Applying { dry_run, strict: parameters.strict.unwrap_or(false), over };
+    let files = engine.apply_scenarios(&authorized.0, environment.as_str(), &files, applying).await?;
+    let file = files.first().expect("one file has one result");
+    let is_new = file.applied.change == "new" && !dry_run;
+    let status = if is_new { StatusCode::CREATED } else { StatusCode::OK };
+    let tag = etag(file.applied.version);
+    Ok((status, [(ETAG, tag)], Json(AppliedJson::of_file(file))).into_response())
 }
 
 /// Reads a scenario as it was written
@@ -263,36 +308,21 @@ pub(super) async fn delete_scenario(
 pub(super) async fn apply_scenarios(
     State(engine): State<Engine>,
     authorized: Authorized,
-    Path((environment,)): Path<(EnvironmentName,)>,
+    Target(environment): Target<EnvironmentName>,
     Query(NoParameters {}): Query<NoParameters>,
     Json(body): Json<ApplyJson>,
 ) -> Result<Response, Problem> {
-    let ApplyJson { files, dry_run } = body;
+    let ApplyJson { files, dry_run, strict } = body;
     authorized.may_publish(dry_run)?;
     let files: Vec<ScenarioFile> =
-        files.into_iter().map(|FileJson { path, text }| ScenarioFile { path, text }).collect();
-    let applied = engine.apply_scenarios(&authorized.0, environment.as_str(), &files, dry_run, None).await?;
-    let applied = applied.iter().map(|file| AppliedJson::of(&file.applied, Some(&file.path))).collect();
+        files.into_iter().map(|FileJson { path, text }| ScenarioFile { path, text, named: None }).collect();
+    let applying = Applying { dry_run, strict, over: None };
+    let applied = engine.apply_scenarios(&authorized.0, environment.as_str(), &files, applying).await?;
+    let applied = applied
+        .iter()
+        .map(|file| AppliedJson { path: Some(&file.path), ..AppliedJson::of_file(file) })
+        .collect();
     Ok(Json(AppliedFilesJson { environment: environment.as_str(), dry_run, applied }).into_response())
-}
-
-/// The file, if it defines the scenario that the path names. One that cannot be read is left to the engine to explain.
-fn named_file(contract: &ContractName, bytes: &[u8]) -> Result<ScenarioFile, Problem> {
-    let path = contract.to_string();
-    let text = decode(&path, bytes).map_err(Refusal::ScenarioFaults)?;
-    match parse(&path, text) {
-        Ok(draft) if draft.name() != contract => Err(Refusal::ScenarioFaults(vec![Diagnostic {
-            file: path,
-            line: 1,
-            column: 1,
-            length: 1,
-            code: "name_mismatch",
-            message: format!("the file defines {}, and the path names {contract}", draft.name()),
-            hint: Some("let `scenario:` be the name in the path".to_owned()),
-        }])
-        .into()),
-        Ok(_) | Err(_) => Ok(ScenarioFile { path, text: text.to_owned() }),
-    }
 }
 
 fn check_content(headers: &HeaderMap) -> Result<(), Problem> {
@@ -317,6 +347,11 @@ fn check_content(headers: &HeaderMap) -> Result<(), Problem> {
 
 fn unsupported(code: &'static str, detail: &'static str) -> Problem {
     Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, code, "Unsupported media type").detail(detail)
+}
+
+fn no_name(error: &NameError) -> Problem {
+    let title = "The request is not valid";
+    Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "name_pattern", title).detail(error.to_string())
 }
 
 fn bad_if_match() -> Problem {

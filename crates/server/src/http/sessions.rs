@@ -7,7 +7,7 @@ use axum::response::{IntoResponse, Response};
 use http::header::LOCATION;
 use http::{HeaderValue, StatusCode};
 use serde::{Deserialize, Serialize};
-use sixpack_engine::{Engine, Opened, SessionView, Shelf};
+use sixpack_engine::{Engine, Opened, Refusal, SessionView, Shelf};
 use sixpack_model::fault::Fault;
 use sixpack_model::ids::{SessionId, TaskId};
 use sixpack_model::manifest::{Manifest, Mode};
@@ -169,6 +169,15 @@ struct ServedJson {
     operations: Vec<&'static str>,
 }
 
+/// How a manifest is to be taken.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct OpenParameters {
+    /// `true` refuses what is otherwise only warned of.
+    strict: Option<bool>,
+}
+
 /// Which sessions to list.
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
@@ -193,7 +202,7 @@ pub(super) struct SessionParameters {
 /// Publishes what is new in the manifest's contracts, and takes the place of an older session of the same environment,
 /// domain and instance. In the mode `dev` it publishes for its channel only, and takes the place of an older session of
 /// the same environment, domain and channel.
-#[utoipa::path(post, path = "/v1/sessions", tag = "sessions", request_body(content = ManifestJson, description = "At most 10 MiB"), responses(
+#[utoipa::path(post, path = "/v1/sessions", tag = "sessions", params(OpenParameters), request_body(content = ManifestJson, description = "At most 10 MiB"), responses(
     (status = 201, description = "The session", body = OpenedJson<'_>, headers(("Location" = String, description = "Where the session is acted upon"))),
     (status = 404, description = "`environment_not_found`, `domain_not_found`: the token is bound to others", body = ProblemJson),
     (status = 409, description = "`name_taken`, `too_many_channels`", body = ProblemJson),
@@ -201,10 +210,11 @@ pub(super) struct SessionParameters {
 pub(super) async fn open_session(
     State(engine): State<Engine>,
     Authorized(caller): Authorized,
-    Query(NoParameters {}): Query<NoParameters>,
+    Query(OpenParameters { strict }): Query<OpenParameters>,
     Json(Document(document)): Json<Document<MANIFEST_MAX_BYTES>>,
 ) -> Result<Response, Problem> {
-    let manifest = Manifest::parse(&document).map_err(sixpack_engine::Refusal::Invalid)?;
+    let parse = if strict == Some(true) { Manifest::parse_strictly } else { Manifest::parse };
+    let manifest = parse(&document).map_err(Refusal::Invalid)?;
     let opened = engine.open_session(&caller, manifest).await?;
     let location = HeaderValue::try_from(format!("/v1/sessions/{}", opened.id)).expect("an id is ASCII");
     Ok((StatusCode::CREATED, [(LOCATION, location)], Json(OpenedJson::from(&opened))).into_response())
@@ -336,7 +346,7 @@ impl<'a> From<&'a Opened> for OpenedJson<'a> {
         Self {
             id: Text(opened.id),
             heartbeat_s: HEARTBEAT_MS / 1000,
-            contracts: opened.contracts.iter().map(|applied| AppliedJson::of(applied, None)).collect(),
+            contracts: opened.contracts.iter().map(AppliedJson::of).collect(),
             warnings: opened.warnings.iter().map(WarningJson::from).collect(),
         }
     }

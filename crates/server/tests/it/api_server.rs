@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use reqwest::header::{HeaderName, HeaderValue};
 use reqwest::{Client, Method, RequestBuilder};
 use serde_json::{Value, json};
 use sixpack_engine::{Engine, EngineSettings, NewToken, Sweeper};
@@ -14,6 +15,8 @@ use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+
+use crate::log;
 
 /// Longest a test waits for anything; reached only when something hangs.
 const DEADLINE: Duration = Duration::from_secs(30);
@@ -36,6 +39,7 @@ impl ApiServer {
     pub(crate) async fn start_with(settings: ServerSettings) -> Self {
         // Only the first of the tests installs it.
         let _installed = rustls::crypto::ring::default_provider().install_default();
+        log::keep();
         let folder = tempfile::tempdir().unwrap();
         let store = SqliteStore::open(
             folder.path(),
@@ -83,10 +87,11 @@ impl ApiServer {
     }
 }
 
-/// The settings of a server that stops at once when it is told to.
+/// The settings of a server that stops at once when it is told to, and tells of every request.
 pub(crate) fn settings() -> ServerSettings {
     let settings = ServerSettings::default();
-    ServerSettings { edge: EdgeSettings { drain_delay: Duration::ZERO, ..settings.edge }, ..settings }
+    let edge = EdgeSettings { drain_delay: Duration::ZERO, access_log: true, ..settings.edge };
+    ServerSettings { edge, ..settings }
 }
 
 /// A client with one token.
@@ -106,6 +111,14 @@ pub(crate) struct Reply {
 }
 
 impl Reply {
+    /// An answer that was read from a socket by hand.
+    pub(crate) fn from_raw(status: u16, head: &str, body: Vec<u8>) -> Self {
+        let fields = head.lines().skip(1).filter_map(|line| line.split_once(": "));
+        let field = |(name, value): (&str, &str)| Some((name.parse().ok()?, value.parse().ok()?));
+        let headers: Vec<(HeaderName, HeaderValue)> = fields.filter_map(field).collect();
+        Self { status, headers: headers.into_iter().collect(), text: String::from_utf8(body).unwrap() }
+    }
+
     pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.text).unwrap_or_else(|error| panic!("{error}: {}", self.text))
     }

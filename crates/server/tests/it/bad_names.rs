@@ -4,6 +4,8 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::api_server::{ApiServer, HandSupplier, capability, manifest, read};
+use crate::log;
+use crate::witness::Witness;
 
 /// What is no name: not of a domain, a contract, an environment or an instance.
 const NO_NAMES: &[&str] = &[
@@ -17,6 +19,13 @@ const NO_NAMES: &[&str] = &[
     "\u{a0}a",
     "A",
     "CON",
+    "nul",
+    "con",
+    "aux",
+    "prn",
+    "com1",
+    "lpt9",
+    "nul.txt",
     "-a",
     ".",
     "..",
@@ -57,7 +66,7 @@ async fn what_is_no_name_is_refused_by_pattern_wherever_a_name_is_due() {
     let server = ApiServer::start().await;
     let admin = server.admin().await;
     HandSupplier::open(&admin, &accounts()).await;
-    let before = server.engine.last_event().await.unwrap();
+    let mut witness = Witness::of(&server, &admin).await;
     let (longest, too_long) = ("a".repeat(63), "a".repeat(64));
     let names = NO_NAMES.iter().copied().chain(["a/b", too_long.as_str()]);
     for name in names {
@@ -85,7 +94,7 @@ async fn what_is_no_name_is_refused_by_pattern_wherever_a_name_is_due() {
             ("/v1/sessions", with("/capabilities/0/name"), "/capabilities/0/name"),
         ] {
             // `a/b` makes one slash too many of a contract, and is no name elsewhere.
-            let reply = admin.post(path, &body).await;
+            let reply = witness.post(path, &body).await;
             assert_eq!(
                 (reply.status, reply.code().as_str()),
                 (422, "name_pattern"),
@@ -96,9 +105,42 @@ async fn what_is_no_name_is_refused_by_pattern_wherever_a_name_is_due() {
             assert!(!reply.text.contains(['\u{202e}', '\u{200b}', '\u{feff}', '\u{ad}']), "{}", reply.text);
         }
     }
-    assert_eq!(server.engine.last_event().await.unwrap(), before, "nothing happened");
     let missing = json!({"contract": format!("{longest}/{longest}")});
-    admin.post("/v1/requests", &missing).await.refused(404, "contract_not_found");
+    witness.post("/v1/requests", &missing).await.refused(404, "contract_not_found");
+    witness.end().await;
+}
+
+#[tokio::test]
+async fn a_device_of_windows_is_no_name_of_a_scenario_and_the_refusal_says_so() {
+    let server = ApiServer::start().await;
+    let admin = server.admin().await;
+    HandSupplier::open(&admin, &accounts()).await;
+    let mut witness = Witness::of(&server, &admin).await;
+    let file = |name: &str, step: &str| {
+        format!(
+            "scenario: {name}\nowner: {{ team: T }}\nsteps: {{ {step}: {{ uses: billing/account }} }}\noutput: {{}}\n"
+        )
+    };
+    for name in ["nul", "con", "aux", "prn", "com1", "lpt9", "nul.txt", "con.tar.gz"] {
+        for contract in [format!("{name}/a"), format!("a/{name}")] {
+            let text = file(&contract, "one");
+            let path = format!("/v1/environments/default/scenarios/{contract}");
+            let body = json!({"files": [{"path": "a.yaml", "text": text}]});
+            let replies = [
+                witness.put_yaml(&path, &text).await,
+                witness.post("/v1/environments/default/apply", &body).await,
+                witness.post(&format!("/v1/environments/{name}/apply"), &body).await,
+                witness.post("/v1/requests", &json!({"contract": contract})).await,
+            ];
+            for reply in replies {
+                assert_eq!(reply.status, 422, "{contract}: {}", reply.text);
+                assert!(reply.text.contains("devices on Windows"), "{contract}: {}", reply.text);
+            }
+        }
+    }
+    witness.end().await;
+    let path = "/v1/environments/default/scenarios/a/b";
+    admin.put_yaml(path, &file("a/b", "nul")).await.expect(201);
 }
 
 #[tokio::test]
@@ -115,6 +157,7 @@ async fn a_name_in_a_path_is_found_as_it_is_written_or_not_at_all() {
     for name in ["a%00", "a%ff", "a%2"] {
         admin.get(&contract("billing", name)).await.refused(400, "bad_encoding");
     }
+    log::assert_harmless();
 }
 
 #[tokio::test]
@@ -122,6 +165,7 @@ async fn text_that_hides_or_steers_is_refused_wherever_people_write() {
     let server = ApiServer::start().await;
     let admin = server.admin().await;
     HandSupplier::open(&admin, &accounts()).await;
+    let mut witness = Witness::of(&server, &admin).await;
     let long = "é".repeat(101);
     let lease = "/v1/leases/lease_00000000000000000000000000/release";
     for (text, code) in [
@@ -158,7 +202,7 @@ async fn text_that_hides_or_steers_is_refused_wherever_people_write() {
             ));
         }
         for (path, body, pointer) in rows {
-            let reply = admin.post(path, &body).await;
+            let reply = witness.post(path, &body).await;
             assert_eq!((reply.status, reply.code().as_str()), (422, code), "{body}: {}", reply.text);
             let fault = &reply.json()["errors"][0];
             assert_eq!(fault["pointer"], pointer, "{body}: {}", reply.text);
@@ -166,6 +210,7 @@ async fn text_that_hides_or_steers_is_refused_wherever_people_write() {
             assert!(code != "too_long" || message.contains("202 bytes") && message.contains("200 bytes"));
         }
     }
+    witness.end().await;
 }
 
 #[tokio::test]

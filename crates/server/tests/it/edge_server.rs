@@ -1,6 +1,7 @@
 //! A small server with the edge in front, and a raw client: what goes over the socket is what a test wrote.
 
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,11 +20,13 @@ use sixpack_server::edge::problem::Problem;
 use sixpack_server::edge::query::{NoParameters, Query};
 use sixpack_server::edge::sse::{SseEvent, sse};
 use sixpack_server::edge::{EdgeSettings, Peer, Stopping, serve};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+
+use crate::log;
 
 /// Longest a test waits for anything; reached only when something hangs.
 const DEADLINE: Duration = Duration::from_secs(20);
@@ -88,6 +91,7 @@ pub(crate) struct Server {
 
 impl Server {
     pub(crate) async fn start(settings: EdgeSettings) -> Self {
+        log::keep();
         let hold = Hold {
             release: Arc::new(Semaphore::new(0)),
             begun: Arc::new(Semaphore::new(0)),
@@ -101,10 +105,7 @@ impl Server {
     }
 
     pub(crate) async fn connect(&self) -> Client {
-        Client {
-            stream: TcpStream::connect(self.address).await.expect("the server accepts"),
-            read: Vec::new(),
-        }
+        Client::to(self.address).await
     }
 
     /// A good request on a new connection is answered well.
@@ -125,6 +126,7 @@ impl Server {
 pub(crate) fn settings() -> EdgeSettings {
     EdgeSettings {
         hosts: vec!["good.test".to_owned()],
+        access_log: true,
         drain_delay: Duration::ZERO,
         linger: Duration::from_millis(500),
         ..EdgeSettings::default()
@@ -160,6 +162,10 @@ impl Reply {
 }
 
 impl Client {
+    pub(crate) async fn to(address: SocketAddr) -> Self {
+        Self { stream: TcpStream::connect(address).await.expect("the server accepts"), read: Vec::new() }
+    }
+
     /// Sends what the server takes; one that has closed already is no failure of the test.
     pub(crate) async fn send(&mut self, bytes: &[u8]) {
         let _sent = within(self.stream.write_all(bytes)).await;
@@ -167,21 +173,27 @@ impl Client {
 
     /// The next answer; `None` when the connection ends before one.
     pub(crate) async fn reply(&mut self) -> Option<Reply> {
-        let head_end = loop {
-            if let Some(at) = self.read.windows(4).position(|four| four == b"\r\n\r\n") {
-                break at + 4;
+        read_reply(&mut self.stream, &mut self.read).await
+    }
+
+    /// Sends and reads at the same time: an answer may come before everything is sent, and end the sending.
+    pub(crate) async fn exchange(&mut self, bytes: &[u8]) -> Option<Reply> {
+        let (mut reading, mut writing) = self.stream.split();
+        let mut send = pin!(writing.write_all(bytes));
+        let mut receive = pin!(read_reply(&mut reading, &mut self.read));
+        let mut is_sent = false;
+        loop {
+            tokio::select! {
+                _sent = &mut send, if !is_sent => is_sent = true,
+                reply = &mut receive => {
+                    let goes_on = reply.as_ref().is_some_and(|reply| reply.header("connection") != Some("close"));
+                    if goes_on && !is_sent {
+                        let _sent = within(send).await;
+                    }
+                    return reply;
+                }
             }
-            if !self.more().await {
-                return None;
-            }
-        };
-        let head = String::from_utf8(self.read.drain(..head_end).collect()).expect("heads are ASCII");
-        let status = head[9..12].parse().expect("an answer begins with its status");
-        let mut reply = Reply { status, head, body: Vec::new() };
-        let length = reply.header("content-length").and_then(|length| length.parse().ok()).unwrap_or(0);
-        while self.read.len() < length && self.more().await {}
-        reply.body = self.read.drain(..length.min(self.read.len())).collect();
-        Some(reply)
+        }
     }
 
     /// Everything until `wanted` came.
@@ -204,9 +216,30 @@ impl Client {
     }
 
     async fn more(&mut self) -> bool {
-        let read = within(self.stream.read_buf(&mut self.read)).await;
-        read.is_ok_and(|count| count > 0)
+        more(&mut self.stream, &mut self.read).await
     }
+}
+
+async fn read_reply(stream: &mut (impl AsyncRead + Unpin), read: &mut Vec<u8>) -> Option<Reply> {
+    let head_end = loop {
+        if let Some(at) = read.windows(4).position(|four| four == b"\r\n\r\n") {
+            break at + 4;
+        }
+        if !more(stream, read).await {
+            return None;
+        }
+    };
+    let head = String::from_utf8(read.drain(..head_end).collect()).expect("heads are ASCII");
+    let status = head[9..12].parse().expect("an answer begins with its status");
+    let mut reply = Reply { status, head, body: Vec::new() };
+    let length = reply.header("content-length").and_then(|length| length.parse().ok()).unwrap_or(0);
+    while read.len() < length && more(stream, read).await {}
+    reply.body = read.drain(..length.min(read.len())).collect();
+    Some(reply)
+}
+
+async fn more(stream: &mut (impl AsyncRead + Unpin), read: &mut Vec<u8>) -> bool {
+    within(stream.read_buf(read)).await.is_ok_and(|count| count > 0)
 }
 
 /// Waits with a deadline, so that a hanging server fails the test and not the run.

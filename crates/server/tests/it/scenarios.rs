@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use sixpack_model::token::Role;
 
 use crate::api_server::{Api, ApiServer, HandSupplier, capability, manifest, read};
+use crate::witness::Witness;
 
 const PATH: &str = "/v1/environments/default/scenarios/checkout/customer";
 
@@ -52,7 +53,8 @@ async fn a_scenario_is_applied_read_replaced_and_deleted() {
             .header("if-match", tag.to_owned())
     };
     read(put("\"7\"").body(changed.clone())).await.refused(412, "version_mismatch");
-    for tag in ["*", "W/\"1\"", "1", "\"1\", \"2\"", "\"one\""] {
+    let many = vec!["\"1\""; 1_000].join(", ");
+    for tag in ["*", "W/\"1\"", "1", "\"1\", \"2\"", "\"one\"", &many] {
         read(put(tag).body(changed.clone())).await.refused(400, "bad_if_match");
     }
     let replaced = read(put("\"1\"").body(changed)).await;
@@ -115,8 +117,76 @@ async fn faults_have_their_place_and_a_hint() {
         .header("content-type", "application/yaml")
         .body("#".repeat(1024 * 1024 + 1));
     read(large).await.refused(413, "body_too_large");
-    admin.put_yaml(&PATH.replace("default", "No Such"), FILE).await.refused(404, "not_found");
+    admin.put_yaml(&PATH.replace("default", "No Such"), FILE).await.refused(422, "name_pattern");
+    admin.put_yaml(&PATH.replace("checkout/", "Check Out/"), FILE).await.refused(422, "name_pattern");
     assert_eq!(server.engine.last_event().await.unwrap(), before, "nothing happened");
+}
+
+/// A file with a secret in the binding of its step (line 6) and one in its output (line 11).
+fn with_secrets() -> String {
+    FILE.replace(
+        "with: { country: \"${{ input.country }}\" }",
+        "with: { country: CZ, api_key: 9f86d081884c7d659a2feaa0c55ad015 }",
+    ) + "  password: hunter2\n"
+}
+
+#[tokio::test]
+async fn a_secret_that_is_written_out_is_warned_of_with_its_place_and_never_repeated() {
+    let (_server, admin) = with_shop().await;
+    let clean = admin.put_yaml(&format!("{PATH}?dry_run=true"), FILE).await.expect(200);
+    assert_eq!(clean["warnings"], json!([]));
+    for path in [format!("{PATH}?dry_run=true"), PATH.to_owned(), PATH.to_owned()] {
+        let reply = admin.put_yaml(&path, &with_secrets()).await;
+        assert!(matches!(reply.status, 200 | 201), "{}", reply.text);
+        assert!(!reply.text.contains("hunter2") && !reply.text.contains("9f86"), "{}", reply.text);
+        let warnings = reply.json()["warnings"].clone();
+        let places: Vec<_> = warnings
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|w| {
+                (
+                    w["code"].as_str().unwrap(),
+                    w["line"].as_u64().unwrap(),
+                    w["column"].as_u64().unwrap(),
+                    w["length"].as_u64().unwrap(),
+                )
+            })
+            .collect();
+        assert_eq!(places, [("literal_secret", 6, 61, 32), ("literal_secret", 11, 13, 7)], "{warnings}");
+        assert_eq!(warnings[0]["file"], "checkout/customer");
+        assert!(warnings[0]["message"].as_str().unwrap().contains("`api_key`"), "{warnings}");
+        assert!(warnings[0]["hint"].is_string(), "{warnings}");
+    }
+    let body = json!({"files": [{"path": "a.yaml", "text": with_secrets()}]});
+    let applied = admin.post("/v1/environments/default/apply", &body).await.expect(200);
+    assert_eq!(applied["applied"][0]["warnings"][1]["file"], "a.yaml", "{applied}");
+    assert_eq!(applied["applied"][0]["change"], "same");
+}
+
+#[tokio::test]
+async fn strictly_taken_a_warning_refuses_all_files() {
+    let (server, admin) = with_shop().await;
+    let mut witness = Witness::of(&server, &admin).await;
+    let files = json!([
+        {"path": "good.yaml", "text": FILE.replace("checkout/customer", "checkout/other")},
+        {"path": "bad.yaml", "text": with_secrets()}
+    ]);
+    for reply in [
+        witness.put_yaml(&format!("{PATH}?strict=true"), with_secrets()).await,
+        witness.put_yaml(&format!("{PATH}?strict=true&dry_run=true"), with_secrets()).await,
+        witness.post("/v1/environments/default/apply", &json!({"files": files, "strict": true})).await,
+    ] {
+        reply.refused(422, "scenario_faults");
+        let faults = reply.json()["errors"].clone();
+        assert_eq!(faults.as_array().unwrap().len(), 2, "{faults}");
+        assert_eq!((&faults[0]["code"], &faults[0]["line"]), (&json!("literal_secret"), &json!(6)));
+        assert!(!reply.text.contains("hunter2"), "{}", reply.text);
+    }
+    witness.put_yaml(&format!("{PATH}?strict=yes"), FILE).await.refused(422, "type");
+    witness.end().await;
+    admin.get(PATH).await.refused(404, "scenario_not_found");
+    admin.put_yaml(&format!("{PATH}?strict=true"), FILE).await.expect(201);
 }
 
 #[tokio::test]

@@ -2,7 +2,8 @@
 
 use serde_json::{Value, json};
 
-use crate::api_server::{ApiServer, HandSupplier, capability, manifest};
+use crate::api_server::{ApiServer, HandSupplier, capability, manifest, within};
+use crate::witness::Witness;
 
 fn accounts() -> Value {
     manifest("billing", &[capability("account", &["produce", "check", "undo"])])
@@ -11,8 +12,8 @@ fn accounts() -> Value {
 #[tokio::test]
 async fn a_bad_manifest_is_refused_and_publishes_nothing() {
     let server = ApiServer::start().await;
-    let supplier = server.supplier().await;
-    let before = server.engine.last_event().await.unwrap();
+    let admin = server.admin().await;
+    let mut witness = Witness::of(&server, &admin).await;
     let changed = |pointer: &str, value: Value| {
         let mut manifest = accounts();
         *manifest.pointer_mut(pointer).unwrap() = value;
@@ -62,7 +63,7 @@ async fn a_bad_manifest_is_refused_and_publishes_nothing() {
         ),
     ];
     for (manifest, code, pointer) in rows {
-        let reply = supplier.post("/v1/sessions", &manifest).await;
+        let reply = witness.post("/v1/sessions", &manifest).await;
         assert_eq!((reply.status, reply.code().as_str()), (422, code), "{}", reply.text);
         assert_eq!(
             reply.json()["errors"][0]["pointer"].as_str().unwrap_or_default(),
@@ -71,15 +72,17 @@ async fn a_bad_manifest_is_refused_and_publishes_nothing() {
             reply.text
         );
     }
-    supplier.post_text("/v1/sessions", "x".repeat(11 * 1024 * 1024)).await.refused(413, "body_too_large");
-    assert_eq!(server.engine.last_event().await.unwrap(), before, "nothing happened");
-    assert_eq!(supplier.get("/v1/environments").await.expect(200)["items"], json!([]));
+    witness.post_text("/v1/sessions", "x".repeat(11 * 1024 * 1024)).await.refused(413, "body_too_large");
+    witness.end().await;
+    assert_eq!(admin.get("/v1/environments").await.expect(200)["items"], json!([]));
 }
 
 #[tokio::test]
 async fn a_bad_claim_or_heartbeat_is_refused() {
     let server = ApiServer::start().await;
-    let supplier = HandSupplier::open(&server.supplier().await, &accounts()).await;
+    let admin = server.admin().await;
+    let supplier = HandSupplier::open(&admin, &accounts()).await;
+    let mut witness = Witness::of(&server, &admin).await;
     for (operation, body, code) in [
         ("claim", r#"{"max":0}"#, "range"),
         ("claim", r#"{"max":101}"#, "range"),
@@ -96,15 +99,16 @@ async fn a_bad_claim_or_heartbeat_is_refused() {
         ("results", r#"{"results":{}}"#, "type"),
         ("results", r"{}", "missing_field"),
     ] {
-        let reply = supplier.api.post_text(&supplier.path(operation), body).await;
+        let reply = witness.post_text(&supplier.path(operation), body).await;
         assert_eq!((reply.status, reply.code().as_str()), (422, code), "{operation} {body}: {}", reply.text);
     }
     let many: Vec<String> = (0..10_001).map(|number| number.to_string()).collect();
-    supplier.api.post(&supplier.path("heartbeat"), &json!({"running": many})).await.refused(422, "too_many");
+    witness.post(&supplier.path("heartbeat"), &json!({"running": many})).await.refused(422, "too_many");
     let many = vec![json!({}); 101];
-    supplier.api.post(&supplier.path("results"), &json!({"results": many})).await.refused(422, "too_many");
-    let none = supplier.api.post(&supplier.path("claim"), &json!({"wait_s": 0})).await.expect(200);
+    witness.post(&supplier.path("results"), &json!({"results": many})).await.refused(422, "too_many");
+    let none = witness.post(&supplier.path("claim"), &json!({"wait_s": 0})).await.expect(200);
     assert_eq!(none, json!({"tasks": []}), "no wait answers at once");
+    witness.end().await;
 }
 
 /// Results that are none, and the words that the receipt explains it with.
@@ -133,7 +137,7 @@ async fn a_bad_result_leaves_the_task_with_its_supplier() {
     let supplier = HandSupplier::open(&admin, &accounts()).await;
     admin.post("/v1/requests", &json!({"contract": "billing/account"})).await.expect(201);
     let task = supplier.claim().await;
-    let before = server.engine.last_event().await.unwrap();
+    let witness = Witness::of(&server, &admin).await;
     for (rest, place) in BAD_RESULTS {
         let receipt = supplier.answer(&task, serde_json::from_str(rest).unwrap()).await;
         assert_eq!(
@@ -148,7 +152,7 @@ async fn a_bad_result_leaves_the_task_with_its_supplier() {
         large[field] = json!("x".repeat(bytes));
         assert_eq!(supplier.answer(&task, large).await["reason"], "bad_result");
     }
-    assert_eq!(server.engine.last_event().await.unwrap(), before, "nothing happened");
+    witness.end().await;
     let receipt = supplier.answer(&task, json!({"outcome": "done", "output": {"id": "a-1"}})).await;
     assert_eq!(receipt["accepted"], true, "one that is good is still taken");
 }
@@ -206,7 +210,7 @@ async fn a_call_that_cannot_be_read_changes_nothing_and_a_long_message_is_cut() 
     let supplier = HandSupplier::open(&admin, &accounts()).await;
     let made = admin.post("/v1/requests", &json!({"contract": "billing/account"})).await.expect(201);
     let task = supplier.claim().await;
-    let before = server.engine.last_event().await.unwrap();
+    let mut witness = Witness::of(&server, &admin).await;
     let result = |output: &str| {
         let id = task["id"].as_str().unwrap();
         format!(r#"{{"results":[{{"task_id":"{id}","attempt":1,"outcome":"done","output":{output}}}]}}"#)
@@ -219,14 +223,127 @@ async fn a_call_that_cannot_be_read_changes_nothing_and_a_long_message_is_cut() 
         (r#"{"id":"a\u0000b"}"#.to_owned(), 422, "nul_not_allowed"),
         (r#"{"id":"a","id":"b"}"#.to_owned(), 400, "duplicate_key"),
     ] {
-        supplier.api.post_text(&supplier.path("results"), result(&output)).await.refused(status, code);
+        witness.post_text(&supplier.path("results"), result(&output)).await.refused(status, code);
     }
     let long = format!("{{\"results\":[\"{}\"]}}", "x".repeat(33 * 1024 * 1024));
-    supplier.api.post_text(&supplier.path("results"), long).await.refused(413, "body_too_large");
-    assert_eq!(server.engine.last_event().await.unwrap(), before, "nothing happened");
+    witness.post_text(&supplier.path("results"), long).await.refused(413, "body_too_large");
+    witness.end().await;
     let message = "é".repeat(3_000);
     let failed = json!({"outcome": "failed", "retryable": false, "code": "no", "message": message});
     assert_eq!(supplier.answer(&task, failed).await["accepted"], true, "one that is good is still taken");
     let failed = admin.get(&format!("/v1/requests/{}", made["id"].as_str().unwrap())).await.expect(200);
     assert_eq!(failed["failure"]["message"].as_str().unwrap().chars().count(), 2_000);
+}
+
+#[tokio::test]
+async fn strictly_taken_a_warning_refuses_a_manifest() {
+    let server = ApiServer::start().await;
+    let admin = server.admin().await;
+    let mut witness = Witness::of(&server, &admin).await;
+    let mut slip = accounts();
+    slip["capabilities"][0]["input"]["properties"]["country"]["default"] = json!(7);
+    let reply = witness.post("/v1/sessions?strict=true", &slip).await;
+    reply.refused(422, "example_invalid");
+    let at = "/capabilities/0/input/properties/country/default";
+    assert_eq!(reply.json()["errors"][0]["pointer"], at, "{}", reply.text);
+    witness.end().await;
+    let opened = admin.post("/v1/sessions", &slip).await.expect(201);
+    assert_eq!(opened["warnings"][0]["pointer"], at, "otherwise it is only warned of");
+    admin.post("/v1/sessions?strict=true", &accounts()).await.expect(201);
+}
+
+#[tokio::test]
+async fn a_manifest_of_too_many_is_refused_by_count() {
+    let server = ApiServer::start().await;
+    let admin = server.admin().await;
+    let mut witness = Witness::of(&server, &admin).await;
+    let small = |number: usize| json!({"name": format!("c{number}"), "input": true, "output": true});
+    let many = manifest("billing", &(0..10_001).map(small).collect::<Vec<_>>());
+    let reply = witness.post("/v1/sessions", &many).await;
+    reply.refused(422, "limit");
+    assert!(reply.text.contains("1000"), "{}", reply.text);
+    for labels in [33, 50_000] {
+        let mut labelled = accounts();
+        labelled["capabilities"][0]["labels"] =
+            (0..labels).map(|number| (format!("l{number}"), json!("x"))).collect();
+        let reply = witness.post("/v1/sessions", &labelled).await;
+        reply.refused(422, "limit");
+        assert_eq!(reply.json()["errors"][0]["pointer"], "/capabilities/0/labels", "{}", reply.text);
+    }
+    let mut labelled = accounts();
+    labelled["capabilities"][0]["labels"] =
+        (0..100_001).map(|number| (format!("l{number}"), json!("x"))).collect();
+    witness.post("/v1/sessions", &labelled).await.refused(422, "too_many_values");
+    witness.end().await;
+}
+
+#[tokio::test]
+async fn a_flood_of_heartbeats_is_refused_and_no_other_session_notices() {
+    let server = ApiServer::start().await;
+    let admin = server.admin().await;
+    let loud = HandSupplier::open(&admin, &accounts()).await;
+    let quiet = HandSupplier::open(&admin, &manifest("order", &[capability("draft", &["produce"])])).await;
+    let beat = json!({"running": []});
+    // Many more at once than may come, again and again: a slow machine only needs more rounds.
+    let flood = async {
+        loop {
+            let path = loud.path("heartbeat");
+            let replies = futures::future::join_all((0..64).map(|_| admin.post(&path, &beat))).await;
+            for reply in replies {
+                if reply.status != 200 {
+                    return reply;
+                }
+            }
+        }
+    };
+    let refused = within(flood).await;
+    refused.refused(429, "too_many_heartbeats");
+    assert!(refused.header("retry-after").parse::<u64>().unwrap() >= 1);
+    assert!(refused.text.contains("10 heartbeats a second"), "{}", refused.text);
+    admin.post(&quiet.path("heartbeat"), &beat).await.expect(200);
+    // Everything else of the loud one goes on as well.
+    admin.post("/v1/requests", &json!({"contract": "billing/account"})).await.expect(201);
+    loud.perform("produce", json!({"outcome": "done", "output": {"id": "a-1"}})).await;
+    // Somebody else's calls are not counted as its own.
+    let stranger = server.supplier().await;
+    stranger.post(&quiet.path("heartbeat"), &beat).await.refused(404, "session_not_found");
+}
+
+#[tokio::test]
+async fn a_receipt_repeats_no_more_of_an_id_than_an_id_has() {
+    let server = ApiServer::start().await;
+    let admin = server.admin().await;
+    let supplier = HandSupplier::open(&admin, &accounts()).await;
+    let mut witness = Witness::of(&server, &admin).await;
+    let results =
+        json!({"results": [{"task_id": "\u{e9}".repeat(8 * 1024 * 1024)}, {"task_id": "a\u{202e}"}, {}]});
+    let reply = witness.post(&supplier.path("results"), &results).await;
+    assert!(reply.text.len() < 1_000, "{} bytes", reply.text.len());
+    let receipts = reply.expect(200);
+    let first = receipts["results"][0]["task_id"].as_str().unwrap();
+    assert_eq!((first.chars().count(), &receipts["results"][0]["reason"]), (64, &json!("unknown_task")));
+    witness.end().await;
+}
+
+#[tokio::test]
+async fn progress_told_a_thousand_times_counts_once() {
+    let server = ApiServer::start().await;
+    let admin = server.admin().await;
+    let supplier = HandSupplier::open(&admin, &accounts()).await;
+    admin.post("/v1/requests", &json!({"contract": "billing/account"})).await.expect(201);
+    let task = supplier.claim().await;
+    let again = json!({"task_id": task["id"], "attempt": task["attempt"], "outcome": "again", "after_ms": 600_000,
+        "message": "150 %"});
+    let calls = json!({"results": vec![again; 100]});
+    let path = supplier.path("results");
+    let replies = futures::future::join_all((0..10).map(|_| admin.post(&path, &calls))).await;
+    let receipts: Vec<Value> = replies
+        .into_iter()
+        .flat_map(|reply| reply.expect(200)["results"].as_array().unwrap().clone())
+        .collect();
+    let accepted = receipts.iter().filter(|receipt| receipt["accepted"] == true).count();
+    assert_eq!((receipts.len(), accepted), (1_000, 1));
+    assert!(receipts.iter().all(|receipt| receipt["accepted"] == true
+        || receipt["reason"] == "claim_lost"
+        || receipt["reason"] == "already_completed"));
 }

@@ -1,5 +1,7 @@
 //! Datasets: listed newest first, counted, and what is owed.
 
+use std::collections::BTreeSet;
+
 use sixpack_model::ids::DatasetId;
 use sixpack_model::tree::PartStatus;
 
@@ -25,6 +27,29 @@ pub async fn roots_are_listed_newest_first(f: &Fixture) {
     let row = &rows[0];
     assert_eq!((row.environment.as_str(), row.contract.as_str()), ("staging", "shop/ready-customer"));
     assert_eq!((row.version, row.status, row.created_at), (1, PartStatus::Building, f.now()));
+}
+
+pub async fn a_long_list_is_read_once_while_rows_come_in(f: &Fixture) {
+    // A hundred thousand datasets: as many requests as there are pages, each as large as one may be.
+    let mut staying = BTreeSet::new();
+    for _ in 0..100 {
+        f.clock.advance_ms(1);
+        let (_, trees) = f.accept(Order::of(&[]).times(1_000)).await;
+        staying.extend(trees.iter().map(|tree| tree.id.root()));
+    }
+    let mut seen = BTreeSet::new();
+    let mut after = None;
+    loop {
+        let page = f.store.datasets(&DatasetFilter::default(), Page { after, limit: 1_000 }).await.unwrap();
+        let Some(last) = page.last() else { break };
+        after = Some(last.id);
+        for row in &page {
+            assert!(seen.insert(row.id), "{} comes twice", row.id);
+        }
+        // The clock stands still: the new ones are of the very millisecond in which the list begins.
+        f.accept(Order::of(&[]).times(10)).await;
+    }
+    assert_eq!(seen, staying, "every row that was there all the time, and no page has moved");
 }
 
 pub async fn a_contract_finds_parts_as_well(f: &Fixture) {

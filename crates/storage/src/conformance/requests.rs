@@ -69,13 +69,59 @@ pub async fn a_key_sent_many_times_at_once_makes_one_request(f: &Fixture) {
     assert_eq!(created.iter().filter(|(_, created)| *created == replayed).count(), 31);
 }
 
-pub async fn keys_are_forgotten_after_a_day_and_not_before(f: &Fixture) {
+/// How long a key stands for its request.
+const DAY_MS: i64 = 24 * 3_600_000;
+
+pub async fn a_key_stands_for_its_request_for_a_day_and_not_longer(f: &Fixture) {
     let token = TokenId(f.id());
-    let day_ms = 24 * 3_600_000;
+    let (first, _) = send(f, key(token, "a", 1)).await;
+    f.clock.advance_ms(DAY_MS);
+    assert_eq!(send(f, key(token, "a", 1)).await.1, Created::Replayed(first));
+    assert_eq!(send(f, key(token, "a", 2)).await.1, Created::KeyReused);
+    f.clock.advance_ms(1);
+    // No sweep has come by.
+    assert_eq!(f.store.find_idempotent(&key(token, "a", 1)).await.unwrap(), None);
+    let (second, created) = send(f, key(token, "a", 2)).await;
+    assert_eq!(created, Created::Accepted, "another body is as good as the same");
+    assert_eq!(send(f, key(token, "a", 2)).await.1, Created::Replayed(second));
+    assert_eq!(send(f, key(token, "a", 1)).await.1, Created::KeyReused);
+    assert_eq!(f.store.request(first).await.unwrap().map(|request| request.id), Some(first));
+}
+
+pub async fn a_key_whose_day_is_over_makes_one_request_however_often_it_comes(f: &Fixture) {
+    let token = TokenId(f.id());
+    send(f, key(token, "a", 1)).await;
+    f.clock.advance_ms(DAY_MS + 1);
+    let created = futures::future::join_all((0..32).map(|_| send(f, key(token, "a", 1)))).await;
+    let accepted: Vec<_> = created.iter().filter(|(_, created)| *created == Created::Accepted).collect();
+    assert_eq!(accepted.len(), 1);
+    let replayed = Created::Replayed(accepted[0].0);
+    assert_eq!(created.iter().filter(|(_, created)| *created == replayed).count(), 31);
+}
+
+pub async fn a_key_that_ran_anew_is_forgotten_in_its_own_time(f: &Fixture) {
+    let token = TokenId(f.id());
     for name in ["a", "b", "c"] {
         send(f, key(token, name, 1)).await;
     }
-    f.clock.advance_ms(day_ms);
+    f.clock.advance_ms(DAY_MS + 1);
+    let (anew, _) = send(f, key(token, "a", 1)).await;
+    // It is among the youngest now, and keeps nothing older from being found.
+    assert_eq!(f.store.forget_keys(1).await.unwrap(), 1);
+    assert_eq!(f.store.forget_keys(1).await.unwrap(), 1);
+    assert_eq!(f.store.forget_keys(1).await.unwrap(), 0);
+    let found = f.store.find_idempotent(&key(token, "a", 1)).await.unwrap();
+    assert_eq!(found, Some(Created::Replayed(anew)));
+    f.clock.advance_ms(DAY_MS + 1);
+    assert_eq!(f.store.forget_keys(10).await.unwrap(), 1);
+}
+
+pub async fn keys_are_forgotten_after_a_day_and_not_before(f: &Fixture) {
+    let token = TokenId(f.id());
+    for name in ["a", "b", "c"] {
+        send(f, key(token, name, 1)).await;
+    }
+    f.clock.advance_ms(DAY_MS);
     assert_eq!(f.store.forget_keys(10).await.unwrap(), 0);
     send(f, key(token, "d", 1)).await;
     f.clock.advance_ms(1);

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 use sixpack_model::ids::SessionId;
-use sixpack_model::session::{SESSION_TTL_MS, SessionStatus};
+use sixpack_model::session::{SESSION_TTL_MS, Session, SessionStatus};
 
 use super::factories::Supplier;
 use super::fixture::Fixture;
@@ -54,6 +54,29 @@ pub async fn a_registration_decided_upon_an_old_catalogue_is_stale(f: &Fixture) 
     assert_eq!(f.store.register_session(new).await.unwrap(), Registered::Stale);
     assert_eq!(f.store.session(id).await.unwrap(), None);
     assert_eq!(f.store.environments().await.unwrap(), []);
+}
+
+pub async fn the_live_session_in_a_place_is_found(f: &Fixture) {
+    let laptop = f.new_session(SessionId(f.id()), Supplier::of(CUSTOMER).named("laptop")).await.session;
+    let live = async |place: &Session| f.store.live_session(place).await.unwrap();
+    assert_eq!(live(&laptop).await, None);
+    let older = f.supplier(Supplier::of(CUSTOMER).named("laptop")).await;
+    assert_eq!(live(&laptop).await, Some(older));
+    let newer = f.supplier(Supplier::of(CUSTOMER).named("laptop")).await;
+    assert_eq!(live(&laptop).await, Some(newer));
+    let in_channel = Session { channel: Some("ada".to_owned()), ..laptop.clone() };
+    for elsewhere in [
+        Session { instance: "other".to_owned(), ..laptop.clone() },
+        Session { environment: "qa2".to_owned(), ..laptop.clone() },
+        Session { domain: "billing".to_owned(), ..laptop.clone() },
+        in_channel.clone(),
+    ] {
+        assert_eq!(live(&elsewhere).await, None, "{elsewhere:?}");
+    }
+    let of_ada = f.supplier(Supplier::of(CUSTOMER).named("another").in_channel("ada")).await;
+    assert_eq!((live(&in_channel).await, live(&laptop).await), (Some(of_ada), Some(newer)));
+    f.store.drain_session(newer).await.unwrap();
+    assert_eq!(live(&laptop).await, None, "one that has ended is not live");
 }
 
 pub async fn a_newer_session_of_an_instance_supersedes_the_older(f: &Fixture) {

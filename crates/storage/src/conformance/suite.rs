@@ -59,6 +59,7 @@ macro_rules! conformance_suite {
             }
             datasets {
                 roots_are_listed_newest_first,
+                a_long_list_is_read_once_while_rows_come_in,
                 a_contract_finds_parts_as_well,
                 environment_and_status_narrow_a_list,
                 debts_are_listed_oldest_first,
@@ -98,6 +99,9 @@ macro_rules! conformance_suite {
                 the_same_key_with_another_body_is_refused,
                 keys_of_another_token_are_independent,
                 a_key_sent_many_times_at_once_makes_one_request,
+                a_key_stands_for_its_request_for_a_day_and_not_longer,
+                a_key_whose_day_is_over_makes_one_request_however_often_it_comes,
+                a_key_that_ran_anew_is_forgotten_in_its_own_time,
                 keys_are_forgotten_after_a_day_and_not_before,
                 an_ended_request_keeps_its_end,
                 a_failure_reads_back_as_it_was_given,
@@ -110,6 +114,7 @@ macro_rules! conformance_suite {
                 a_session_reads_back_as_it_was_registered,
                 a_registration_publishes_its_contracts,
                 a_registration_decided_upon_an_old_catalogue_is_stale,
+                the_live_session_in_a_place_is_found,
                 a_newer_session_of_an_instance_supersedes_the_older,
                 a_sign_of_life_keeps_a_session_alive,
                 a_silent_session_is_dead_and_stays_dead,

@@ -36,8 +36,7 @@ impl Requests for SqliteStore {
         let event = EventRow::from(event).of_request(request.id);
         self.write("accepting a request", move |tx| {
             if let Some(idempotency) = &idempotency
-                && !tx.keep_key(idempotency, request.id)?
-                && let Some(before) = find_key(tx.connection, idempotency)?
+                && let Some(before) = tx.keep_key(idempotency, request.id)?
             {
                 return Ok(before);
             }
@@ -53,8 +52,8 @@ impl Requests for SqliteStore {
     }
 
     async fn find_idempotent(&self, idempotency: &Idempotency) -> Result<Option<Created>, StoreError> {
-        let idempotency = idempotency.clone();
-        self.read("looking a key up", move |connection| find_key(connection, &idempotency)).await
+        let (idempotency, now) = (idempotency.clone(), self.clock_ms());
+        self.read("looking a key up", move |connection| find_key(connection, &idempotency, now)).await
     }
 
     async fn request(&self, id: RequestId) -> Result<Option<Request>, StoreError> {
@@ -180,8 +179,27 @@ impl Requests for SqliteStore {
 }
 
 impl Tx<'_> {
-    /// Keeps a key; false, and nothing written, when it is known.
-    fn keep_key(&self, idempotency: &Idempotency, request: RequestId) -> rusqlite::Result<bool> {
+    /// Keeps a key, or says what it stands for already, and writes nothing.
+    fn keep_key(&self, idempotency: &Idempotency, request: RequestId) -> rusqlite::Result<Option<Created>> {
+        if self.insert_key(idempotency, request)? {
+            return Ok(None);
+        }
+        if let Some(before) = find_key(self.connection, idempotency, self.now)? {
+            return Ok(Some(before));
+        }
+        // Its time is over and the sweep has not come by yet. The new row takes its place among the newest, so that the
+        // oldest stay in front.
+        self.connection.run(
+            "DELETE FROM idempotency WHERE token = ?1 AND key = ?2",
+            params![idempotency.token.0.as_bytes(), idempotency.key],
+        )?;
+        let kept = self.insert_key(idempotency, request)?;
+        debug_assert!(kept, "nothing else writes in this transaction");
+        Ok(None)
+    }
+
+    /// Writes a key; false, and nothing written, when it is there.
+    fn insert_key(&self, idempotency: &Idempotency, request: RequestId) -> rusqlite::Result<bool> {
         let rows = self.connection.run(
             "INSERT INTO idempotency (token, key, body, request, created_at) VALUES (?1, ?2, ?3, ?4, ?5)
              ON CONFLICT DO NOTHING",
@@ -269,13 +287,15 @@ fn read_units(row: &Row<'_>, column: usize) -> rusqlite::Result<Vec<Unit>> {
     Ok(units)
 }
 
+/// What a key stands for. One whose time is over stands for nothing, whether or not a sweep has come by.
 fn find_key(
     connection: &rusqlite::Connection,
     idempotency: &Idempotency,
+    now: i64,
 ) -> rusqlite::Result<Option<Created>> {
     connection.one(
-        "SELECT body, request FROM idempotency WHERE token = ?1 AND key = ?2",
-        params![idempotency.token.0.as_bytes(), idempotency.key],
+        "SELECT body, request FROM idempotency WHERE token = ?1 AND key = ?2 AND created_at >= ?3",
+        params![idempotency.token.0.as_bytes(), idempotency.key, now.saturating_sub(KEY_MS)],
         |row| {
             let body: [u8; 32] = row.get(0)?;
             if body == idempotency.body {

@@ -82,6 +82,26 @@ impl Sessions for SqliteStore {
         .await
     }
 
+    async fn live_session(&self, place: &Session) -> Result<Option<SessionId>, StoreError> {
+        let (sql, third) = match &place.channel {
+            None => (
+                "SELECT s.id FROM environment e CROSS JOIN session s ON s.environment = e.id
+                 WHERE e.name = ?1 AND s.domain = ?2 AND s.instance = ?3 AND s.status = 0 AND s.channel IS NULL",
+                &place.instance,
+            ),
+            Some(channel) => (
+                "SELECT s.id FROM environment e CROSS JOIN session s ON s.environment = e.id
+                 WHERE e.name = ?1 AND s.domain = ?2 AND s.channel = ?3 AND s.status = 0",
+                channel,
+            ),
+        };
+        let names = [place.environment.clone(), place.domain.clone(), third.clone()];
+        self.read("looking for the session of an instance", move |connection| {
+            connection.one(sql, names, |row| id(row, 0).map(SessionId))
+        })
+        .await
+    }
+
     async fn sessions(
         &self,
         environment: Option<&str>,

@@ -72,6 +72,7 @@ pub struct Supplier {
     owner: Option<Owner>,
     concurrency: usize,
     drain_within: Duration,
+    strict: bool,
     offers: Vec<Arc<dyn Offer>>,
 }
 
@@ -89,6 +90,7 @@ impl Supplier {
             owner: None,
             concurrency: DEFAULT_CONCURRENCY,
             drain_within: DEFAULT_DRAIN,
+            strict: false,
             offers: Vec::new(),
         }
     }
@@ -162,6 +164,13 @@ impl Supplier {
         self
     }
 
+    /// Has the server refuse what it otherwise only warns of, such as a default that breaks its own schema: for a build
+    /// pipeline that shall find it.
+    pub fn strict(mut self) -> Self {
+        self.strict = true;
+        self
+    }
+
     /// Runs until SIGTERM or ctrl-c, then drains. A second signal ends at once.
     ///
     /// Reconnects by itself, for ever: a server that is absent for a while is no reason to end.
@@ -194,6 +203,7 @@ impl Supplier {
             offers,
             slots: Arc::new(Semaphore::new(self.concurrency)),
             drain: CancellationToken::new(),
+            strict: self.strict,
         };
         Ok(Running::spawn(shared, manifest, self.drain_within))
     }

@@ -175,6 +175,7 @@ async fn live(
 /// Opens a session, for as long as that takes; only a refusal ends it.
 async fn open(shared: &Shared, manifest: &Manifest) -> Result<OpenedSession, Error> {
     let call = shared.http.call(Method::POST, &["v1", "sessions"]).json(manifest)?;
+    let call = if shared.strict { call.pair("strict", "true") } else { call };
     for tries in 1.. {
         let (trouble, error) = match shared.http.send_once(&call).await {
             Ok(answer) => return answer.read("the opened session"),

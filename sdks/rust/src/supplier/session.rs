@@ -49,6 +49,8 @@ pub(crate) struct Shared {
     pub(crate) offers: HashMap<String, Arc<dyn Offer>>,
     pub(crate) slots: Arc<Semaphore>,
     pub(crate) drain: CancellationToken,
+    /// The server shall refuse what it otherwise only warns of.
+    pub(crate) strict: bool,
 }
 
 /// One open session.

@@ -13,17 +13,26 @@ pub struct Apply {
     /// Only check.
     #[serde(default)]
     pub dry_run: bool,
+    /// Refuse what is otherwise only warned of.
+    #[serde(default)]
+    pub strict: bool,
 }
 
 impl Apply {
     /// Applies `files`.
     pub fn new(files: Vec<ScenarioFile>) -> Self {
-        Self { files, dry_run: false }
+        Self { files, dry_run: false, strict: false }
     }
 
     /// Only checks `files`.
     pub fn check(files: Vec<ScenarioFile>) -> Self {
-        Self { files, dry_run: true }
+        Self { dry_run: true, ..Self::new(files) }
+    }
+
+    /// The same, and what is otherwise only warned of is refused.
+    #[must_use]
+    pub fn strictly(self) -> Self {
+        Self { strict: true, ..self }
     }
 }
 

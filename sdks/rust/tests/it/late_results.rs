@@ -1,17 +1,14 @@
 //! Results of attempts that outlive their session: the server hears of what they made, and has it undone.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use serde_json::{Value, json};
 use sixpack::wire::{EventFilter, SessionFilter, SessionState};
 use sixpack::{Client, DynamicCapability, EventStream, Owner, Running, Supplier};
 use tokio::sync::{Semaphore, mpsc};
 
-use crate::server::Server;
+use crate::server::{DEADLINE, Server};
 
-/// Longest a test waits for anything; reached only when something hangs.
-const DEADLINE: Duration = Duration::from_secs(60);
 const INSTANCE: &str = "the-only-one";
 
 /// Ends the live session of the supplier, as if the server had given it up.

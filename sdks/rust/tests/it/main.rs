@@ -5,3 +5,5 @@
 mod channels;
 mod late_results;
 mod server;
+#[cfg(target_os = "linux")]
+mod wall_clock;

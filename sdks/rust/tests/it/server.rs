@@ -1,6 +1,7 @@
 //! The real server in this process, on a real store and a free port.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use sixpack_engine::{Engine, EngineSettings, NewToken, Sweeper};
 use sixpack_model::token::Role;
@@ -11,6 +12,10 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
+/// Longest a test waits for anything; reached only when something hangs.
+pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
+
+/// The server, running until it is dropped.
 pub(crate) struct Server {
     pub(crate) url: String,
     pub(crate) token: String,

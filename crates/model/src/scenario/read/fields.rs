@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use super::super::yaml::{Content, Entry, Node};
 use super::Reader;
+use crate::limits::DIAGNOSTICS;
 use crate::text::{excerpt, nearest};
 
 /// The known fields of a map that are there.
@@ -24,10 +25,16 @@ impl Reader<'_> {
     /// The fields of a map; reports those that are unknown. `what` completes "… has no field".
     pub(super) fn fields<'n>(&mut self, node: &'n Node, what: &str, known: &[&str]) -> Option<Fields<'n>> {
         let mut found = HashMap::new();
+        let mut unknown = 0;
         for entry in self.entries(node, what)? {
             if known.contains(&entry.name.as_str()) {
                 found.entry(entry.name.as_str()).or_insert(&*entry.value);
             } else if entry.name != "<<" && !is_version(&entry.name) {
+                unknown += 1;
+                // The first ones of a map come first in the report, and nobody sees more.
+                if unknown > DIAGNOSTICS {
+                    continue;
+                }
                 let hint = match nearest(&entry.name, known.iter().copied()) {
                     Some(near) => format!("did you mean `{near}`?"),
                     None => format!("the fields are {}", known.join(", ")),

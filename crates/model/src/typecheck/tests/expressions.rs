@@ -1,6 +1,6 @@
 //! The types of expressions, and the places of their faults.
 
-use super::check;
+use super::{accepted, check};
 
 #[test]
 fn expressions_are_typed() {
@@ -138,6 +138,17 @@ output:
 2:88+10 impossible_enum `country` never takes "XX" | it takes "CZ", "FR", "DE"
 3:45+10 unknown_variable `each` exists only in `with` of a step that has `for_each` | add `for_each`, or use `input` or `steps`
 "#,
+    );
+}
+
+#[test]
+fn a_list_that_is_too_long_for_for_each_is_refused_before_it_runs() {
+    let each =
+        |count: usize| format!("  o: {{ uses: order/any, for_each: \"[{}]\" }}", vec!["1"; count].join(","));
+    assert!(accepted(&each(1_000)).warnings.is_empty());
+    check(
+        &each(1_001),
+        "1:36+2003 limit `for_each` has 1001 values; at most 1000 are allowed | request several datasets instead",
     );
 }
 

@@ -1,73 +1,13 @@
 //! Results of attempts that outlive their session: the server hears of what they made, and has it undone.
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use serde_json::{Value, json};
-use sixpack::wire::{EventFilter, SessionFilter, SessionState};
-use sixpack::{Client, DynamicCapability, EventStream, Owner, Running, Supplier};
-use sixpack_engine::{Engine, EngineSettings, NewToken, Sweeper};
-use sixpack_model::token::Role;
-use sixpack_server::{ServerSettings, serve};
-use sixpack_storage::sqlite::{Durability, Settings, SqliteStore};
-use tempfile::TempDir;
-use tokio::net::TcpListener;
+use serde_json::json;
+use sixpack::wire::{SessionFilter, SessionState};
+use sixpack::{Client, DynamicCapability, EventStream, Running};
 use tokio::sync::{Semaphore, mpsc};
-use tokio_util::sync::CancellationToken;
-use tokio_util::task::AbortOnDropHandle;
 
-/// Longest a test waits for anything; reached only when something hangs.
-const DEADLINE: Duration = Duration::from_secs(60);
-const INSTANCE: &str = "the-only-one";
-
-struct Server {
-    url: String,
-    token: String,
-    _serving: AbortOnDropHandle<std::io::Result<()>>,
-    _sweeper: Sweeper,
-    _folder: TempDir,
-}
-
-impl Server {
-    async fn start() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let settings = Settings { durability: Durability::TestsOnly, ..Settings::default() };
-        let store = SqliteStore::open(folder.path(), settings).unwrap();
-        let engine = Engine::start(Arc::new(store), EngineSettings::default()).await.unwrap();
-        let admin = NewToken {
-            name: "test".into(),
-            role: Role::Admin,
-            environment: None,
-            domain: None,
-            lifetime: None,
-        };
-        let token = engine.create_token(admin).await.unwrap().secret;
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
-        let sweeper = Sweeper::start(&engine);
-        let serving = serve(listener, engine, ServerSettings::default(), CancellationToken::new());
-        let serving = AbortOnDropHandle::new(tokio::spawn(serving));
-        Self { url, token, _serving: serving, _sweeper: sweeper, _folder: folder }
-    }
-
-    /// Ends the live session of the supplier, as if the server had given it up.
-    async fn end_session(&self) {
-        let url = format!("{}/v1/sessions", self.url);
-        let client = reqwest::Client::builder().no_proxy().build().unwrap();
-        let usurper = json!({
-            "environment": "default",
-            "domain": "shop",
-            "instance": INSTANCE,
-            "owner": {"team": "Shop"},
-            "capabilities": [{"name": "other", "description": "Something else", "input": {"type": "object"}, "output": {"type": "object"},
-                              "operations": ["produce"]}]
-        });
-        let opened = client.post(&url).bearer_auth(&self.token).json(&usurper).send().await.unwrap();
-        let opened: Value = opened.json().await.unwrap();
-        let url = format!("{url}/{}", opened["id"].as_str().unwrap_or_else(|| panic!("{opened}")));
-        client.delete(url).bearer_auth(&self.token).send().await.unwrap().error_for_status().unwrap();
-    }
-}
+use crate::server::{DEADLINE, Server, until};
 
 /// A supplier in the middle of an attempt, whose session was lost.
 struct Scene {
@@ -94,18 +34,13 @@ impl Scene {
             }
         });
         // With its only slot taken it has no claim parked, and hears of its session with a heartbeat.
-        let supplier = Supplier::new("shop").owner(Owner::new("Shop")).instance(INSTANCE).concurrency(1);
-        let supplier = supplier.url(&server.url).token(&server.token);
-        let supplier = supplier.dynamic(order.with_undo(|_cx, _input, _output| async { Ok(()) }));
-        let mut running = supplier.start().unwrap();
+        let mut running = server.supplier(order).concurrency(1).start().unwrap();
         running.ready().await.unwrap();
 
-        let client = Client::new(&server.url, &server.token).unwrap();
-        let request = serde_json::from_value(json!({"contract": "shop/order"})).unwrap();
-        client.create_request(&request, "one", 0).await.unwrap();
+        server.request("one").await;
         attempts.recv().await.unwrap();
         server.end_session().await;
-        let events = client.events(&EventFilter::default(), Some(0));
+        let (client, events) = (server.client(), server.events());
         let mut scene = Self { running, gate, client, events, _server: server };
         for _session in ["lost", "usurper", "next"] {
             scene.until("session.live").await;
@@ -114,8 +49,7 @@ impl Scene {
     }
 
     async fn until(&mut self, kind: &str) {
-        let seen = async { while self.events.next().await.unwrap().kind != kind {} };
-        tokio::time::timeout(DEADLINE, seen).await.unwrap_or_else(|_| panic!("no `{kind}` came"));
+        until(&mut self.events, kind).await;
     }
 
     async fn until_no_session_is_live(&self) {

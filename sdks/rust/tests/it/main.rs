@@ -2,4 +2,6 @@
 
 #![allow(clippy::unwrap_used, reason = "everything in here is a test")]
 
+mod fatal_ends;
 mod late_results;
+mod server;

@@ -3,9 +3,7 @@
 use std::collections::HashMap;
 use std::io::IsTerminal;
 
-use miette::{
-    GraphicalReportHandler, GraphicalTheme, LabeledSpan, MietteDiagnostic, NamedSource, Report, Severity,
-};
+use miette::{GraphicalReportHandler, GraphicalTheme, LabeledSpan, MietteDiagnostic, NamedSource, Report};
 use sixpack::wire;
 
 use crate::printing::{clean, clean_source};
@@ -20,19 +18,6 @@ pub(crate) struct Sources {
     colours: bool,
 }
 
-/// Something to be said about a place in a file.
-struct Remark<'a> {
-    file: Option<&'a str>,
-    line: Option<u32>,
-    column: Option<u32>,
-    length: Option<u32>,
-    code: &'a str,
-    message: &'a str,
-    hint: Option<&'a str>,
-    pointer: Option<&'a str>,
-    severity: Severity,
-}
-
 impl Sources {
     /// The files that were sent; their reports go to the standard error output.
     pub(crate) fn new(files: &[wire::ScenarioFile]) -> Self {
@@ -44,54 +29,22 @@ impl Sources {
 
     /// The report of one fault.
     pub(crate) fn fault(&self, fault: &wire::Fault) -> String {
-        self.draw(&Remark {
-            file: fault.file.as_deref(),
-            line: fault.line,
-            column: fault.column,
-            length: fault.length,
-            code: &fault.code,
-            message: &fault.message,
-            hint: fault.hint.as_deref(),
-            pointer: fault.pointer.as_deref(),
-            severity: Severity::Error,
-        })
-    }
-
-    /// The report of one warning about a file.
-    pub(crate) fn warning(&self, file: Option<&str>, warning: &wire::Warning) -> String {
-        self.draw(&Remark {
-            file,
-            line: warning.line,
-            column: warning.column,
-            length: None,
-            code: &warning.code,
-            message: &warning.message,
-            hint: None,
-            pointer: warning.pointer.as_deref(),
-            severity: Severity::Warning,
-        })
-    }
-
-    fn draw(&self, remark: &Remark<'_>) -> String {
-        let mut diagnostic = MietteDiagnostic::new(clean(remark.message))
-            .with_code(clean(remark.code))
-            .with_severity(remark.severity);
-        if let Some(hint) = remark.hint {
+        let mut diagnostic = MietteDiagnostic::new(clean(&fault.message)).with_code(clean(&fault.code));
+        if let Some(hint) = &fault.hint {
             diagnostic = diagnostic.with_help(clean(hint));
         }
-        let source = remark.file.and_then(|name| self.texts.get_key_value(name));
-        let report = match (source, remark.line) {
+        let (file, pointer) = (fault.file.as_deref(), fault.pointer.as_deref());
+        let source = file.and_then(|name| self.texts.get_key_value(name));
+        let report = match (source, fault.line) {
             (Some((name, text)), Some(line)) => {
-                let (start, length) =
-                    place(text, line, remark.column.unwrap_or(1), remark.length.unwrap_or(1));
-                let label = clean(remark.pointer.unwrap_or_default());
+                let (start, length) = place(text, line, fault.column.unwrap_or(1), fault.length.unwrap_or(1));
+                let label = clean(pointer.unwrap_or_default());
                 let label = (!label.is_empty()).then_some(label);
                 let diagnostic = diagnostic.with_label(LabeledSpan::new(label, start, length));
                 Report::new(diagnostic).with_source_code(NamedSource::new(clean(name), text.clone()))
             }
             _ => {
-                let place =
-                    [remark.file, remark.pointer].into_iter().flatten().map(clean).collect::<Vec<_>>();
+                let place = [file, pointer].into_iter().flatten().map(clean).collect::<Vec<_>>();
                 diagnostic.message = match place.is_empty() {
                     true => diagnostic.message,
                     false => format!("{}: {}", place.join(" "), diagnostic.message),
@@ -105,7 +58,7 @@ impl Sources {
         match handler.render_report(&mut drawn, report.as_ref()) {
             Ok(()) => drawn,
             // A report without its picture is better than none.
-            Err(_) => format!("{}: {}", clean(remark.code), clean(remark.message)),
+            Err(_) => format!("{}: {}", clean(&fault.code), clean(&fault.message)),
         }
     }
 }

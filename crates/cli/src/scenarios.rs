@@ -22,6 +22,9 @@ pub(crate) const DEPTH_MAX: usize = 16;
 /// Bytes of a file: the server refuses larger ones, so they are not read.
 const FILE_BYTES: u64 = 1024 * 1024;
 
+/// What the standard input is called in reports.
+const STDIN: &str = "stdin";
+
 /// Checks scenario files and applies them, all or nothing.
 ///
 /// Every fault of every file is reported at once, each in the line where it is.
@@ -70,7 +73,6 @@ pub(crate) async fn run(command: &ApplyCommand, output: &mut Output) -> Result<E
         Outcome::Applied(applied) if command.json => output.json(applied)?,
         Outcome::Applied(applied) => {
             told(applied, &files).into_iter().try_for_each(|line| output.line(line))?;
-            warnings(applied, &files).iter().for_each(|report| note_report(report));
         }
         Outcome::Faults(problem) if command.json => output.json(problem)?,
         Outcome::Faults(problem) => note_report(&faults(problem, &files)),
@@ -87,7 +89,7 @@ pub(crate) fn read(path: &Path) -> Result<Vec<ScenarioFile>, Fault> {
         let mut text = String::new();
         let failed = |error| Fault::new(Exit::Io, format!("the standard input cannot be read: {error}"));
         std::io::stdin().read_to_string(&mut text).map_err(failed)?;
-        return Ok(vec![ScenarioFile::new("-", text)]);
+        return Ok(vec![ScenarioFile::new(STDIN, text)]);
     }
     let metadata = std::fs::metadata(path).map_err(|error| Fault::unreadable(path, &error))?;
     if !metadata.is_dir() {
@@ -142,7 +144,7 @@ pub(crate) async fn apply(
     }
 }
 
-/// What was applied, one line a scenario, and whom it breaks.
+/// What was applied, one line a scenario, what is different, and whom it breaks.
 pub(crate) fn told(applied: &Applied, files: &[ScenarioFile]) -> Vec<String> {
     let mut lines = Vec::new();
     for scenario in &applied.applied {
@@ -152,20 +154,12 @@ pub(crate) fn told(applied: &Applied, files: &[ScenarioFile]) -> Vec<String> {
             .filter(|_| files.len() > 1)
             .map_or(String::new(), |path| format!("  {path}"));
         lines.push(format!("{}{place}", one_line(scenario, applied.dry_run)));
+        lines.extend(scenario.changes.iter().map(|change| format!("  {change}")));
         for broken in &scenario.breaks {
             lines.push(format!("  breaks {}: {}", broken.contract, broken.message));
         }
     }
     lines
-}
-
-/// The caret reports of all warnings.
-pub(crate) fn warnings(applied: &Applied, files: &[ScenarioFile]) -> Vec<String> {
-    let sources = Sources::new(files);
-    let each = applied.applied.iter().flat_map(|scenario| {
-        scenario.warnings.iter().map(|warning| sources.warning(scenario.path.as_deref(), warning))
-    });
-    each.collect()
 }
 
 /// The caret reports of all faults, and what became of the files.

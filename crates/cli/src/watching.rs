@@ -102,11 +102,15 @@ impl Watcher<'_> {
                 for line in scenarios::told(&applied, &files) {
                     self.output.line(line)?;
                 }
-                scenarios::warnings(&applied, &files).iter().for_each(|report| note_report(report));
             }
             Ok((Outcome::Faults(problem), files)) => {
                 self.faulty = true;
-                self.tell_once(scenarios::faults(&problem, &files), |report| note_report(&report));
+                self.tell_once(scenarios::faults(&problem, &files), |report| {
+                    note_report(&report);
+                    note(
+                        "They are applied again when one is saved, or when a supplier publishes a contract.",
+                    );
+                });
             }
             Err(fault) => {
                 self.faulty = true;

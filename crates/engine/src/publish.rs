@@ -44,7 +44,7 @@ impl Shelf {
     pub(crate) fn plan_capabilities(
         &self,
         manifest: &Manifest,
-        served: &[String],
+        served: &[(String, u64)],
     ) -> Result<PublicationPlan, Refusal> {
         let mut plan = PublicationPlan {
             publication: Publication { expected_revision: self.revision, ..Publication::default() },
@@ -55,7 +55,7 @@ impl Shelf {
             let contract = definition.clone().into_contract(&manifest.domain, 1).map_err(Refusal::Invalid)?;
             let capability = contract.capability().cloned().expect("a manifest defines capabilities only");
             let name = contract.name.to_string();
-            let is_served = served.contains(&name);
+            let is_served = served.iter().any(|(served, _)| *served == name);
             let offered = self.offered(contract, Definition::Capability(definition.to_json()), is_served)?;
             plan.services.push(Service {
                 contract: name,

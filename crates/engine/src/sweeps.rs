@@ -55,11 +55,13 @@ pub enum Sweep {
     OldKeys,
     /// Catalogues changed by other servers.
     Catalogues,
+    /// Uses of tokens that are noted and not kept yet.
+    TokenUses,
 }
 
 impl Sweep {
     /// All of them.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::SilentSessions,
         Self::AbandonedClaims,
         Self::WithdrawnTasks,
@@ -69,6 +71,7 @@ impl Sweep {
         Self::OverdueLeases,
         Self::OldKeys,
         Self::Catalogues,
+        Self::TokenUses,
     ];
 
     /// Short enough that what is promised in seconds holds: dead sessions' tasks are handed on and leases are reaped
@@ -77,6 +80,8 @@ impl Sweep {
         match self {
             Self::OverdueRequests => Duration::from_millis(500),
             Self::UnservedTasks | Self::Catalogues => Duration::from_secs(2),
+            // What a killed server forgets; each token is written once a minute whatever the pace.
+            Self::TokenUses => Duration::from_secs(10),
             Self::OldKeys => Duration::from_secs(600),
             _ => Duration::from_secs(1),
         }
@@ -122,6 +127,10 @@ impl Sweeper {
                         () = tokio::time::sleep(sweep.every()) => {}
                     }
                 }
+                if sweep == Sweep::TokenUses {
+                    // Whatever was noted while the others stopped.
+                    engine.sweep_and_tell(sweep).await;
+                }
             });
         }
         let (engine, stopped) = (engine.clone(), stop.clone());
@@ -157,6 +166,7 @@ impl Engine {
             Sweep::OverdueLeases => self.expire_leases().await,
             Sweep::OldKeys => self.forget_keys().await,
             Sweep::Catalogues => Ok(self.refresh_catalogues().await?),
+            Sweep::TokenUses => self.keep_token_uses().await,
         }
     }
 

@@ -88,6 +88,8 @@ pub trait Trees: Send + Sync {
     /// `failed` with that failure. A tree whose request is no longer open is never leased: its outcome `Ready` is
     /// written as a plain change.
     ///
+    /// An event about the attempt whose claim is given up says how long that was held.
+    ///
     /// A task of a tree with a channel goes to the channel's suppliers when a live one performs its version, else to
     /// the deployed ones. A lease whose deadline has passed is held until somebody ends it: its holder may still give
     /// it back.

@@ -8,3 +8,4 @@ mod requesting;
 mod serving;
 mod settings;
 mod shop;
+mod telling;

@@ -1,8 +1,9 @@
 //! A small supplier of two domains, and a scenario over them.
 
-use serde_json::json;
+use serde_json::{Value, json};
 use sixpack::{About, DynamicCapability, Owner, Running, Supplier, Verdict};
 use tokio::runtime::Runtime;
+use tokio::sync::watch;
 
 use crate::program::Place;
 
@@ -13,7 +14,7 @@ description: A customer with an open payment account.
 input:
   type: object
   properties:
-    country: { type: string, enum: [CZ, FR, DE], default: FR }
+    country: { type: string, enum: [CZ, FR, DE, IT, SE], default: FR }
 steps:
   customer: { uses: customer/active-customer, with: { country: "${{ input.country }}" } }
   payment:  { uses: billing/payment-account, with: { customer_id: "${{ steps.customer.customer_id }}", country: "${{ input.country }}" } }
@@ -22,8 +23,10 @@ output:
   account_id: "${{ steps.payment.account_id }}"
 "#;
 
-/// Two suppliers that run as long as this lives. Billing refuses Germany.
+/// Two suppliers that run as long as this lives. Billing refuses Germany, never undoes an account in Italy, and takes its
+/// time in Sweden.
 pub(crate) struct Shop {
+    sweden: watch::Sender<bool>,
     _suppliers: Vec<Running>,
     _runtime: Runtime,
 }
@@ -33,14 +36,34 @@ impl Shop {
     pub(crate) fn open(place: &Place) -> Self {
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let sweden = watch::Sender::new(false);
+        let opens = sweden.subscribe();
         let suppliers = runtime.block_on(async {
-            let mut suppliers = vec![customer(place).start().unwrap(), billing(place).start().unwrap()];
+            let mut suppliers =
+                vec![customer(place).start().unwrap(), billing(place, opens).start().unwrap()];
             for supplier in &mut suppliers {
                 supplier.ready().await.unwrap();
             }
             suppliers
         });
-        Self { _suppliers: suppliers, _runtime: runtime }
+        Self { sweden, _suppliers: suppliers, _runtime: runtime }
+    }
+
+    /// Lets billing make and undo accounts in Sweden, which it does not before.
+    pub(crate) fn open_sweden(&self) {
+        self.sweden.send_replace(true);
+    }
+
+    /// No more of that.
+    pub(crate) fn close_sweden(&self) {
+        self.sweden.send_replace(false);
+    }
+}
+
+async fn allowed(input: &Value, mut sweden: watch::Receiver<bool>) {
+    if input["country"] == "SE" {
+        // The other side lives as long as the suppliers do.
+        let _ = sweden.wait_for(|open| *open).await;
     }
 }
 
@@ -59,13 +82,18 @@ fn customer(place: &Place) -> Supplier {
     supplier(place, "customer", "Customer").dynamic(active)
 }
 
-fn billing(place: &Place) -> Supplier {
-    let account = DynamicCapability::new("payment-account", |cx, input| async move {
-        if input["country"] == "DE" {
-            // Colours and a title: what a supplier says must not steer a terminal.
-            return Err(cx.reject("country_closed", "no accounts in \u{1b}[31mDE\u{1b}[0m until Monday"));
+fn billing(place: &Place, sweden: watch::Receiver<bool>) -> Supplier {
+    let to_undo = sweden.clone();
+    let account = DynamicCapability::new("payment-account", move |cx, input| {
+        let sweden = sweden.clone();
+        async move {
+            allowed(&input, sweden).await;
+            if input["country"] == "DE" {
+                // Colours and a title: what a supplier says must not steer a terminal.
+                return Err(cx.reject("country_closed", "no accounts in \u{1b}[31mDE\u{1b}[0m until Monday"));
+            }
+            Ok(json!({ "account_id": format!("a-{}", cx.unique()) }))
         }
-        Ok(json!({ "account_id": format!("a-{}", cx.unique()) }))
     })
     .about(About::new("An open payment account"))
     .input_schema(json!({
@@ -75,7 +103,16 @@ fn billing(place: &Place) -> Supplier {
     .output_schema(
         json!({"type":"object","properties":{"account_id":{"type":"string"}},"required":["account_id"]}),
     )
-    .with_undo(|_, _, _| async { Ok(()) });
+    .with_undo(move |cx, input, _| {
+        let sweden = to_undo.clone();
+        async move {
+            allowed(&input, sweden).await;
+            match input["country"] == "IT" {
+                true => Err(cx.reject("has_bookings", "the account has bookings")),
+                false => Ok(()),
+            }
+        }
+    });
     supplier(place, "billing", "Billing").dynamic(account)
 }
 

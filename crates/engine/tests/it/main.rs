@@ -5,4 +5,5 @@ mod contracts;
 mod ending;
 mod leasing;
 mod requesting;
+mod tokens;
 mod town;

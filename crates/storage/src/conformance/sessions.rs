@@ -8,7 +8,7 @@ use super::factories::{Order, Supplier, first_task};
 use super::fixture::Fixture;
 use crate::contracts::{Definition, Publication, StoredContract};
 use crate::page::Page;
-use crate::sessions::Registered;
+use crate::sessions::{Registered, Service};
 use crate::trees::Guard;
 
 const CUSTOMER: &[&str] = &["shop/customer"];
@@ -32,8 +32,6 @@ pub async fn a_session_reads_back_as_it_was_registered(f: &Fixture) {
     assert_eq!(f.store.register_session(new).await.unwrap(), Registered::Live { superseded: None });
     assert_eq!(f.store.session(id).await.unwrap(), Some(session));
     assert_eq!(f.store.session(SessionId(f.id())).await.unwrap(), None);
-    assert_eq!(f.store.served("staging").await.unwrap(), ["shop/customer"]);
-    assert_eq!(f.store.served("qa2").await.unwrap(), [""; 0]);
 }
 
 pub async fn a_registration_publishes_its_contracts(f: &Fixture) {
@@ -98,7 +96,7 @@ pub async fn a_silent_session_is_dead_and_stays_dead(f: &Fixture) {
     assert_eq!((ended[0].status, ended[0].ended_at), (SessionStatus::Dead, Some(f.now())));
     assert_eq!(f.store.touch_session(session).await.unwrap(), Some(SessionStatus::Dead));
     assert_eq!(f.store.end_silent_sessions(10).await.unwrap(), []);
-    assert_eq!(f.store.served("staging").await.unwrap(), [""; 0]);
+    assert_eq!(f.store.served("staging").await.unwrap(), []);
 }
 
 pub async fn silent_sessions_are_ended_a_limited_number_at_a_time(f: &Fixture) {
@@ -154,6 +152,35 @@ pub async fn sessions_are_listed_newest_first(f: &Fixture) {
     assert_eq!(list(None, None).await, ids[..2]);
     assert_eq!(list(Some("staging"), Some(ids[1])).await, ids[2..]);
     assert_eq!(list(Some("qa2"), None).await, []);
+}
+
+pub async fn live_sessions_are_counted_by_environment(f: &Fixture) {
+    assert_eq!(f.store.count_live_sessions().await.unwrap(), []);
+    let elsewhere = || Supplier { environment: "qa2".to_owned(), ..Supplier::of(CUSTOMER) };
+    let drained = f.supplier(Supplier::of(CUSTOMER)).await;
+    for supplier in [elsewhere(), Supplier::of(CUSTOMER), elsewhere(), dev()] {
+        f.supplier(supplier).await;
+    }
+    f.one("shop/customer").await;
+    f.claim_one(drained).await;
+    f.store.drain_session(drained).await.unwrap();
+    let expected = [("qa2".to_owned(), 2), ("staging".to_owned(), 2)];
+    assert_eq!(f.store.count_live_sessions().await.unwrap(), expected);
+}
+
+pub async fn what_is_served_is_known_by_capability_and_by_session(f: &Fixture) {
+    let newer = |service: &mut Service| service.version = 2;
+    let one = f.supplier(Supplier::of(&["shop/customer", "shop/account"])).await;
+    let other = f.supplier(dev().with(newer)).await;
+    let served = [("shop/account".to_owned(), 1), ("shop/customer".to_owned(), 2)];
+    assert_eq!(f.store.served("staging").await.unwrap(), served);
+    assert_eq!(f.store.served("qa2").await.unwrap(), []);
+    let both = [("shop/account".to_owned(), 1), ("shop/customer".to_owned(), 1)];
+    assert_eq!(f.store.serves(one).await.unwrap(), both);
+    assert_eq!(f.store.serves(other).await.unwrap(), [("shop/customer".to_owned(), 2)]);
+    f.store.drain_session(one).await.unwrap();
+    assert_eq!(f.store.serves(one).await.unwrap(), []);
+    assert_eq!(f.store.served("staging").await.unwrap(), [("shop/customer".to_owned(), 1)]);
 }
 
 pub async fn a_channel_gets_the_tasks_of_requests_that_name_it(f: &Fixture) {

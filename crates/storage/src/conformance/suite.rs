@@ -47,6 +47,7 @@ macro_rules! conformance_suite {
             }
             events {
                 an_event_reads_back_as_it_was_told,
+                an_event_about_an_attempt_says_how_long_it_was_claimed,
                 events_are_read_in_order_and_behind_a_place,
                 a_lease_is_told_before_the_request_is_fulfilled,
                 filters_leave_out_what_belongs_elsewhere,
@@ -64,6 +65,7 @@ macro_rules! conformance_suite {
                 an_administrator_needs_no_fence,
                 overdue_leases_are_paged_past_those_that_stay,
                 leases_are_listed_newest_first_and_filtered,
+                held_leases_are_counted_by_environment,
             }
             limits {
                 concurrency_is_held_over_all_sessions,
@@ -99,6 +101,8 @@ macro_rules! conformance_suite {
                 draining_twice_changes_nothing_more,
                 a_draining_session_that_falls_silent_with_a_claim_is_dead,
                 sessions_are_listed_newest_first,
+                live_sessions_are_counted_by_environment,
+                what_is_served_is_known_by_capability_and_by_session,
                 a_channel_gets_the_tasks_of_requests_that_name_it,
                 a_channel_without_a_supplier_is_served_by_the_deployed,
                 tasks_of_a_channel_that_ends_go_to_the_deployed,
@@ -118,6 +122,7 @@ macro_rules! conformance_suite {
             tokens {
                 a_token_is_found_by_its_hash_only,
                 a_token_is_taken_back_once,
+                the_last_use_of_a_token_is_kept_to_the_minute,
                 the_time_is_that_of_the_clock,
                 a_write_that_fails_leaves_the_others_that_wait_with_it,
             }

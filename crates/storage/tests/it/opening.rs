@@ -77,6 +77,24 @@ fn a_file_that_is_no_database_is_refused() {
 }
 
 #[test]
+fn a_folder_in_the_place_of_the_database_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::create_dir(folder.path().join("store.db")).unwrap();
+    assert!(refusal(folder.path()).contains("is a folder"));
+}
+
+#[test]
+fn a_log_without_its_database_is_left_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = folder.path().join("store.db-wal");
+    std::fs::write(&log, "acknowledged").unwrap();
+    let reason = refusal(folder.path());
+    assert!(reason.contains("store.db-wal"), "{reason}");
+    assert_eq!(std::fs::read_to_string(&log).unwrap(), "acknowledged");
+    assert!(!folder.path().join("store.db").exists());
+}
+
+#[test]
 fn a_newer_schema_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     drop(open(folder.path()).unwrap());

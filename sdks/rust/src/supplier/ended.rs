@@ -1,5 +1,4 @@
-//! Ends that reconnecting cannot mend: why the server wants nothing of a supplier any more, and which results it has
-//! never heard.
+//! Why the server wants nothing of a supplier any more, and which results it has never heard.
 
 use std::fmt;
 
@@ -159,11 +158,8 @@ impl EndReason {
     }
 }
 
-impl std::error::Error for SupplierEnded {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        Some(&self.cause)
-    }
-}
+/// It has no source: its own words hold the cause, which a reader of the whole chain would be told twice.
+impl std::error::Error for SupplierEnded {}
 
 impl fmt::Display for SupplierEnded {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -222,6 +218,8 @@ mod tests {
             let ended = SupplierEnded::by(said(status, code), "billing", "billing-1", Vec::new());
             assert_eq!(ended.reason, reason, "{status} {code}");
             let error = Error::from(Box::new(ended));
+            assert_eq!(error.to_string().matches("No.").count(), 1, "{error}");
+            assert!(std::error::Error::source(&error).is_none(), "the cause is told once");
             assert_eq!((error.exit_code(), error.code()), (exit, Some(code)), "{status} {code}");
         }
     }

@@ -262,9 +262,12 @@ fn log_opened(opened: &OpenedSession) {
     for warning in &opened.warnings {
         tracing::warn!(code = warning.code, pointer = warning.pointer, "{}", warning.message);
     }
-    for PublishedContract { name, version, change, breaks } in &opened.contracts {
+    for PublishedContract { name, version, change, changes, breaks } in &opened.contracts {
         tracing::info!(session = opened.id, "publishing {name}@{version} ({change})");
         if *change == Change::Breaking {
+            for change in changes {
+                tracing::warn!("{name}@{version} is breaking: {change}");
+            }
             for broken in breaks {
                 tracing::warn!("{name}@{version} breaks {}: {}", broken.contract, broken.message);
             }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Break, Change, Owner, words};
+use super::{Break, Change, ContractChange, Owner, words};
 
 words! {
     /// What can be done with a part.
@@ -194,6 +194,9 @@ pub struct PublishedContract {
     pub version: u32,
     /// How it differs from the one before.
     pub change: Change,
+    /// What is different.
+    #[serde(default)]
+    pub changes: Vec<ContractChange>,
     /// Who suffers.
     #[serde(default)]
     pub breaks: Vec<Break>,
@@ -210,12 +213,6 @@ pub struct Warning {
     /// Where, as a JSON Pointer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pointer: Option<String>,
-    /// Line in the file.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub line: Option<u32>,
-    /// Column in the file.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub column: Option<u32>,
 }
 
 /// Body of a heartbeat.
@@ -282,7 +279,7 @@ pub struct Session {
 pub struct SessionCapability {
     /// `domain/name`
     pub name: String,
-    /// Version it was registered as.
+    /// Version it was registered as; absent once it takes no tasks any more.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<u32>,
     /// What it can do.

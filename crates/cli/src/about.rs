@@ -50,7 +50,11 @@ pub(crate) async fn run_version(command: &VersionCommand, output: &mut Output) -
     let ours = env!("CARGO_PKG_VERSION");
     let server = if command.server { Some(command.connection.client()?.version().await?) } else { None };
     if command.json {
-        output.json(&json!({ "version": ours, "server": server }))?;
+        let mut object = json!({ "version": ours });
+        if let Some(server) = server {
+            object["server"] = json!(server);
+        }
+        output.json(&object)?;
         return Ok(Exit::Done);
     }
     output.line(format!("sixpack {ours}"))?;

@@ -75,7 +75,7 @@ impl Connection {
         let (url, url_from) = self.url();
         let token = match self.token(&url) {
             Ok(Some((_, from))) => ["***".to_owned(), from],
-            Ok(None) => ["".to_owned(), "default".to_owned()],
+            Ok(None) => ["(none)".to_owned(), "default".to_owned()],
             Err(fault) => [format!("({})", fault.what), "--token-file".to_owned()],
         };
         let (environment, environment_from) = InEnvironment::default().found();
@@ -110,6 +110,7 @@ impl Connection {
                     Exit::Settings,
                     format!("the token file {} cannot be used: {error}", path.display()),
                 )
+                .next("name a file that holds a token; `sixpack token create NAME --role ROLE > FILE` makes one")
             })?;
             return Ok(Some((token, "--token-file".to_owned())));
         }

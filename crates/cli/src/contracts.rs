@@ -19,7 +19,7 @@ use crate::times::moment;
     after_help = "\
 Examples:
   sixpack contracts                               everything that can be requested
-  sixpack contracts payment --label pii:none      words of name, description, owner or labels
+  sixpack contracts payment --label pii=none      words of name, description, owner or labels
   sixpack contracts --owner Billing --kind capability
   sixpack contracts --channel ada-laptop          as requests in that channel see it
   sixpack contracts show checkout/ready-customer  its input and output, its steps, and who uses it"
@@ -34,6 +34,8 @@ pub(crate) struct ContractsCommand {
 /// What to do in place of searching.
 #[derive(Debug, Subcommand)]
 pub(crate) enum ContractsAction {
+    /// List contracts; the same as without a command
+    List(SearchContracts),
     /// Show one contract
     Show(ShowContract),
 }
@@ -47,7 +49,7 @@ pub(crate) struct SearchContracts {
     #[arg(long, value_name = "TEAM")]
     owner: Option<String>,
     /// Only those with this label
-    #[arg(long, value_name = "KEY=VALUE")]
+    #[arg(long, value_name = "KEY=VALUE", value_parser = label)]
     label: Option<String>,
     /// Only capabilities, or only scenarios
     #[arg(long)]
@@ -92,6 +94,7 @@ pub(crate) struct ShowContract {
 pub(crate) async fn run(command: &ContractsCommand, output: &mut Output) -> Result<Exit, Fault> {
     match &command.action {
         None => show_all(&command.search, output).await?,
+        Some(ContractsAction::List(search)) => show_all(search, output).await?,
         Some(ContractsAction::Show(show)) => {
             let client = show.connection.client()?;
             let environment = show.environment.name();
@@ -132,7 +135,7 @@ async fn show_all(search: &SearchContracts, output: &mut Output) -> Result<(), F
     let filter = ContractFilter {
         q: search.query.clone(),
         owner: search.owner.clone(),
-        label: search.label.as_ref().map(|label| label.replacen('=', ":", 1)),
+        label: search.label.clone(),
         kind: search.kind.map(|kind| match kind {
             SearchedKind::Capability => ContractKind::Capability,
             SearchedKind::Scenario => ContractKind::Scenario,
@@ -146,7 +149,8 @@ async fn show_all(search: &SearchContracts, output: &mut Output) -> Result<(), F
     };
     let rows = search.listing.read(page).await?;
     let header = ["CONTRACT", "KIND", "STATUS", "CHECKED", "OWNER", "DESCRIPTION"];
-    search.listing.print(output, &rows, header, "no contract matches", |contract| {
+    let none = format!("no contract of the environment `{environment}` matches; suppliers publish them");
+    search.listing.print(output, &rows, header, &none, |contract| {
         [
             format!("{}@{}", contract.name, contract.version),
             contract.kind.to_string(),
@@ -169,11 +173,15 @@ fn show_one(contract: &Contract, output: &mut Output) -> Result<(), Fault> {
     }
     if !contract.operations.is_empty() {
         let operations: Vec<_> = contract.operations.iter().map(ToString::to_string).collect();
-        let sessions =
-            contract.sessions.map_or(String::new(), |count| format!("  by {count} connected suppliers"));
-        output.line(format!("does     {}{sessions}", operations.join(", ")))?;
+        let suppliers = match contract.sessions {
+            None => String::new(),
+            Some(0) => "  (no supplier is connected)".to_owned(),
+            Some(1) => "  by 1 connected supplier".to_owned(),
+            Some(count) => format!("  by {count} connected suppliers"),
+        };
+        output.line(format!("does     {}{suppliers}", operations.join(", ")))?;
     }
-    output.line(format!("checked  {} of {} parts have a check", contract.checked, contract.of))?;
+    output.line(format!("checked  {} of {} parts", contract.checked, contract.of))?;
     for fault in &contract.faults {
         output.line(format!("fault    {fault}"))?;
     }
@@ -189,9 +197,11 @@ fn show_one(contract: &Contract, output: &mut Output) -> Result<(), Fault> {
     }
     output.line("")?;
     let versions = contract.versions.iter().map(|version| {
-        [version.version.to_string(), version.change.to_string(), moment(&version.created_at)]
+        let changes: Vec<_> = version.changes.iter().map(ToString::to_string).collect();
+        let [number, change] = [version.version.to_string(), version.change.to_string()];
+        [number, change, moment(&version.created_at), changes.join("; ")]
     });
-    output.table(["VERSION", "CHANGE", "SINCE"], versions)?;
+    output.table(["VERSION", "CHANGE", "SINCE", "WHAT"], versions)?;
     output.line("")?;
     output.line(format!("request it:  {}", example(contract)))
 }
@@ -199,6 +209,14 @@ fn show_one(contract: &Contract, output: &mut Output) -> Result<(), Fault> {
 /// Whether a contract can be made, and in which channel if that offers it.
 fn where_it_is(status: &ContractStatus, channel: Option<&str>) -> String {
     channel.map_or_else(|| status.to_string(), |channel| format!("{status} in {channel}"))
+}
+
+/// A label as the API writes it.
+fn label(text: &str) -> Result<String, String> {
+    match text.split_once(['=', ':']) {
+        Some((key, value)) if !key.is_empty() => Ok(format!("{key}:{value}")),
+        _ => Err("write key=value, for example pii=none".to_owned()),
+    }
 }
 
 fn steps(contract: &Contract, output: &mut Output) -> Result<(), Fault> {
@@ -209,15 +227,17 @@ fn steps(contract: &Contract, output: &mut Output) -> Result<(), Fault> {
     output.table(
         ["STEP", "USES", "NEEDS", "WITH"],
         contract.steps.iter().map(|step| {
-            let uses = step.version.map_or(step.uses.clone(), |version| format!("{}@{version}", step.uses));
             let needs = (!step.needs.is_empty()).then(|| step.needs.join(", "));
-            [step.name.clone(), uses, or_dash(needs), plain(&step.with)]
+            [step.name.clone(), step.uses.clone(), or_dash(needs), plain(&step.with)]
         }),
     )?;
-    for invariant in &contract.invariants {
-        output.line(format!("invariant  {}  ({})", invariant.says, invariant.that))?;
+    if contract.invariants.is_empty() {
+        return Ok(());
     }
-    Ok(())
+    output.line("")?;
+    let invariants =
+        contract.invariants.iter().map(|invariant| [invariant.says.clone(), invariant.that.clone()]);
+    output.table(["INVARIANT", "THAT"], invariants)
 }
 
 /// Prints the properties of a schema as rows; one of another form as JSON.
@@ -273,6 +293,14 @@ fn example(contract: &Contract) -> String {
 mod tests {
     use super::*;
     use serde_json::json;
+
+    #[test]
+    fn a_label_has_a_key_and_a_value() {
+        for text in ["pii=none", "pii:none"] {
+            assert_eq!(label(text), Ok("pii:none".to_owned()));
+        }
+        assert!(label("pii").is_err() && label("=none").is_err());
+    }
 
     #[test]
     fn the_example_names_what_has_to_be_given() {

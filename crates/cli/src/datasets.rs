@@ -1,11 +1,12 @@
 //! `sixpack datasets`: lists datasets, and shows one with its parts, its evidence and its timeline.
 
 use clap::{Args, Subcommand};
+use serde_json::{Map, Value};
 use sixpack::wire::{Dataset, DatasetFilter, DatasetStatus, TimelineEntry};
 
 use crate::connection::{Connection, InEnvironment};
 use crate::exit::Exit;
-use crate::fault::Fault;
+use crate::fault::{Fault, Named};
 use crate::leases::{evidence, plain, verdict};
 use crate::paging::Listing;
 use crate::printing::Output;
@@ -20,7 +21,7 @@ const SAYS_CHARS: usize = 80;
 #[command(after_help = "\
 Examples:
   sixpack datasets list --entity customer:c-17   every dataset that made or used this customer
-  sixpack datasets show ds_06e8…                 what it is made of, who agreed to it, and what happened to it")]
+  sixpack datasets show ds_06e8…                 its parts, who agreed to it, what happened to it")]
 pub(crate) struct DatasetsCommand {
     #[command(subcommand)]
     pub(crate) action: DatasetsAction,
@@ -39,12 +40,12 @@ pub(crate) enum DatasetsAction {
 #[derive(Debug, Args)]
 pub(crate) struct ListDatasets {
     /// Only those that made or used this entity (kind:key)
-    #[arg(long, value_name = "KIND:KEY")]
+    #[arg(long, value_name = "KIND:KEY", value_parser = entity)]
     entity: Option<String>,
     /// Only those of this contract (domain/name)
     #[arg(long)]
     contract: Option<String>,
-    /// Only those with this status: building, ready, leased, failed, gone, debt, …
+    /// Only those with this status: pending, building, checking, ready, skipped, leased, undoing, gone, failed, debt
     #[arg(long, value_parser = status)]
     status: Option<DatasetStatus>,
     #[command(flatten)]
@@ -77,7 +78,7 @@ pub(crate) async fn run(command: &DatasetsCommand, output: &mut Output) -> Resul
                 .client()?
                 .dataset(&show.id)
                 .await
-                .map_err(|error| Fault::from(error).about(&show.id))?;
+                .map_err(|error| Fault::from(error).about(&show.id, Named::Dataset))?;
             if show.json {
                 output.json(&dataset)?;
             } else {
@@ -101,14 +102,18 @@ async fn show_all(list: &ListDatasets, output: &mut Output) -> Result<(), Fault>
         client.datasets(&DatasetFilter { limit: Some(limit), cursor, ..filter.clone() }).await
     };
     let rows = list.listing.read(page).await?;
-    let header = ["DATASET", "STATUS", "CONTRACT", "CREATED", "OUTPUT"];
-    list.listing.print(output, &rows, header, "there is no such dataset", |dataset| {
+    let header = ["DATASET", "STATUS", "CONTRACT", "CREATED", "OUTPUT OR FAILURE"];
+    let none = format!("there is no such dataset in the environment `{}`", list.environment.name());
+    list.listing.print(output, &rows, header, &none, |dataset| {
         [
             dataset.id.clone(),
             dataset.status.to_string(),
             format!("{}@{}", dataset.contract, dataset.version),
             moment(&dataset.created_at),
-            dataset.output.as_ref().map_or(String::new(), plain),
+            match (&dataset.failure, &dataset.output) {
+                (Some(failure), _) => format!("{} ({})", failure.path, failure.class),
+                (None, output) => output.as_ref().map_or(String::new(), |output| excerpt(&plain(output))),
+            },
         ]
     })
 }
@@ -144,6 +149,9 @@ fn show_one(dataset: &Dataset, output: &mut Output) -> Result<(), Fault> {
     if let Some(said) = &dataset.failure {
         output.line("")?;
         failure(said).into_iter().try_for_each(|line| output.line(line))?;
+        if let Some(part) = said.dataset_id.as_ref().filter(|part| **part != dataset.id) {
+            output.line(format!("  see      sixpack datasets show {part}"))?;
+        }
     }
     timeline(&dataset.timeline, output)
 }
@@ -155,11 +163,8 @@ fn gather(dataset: &Dataset, depth: usize, lines: &mut Vec<Branch>) {
     let made = dataset.output.as_ref().map(|output| excerpt(&plain(output)));
     lines.push(Branch {
         depth,
-        name: dataset
-            .step
-            .clone()
-            .or_else(|| last(&dataset.path))
-            .unwrap_or_else(|| dataset.contract.clone()),
+        // The path says which turn of a loop it is, the step does not.
+        name: last(&dataset.path).unwrap_or_else(|| dataset.contract.clone()),
         contract: format!("{}@{}", dataset.contract, dataset.version),
         status: dataset.status.to_string(),
         took: ended.and_then(|ended| between(&dataset.created_at, ended)),
@@ -186,25 +191,49 @@ fn timeline(entries: &[TimelineEntry], output: &mut Output) -> Result<(), Fault>
     let Some(first) = entries.first() else { return Ok(()) };
     output.line("")?;
     output.line(format!("timeline from {} UTC", moment(&first.at)))?;
-    output
-        .table(["AFTER", "WHAT", "PART", "TOOK", "SAYS"], entries.iter().map(|entry| told(entry, &first.at)))
+    let header = ["AFTER", "WHAT", "OPERATION", "PART", "TOOK", "SAYS"];
+    output.table(header, entries.iter().map(|entry| told(entry, &first.at)))
 }
 
-fn told(entry: &TimelineEntry, start: &str) -> [String; 5] {
+fn told(entry: &TimelineEntry, start: &str) -> [String; 6] {
     let attempt = entry.attempt.filter(|attempt| *attempt > 1).map(|attempt| format!("(attempt {attempt})"));
-    let says = [Some(entry.message.clone()), attempt].into_iter().flatten().filter(|text| !text.is_empty());
+    let says = [Some(entry.message.clone()), because(&entry.more), attempt];
+    let says = says.into_iter().flatten().filter(|text| !text.is_empty());
     [
         between(start, &entry.at).map_or_else(|| moment(&entry.at), |after| format!("+{}", span(after))),
         entry.kind.clone(),
+        entry.operation.map_or(String::new(), |operation| operation.to_string()),
         entry.path.clone(),
         entry.duration_ms.map_or(String::new(), |ms| span(std::time::Duration::from_millis(ms))),
         says.collect::<Vec<_>>().join(" "),
     ]
 }
 
+/// Why a dataset is taken down, in more than one word.
+pub(crate) fn because(more: &Map<String, Value>) -> Option<String> {
+    let because = more.get("because")?.as_str()?;
+    Some(match because {
+        "failed" => "a part of it failed".to_owned(),
+        "unwanted" => "nobody wants it any more".to_owned(),
+        "used" => "its lease has ended".to_owned(),
+        other => format!("because {other}"),
+    })
+}
+
+fn entity(text: &str) -> Result<String, String> {
+    match text.split_once(':') {
+        Some((kind, key)) if !kind.is_empty() && !key.is_empty() => Ok(text.to_owned()),
+        _ => Err("write kind:key, for example customer:c-17".to_owned()),
+    }
+}
+
+/// A status that datasets can be listed by; those that only steps have are none.
 fn status(text: &str) -> Result<DatasetStatus, String> {
     match serde_json::from_value(text.into()) {
-        Ok(DatasetStatus::Unknown) | Err(_) => Err("write one of pending, waiting, building, checking, ready, leased, failed, skipped, cancelling, undoing, gone, debt".to_owned()),
+        Ok(DatasetStatus::Unknown | DatasetStatus::Waiting | DatasetStatus::Cancelling) | Err(_) => Err(
+            "write one of pending, building, checking, ready, skipped, leased, undoing, gone, failed, debt"
+                .to_owned(),
+        ),
         Ok(status) => Ok(status),
     }
 }

@@ -12,6 +12,9 @@ use crate::times::moment;
 
 /// Lists what was made, is not needed any more, and could not be undone.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Each debt is for a person: ask its owner to remove by hand what is left in the service. \
+`sixpack datasets show DATASET` says what that is, and why it could not be undone.")]
 pub(crate) struct DebtsCommand {
     /// Only those of this contract (domain/name)
     #[arg(long)]
@@ -37,7 +40,8 @@ pub(crate) async fn run(command: &DebtsCommand, output: &mut Output) -> Result<E
     };
     let rows = command.listing.read(page).await?;
     let header = ["DATASET", "PATH", "SINCE", "ATTEMPTS", "OWNER", "MESSAGE"];
-    command.listing.print(output, &rows, header, "there are no debts", |debt| {
+    let none = format!("there are no debts in the environment `{}`", command.environment.name());
+    command.listing.print(output, &rows, header, &none, |debt| {
         let owner = match &debt.owner.contact {
             Some(contact) => format!("{} <{contact}>", debt.owner.team),
             None => debt.owner.team.clone(),
@@ -48,7 +52,10 @@ pub(crate) async fn run(command: &DebtsCommand, output: &mut Output) -> Result<E
             moment(&debt.since),
             debt.attempts.to_string(),
             owner,
-            debt.message.clone(),
+            match &debt.code {
+                Some(code) => format!("{} (code {code})", debt.message),
+                None => debt.message.clone(),
+            },
         ]
     })?;
     Ok(Exit::Done)

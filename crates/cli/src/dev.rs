@@ -18,9 +18,13 @@ const TOKEN_FILE: &str = "token";
 /// The address that client commands call when none is said.
 const DEFAULT_URL: &str = sixpack::DEFAULT_URL;
 
+/// What an environment means to a server that has them all.
+const WATCHED: &str =
+    "Environment that watched scenarios are applied in [default: SIXPACK_ENVIRONMENT, else \"default\"]";
+
 /// Runs a server on this machine for development: data in ./.sixpack, a token that lasts, nothing to set up.
 #[derive(Debug, Args)]
-#[command(after_help = "\
+#[command(mut_arg("environment", |argument| argument.help(WATCHED)), after_help = "\
 Examples:
   sixpack dev                        then, in another terminal of the folder: sixpack contracts
   sixpack dev --watch scenarios/     applies your scenarios now, and whenever you save one
@@ -62,7 +66,8 @@ pub(crate) async fn run(command: &DevCommand, output: &mut Output) -> Result<Exi
     if let Some(folder) = &command.watch
         && !folder.is_dir()
     {
-        return Err(Fault::new(Exit::Data, format!("there is no folder {} to watch", folder.display())));
+        return Err(Fault::new(Exit::Data, format!("there is no folder {} to watch", folder.display()))
+            .next("make it, or name the folder with your scenarios by --watch"));
     }
     logging::start(&settings.log_level, settings.log_json);
     let mut server = Server::open(&settings).await?;

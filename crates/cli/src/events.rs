@@ -1,14 +1,16 @@
 //! `sixpack events`: what happened, and what happens.
 
+use std::io::IsTerminal;
 use std::time::Duration;
 
 use clap::Args;
 use sixpack::wire::{Event, EventFilter};
 
 use crate::connection::{Connection, InEnvironment};
+use crate::datasets::because;
 use crate::exit::Exit;
 use crate::fault::Fault;
-use crate::printing::Output;
+use crate::printing::{Output, note};
 use crate::times::moment;
 
 /// After this silence everything kept has been told: the server sends it in one go.
@@ -54,6 +56,9 @@ pub(crate) async fn run(command: &EventsCommand, output: &mut Output) -> Result<
     };
     let after = command.after.or((!command.follow).then_some(0));
     let mut events = client.events(&filter, after);
+    if command.follow && std::io::stderr().is_terminal() {
+        note("following what happens; ctrl-c ends it");
+    }
     loop {
         let event = if command.follow {
             events.next().await?
@@ -71,6 +76,9 @@ pub(crate) async fn run(command: &EventsCommand, output: &mut Output) -> Result<
     }
 }
 
+/// Fields of some kinds that say what an event is about.
+const SAYING: [&str; 6] = ["domain", "instance", "name", "role", "holder", "class"];
+
 /// One event in one line: when, what, about what, and in which words.
 fn told(event: &Event) -> String {
     let mut line = format!("{:>8}  {}  {:<20}", event.id, moment(&event.at), event.kind);
@@ -79,12 +87,16 @@ fn told(event: &Event) -> String {
         None => name.clone(),
     });
     let path = event.path.clone().filter(|path| !path.is_empty());
-    let ids = [&event.dataset_id, &event.lease_id, &event.request_id, &event.session_id];
+    let operation = event.operation.map(|operation| operation.to_string());
+    let about_lease = event.lease_id.as_ref().filter(|_| event.kind.starts_with("lease."));
+    let ids = [about_lease, event.dataset_id.as_ref(), event.request_id.as_ref(), event.session_id.as_ref()];
     let id = ids.into_iter().flatten().next().cloned();
     let attempt = event.attempt.filter(|attempt| *attempt > 1).map(|attempt| format!("attempt {attempt}"));
     let took = event.duration_ms.map(|ms| crate::times::span(Duration::from_millis(ms)));
     let message = Some(event.message.clone()).filter(|message| !message.is_empty());
-    for part in [path, contract, attempt, message, took, id].into_iter().flatten() {
+    let said = SAYING.iter().filter_map(|name| Some(format!("{name} {}", event.more.get(*name)?.as_str()?)));
+    let parts = [path, contract, operation, attempt, message, because(&event.more)];
+    for part in parts.into_iter().flatten().chain(said).chain(took).chain(id) {
         line.push_str("  ");
         line.push_str(&part);
     }

@@ -22,6 +22,27 @@ pub(crate) struct Fault {
     pub(crate) problem: Option<Box<Problem>>,
 }
 
+/// What an id that was given on the command line stands for.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Named {
+    Request,
+    Lease,
+    Dataset,
+    Token,
+}
+
+impl Named {
+    /// What ids of this kind begin with, and the command that lists them.
+    fn known_by(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Request => ("req_", "sixpack requests"),
+            Self::Lease => ("lease_", "sixpack lease list --all"),
+            Self::Dataset => ("ds_", "sixpack datasets list"),
+            Self::Token => ("tok_", "sixpack token list"),
+        }
+    }
+}
+
 impl Fault {
     /// A fault that says what happened.
     pub(crate) fn new(exit: Exit, what: impl Into<String>) -> Self {
@@ -40,10 +61,18 @@ impl Fault {
         self
     }
 
-    /// Names what was asked for, when the server's words do not.
+    /// Names what was asked for, when the server's words do not, and says where to find what is there.
     #[must_use]
-    pub(crate) fn about(mut self, id: &str) -> Self {
-        if self.problem.is_some() && !self.what.contains(id) {
+    pub(crate) fn about(mut self, id: &str, named: Named) -> Self {
+        let Some(problem) = &self.problem else { return self };
+        if problem.status == 404 && self.next.is_none() {
+            let (prefix, list) = named.known_by();
+            self.next = Some(match id.starts_with(prefix) {
+                true => format!("list what there is with `{list}`"),
+                false => format!("the id begins with `{prefix}`; list what there is with `{list}`"),
+            });
+        }
+        if !self.what.contains(id) {
             self.what = format!("{id}: {}", self.what);
         }
         self
@@ -85,6 +114,9 @@ impl Fault {
             None => json!({ "code": "client", "detail": self.what }),
         };
         object["exit"] = self.exit.code().into();
+        if let Some(next) = &self.next {
+            object["next"] = next.as_str().into();
+        }
         object
     }
 }
@@ -95,6 +127,11 @@ impl From<Error> for Fault {
         match error {
             Error::Problem(problem) => {
                 let (exit, next) = judged(&problem);
+                let what = match problem.status {
+                    // The server's own words are for whoever writes the header by hand.
+                    401 => format!("the server takes no call without a usable token (401 {})", problem.code),
+                    _ => what,
+                };
                 Self { exit, what, next: next.map(str::to_owned), problem: Some(problem) }
             }
             Error::Connection { url, reason } => {
@@ -118,11 +155,13 @@ impl From<Error> for Fault {
 /// What a refusal means for the caller, and what to do about it.
 fn judged(problem: &Problem) -> (Exit, Option<&'static str>) {
     match (problem.status, problem.code.as_str()) {
-        (_, "not_sixpack") => (Exit::Mismatch, None),
+        (_, "not_sixpack") => {
+            (Exit::Mismatch, Some("name the address of a Sixpack server with --url or SIXPACK_URL"))
+        }
         (401, _) => (
             Exit::NotPermitted,
             Some(
-                "set SIXPACK_TOKEN or --token-file; `sixpack dev` keeps its token in .sixpack/token, an administrator makes others with `sixpack token create`",
+                "`sixpack settings` shows which token is sent, and where it comes from; set another with SIXPACK_TOKEN or --token-file (`sixpack dev` keeps its own in .sixpack/token, an administrator makes others with `sixpack token create`)",
             ),
         ),
         (403, _) => (Exit::NotPermitted, Some("use a token of that role: `sixpack token create --role …`")),
@@ -132,6 +171,11 @@ fn judged(problem: &Problem) -> (Exit, Option<&'static str>) {
         ),
         (404, "contract_not_found" | "scenario_not_found") => {
             (Exit::No, Some("list what there is with `sixpack contracts`"))
+        }
+        (422, "name_pattern")
+            if problem.errors.iter().any(|fault| fault.pointer.as_deref() == Some("/contract")) =>
+        {
+            (Exit::Data, Some("list what there is with `sixpack contracts`"))
         }
         (409, "contract_broken") => (Exit::No, Some("see its faults with `sixpack contracts show`")),
         (404 | 409 | 412, _) => (Exit::No, None),
@@ -171,6 +215,16 @@ mod tests {
             assert_eq!(fault.json()["exit"], exit.code());
             assert_eq!(fault.json()["code"], code);
         }
+    }
+
+    #[test]
+    fn an_id_of_another_kind_is_told_by_its_beginning() {
+        let told = |id: &str| problem(404, "lease_not_found").about(id, Named::Lease);
+        assert_eq!(told("lease_1").what, "lease_1: no (404 lease_not_found)");
+        assert_eq!(told("lease_1").next.unwrap(), "list what there is with `sixpack lease list --all`");
+        assert!(told("req_1").next.unwrap().starts_with("the id begins with `lease_`"));
+        assert_eq!(told("lease_1").json()["next"], "list what there is with `sixpack lease list --all`");
+        assert_eq!(problem(409, "lease_ended").about("req_1", Named::Lease).next, None);
     }
 
     #[test]

@@ -11,10 +11,11 @@ use sixpack::wire::{
 
 use crate::connection::{Connection, InEnvironment};
 use crate::exit::Exit;
-use crate::fault::Fault;
+use crate::fault::{Fault, Named};
 use crate::paging::Listing;
-use crate::printing::Output;
-use crate::times::{moment, read_seconds, span};
+use crate::printing::{Output, note};
+use crate::times::{SPAN_S, moment, seconds_within, span};
+use crate::undoing::Undoing;
 
 /// Lists, shows, renews and releases leases.
 #[derive(Debug, Args)]
@@ -23,7 +24,7 @@ Examples:
   sixpack lease list
   sixpack lease show lease_06e8…
   sixpack lease renew lease_06e8… --ttl 1h
-  sixpack lease release lease_06e8…
+  sixpack lease release lease_06e8… --wait     and come back when nothing of it is left
   sixpack lease release lease_06e8… --outcome broken --note \"the order has no lines\"")]
 pub(crate) struct LeaseCommand {
     #[command(subcommand)]
@@ -39,7 +40,7 @@ pub(crate) enum LeaseAction {
     Show(ShowLease),
     /// Renew a lease; this never shortens it
     Renew(RenewLease),
-    /// Give a dataset back
+    /// Give a dataset back; what was made for it is undone
     Release(ReleaseLease),
 }
 
@@ -78,7 +79,7 @@ pub(crate) struct RenewLease {
     /// Id of the lease (lease_…)
     id: String,
     /// How long from now: 1800, 30m, 2h [default: as long as was asked for at first]
-    #[arg(long, value_name = "SPAN", value_parser = read_seconds)]
+    #[arg(long, value_name = "SPAN", value_parser = seconds_within(SPAN_S))]
     ttl: Option<u64>,
     /// Fence of the lease, to be refused when somebody else holds it by now [default: the one it has]
     #[arg(long, value_name = "NUMBER")]
@@ -104,6 +105,9 @@ pub(crate) struct ReleaseLease {
     /// Fence of the lease, to be refused when somebody else holds it by now [default: the one it has]
     #[arg(long, value_name = "NUMBER")]
     fence: Option<u64>,
+    /// Come back only when what was made is undone; ends with 1 when some of it could not be
+    #[arg(long)]
+    wait: bool,
     /// Print one JSON object
     #[arg(long)]
     pub(crate) json: bool,
@@ -114,9 +118,9 @@ pub(crate) struct ReleaseLease {
 /// What became of the data.
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum ReleaseOutcome {
-    /// It was used, and is undone
+    /// It was used
     Used,
-    /// It was not touched, and may be handed out again
+    /// It was not touched; it is undone all the same
     Unused,
     /// It was wrong; --note says how
     Broken,
@@ -124,15 +128,19 @@ enum ReleaseOutcome {
 
 /// Runs the command.
 pub(crate) async fn run(command: &LeaseCommand, output: &mut Output) -> Result<Exit, Fault> {
-    let done = match &command.action {
-        LeaseAction::List(list) => show_all(list, output).await,
-        LeaseAction::Show(show) => show_one(show, output).await.map_err(|fault| fault.about(&show.id)),
-        LeaseAction::Renew(renew) => prolong(renew, output).await.map_err(|fault| fault.about(&renew.id)),
-        LeaseAction::Release(release) => {
-            give_back(release, output).await.map_err(|fault| fault.about(&release.id))
+    match &command.action {
+        LeaseAction::List(list) => show_all(list, output).await?,
+        LeaseAction::Show(show) => {
+            show_one(show, output).await.map_err(|fault| fault.about(&show.id, Named::Lease))?;
         }
-    };
-    done.map(|()| Exit::Done)
+        LeaseAction::Renew(renew) => {
+            prolong(renew, output).await.map_err(|fault| fault.about(&renew.id, Named::Lease))?;
+        }
+        LeaseAction::Release(release) => {
+            return give_back(release, output).await.map_err(|fault| fault.about(&release.id, Named::Lease));
+        }
+    }
+    Ok(Exit::Done)
 }
 
 /// Prints a lease with its data, and how to go on with it.
@@ -158,6 +166,10 @@ pub(crate) fn told(lease: &Lease, output: &mut Output) -> Result<(), Fault> {
         }
         Value::Object(_) | Value::Null => {}
         other => output.line(format!("  {}", plain(other)))?,
+    }
+    if lease.status == LeaseStatus::Held {
+        output.line(format!("renew    sixpack lease renew {}", lease.id))?;
+        output.line(format!("release  sixpack lease release {}", lease.id))?;
     }
     Ok(())
 }
@@ -222,7 +234,8 @@ async fn show_all(list: &ListLeases, output: &mut Output) -> Result<(), Fault> {
     };
     let rows = list.listing.read(page).await?;
     let header = ["LEASE", "STATUS", "LEFT", "CONTRACT", "HOLDER", "DATASET"];
-    list.listing.print(output, &rows, header, "no dataset is leased", |lease| {
+    let none = format!("no dataset is leased in the environment `{}`", list.environment.name());
+    list.listing.print(output, &rows, header, &none, |lease| {
         [
             lease.id.clone(),
             lease.status.to_string(),
@@ -257,8 +270,9 @@ async fn prolong(renew: &RenewLease, output: &mut Output) -> Result<(), Fault> {
     output.line(format!("{} is held for {}", lease.id, left(&lease)))
 }
 
-async fn give_back(command: &ReleaseLease, output: &mut Output) -> Result<(), Fault> {
-    let client = command.connection.client()?;
+async fn give_back(command: &ReleaseLease, output: &mut Output) -> Result<Exit, Fault> {
+    let client =
+        if command.wait { command.connection.waiting_client()? } else { command.connection.client()? };
     let fence = fence(&client, &command.id, command.fence).await?;
     let outcome = match command.outcome {
         ReleaseOutcome::Used => Outcome::Used,
@@ -270,10 +284,15 @@ async fn give_back(command: &ReleaseLease, output: &mut Output) -> Result<(), Fa
         release = release.note(note);
     }
     let lease = client.release_lease(&command.id, &release).await?;
+    let dataset = &lease.dataset.id;
+    let undoing = Undoing::of_dataset(&client, dataset, command.wait).await?;
     if command.json {
-        return output.json(&lease);
+        output.json(&lease)?;
+    } else {
+        output.line(format!("released {}; {}", lease.id, undoing.told()))?;
+        undoing.next(&format!("sixpack datasets show {dataset}")).into_iter().for_each(note);
     }
-    output.line(format!("released {}; what was made for it is undone", lease.id))
+    Ok(undoing.exit(command.wait))
 }
 
 async fn fence(client: &Client, id: &str, said: Option<u64>) -> Result<u64, Fault> {

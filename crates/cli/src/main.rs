@@ -24,6 +24,7 @@ mod settings;
 mod times;
 mod token_files;
 mod tokens;
+mod undoing;
 mod watching;
 
 use std::process::ExitCode;
@@ -152,6 +153,7 @@ impl Command {
             Self::Apply(command) => command.json,
             Self::Contracts(command) => match &command.action {
                 None => command.search.listing.json,
+                Some(ContractsAction::List(search)) => search.listing.json,
                 Some(ContractsAction::Show(show)) => show.json,
             },
             Self::Request(command) => command.json,

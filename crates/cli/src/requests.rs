@@ -1,5 +1,6 @@
 //! `sixpack request`, `requests` and `cancel`: asks for datasets, and shows what becomes of it.
 
+mod foreseen;
 mod input;
 mod live;
 mod making;
@@ -13,10 +14,11 @@ pub(crate) use telling::{Branch, branches, failure, told};
 
 use crate::connection::{Connection, InEnvironment};
 use crate::exit::Exit;
-use crate::fault::Fault;
+use crate::fault::{Fault, Named};
 use crate::paging::Listing;
 use crate::printing::{Output, note};
 use crate::times::moment;
+use crate::undoing::Undoing;
 
 /// Lists requests, and shows one.
 #[derive(Debug, Args)]
@@ -81,6 +83,9 @@ pub(crate) struct ShowRequest {
 pub(crate) struct CancelCommand {
     /// Id of the request (req_…)
     id: String,
+    /// Come back only when what was made is undone; ends with 1 when some of it could not be
+    #[arg(long)]
+    wait: bool,
     /// Print one JSON object
     #[arg(long)]
     pub(crate) json: bool,
@@ -95,7 +100,7 @@ pub(crate) async fn run(command: &RequestsCommand, output: &mut Output) -> Resul
         Some(RequestsAction::List(list)) => show_all(list, output).await?,
         Some(RequestsAction::Show(show)) => {
             let request = show.connection.client()?.get_request(&show.id, 0, None).await;
-            let request = request.map_err(|error| Fault::from(error).about(&show.id))?;
+            let request = request.map_err(|error| Fault::from(error).about(&show.id, Named::Request))?;
             if show.json {
                 output.json(&request)?;
             } else {
@@ -108,17 +113,30 @@ pub(crate) async fn run(command: &RequestsCommand, output: &mut Output) -> Resul
 
 /// Runs `sixpack cancel`.
 pub(crate) async fn run_cancel(command: &CancelCommand, output: &mut Output) -> Result<Exit, Fault> {
-    let request = command.connection.client()?.cancel_request(&command.id).await;
-    let request = request.map_err(|error| Fault::from(error).about(&command.id))?;
+    let client =
+        if command.wait { command.connection.waiting_client()? } else { command.connection.client()? };
+    let request = client.cancel_request(&command.id).await;
+    let request = request.map_err(|error| Fault::from(error).about(&command.id, Named::Request))?;
+    if request.status != RequestStatus::Cancelled {
+        if command.json {
+            output.json(&request)?;
+        } else {
+            note(format!("{} was {} already, and stays so", request.id, request.status));
+        }
+        // A script that cancels wants to know whether there is data to give back.
+        return Ok(Exit::No);
+    }
+    let undoing = match command.wait {
+        true => Undoing::of_request(&client, &command.id, true).await?,
+        false => Undoing::from(&request),
+    };
     if command.json {
         output.json(&request)?;
-    } else if request.status == RequestStatus::Cancelled {
-        output.line(format!("cancelled {}; what was made for it is undone", request.id))?;
     } else {
-        note(format!("{} was {} already, and stays so", request.id, request.status));
+        output.line(format!("cancelled {}; {}", request.id, undoing.told()))?;
+        undoing.next(&format!("sixpack requests show {}", request.id)).into_iter().for_each(note);
     }
-    // A script that cancels wants to know whether there is data to give back.
-    Ok(if request.status == RequestStatus::Cancelled { Exit::Done } else { Exit::No })
+    Ok(undoing.exit(command.wait))
 }
 
 /// What a request asks for, in a few words.
@@ -147,7 +165,8 @@ async fn show_all(list: &ListRequests, output: &mut Output) -> Result<(), Fault>
     };
     let rows = list.listing.read(page).await?;
     let header = ["REQUEST", "STATUS", "CONTRACT", "DONE", "CREATED", "HOLDER", "FAILED AT"];
-    list.listing.print(output, &rows, header, "there is no such request", |request| {
+    let none = format!("there is no such request in the environment `{}`", list.environment.name());
+    list.listing.print(output, &rows, header, &none, |request| {
         [
             request.id.clone(),
             request.status.to_string(),

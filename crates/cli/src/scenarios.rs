@@ -22,6 +22,9 @@ pub(crate) const DEPTH_MAX: usize = 16;
 /// Bytes of a file: the server refuses larger ones, so they are not read.
 const FILE_BYTES: u64 = 1024 * 1024;
 
+/// What the standard input is called in reports.
+const STDIN: &str = "stdin";
+
 /// Checks scenario files and applies them, all or nothing.
 ///
 /// Every fault of every file is reported at once, each in the line where it is.
@@ -93,7 +96,7 @@ pub(crate) fn read(path: &Path) -> Result<Vec<ScenarioFile>, Fault> {
         let mut text = String::new();
         let failed = |error| Fault::new(Exit::Io, format!("the standard input cannot be read: {error}"));
         std::io::stdin().read_to_string(&mut text).map_err(failed)?;
-        return Ok(vec![ScenarioFile::new("-", text)]);
+        return Ok(vec![ScenarioFile::new(STDIN, text)]);
     }
     let metadata = std::fs::metadata(path).map_err(|error| Fault::unreadable(path, &error))?;
     if !metadata.is_dir() {
@@ -141,7 +144,7 @@ pub(crate) async fn apply(client: &Client, environment: &str, body: &Apply) -> R
     }
 }
 
-/// What was applied, one line a scenario, and whom it breaks.
+/// What was applied, one line a scenario, what is different, and whom it breaks.
 pub(crate) fn told(applied: &Applied, files: &[ScenarioFile]) -> Vec<String> {
     let mut lines = Vec::new();
     for scenario in &applied.applied {
@@ -151,6 +154,7 @@ pub(crate) fn told(applied: &Applied, files: &[ScenarioFile]) -> Vec<String> {
             .filter(|_| files.len() > 1)
             .map_or(String::new(), |path| format!("  {path}"));
         lines.push(format!("{}{place}", one_line(scenario, applied.dry_run)));
+        lines.extend(scenario.changes.iter().map(|change| format!("  {change}")));
         for broken in &scenario.breaks {
             lines.push(format!("  breaks {}: {}", broken.contract, broken.message));
         }

@@ -188,7 +188,13 @@ fn server_settings(settings: &Settings) -> ServerSettings {
 fn make_folder(folder: &Path) -> Result<(), Fault> {
     use std::os::unix::fs::DirBuilderExt;
     let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder);
-    made.map_err(|error| Fault::unwritable(folder, &error))
+    made.map_err(|error| match error.kind() {
+        io::ErrorKind::AlreadyExists => {
+            Fault::new(Exit::CannotCreate, format!("{} is a file, and no folder", folder.display()))
+        }
+        _ => Fault::unwritable(folder, &error),
+    })
+    .map_err(|fault| fault.next("name a folder for the store with --data"))
 }
 
 /// Why there is no store to serve.

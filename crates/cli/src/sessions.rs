@@ -10,12 +10,13 @@ use crate::paging::{Listing, or_dash};
 use crate::printing::Output;
 use crate::times::moment;
 
-/// Lists the suppliers that are connected, and those that were in the last day.
+/// Lists the suppliers that are connected, and with --all those that were.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   sixpack suppliers                    who is there
-  sixpack suppliers --domain billing   is billing there?")]
+  sixpack suppliers --domain billing   is billing there?
+  sixpack suppliers --all              and who was")]
 pub(crate) struct SuppliersCommand {
     /// Only suppliers of this domain
     #[arg(long)]
@@ -45,8 +46,14 @@ pub(crate) async fn run(command: &SuppliersCommand, output: &mut Output) -> Resu
     };
     let rows = command.listing.read(page).await?;
     let header = ["DOMAIN", "INSTANCE", "CHANNEL", "STATE", "TASKS", "LAST SEEN", "CAPABILITIES"];
-    let none = "no supplier is connected; with --all you see those that were in the last day";
-    command.listing.print(output, &rows, header, none, |session| {
+    let environment = command.environment.name();
+    let none = match command.all {
+        true => format!("no supplier of the environment `{environment}` is known"),
+        false => format!(
+            "no supplier is connected in the environment `{environment}`; --all shows those that were"
+        ),
+    };
+    command.listing.print(output, &rows, header, &none, |session| {
         [
             session.domain.clone(),
             session.instance.clone(),

@@ -1,5 +1,6 @@
 //! Times and spans as people read and write them; the machine's own wall clock is never asked.
 
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -35,18 +36,38 @@ pub(crate) fn span(span: Duration) -> String {
     }
 }
 
+/// Units of spans and the seconds that they stand for, the largest first.
+const UNITS: [(&str, u64); 4] = [("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1)];
+
+/// Lengths of a lease or of a request in seconds: at most a day.
+pub(crate) const SPAN_S: RangeInclusive<u64> = 1..=86_400;
+
+/// Reads spans of whole seconds within a range, which a refusal names.
+pub(crate) fn seconds_within(
+    range: RangeInclusive<u64>,
+) -> impl Fn(&str) -> Result<u64, String> + Clone + Send + Sync + 'static {
+    move |text| {
+        let seconds = read_seconds(text)?;
+        if range.contains(&seconds) {
+            return Ok(seconds);
+        }
+        Err(format!("must be from {} to {}", written(*range.start()), written(*range.end())))
+    }
+}
+
+/// A span as people write it, in its largest whole unit.
+fn written(seconds: u64) -> String {
+    let unit = UNITS.iter().find(|(_, factor)| seconds.is_multiple_of(*factor));
+    unit.map_or_else(|| seconds.to_string(), |(unit, factor)| format!("{}{unit}", seconds / factor))
+}
+
 /// Reads a span of whole seconds: `90`, `90s`, `30m`, `2h`, `7d`.
-pub(crate) fn read_seconds(text: &str) -> Result<u64, String> {
+fn read_seconds(text: &str) -> Result<u64, String> {
     let (digits, unit) = match text.strip_suffix(['s', 'm', 'h', 'd']) {
         Some(digits) => (digits, &text[digits.len()..]),
         None => (text, "s"),
     };
-    let factor = match unit {
-        "m" => 60,
-        "h" => 3_600,
-        "d" => 86_400,
-        _ => 1,
-    };
+    let factor = UNITS.iter().find(|(known, _)| *known == unit).map_or(1, |(_, factor)| *factor);
     let number: u64 = digits.parse().map_err(|_| "write whole seconds like 90, or 30m, 2h, 7d".to_owned())?;
     number.checked_mul(factor).ok_or_else(|| "that is longer than anybody waits".to_owned())
 }
@@ -62,6 +83,15 @@ mod tests {
         }
         for text in ["", "m", "1.5h", "-1", "1w", "99999999999999999999", "18446744073709551615d"] {
             assert!(read_seconds(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_span_outside_of_its_range_is_refused_with_both_ends() {
+        let read = seconds_within(SPAN_S);
+        assert_eq!(read("24h"), Ok(86_400));
+        for text in ["0", "2d"] {
+            assert_eq!(read(text), Err("must be from 1s to 1d".to_owned()), "{text}");
         }
     }
 

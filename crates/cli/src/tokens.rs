@@ -1,21 +1,26 @@
 //! `sixpack token`: makes, lists and revokes tokens.
 
+use std::ops::RangeInclusive;
+
 use clap::{Args, Subcommand, ValueEnum};
 use sixpack::wire::{NewToken, PageFilter, Role, Token};
 
 use crate::connection::Connection;
 use crate::exit::Exit;
-use crate::fault::Fault;
+use crate::fault::{Fault, Named};
 use crate::paging::{Listing, or_dash};
 use crate::printing::{Output, note};
-use crate::times::{moment, moment_or_dash, read_seconds};
+use crate::times::{moment, moment_or_dash, seconds_within};
+
+/// How long a token may be good, in seconds: from a minute to a year.
+const LIFETIME_S: RangeInclusive<u64> = 60..=31_536_000;
 
 /// Makes, lists and revokes tokens. Needs a token of the role admin.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   sixpack token create ci --role consumer
-  sixpack token create billing --role supplier --domain billing --environment staging --expires-in 30d
+  sixpack token create billing --role supplier --domain billing --expires-in 30d
   SIXPACK_TOKEN=$(sixpack token create ci --role consumer --quiet) ./run-tests
   sixpack token list
   sixpack token revoke tok_06e8…")]
@@ -40,7 +45,7 @@ pub(crate) enum TokenAction {
 pub(crate) struct CreateToken {
     /// What it is for, for people [default: the role]
     name: Option<String>,
-    /// What it may do: admin everything; supplier publish capabilities and scenarios; consumer request and lease
+    /// What it may do. admin: everything; supplier: publish capabilities and scenarios; consumer: request and lease
     #[arg(long)]
     role: TokenRole,
     /// Good for this environment only
@@ -50,7 +55,7 @@ pub(crate) struct CreateToken {
     #[arg(long, value_name = "NAME")]
     domain: Option<String>,
     /// How long it is good: 3600, 12h, 30d [default: 90d]
-    #[arg(long, value_name = "SPAN", value_parser = read_seconds)]
+    #[arg(long, value_name = "SPAN", value_parser = seconds_within(LIFETIME_S))]
     expires_in: Option<u64>,
     /// Say nothing beside the token
     #[arg(long, short)]
@@ -95,7 +100,7 @@ pub(crate) async fn run(command: &TokenCommand, output: &mut Output) -> Result<E
         TokenAction::List(list) => show_all(list, output).await?,
         TokenAction::Revoke(revoke) => {
             let revoked = revoke.connection.client()?.revoke_token(&revoke.id).await;
-            revoked.map_err(|error| Fault::from(error).about(&revoke.id))?;
+            revoked.map_err(|error| Fault::from(error).about(&revoke.id, Named::Token))?;
             note(format!("revoked {}", revoke.id));
         }
     }

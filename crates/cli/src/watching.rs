@@ -106,7 +106,12 @@ impl Watcher<'_> {
             }
             Ok((Outcome::Faults(problem), files)) => {
                 self.faulty = true;
-                self.tell_once(scenarios::faults(&problem, &files), |report| note_report(&report));
+                self.tell_once(scenarios::faults(&problem, &files), |report| {
+                    note_report(&report);
+                    note(
+                        "They are applied again when one is saved, or when a supplier publishes a contract.",
+                    );
+                });
             }
             Err(fault) => {
                 self.faulty = true;

@@ -1,6 +1,6 @@
 //! Contracts: searching the catalogue, and reading one with everything that is known about it.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use serde_json::Value;
@@ -45,6 +45,8 @@ pub struct ContractView {
     pub contract: Arc<Contract>,
     /// Whether it can be had.
     pub state: ContractState,
+    /// How many live sessions perform it; `None` for a scenario, which nobody performs.
+    pub sessions: Option<u64>,
     /// Leaves that can be checked, out of how many.
     pub checked: (u32, u32),
     /// When the newest version was published.
@@ -72,15 +74,32 @@ pub struct VersionView {
     pub published_at: jiff::Timestamp,
 }
 
+/// An environment as it is listed.
+#[derive(Debug, Clone)]
+pub struct EnvironmentView {
+    /// The environment.
+    pub row: EnvironmentRow,
+    /// Its contracts.
+    pub shelf: Arc<Shelf>,
+    /// How many sessions are live in it.
+    pub sessions: u64,
+    /// How many leases are held in it.
+    pub leases: u64,
+}
+
 impl Engine {
-    /// The environments that exist for the caller, with their shelves.
-    pub async fn environments(&self, caller: &Caller) -> Result<Vec<(EnvironmentRow, Arc<Shelf>)>, Refusal> {
+    /// The environments that exist for the caller, by name.
+    pub async fn environments(&self, caller: &Caller) -> Result<Vec<EnvironmentView>, Refusal> {
         let rows = self.store().environments().await?;
+        let sessions: HashMap<String, u64> = self.store().count_live_sessions().await?.into_iter().collect();
+        let leases: HashMap<String, u64> = self.store().count_held_leases().await?.into_iter().collect();
         let visible = rows.into_iter().filter(|row| caller.sees(&row.name));
         Ok(visible
-            .map(|row| {
-                let shelf = self.shelf(&row.name).unwrap_or_default();
-                (row, shelf)
+            .map(|row| EnvironmentView {
+                shelf: self.shelf(&row.name).unwrap_or_default(),
+                sessions: sessions.get(&row.name).copied().unwrap_or(0),
+                leases: leases.get(&row.name).copied().unwrap_or(0),
+                row,
             })
             .collect())
     }
@@ -123,16 +142,17 @@ impl Engine {
         Ok(view)
     }
 
-    async fn served(&self, environment: &str) -> Result<HashSet<String>, Refusal> {
+    async fn served(&self, environment: &str) -> Result<HashMap<String, u64>, Refusal> {
         Ok(self.store().served(environment).await?.into_iter().collect())
     }
 }
 
-fn view(shelf: &Shelf, entry: &Entry, served: &HashSet<String>) -> ContractView {
+fn view(shelf: &Shelf, entry: &Entry, served: &HashMap<String, u64>) -> ContractView {
     let mut leaves = Vec::new();
     collect_leaves(shelf, &entry.contract, &mut leaves, 0);
+    let sessions = |contract: &Contract| served.get(&contract.name.to_string()).copied().unwrap_or(0);
     // What a channel puts over the catalogue is there because somebody is live in it.
-    let is_served = |leaf: &Contract| is_of_channel(leaf.version) || served.contains(&leaf.name.to_string());
+    let is_served = |leaf: &Contract| is_of_channel(leaf.version) || sessions(leaf) > 0;
     let offline = leaves.iter().any(|leaf| !is_served(leaf));
     let checks =
         |leaf: &&Arc<Contract>| leaf.capability().is_some_and(|capability| capability.operations.check);
@@ -144,6 +164,7 @@ fn view(shelf: &Shelf, entry: &Entry, served: &HashSet<String>) -> ContractView 
     ContractView {
         contract: Arc::clone(&entry.contract),
         state,
+        sessions: entry.contract.capability().map(|_| sessions(&entry.contract)),
         checked: (leaves.iter().filter(checks).count() as u32, leaves.len() as u32),
         updated_at: entry.versions.first().map_or(jiff::Timestamp::UNIX_EPOCH, |note| note.published_at),
         used_by: shelf.used_by(&entry.contract.name).to_vec(),

@@ -36,7 +36,7 @@ use tokio_util::sync::CancellationToken;
 pub use apply::{Applied, AppliedFile, Applying, Breaks, ScenarioFile};
 pub use assignment::{Assignment, Child};
 pub use caller::Caller;
-pub use contracts::{ContractState, ContractView, VersionView};
+pub use contracts::{ContractState, ContractView, EnvironmentView, VersionView};
 pub use datasets::DatasetView;
 pub use refusal::Refusal;
 pub use requests::{Made, RequestView, Wanted};
@@ -91,6 +91,7 @@ struct Inner {
     committed: watch::Pulse,
     sessions: sessions::SessionCache,
     tokens: tokens::TokenCache,
+    token_uses: tokens::TokenUses,
     sweeps: sweeps::Wakers,
     broken: CancellationToken,
 }
@@ -112,6 +113,7 @@ impl Engine {
                 committed: watch::Pulse::default(),
                 sessions: sessions::SessionCache::default(),
                 tokens: tokens::TokenCache::default(),
+                token_uses: tokens::TokenUses::default(),
                 sweeps: sweeps::Wakers::default(),
                 broken: CancellationToken::new(),
             }),

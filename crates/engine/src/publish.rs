@@ -53,14 +53,14 @@ impl Shelf {
     pub(crate) fn plan_capabilities(
         &self,
         manifest: &Manifest,
-        served: &[String],
+        served: &[(String, u64)],
     ) -> Result<PublicationPlan, Refusal> {
         let mut plan = PublicationPlan::upon(self.revision);
         for definition in &manifest.capabilities {
             let contract = definition.clone().into_contract(&manifest.domain, 1).map_err(Refusal::Invalid)?;
             let capability = contract.capability().cloned().expect("a manifest defines capabilities only");
             let name = contract.name.to_string();
-            let is_served = served.contains(&name);
+            let is_served = served.iter().any(|(served, _)| *served == name);
             let in_channels = self.in_channels(&contract.name);
             let kept = (!in_channels.is_empty()).then(|| contract.clone());
             let offered = self.offered(contract, Definition::Capability(definition.to_json()), is_served)?;

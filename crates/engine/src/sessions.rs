@@ -76,6 +76,8 @@ pub struct SessionView {
     pub session: Session,
     /// How many tasks it has.
     pub claimed: u32,
+    /// The capabilities that it takes tasks of, `domain/name`, each with the version it registered.
+    pub serves: Vec<(String, u32)>,
 }
 
 impl Engine {
@@ -182,13 +184,14 @@ impl Engine {
         let environment = environment.as_deref();
         let mut shown = Vec::new();
         for session in self.store().sessions(environment, page).await? {
-            let claimed = match session.status {
+            let (claimed, serves) = match session.status {
                 SessionStatus::Live | SessionStatus::Draining => {
-                    self.store().claims_of(session.id).await?.len() as u32
+                    let claims = self.store().claims_of(session.id).await?;
+                    (claims.len() as u32, self.store().serves(session.id).await?)
                 }
-                SessionStatus::Dead | SessionStatus::Ended => 0,
+                SessionStatus::Dead | SessionStatus::Ended => (0, Vec::new()),
             };
-            shown.push(SessionView { session, claimed });
+            shown.push(SessionView { session, claimed, serves });
         }
         Ok(shown)
     }

@@ -62,11 +62,13 @@ pub enum Sweep {
     OldKeys,
     /// Catalogues changed by other servers.
     Catalogues,
+    /// Uses of tokens that are noted and not kept yet.
+    TokenUses,
 }
 
 impl Sweep {
     /// All of them.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::SilentSessions,
         Self::AbandonedClaims,
         Self::WithdrawnTasks,
@@ -77,6 +79,7 @@ impl Sweep {
         Self::OverdueLeases,
         Self::OldKeys,
         Self::Catalogues,
+        Self::TokenUses,
     ];
 
     /// Short enough that what is promised in seconds holds: dead sessions' tasks are handed on and leases are reaped
@@ -85,6 +88,8 @@ impl Sweep {
         match self {
             Self::OverdueRequests => Duration::from_millis(500),
             Self::UnservedTasks | Self::Catalogues => Duration::from_secs(2),
+            // What a killed server forgets; each token is written once a minute whatever the pace.
+            Self::TokenUses => Duration::from_secs(10),
             Self::OldKeys => Duration::from_secs(600),
             _ => Duration::from_secs(1),
         }
@@ -130,6 +135,10 @@ impl Sweeper {
                         () = tokio::time::sleep(sweep.every()) => {}
                     }
                 }
+                if sweep == Sweep::TokenUses {
+                    // Whatever was noted while the others stopped.
+                    engine.sweep_and_tell(sweep).await;
+                }
             });
         }
         let (engine, stopped) = (engine.clone(), stop.clone());
@@ -166,6 +175,7 @@ impl Engine {
             Sweep::OverdueLeases => self.expire_leases().await,
             Sweep::OldKeys => self.forget_keys().await,
             Sweep::Catalogues => Ok(self.refresh_catalogues().await?),
+            Sweep::TokenUses => self.keep_token_uses().await,
         }
     }
 

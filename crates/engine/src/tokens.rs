@@ -1,5 +1,15 @@
 //! Tokens: made once, shown once, and looked up by their hash.
+//!
+//! ```text
+//! used --not within the last minute--> noted --the sweep, many at once--> kept
+//! ```
+//!
+//! When a token was last used is kept to the minute. No call waits for it: uses are noted in memory, and one write keeps
+//! those of many tokens. A server that is killed forgets the uses of the last few seconds.
 
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
@@ -7,7 +17,7 @@ use moka::sync::Cache;
 use serde_json::json;
 use sixpack_model::event::Event;
 use sixpack_model::ids::TokenId;
-use sixpack_model::token::{Role, Token};
+use sixpack_model::token::{LAST_USE_MS, Role, Token};
 
 use crate::caller::Caller;
 use crate::refusal::Refusal;
@@ -30,9 +40,64 @@ const REMEMBERED: Duration = Duration::from_secs(5);
 /// Where events without an environment are told.
 const EVERYWHERE: &str = "";
 
+/// Tokens whose uses are noted before they are kept: as many as are remembered. A use that finds no room is noted again
+/// with the next call.
+const NOTED: usize = 10_000;
+
 /// Tokens seen lately, by the hash of their secret.
 pub(crate) struct TokenCache {
-    tokens: Cache<[u8; 32], Option<Token>>,
+    tokens: Cache<[u8; 32], Option<Arc<KnownToken>>>,
+}
+
+struct KnownToken {
+    token: Token,
+    /// When it was last used as far as this server has noted or read it, in milliseconds.
+    used_ms: AtomicI64,
+}
+
+impl KnownToken {
+    fn new(token: Token) -> Self {
+        let used_ms = token.last_used_at.map_or(i64::MIN, Timestamp::as_millisecond);
+        Self { token, used_ms: AtomicI64::new(used_ms) }
+    }
+}
+
+/// Uses of tokens that are not kept yet, the latest of each.
+#[derive(Default)]
+pub(crate) struct TokenUses(Mutex<HashMap<TokenId, Timestamp>>);
+
+impl TokenUses {
+    /// Notes a use unless one of the same minute is known already.
+    fn note(&self, known: &KnownToken, now: Timestamp) {
+        let (now_ms, used_ms) = (now.as_millisecond(), known.used_ms.load(Ordering::Relaxed));
+        if now_ms < used_ms.saturating_add(LAST_USE_MS as i64) {
+            return;
+        }
+        let mut uses = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if uses.len() < NOTED || uses.contains_key(&known.token.id) {
+            uses.insert(known.token.id, now);
+            known.used_ms.store(now_ms, Ordering::Relaxed);
+        }
+    }
+
+    fn of(&self, token: TokenId) -> Option<Timestamp> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&token).copied()
+    }
+
+    fn all(&self) -> Vec<(TokenId, Timestamp)> {
+        let uses = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        uses.iter().map(|(token, at)| (*token, *at)).collect()
+    }
+
+    /// Forgets uses that are kept by now.
+    fn forget(&self, kept: &[(TokenId, Timestamp)]) {
+        let mut uses = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        for (token, at) in kept {
+            if uses.get(token) == Some(at) {
+                uses.remove(token);
+            }
+        }
+    }
 }
 
 impl Default for TokenCache {
@@ -82,6 +147,7 @@ impl Engine {
             hash: hash(&secret),
             created_at: now,
             expires_at: expires_at.map(|at| at.unwrap_or(Timestamp::MAX)),
+            last_used_at: None,
             revoked_at: None,
         };
         let environment = token.environment.as_deref().unwrap_or(EVERYWHERE);
@@ -101,19 +167,40 @@ impl Engine {
             Some(known) => known,
             None => {
                 let found = self.store().token_by_hash(&hash).await?;
+                let found = found.map(|token| Arc::new(KnownToken::new(token)));
                 self.inner.tokens.tokens.insert(hash, found.clone());
                 found
             }
         };
-        let Some(token) = known else { return Ok(None) };
+        let Some(known) = known else { return Ok(None) };
         let now = self.store().now().await?;
+        let token = &known.token;
         let good = token.revoked_at.is_none() && token.expires_at.is_none_or(|end| now < end);
-        Ok(good.then(|| Caller::from(&token)))
+        if !good {
+            return Ok(None);
+        }
+        self.inner.token_uses.note(&known, now);
+        Ok(Some(Caller::from(token)))
     }
 
-    /// All tokens, newest first.
+    /// All tokens, newest first, with the uses that this server has not kept yet.
     pub async fn tokens(&self) -> Result<Vec<Token>, Refusal> {
-        Ok(self.store().tokens().await?)
+        let mut tokens = self.store().tokens().await?;
+        for token in &mut tokens {
+            token.last_used_at = token.last_used_at.max(self.inner.token_uses.of(token.id));
+        }
+        Ok(tokens)
+    }
+
+    /// Keeps the uses that were noted.
+    pub(crate) async fn keep_token_uses(&self) -> Result<(), Refusal> {
+        let uses = self.inner.token_uses.all();
+        if uses.is_empty() {
+            return Ok(());
+        }
+        self.store().note_token_uses(uses.clone()).await?;
+        self.inner.token_uses.forget(&uses);
+        Ok(())
     }
 
     /// Takes a token back.

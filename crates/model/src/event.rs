@@ -24,6 +24,8 @@ pub struct Event {
     pub tree: Option<TreeId>,
     /// The part of the tree it belongs to.
     pub part: u32,
+    /// Of an event about an attempt, how long it was in its supplier's hands; the store knows when it was claimed.
+    pub duration_ms: Option<u64>,
     /// More about it; never holds a secret or a dataset's content.
     pub data: Value,
 }
@@ -39,6 +41,7 @@ impl Event {
             request: None,
             tree: None,
             part: 0,
+            duration_ms: None,
             data,
         }
     }

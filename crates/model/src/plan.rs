@@ -292,7 +292,12 @@ impl<'w> Plan<'w> {
         self.world.versions.version(&part.contract, part.version)
     }
 
-    fn tell(&mut self, part: u32, kind: &'static str, data: Value) {
+    /// Tells of something, with the way to the part; a failure brings its own, which names the contract as well.
+    fn tell(&mut self, part: u32, kind: &'static str, mut data: Value) {
+        let path = self.tree.steps_to(part);
+        if !path.is_empty() && data.get("path").is_none() {
+            data["path"] = path.into();
+        }
         self.events.push(Event {
             request: Some(self.tree.request),
             tree: Some(self.tree.id),

@@ -31,6 +31,9 @@ impl Role {
     }
 }
 
+/// The last use of a token is kept to the minute: enough to find tokens that nobody needs any more, and little to write.
+pub const LAST_USE_MS: u64 = 60_000;
+
 /// What is kept of a token; the secret itself is shown once and never stored.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Token {
@@ -50,6 +53,8 @@ pub struct Token {
     pub created_at: Timestamp,
     /// When it stops being good.
     pub expires_at: Option<Timestamp>,
+    /// When it was last used, to [`LAST_USE_MS`].
+    pub last_used_at: Option<Timestamp>,
     /// When it was taken back.
     pub revoked_at: Option<Timestamp>,
 }

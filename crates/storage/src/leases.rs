@@ -45,6 +45,9 @@ pub trait Leases: Send + Sync {
     /// Lists leases, newest first.
     async fn leases(&self, filter: &LeaseFilter, page: Page<LeaseId>) -> Result<Vec<Lease>, StoreError>;
 
+    /// How many leases are held, by environment; those without one are left out.
+    async fn count_held_leases(&self) -> Result<Vec<(String, u64)>, StoreError>;
+
     /// Moves the deadline of a held lease to `ttl_ms` from now; never to an earlier time.
     async fn renew_lease(&self, id: LeaseId, fence: u64, ttl_ms: Option<u64>) -> Result<Renewed, StoreError>;
 

@@ -81,8 +81,16 @@ pub trait Sessions: Send + Sync {
         page: Page<SessionId>,
     ) -> Result<Vec<Session>, StoreError>;
 
-    /// Names of the capabilities (`domain/name`) that a live deployed session serves in an environment.
-    async fn served(&self, environment: &str) -> Result<Vec<String>, StoreError>;
+    /// Names of the capabilities (`domain/name`) that live deployed sessions serve in an environment, and how many
+    /// sessions do.
+    async fn served(&self, environment: &str) -> Result<Vec<(String, u64)>, StoreError>;
+
+    /// Names of the capabilities (`domain/name`) that a session serves, each with the version it registered; none of one
+    /// that takes no tasks any more.
+    async fn serves(&self, id: SessionId) -> Result<Vec<(String, u32)>, StoreError>;
+
+    /// How many sessions are live, by environment; those without one are left out.
+    async fn count_live_sessions(&self) -> Result<Vec<(String, u64)>, StoreError>;
 
     /// Ends sessions that were not heard of in time and draining ones without claims; returns which. At most `limit`.
     async fn end_silent_sessions(&self, limit: u32) -> Result<Vec<Session>, StoreError>;

@@ -4,6 +4,8 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use sixpack_model::event::Event;
 use sixpack_model::ids::TokenId;
+#[cfg(doc)]
+use sixpack_model::token::LAST_USE_MS;
 use sixpack_model::token::Token;
 
 use crate::error::StoreError;
@@ -25,6 +27,10 @@ pub trait Tokens: Send + Sync {
 
     /// All tokens, newest first, at most 1,000.
     async fn tokens(&self) -> Result<Vec<Token>, StoreError>;
+
+    /// Notes when tokens were last used. A use that is not [`LAST_USE_MS`] later than what is kept changes nothing, and
+    /// neither does one of a token that is not there.
+    async fn note_token_uses(&self, uses: Vec<(TokenId, Timestamp)>) -> Result<(), StoreError>;
 
     /// Takes a token back; `None` when there is none, else as it is now. Taking it back twice changes nothing.
     async fn revoke_token(&self, id: TokenId, event: Event) -> Result<Option<Token>, StoreError>;

@@ -102,6 +102,8 @@ pub trait Trees: Send + Sync {
     /// `failed` with that failure. A tree whose request is no longer open is never leased: its outcome `Ready` is
     /// written as a plain change.
     ///
+    /// An event about the attempt whose claim is given up says how long that was held.
+    ///
     /// A task whose version is one of a channel goes to the supplier in the channel of its tree; when none that performs
     /// the version is live there, a check or an undo goes to the deployed suppliers if the version stands in for one of
     /// theirs. All other tasks go to the deployed suppliers. A lease whose deadline has passed is held until somebody

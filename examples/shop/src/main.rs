@@ -120,7 +120,8 @@ async fn main() -> ExitCode {
         Err(error) => {
             // There is nowhere else to say it.
             let _ = writeln!(std::io::stderr(), "error: {error:#}");
-            ExitCode::FAILURE
+            let code = error.downcast_ref::<sixpack::Error>().map(|error| ExitCode::from(error.exit_code()));
+            code.unwrap_or(ExitCode::FAILURE)
         }
     }
 }

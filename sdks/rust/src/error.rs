@@ -2,15 +2,21 @@
 
 use std::fmt;
 
+use crate::supplier::SupplierEnded;
 use crate::wire::{Failure, Problem, Request, RequestStatus};
 
-/// Why a call did not give what was asked for.
-#[derive(Debug, thiserror::Error)]
+/// Why a call did not give what was asked for, or a supplier could not go on.
+///
+/// Its debug form is its message: that is what Rust prints of an error that `main` returns.
+#[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// The request ended without leases; it says which capability is to blame, why, and whom to ask.
     #[error(transparent)]
     Failed(#[from] Box<RequestFailed>),
+    /// The server wants nothing of a supplier any more; it says why, and which results could not be reported.
+    #[error(transparent)]
+    Ended(#[from] Box<SupplierEnded>),
     /// The server refused the call. Branch on `code`.
     #[error("{}", DisplayProblem(.0))]
     Problem(Box<Problem>),
@@ -50,7 +56,29 @@ impl Error {
     pub fn code(&self) -> Option<&str> {
         match self {
             Self::Problem(problem) => Some(&problem.code),
+            Self::Ended(ended) => ended.cause.code(),
             _ => None,
+        }
+    }
+
+    /// The code with which a process ends that cannot go on because of this, as `sysexits` has them: 64 wrong usage, 65
+    /// refused as it is, 69 the server is absent or speaks another protocol, 70 its mistake, 75 later may help, 76 its answer
+    /// cannot be read, 77 the token does not suffice; 1 for everything else that was refused.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Ended(ended) => ended.reason.exit_code(),
+            Self::Problem(problem) => match problem.status {
+                400 | 413 | 414 | 415 | 422 => 65,
+                401 | 403 => 77,
+                408 | 429 | 503 => 75,
+                500 => 70,
+                _ => 1,
+            },
+            Self::Usage(_) => 64,
+            Self::Connection { .. } => 69,
+            Self::Timeout { .. } => 75,
+            Self::Unreadable { .. } => 76,
+            Self::Failed(_) => 1,
         }
     }
 
@@ -60,6 +88,12 @@ impl Error {
             Self::Failed(failed) => failed.failure.as_ref(),
             _ => None,
         }
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }
 

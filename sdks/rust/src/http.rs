@@ -299,19 +299,15 @@ async fn read(mut response: reqwest::Response) -> Result<Vec<u8>, reqwest::Error
     Ok(body)
 }
 
-/// An error and its causes in one line; `reqwest` hides the one that matters deepest.
+/// The deepest causes that an error line names: what failed, and why. Those above only say that something did.
+const CAUSES_SHOWN: usize = 2;
+
+/// Why a call failed, in one line; `reqwest` hides the cause that matters deepest.
 fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        let inner_text = inner.to_string();
-        if !text.contains(&inner_text) {
-            text.push_str(": ");
-            text.push_str(&inner_text);
-        }
-        cause = inner.source();
-    }
-    text
+    let causes = std::iter::successors(Some(error), |error| error.source().map(|cause| cause as _));
+    let mut causes: Vec<String> = causes.map(ToString::to_string).collect();
+    causes.dedup_by(|inner, outer| outer.contains(inner.as_str()));
+    causes.split_off(causes.len().saturating_sub(CAUSES_SHOWN)).join(": ")
 }
 
 #[cfg(test)]
@@ -367,5 +363,6 @@ mod tests {
         let error = http.send(&http.call(Method::GET, &["version"])).await.unwrap_err();
         assert!(matches!(&error, Error::Connection { .. }), "{error}");
         assert!(error.to_string().contains(&url), "{error}");
+        assert!(error.to_string().contains("refused") && !error.to_string().contains("/version"), "{error}");
     }
 }

@@ -65,7 +65,7 @@ pub use channel::own_channel;
 pub use client::{Client, DEFAULT_URL, EventStream, Lease, RequestBuilder};
 pub use error::{Error, RequestFailed};
 pub use supplier::{
-    About, Capability, Check, Children, Context, DynamicCapability, NoFacts, Produce, Reject, Running, Stop,
-    Supplier, Undo, Verdict,
+    About, Capability, Check, Children, Context, DynamicCapability, EndReason, NoFacts, Produce, Reject,
+    Running, Stop, Supplier, SupplierEnded, Undo, UnreportedResult, Verdict,
 };
 pub use wire::{Child, Failure, Item, Operation, Outcome, Owner, Priority, RetryRule, Source};

@@ -8,7 +8,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use sixpack::wire::{Request, Step, StepStatus};
 
 use super::asked;
-use super::telling::{branches, contract, steps};
+use super::telling::{branches, contract, says, steps, trees};
 use crate::printing::{clean, note};
 use crate::times::span;
 
@@ -101,21 +101,39 @@ impl Progress {
             note(format!("{}  {}  {}", request.id, asked(request), request.status));
             self.told.insert(String::new(), String::new());
         }
-        for step in request.progress.steps.iter().filter(|step| step.status != StepStatus::Pending) {
+        for (number, step) in numbered(request) {
             // Without an id it has not begun, and is not going to be made.
-            let Some(id) = &step.dataset_id else { continue };
-            let attempt =
-                step.attempt.filter(|attempt| *attempt > 1).map(|attempt| format!("attempt {attempt}"));
-            let says = [attempt, step.message.clone()].into_iter().flatten().collect::<Vec<_>>().join(": ");
-            let state = format!("{:<10} {says}", step.status);
-            if self.told.get(id) == Some(&state) {
+            let Some(id) = step.dataset_id.as_ref().filter(|_| step.status != StepStatus::Pending) else {
+                continue;
+            };
+            // A step that is asked about again and again goes to and fro between the two.
+            let turn = match step.status {
+                StepStatus::Waiting => StepStatus::Building,
+                status => status,
+            };
+            let says = says(step);
+            let news = format!("{turn} {says}");
+            if self.told.get(id) == Some(&news) {
                 continue;
             }
-            let path = if step.path.is_empty() { "-" } else { &step.path };
-            note(format!("  {path}  {}  {}", contract(step), state.trim_end()));
-            self.told.insert(id.clone(), state);
+            let number = number.map(|number| format!("#{number}"));
+            let path = Some(step.path.clone()).filter(|path| !path.is_empty());
+            let state = format!("{:<10} {says}", step.status).trim_end().to_owned();
+            let parts = [number, path, Some(contract(step)), Some(state)];
+            note(format!("  {}", parts.into_iter().flatten().collect::<Vec<_>>().join("  ")));
+            self.told.insert(id.clone(), news);
         }
     }
+}
+
+/// All steps; of several datasets each with the number of its own.
+fn numbered(request: &Request) -> impl Iterator<Item = (Option<usize>, &Step)> {
+    let trees = trees(&request.progress.steps);
+    let several = trees.len() > 1;
+    trees.into_iter().enumerate().flat_map(move |(index, tree)| {
+        let number = several.then_some(index + 1);
+        tree.iter().map(move |step| (number, step))
+    })
 }
 
 fn bar() -> ProgressBar {

@@ -15,13 +15,15 @@ use sixpack::Client;
 use sixpack::wire::{LeaseTerms, NewRequest, Outcome, Priority, Release, Request, RequestStatus, Source};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+use super::foreseen::foreseen;
 use super::live::Progress;
 use super::{input, telling};
 use crate::connection::{Connection, InChannel, InEnvironment};
 use crate::exit::Exit;
 use crate::fault::Fault;
 use crate::printing::{Output, note};
-use crate::times::read_seconds;
+use crate::times::{SPAN_S, seconds_within};
+use crate::undoing::Undoing;
 
 /// How long one call waits for news. Short enough for proxies that close silent connections after a minute.
 const WAIT_S: u64 = 30;
@@ -56,13 +58,13 @@ pub(crate) struct RequestCommand {
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1_000))]
     count: Option<u32>,
     /// How long the data is yours: 1800, 30m, 2h [default: 30m]
-    #[arg(long, value_name = "SPAN", value_parser = read_seconds)]
+    #[arg(long, value_name = "SPAN", value_parser = seconds_within(SPAN_S))]
     ttl: Option<u64>,
     /// Who uses it, for people [default: the name of the token]
     #[arg(long, value_name = "TEXT")]
     holder: Option<String>,
     /// How long making it may take: 300, 10m [default: 5m]
-    #[arg(long, value_name = "SPAN", value_parser = read_seconds)]
+    #[arg(long, value_name = "SPAN", value_parser = seconds_within(SPAN_S))]
     timeout: Option<u64>,
     /// Have it made, even if there is some in stock
     #[arg(long)]
@@ -97,6 +99,9 @@ pub(crate) async fn run(command: &RequestCommand, output: &mut Output) -> Result
             return Err(Fault::new(Exit::Interrupted, what));
         }
     };
+    if let Ok(contract) = client.contract(&command.environment.name(), &command.contract).await {
+        foreseen(&contract, body.input.as_ref()).into_iter().for_each(note);
+    }
     if command.no_wait {
         if command.json {
             output.json(&request)?;
@@ -177,11 +182,12 @@ async fn cancel(client: &Client, id: &str, interrupts: &mut Signal) -> Result<Fa
         for lease in request.leases.iter().filter(|_| request.status == RequestStatus::Fulfilled) {
             client.release_lease(&lease.id, &Release::new(lease.fence, Outcome::Unused)).await?;
         }
-        Ok::<_, sixpack::Error>(())
+        Ok::<_, sixpack::Error>(Undoing::from(&request))
     };
-    tokio::select! {
-        done = cancelling => done?,
+    let undoing = tokio::select! {
+        undoing = cancelling => undoing?,
         _ = interrupts.recv() => return Ok(Fault::silent(Exit::Interrupted)),
-    }
-    Ok(Fault::new(Exit::Interrupted, format!("{id} was cancelled; what was made for it is undone")))
+    };
+    let fault = Fault::new(Exit::Interrupted, format!("{id} was cancelled; {}", undoing.told()));
+    Ok(Fault { next: undoing.next(&format!("sixpack requests show {id}")), ..fault })
 }

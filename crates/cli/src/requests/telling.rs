@@ -41,11 +41,6 @@ pub(crate) fn told(request: &Request, output: &mut Output) -> Result<(), Fault> 
         output.line("")?;
         leases::told(lease, output)?;
     }
-    if let Some(lease) = request.leases.first() {
-        output.line("")?;
-        output.line(format!("renew it:      sixpack lease renew {}", lease.id))?;
-        output.line(format!("give it back:  sixpack lease release {}", lease.id))?;
-    }
     if request.failure.is_some() {
         output.line("")?;
         reasons(request).into_iter().try_for_each(|line| output.line(line))?;
@@ -62,6 +57,7 @@ pub(super) fn not_made(request: &Request) -> Vec<String> {
         None => format!("sixpack: {} was not made: the request was {}", asked(request), request.status),
     }];
     lines.extend(reasons(request));
+    lines.push(format!("           sixpack requests show {}", request.id));
     lines
 }
 
@@ -86,10 +82,26 @@ pub(crate) fn failure(failure: &Failure) -> Vec<String> {
         format!("{} of {} failed since {} UTC", lately.failures, lately.of, moment(&lately.since))
     };
     row("lately", failure.lately.as_ref().map_or(String::new(), lately));
-    row("undone", failure.undo.done.join(", "));
-    row("undoing", failure.undo.pending.join(", "));
-    row("debts", failure.undo.debts.join(", "));
+    row("undone", counted(&failure.undo.done));
+    row("undoing", counted(&failure.undo.pending));
+    row("debts", counted(&failure.undo.debts));
     rows
+}
+
+/// Paths with commas between; one that several datasets have says how many.
+fn counted(paths: &[String]) -> String {
+    let mut counts: Vec<(&str, usize)> = Vec::new();
+    for path in paths {
+        match counts.iter_mut().find(|(known, _)| known == path) {
+            Some((_, count)) => *count += 1,
+            None => counts.push((path, 1)),
+        }
+    }
+    let each = counts.into_iter().map(|(path, count)| match count {
+        1 => path.to_owned(),
+        count => format!("{count} × {path}"),
+    });
+    each.collect::<Vec<_>>().join(", ")
 }
 
 /// The tree of a request from top to bottom; `running` says how long a step that has not ended takes already.
@@ -119,7 +131,7 @@ pub(super) fn steps(request: &Request, running: impl Fn(&Step) -> Option<Duratio
 
 /// The steps of each dataset of a request: they come one dataset after another. A step that has not begun has no id, but
 /// no path comes twice in one dataset.
-fn trees(steps: &[Step]) -> Vec<&[Step]> {
+pub(super) fn trees(steps: &[Step]) -> Vec<&[Step]> {
     let (mut trees, mut start, mut root) = (Vec::new(), 0, None);
     for (index, step) in steps.iter().enumerate() {
         let here = step.dataset_id.as_deref().map(root_of);
@@ -195,10 +207,21 @@ fn headline(request: &Request) -> String {
 fn reasons(request: &Request) -> Vec<String> {
     let mut rows = request.failure.as_ref().map_or_else(Vec::new, failure);
     if let Some(id) = request.failure.as_ref().and_then(|failure| failure.dataset_id.as_ref()) {
+        if let Some((number, of)) = which(request, id) {
+            rows.push(format!("  dataset  #{number} of {of}"));
+        }
         rows.push(format!("  see      sixpack datasets show {id}"));
     }
-    rows.push(format!("           sixpack requests show {}", request.id));
     rows
+}
+
+/// Which of the request's datasets a part belongs to, when there are several.
+fn which(request: &Request, part: &str) -> Option<(usize, usize)> {
+    let trees = trees(&request.progress.steps);
+    let roots = |tree: &[Step]| tree.iter().find_map(|step| step.dataset_id.clone());
+    let number =
+        trees.iter().position(|tree| roots(tree).is_some_and(|id| root_of(&id) == root_of(part)))? + 1;
+    (trees.len() > 1).then_some((number, trees.len()))
 }
 
 fn inner(depth: usize, name: String) -> Branch {
@@ -210,16 +233,21 @@ fn leaf(step: &Step, depth: usize, name: String, running: Option<Duration>) -> B
         (Some(start), Some(end)) => between(start, end),
         _ => running,
     };
-    let attempt = step.attempt.filter(|attempt| *attempt > 1).map(|attempt| format!("attempt {attempt}"));
-    let says = [attempt, step.message.clone()].into_iter().flatten().filter(|text| !text.is_empty());
     Branch {
         depth,
         name,
         contract: contract(step),
         status: step.status.to_string(),
         took: ended,
-        says: says.collect::<Vec<_>>().join(": "),
+        says: says(step),
     }
+}
+
+/// What there is to say about a step: which go at it, and the supplier's own words.
+pub(super) fn says(step: &Step) -> String {
+    let attempt = step.attempt.filter(|attempt| *attempt > 1).map(|attempt| format!("attempt {attempt}"));
+    let says = [attempt, step.message.clone()].into_iter().flatten().filter(|text| !text.is_empty());
+    says.collect::<Vec<_>>().join(": ")
 }
 
 /// Contract and version of a step, as far as they are known.
@@ -315,6 +343,25 @@ mod tests {
     #[test]
     fn the_root_of_a_part_is_found_in_its_id() {
         assert_eq!((root_of("ds_ab_12"), root_of("ds_ab")), ("ds_ab", "ds_ab"));
+    }
+
+    #[test]
+    fn a_failure_of_one_of_several_datasets_says_which_and_counts_the_rest() {
+        let mut failed = request(json!([
+            step("ds_a_1", "one", "gone"),
+            step("ds_a_2", "two", "gone"),
+            step("ds_b_1", "one", "gone"),
+            step("ds_b_2", "two", "failed"),
+        ]));
+        failed.failure = serde_json::from_value(json!({
+            "path":"two › x/y@2","class":"rejected","message":"no","contract":"x/y","version":2,
+            "dataset_id":"ds_b_2","owner":{"team":"X"},"attempts":1,"blocked":[],
+            "undo":{"done":["one › x/y@2","one › x/y@2","two › x/y@2"],"pending":[],"debts":[]}
+        }))
+        .unwrap();
+        let told = reasons(&failed);
+        assert!(told.contains(&"  dataset  #2 of 2".to_owned()), "{told:?}");
+        assert!(told.contains(&"  undone   2 × one › x/y@2, two › x/y@2".to_owned()), "{told:?}");
     }
 
     #[test]

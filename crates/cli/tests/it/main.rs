@@ -10,5 +10,6 @@ mod requesting;
 mod serving;
 mod settings;
 mod shop;
+mod telling;
 #[cfg(target_os = "linux")]
 mod wall_clock;

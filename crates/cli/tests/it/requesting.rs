@@ -91,7 +91,15 @@ fn a_person_reads_what_was_made_and_how_to_go_on() {
     }
     // Not a terminal: a line for each change.
     assert!(made.stderr.lines().any(|line| line.starts_with("req_")), "{}", made.stderr);
-    assert!(made.stderr.contains("customer  customer/active-customer@1  "), "{}", made.stderr);
+    for number in ["#1", "#2"] {
+        let row = format!("  {number}  customer  customer/active-customer@1  ready");
+        assert!(made.stderr.lines().any(|line| line.starts_with(&row)), "{}", made.stderr);
+    }
+    let rows = made.stderr.lines().filter(|line| line.starts_with("  "));
+    for row in rows {
+        assert!(row.starts_with("  #1  ") || row.starts_with("  #2  "), "{row} in\n{}", made.stderr);
+    }
+    assert_eq!(made.stdout.matches("release  sixpack lease release lease_").count(), 2, "{}", made.stdout);
 }
 
 #[test]
@@ -232,12 +240,19 @@ fn refusals_end_by_what_can_be_done_about_them() {
         (&["request", "checkout/x", "--environment", "con"][..], 65, "devices on Windows"),
         (
             &["request", "customer/active-customer", "--set", "country=FR", "--ttl", "0s"][..],
-            65,
-            "/lease/ttl_s: must be",
+            64,
+            "from 1s to 1d",
         ),
         (&["request"][..], 64, "Usage"),
         (&["contracts", "show", "nothing"][..], 64, "domain/name"),
-        (&["lease", "release", "lease_x"][..], 1, "lease_x"),
+        (&["lease", "release", "lease_x"][..], 1, "sixpack lease list --all"),
+        (&["lease", "show", "req_x"][..], 1, "the id begins with `lease_`"),
+        (&["lease", "renew", "lease_x", "--ttl", "2d"][..], 64, "from 1s to 1d"),
+        (&["request", "customer/active-customer", "--set", "country=7"][..], 65, "`/input/country`"),
+        (&["datasets", "list", "--status", "waiting"][..], 64, "pending, building"),
+        (&["datasets", "list", "--entity", "c-17"][..], 64, "kind:key"),
+        (&["contracts", "--label", "pii"][..], 64, "--label"),
+        (&["contracts", "--environment", "nowhere"][..], 1, "sixpack environments"),
         (&["apply", "-f", "nowhere.yaml"][..], 65, "nowhere.yaml"),
         (&["contracts", "--token-file", "nowhere"][..], 78, "nowhere"),
         (&["contracts", "--url", "nowhere"][..], 64, "http://127.0.0.1:6776"),

@@ -68,6 +68,16 @@ fn a_data_folder_that_cannot_be_made_is_named() {
     place.put("file", "");
     let refused = place.run(&["serve", "--listen", "127.0.0.1:0", "--data", "file/data"]).expect(73);
     assert!(refused.stderr.contains("file/data"), "{refused:?}");
+    let refused = place.run(&["serve", "--listen", "127.0.0.1:0", "--data", "file"]).expect(73);
+    assert!(refused.stderr.contains("file"), "{refused:?}");
+}
+
+#[test]
+fn a_folder_in_place_of_the_database_is_named() {
+    let place = Place::new();
+    std::fs::create_dir_all(place.path("data/store.db")).unwrap();
+    let refused = place.run(&["serve", "--listen", "127.0.0.1:0", "--data", "data"]).expect(65);
+    assert!(refused.stderr.contains("data/store.db"), "{refused:?}");
 }
 
 #[test]

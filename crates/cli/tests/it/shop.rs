@@ -1,8 +1,9 @@
 //! A small supplier of two domains, and a scenario over them.
 
-use serde_json::json;
+use serde_json::{Value, json};
 use sixpack::{About, DynamicCapability, Owner, Running, Supplier, Verdict};
 use tokio::runtime::Runtime;
+use tokio::sync::watch;
 
 use crate::program::Place;
 
@@ -13,7 +14,7 @@ description: A customer with an open payment account.
 input:
   type: object
   properties:
-    country: { type: string, enum: [CZ, FR, DE], default: FR }
+    country: { type: string, enum: [CZ, FR, DE, IT, SE], default: FR }
 steps:
   customer: { uses: customer/active-customer, with: { country: "${{ input.country }}" } }
   payment:  { uses: billing/payment-account, with: { customer_id: "${{ steps.customer.customer_id }}", country: "${{ input.country }}" } }
@@ -22,8 +23,10 @@ output:
   account_id: "${{ steps.payment.account_id }}"
 "#;
 
-/// Two suppliers that run as long as this lives. Billing refuses Germany.
+/// Two suppliers that run as long as this lives. Billing refuses Germany, never undoes an account in Italy, and takes its
+/// time in Sweden.
 pub(crate) struct Shop {
+    sweden: watch::Sender<bool>,
     _suppliers: Vec<Running>,
     runtime: Runtime,
 }
@@ -33,21 +36,24 @@ impl Shop {
     pub(crate) fn open(place: &Place) -> Self {
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let sweden = watch::Sender::new(false);
+        let opens = sweden.subscribe();
         let suppliers = runtime.block_on(async {
-            let mut suppliers = vec![customer(place).start().unwrap(), billing(place, "a").start().unwrap()];
+            let billing = billing(place, "a", opens);
+            let mut suppliers = vec![customer(place).start().unwrap(), billing.start().unwrap()];
             for supplier in &mut suppliers {
                 supplier.ready().await.unwrap();
             }
             suppliers
         });
-        Self { _suppliers: suppliers, runtime }
+        Self { sweden, _suppliers: suppliers, runtime }
     }
 }
 
 impl Shop {
     /// Starts billing as it is under development: its accounts say by their ids whose work they are.
     pub(crate) fn develop(&self, place: &Place, channel: &str) -> Running {
-        self.run(billing(place, "work").dev(channel))
+        self.run(billing(place, "work", self.sweden.subscribe()).dev(channel))
     }
 
     /// Starts billing under development with a change that breaks the scenario.
@@ -72,6 +78,23 @@ impl Shop {
             running
         })
     }
+
+    /// Lets billing make and undo accounts in Sweden, which it does not before.
+    pub(crate) fn open_sweden(&self) {
+        self.sweden.send_replace(true);
+    }
+
+    /// No more of that.
+    pub(crate) fn close_sweden(&self) {
+        self.sweden.send_replace(false);
+    }
+}
+
+async fn allowed(input: &Value, mut sweden: watch::Receiver<bool>) {
+    if input["country"] == "SE" {
+        // The other side lives as long as the suppliers do.
+        let _ = sweden.wait_for(|open| *open).await;
+    }
 }
 
 fn customer(place: &Place) -> Supplier {
@@ -89,13 +112,18 @@ fn customer(place: &Place) -> Supplier {
     supplier(place, "customer", "Customer").dynamic(active)
 }
 
-fn billing(place: &Place, build: &'static str) -> Supplier {
-    let account = DynamicCapability::new("payment-account", move |cx, input| async move {
-        if input["country"] == "DE" {
-            // Colours and a title: what a supplier says must not steer a terminal.
-            return Err(cx.reject("country_closed", "no accounts in \u{1b}[31mDE\u{1b}[0m until Monday"));
+fn billing(place: &Place, build: &'static str, sweden: watch::Receiver<bool>) -> Supplier {
+    let to_undo = sweden.clone();
+    let account = DynamicCapability::new("payment-account", move |cx, input| {
+        let sweden = sweden.clone();
+        async move {
+            allowed(&input, sweden).await;
+            if input["country"] == "DE" {
+                // Colours and a title: what a supplier says must not steer a terminal.
+                return Err(cx.reject("country_closed", "no accounts in \u{1b}[31mDE\u{1b}[0m until Monday"));
+            }
+            Ok(json!({ "account_id": format!("{build}-{}", cx.unique()) }))
         }
-        Ok(json!({ "account_id": format!("{build}-{}", cx.unique()) }))
     })
     .about(About::new("An open payment account"))
     .input_schema(json!({
@@ -105,7 +133,16 @@ fn billing(place: &Place, build: &'static str) -> Supplier {
     .output_schema(
         json!({"type":"object","properties":{"account_id":{"type":"string"}},"required":["account_id"]}),
     )
-    .with_undo(|_, _, _| async { Ok(()) });
+    .with_undo(move |cx, input, _| {
+        let sweden = to_undo.clone();
+        async move {
+            allowed(&input, sweden).await;
+            match input["country"] == "IT" {
+                true => Err(cx.reject("has_bookings", "the account has bookings")),
+                false => Ok(()),
+            }
+        }
+    });
     supplier(place, "billing", "Billing").build(build).dynamic(account)
 }
 

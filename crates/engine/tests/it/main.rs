@@ -7,4 +7,5 @@ mod ending;
 mod leasing;
 mod requesting;
 mod steps;
+mod tokens;
 mod town;

@@ -75,6 +75,10 @@ impl Plan<'_> {
                 blocked: Vec::new(),
             });
         }
+        // A root that is a capability has ended with this, and the tree with it: nothing is left that would close it.
+        if self.tree.ending.is_some() && self.parts().iter().all(|part| part.status.ended()) {
+            self.close_root();
+        }
     }
 
     pub(super) fn turn_around(&mut self, number: u32) {

@@ -128,7 +128,7 @@ struct Scene {
     open: BTreeMap<u32, ReadyTask>,
     withdrawn: Vec<ReadyTask>,
     outcomes: Vec<Outcome>,
-    events: Vec<String>,
+    events: Vec<Event>,
 }
 
 impl Scene {
@@ -180,7 +180,7 @@ impl Scene {
         }
         self.withdrawn.extend(change.withdrawn);
         self.outcomes.extend(change.outcome);
-        self.events.extend(change.events.iter().map(|event| event.kind.to_string()));
+        self.events.extend(change.events);
         self.tree = Tree::clone(&change.tree);
     }
 
@@ -275,6 +275,12 @@ impl Scene {
     fn standing(&self, steps: &str, standing: Standing) -> OpenTask {
         let ready = &self.open[&self.at(steps)];
         OpenTask { part: ready.part, serial: ready.serial, standing }
+    }
+
+    /// The path that the last event of a kind tells, if it tells one.
+    fn told_path(&self, kind: &str) -> Option<&str> {
+        let event = self.events.iter().rfind(|event| event.kind == kind);
+        event.unwrap_or_else(|| panic!("no {kind}")).data.get("path")?.as_str()
     }
 
     fn failure(&self) -> &Failure {

@@ -92,8 +92,7 @@ impl Problem {
     pub fn unprocessable(errors: Vec<ProblemFault>) -> Self {
         let code = errors.first().map_or("invalid", |first| first.code);
         let detail = match errors.as_slice() {
-            [only] if only.pointer.is_empty() => only.message.clone(),
-            [only] => format!("{}: {}", only.pointer, only.message),
+            [only] => only.told(),
             several => format!("The request has {} faults; see `errors`.", several.len()),
         };
         let mut problem =
@@ -193,6 +192,14 @@ impl ProblemFault {
         Self { pointer, code, message, file: None, line: None, column: None, length: None, hint: None }
     }
 
+    /// The fault as a sentence of its own: what is wrong says nothing without where it is.
+    pub fn told(&self) -> String {
+        match self.pointer.as_str() {
+            "" => self.message.clone(),
+            pointer => format!("`{pointer}`: {}", self.message),
+        }
+    }
+
     /// Places the fault in a text; lines and columns count from 1.
     #[must_use]
     pub fn at(mut self, line: u64, column: u64) -> Self {
@@ -249,7 +256,7 @@ mod tests {
         );
         let read: serde_json::Value = serde_json::from_str(&text).unwrap();
         assert_eq!(read["errors"][0]["pointer"], pointer);
-        assert_eq!(read["detail"], format!("{pointer}: is wrong"));
+        assert_eq!(read["detail"], format!("`{pointer}`: is wrong"));
     }
 
     #[test]
@@ -273,5 +280,17 @@ mod tests {
             body["errors"][0],
             serde_json::json!({"pointer":"/0","code":"range","message":"too much"})
         );
+    }
+
+    #[test]
+    fn the_detail_of_a_single_fault_says_where_it_is() {
+        let detail = |pointer: &str| {
+            let problem = Problem::unprocessable(vec![ProblemFault::new(pointer, "range", "is too much")]);
+            let body: serde_json::Value = serde_json::from_slice(&problem.render("r-1")).unwrap();
+            body["detail"].as_str().unwrap().to_owned()
+        };
+        assert_eq!(detail("/lease/ttl_s"), "`/lease/ttl_s`: is too much");
+        assert_eq!(detail("?limit"), "`?limit`: is too much");
+        assert_eq!(detail(""), "is too much");
     }
 }

@@ -110,6 +110,9 @@ pub(super) struct ContractJson<'a> {
     /// What a capability offers.
     #[serde(skip_serializing_if = "Option::is_none")]
     operations: Option<Vec<&'static str>>,
+    /// How many live sessions perform a capability.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sessions: Option<u64>,
     /// Leaves that have a check.
     checked: u32,
     /// Leaves in all.
@@ -348,6 +351,7 @@ impl<'a> ContractJson<'a> {
             owner: OwnerJson::from(&contract.owner),
             labels: &contract.labels,
             operations: contract.capability().map(|capability| capability.operations.names()),
+            sessions: view.sessions,
             checked,
             of,
             channel: view.channel.as_deref(),

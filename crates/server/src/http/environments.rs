@@ -3,7 +3,7 @@
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
-use sixpack_engine::Engine;
+use sixpack_engine::{Engine, EnvironmentView};
 use sixpack_model::name::EnvironmentName;
 use utoipa::{IntoParams, ToSchema};
 
@@ -35,6 +35,10 @@ pub(super) struct EnvironmentJson<'a> {
     created_at: Time,
     /// How many contracts are offered.
     contracts: usize,
+    /// How many sessions are live.
+    sessions: u64,
+    /// How many leases are held.
+    leases: u64,
 }
 
 /// Lists environments by name
@@ -50,14 +54,19 @@ pub(super) async fn list_environments(
     let listing: Listing<EnvironmentName> =
         Listing::new("GET /v1/environments", &caller, &(), limit, cursor)?;
     let rows = listing
-        .cut(engine.environments(&caller).await?, |(row, _), after| row.name.as_str() > after.as_str());
-    let page = listing.answer(
-        &rows,
-        |(row, _)| row.name.clone(),
-        |(row, shelf)| {
-            let (name, created_at, contracts) = (&*row.name, Time(row.created_at), shelf.entries().count());
-            Some(EnvironmentJson { name, created_at, contracts })
-        },
-    );
+        .cut(engine.environments(&caller).await?, |view, after| view.row.name.as_str() > after.as_str());
+    let page = listing.answer(&rows, |view| view.row.name.clone(), |view| Some(EnvironmentJson::from(view)));
     Ok(Json(page).into_response())
+}
+
+impl<'a> From<&'a EnvironmentView> for EnvironmentJson<'a> {
+    fn from(view: &'a EnvironmentView) -> Self {
+        Self {
+            name: &view.row.name,
+            created_at: Time(view.row.created_at),
+            contracts: view.shelf.entries().count(),
+            sessions: view.sessions,
+            leases: view.leases,
+        }
+    }
 }

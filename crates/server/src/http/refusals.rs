@@ -104,13 +104,14 @@ fn unknown(what: &'static str, name: &str, nearest: Option<&str>) -> Problem {
 }
 
 fn input_invalid(faults: Vec<Fault>) -> Problem {
+    let faults: Vec<ProblemFault> = faults.into_iter().map(ProblemFault::from).collect();
     let detail = match faults.as_slice() {
-        [only] => format!("`{}` {}.", only.pointer, only.message),
+        [only] => only.told(),
         several => format!("The input has {} faults; see `errors`.", several.len()),
     };
     let title = "The input does not fit the contract";
     let problem = Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "input_invalid", title).detail(detail);
-    faults.into_iter().fold(problem, |problem, fault| problem.fault(fault.into()))
+    faults.into_iter().fold(problem, Problem::fault)
 }
 
 fn scenario_faults(faults: Vec<Diagnostic>) -> Problem {

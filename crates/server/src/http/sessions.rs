@@ -165,6 +165,9 @@ struct SdkJson<'a> {
 struct ServedJson {
     /// `domain/name`.
     name: String,
+    /// The version that it registered; absent once it takes no tasks any more.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    version: Option<u32>,
     /// As its newest version offers them.
     operations: Vec<&'static str>,
 }
@@ -366,7 +369,9 @@ impl<'a> SessionJson<'a> {
             let contract = shelf.offered_by(session.channel.as_deref(), &name);
             let capability = contract.as_ref().and_then(|contract| contract.capability());
             let operations = capability.map(|capability| capability.operations.names()).unwrap_or_default();
-            Some(ServedJson { name: name.to_string(), operations })
+            let name = name.to_string();
+            let version = view.serves.iter().find(|(served, _)| *served == name).map(|(_, version)| *version);
+            Some(ServedJson { name, version, operations })
         };
         Self {
             id: Text(session.id),

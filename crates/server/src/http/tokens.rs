@@ -92,6 +92,10 @@ pub(super) struct TokenJson<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, format = DateTime)]
     expires_at: Option<Time>,
+    /// To the minute; absent for a token that was never used.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    last_used_at: Option<Time>,
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, format = DateTime)]
     revoked_at: Option<Time>,
@@ -174,6 +178,7 @@ impl<'a> From<&'a Token> for TokenJson<'a> {
             domain: token.domain.as_deref(),
             created_at: Time(token.created_at),
             expires_at: token.expires_at.map(Time),
+            last_used_at: token.last_used_at.map(Time),
             revoked_at: token.revoked_at.map(Time),
         }
     }

@@ -202,6 +202,8 @@ async fn a_token_is_shown_once_and_kept_with_its_bounds() {
     let listed = listed.expect(200);
     assert_eq!(listed["items"][0]["id"], made["id"]);
     assert!(listed["items"][0]["expires_at"].is_string() && listed["items"][1].get("expires_at").is_none());
+    assert_eq!(listed["items"][0].get("last_used_at"), None, "nobody has used it");
+    assert!(listed["items"][1]["last_used_at"].is_string(), "{listed}");
     let before = server.engine.last_event().await.unwrap();
     for (body, code) in [
         (json!({"name": "", "role": "admin"}), "empty"),

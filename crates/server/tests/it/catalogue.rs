@@ -142,6 +142,7 @@ async fn a_dataset_shows_its_parts_its_evidence_and_what_happened() {
         .find(|entry| entry["message"] == "no event yet")
         .unwrap();
     assert_eq!((&said["path"], &said["operation"]), (&json!("account"), &json!("check")));
+    assert!(said["duration_ms"].is_u64(), "{said}");
     let subtree = admin.get(&format!("/v1/datasets/{}", part["id"].as_str().unwrap())).await.expect(200);
     assert_eq!((&subtree["root_id"], &subtree["parts"]), (&dataset["id"], &json!([])));
     assert!(subtree["timeline"].as_array().unwrap().iter().all(|entry| entry["path"] == "customer"));

@@ -223,7 +223,10 @@ async fn suppliers_and_events_show_mode_and_channel() {
     let listed = admin.get("/v1/sessions").await.expect(200);
     let (ours, deployed) = (&listed["items"][0], &listed["items"][1]);
     assert_eq!((&ours["mode"], &ours["channel"]), (&json!("dev"), &json!("ada-laptop")));
-    assert_eq!(ours["capabilities"], json!([{"name": "returns/parcel", "operations": ["produce"]}]));
+    let version = ours["capabilities"][0]["version"].clone();
+    assert!(version.as_u64() >= Some(1_000_000_000), "one of the channel: {version}");
+    let served = json!([{"name": "returns/parcel", "version": version, "operations": ["produce"]}]);
+    assert_eq!(ours["capabilities"], served);
     assert_eq!((&deployed["mode"], deployed.get("channel")), (&json!("deployment"), None));
     let body = json!({"contract": "returns/parcel", "channel": "ada-laptop"});
     admin.post("/v1/requests", &body).await.expect(201);

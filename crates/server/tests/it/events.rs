@@ -69,6 +69,10 @@ async fn events_are_followed_from_the_beginning_and_from_a_place() {
     let done = events.iter().find(|event| event["kind"] == "task.done").unwrap();
     assert_eq!((&done["request_id"], &done["session_id"]), (&made["id"], &json!(supplier.session)));
     assert_eq!((&done["operation"], &done["attempt"]), (&json!("produce"), &json!(1)));
+    assert!(done["duration_ms"].is_u64(), "{done}");
+    for event in &events {
+        assert_eq!(event.get("path").is_some(), event.get("dataset_id").is_some(), "{event}");
+    }
     let place = done["id"].as_u64().unwrap();
     let rest = until(&admin, "/v1/events", place, "request.fulfilled").await;
     assert!(rest.iter().all(|event| event["id"].as_u64().unwrap() > place));

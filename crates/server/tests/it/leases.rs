@@ -32,6 +32,21 @@ async fn a_renewed_lease_never_ends_earlier() {
 }
 
 #[tokio::test]
+async fn an_environment_counts_its_live_sessions_and_held_leases() {
+    let server = ApiServer::start().await;
+    let consumer = server.consumer().await;
+    let counts = async || {
+        let listed = consumer.get("/v1/environments").await.expect(200);
+        let environment = listed["items"][0].clone();
+        ["name", "contracts", "sessions", "leases"].map(|name| environment[name].clone())
+    };
+    let lease = leased(&server, &consumer).await;
+    assert_eq!(counts().await, [json!("default"), json!(1), json!(1), json!(1)]);
+    consumer.post(&format!("{}/release", path(&lease)), &json!({"fence": lease["fence"]})).await.expect(200);
+    assert_eq!(counts().await, [json!("default"), json!(1), json!(1), json!(0)]);
+}
+
+#[tokio::test]
 async fn a_second_release_answers_the_same() {
     let server = ApiServer::start().await;
     let consumer = server.consumer().await;

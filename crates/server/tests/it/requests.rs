@@ -68,12 +68,10 @@ async fn a_repeated_call_answers_with_the_same_request() {
     assert_eq!(listed["items"].as_array().unwrap().len(), 2);
 }
 
-#[tokio::test]
-async fn a_rejected_request_says_who_whom_to_ask_and_what_was_undone() {
-    let server = ApiServer::start().await;
-    let admin = server.admin().await;
+/// A customer, an account that needs it, and a last part that needs the account; each can be undone.
+async fn with_pair(admin: &Api) -> HandSupplier {
     let supplier = HandSupplier::open(
-        &admin,
+        admin,
         &manifest(
             "shop",
             &[capability("customer", &["produce", "undo"]), capability("account", &["produce", "undo"])],
@@ -84,6 +82,14 @@ async fn a_rejected_request_says_who_whom_to_ask_and_what_was_undone() {
                 customer: { uses: shop/customer }\n  account: { uses: shop/account, needs: [customer] }\n  \
                 last: { uses: shop/customer, needs: [account] }\noutput:\n  id: \"${{ steps.customer.id }}\"\n";
     admin.put_yaml("/v1/environments/default/scenarios/shop/pair", file).await.expect(201);
+    supplier
+}
+
+#[tokio::test]
+async fn a_rejected_request_says_who_whom_to_ask_and_what_was_undone() {
+    let server = ApiServer::start().await;
+    let admin = server.admin().await;
+    let supplier = with_pair(&admin).await;
     let made = admin.post("/v1/requests", &json!({"contract": "shop/pair"})).await.expect(201);
     let path = format!("/v1/requests/{}", made["id"].as_str().unwrap());
     let statuses = |request: &Value| -> Vec<String> {
@@ -117,7 +123,40 @@ async fn a_rejected_request_says_who_whom_to_ask_and_what_was_undone() {
     let undone = admin.get(&path).await.expect(200);
     assert_eq!(undone["failure"]["undo"]["done"], json!(["customer › shop/customer@1"]));
     assert_eq!(statuses(&undone), ["customer gone", "account failed", "last gone"]);
+    let root = undone["failure"]["dataset_id"].as_str().unwrap().rsplit_once('_').unwrap().0;
+    let root = admin.get(&format!("/v1/datasets/{root}")).await.expect(200);
+    assert_eq!((&root["status"], &root["path"]), (&json!("failed"), &json!("")));
+    for place in ["path", "class", "message", "dataset_id"] {
+        assert_eq!(
+            root["failure"][place], undone["failure"][place],
+            "the root points at the part that failed"
+        );
+    }
+    let parts = root["parts"].as_array().unwrap().iter();
+    let blamed: Vec<_> = parts.map(|part| (part["path"].as_str(), part.get("failure").is_some())).collect();
+    assert_eq!(blamed, [(Some("customer"), false), (Some("account"), true)]);
+    let listed = admin.get("/v1/datasets?status=failed").await.expect(200);
+    assert_eq!(listed["items"][0]["failure"]["path"], "account › shop/account@1");
     assert!(undone["revision"].as_u64() > failed["revision"].as_u64());
+}
+
+#[tokio::test]
+async fn only_the_part_that_owes_something_is_told_as_a_debt() {
+    let server = ApiServer::start().await;
+    let admin = server.admin().await;
+    let supplier = with_pair(&admin).await;
+    let made = admin.post("/v1/requests", &json!({"contract": "shop/pair"})).await.expect(201);
+    supplier.perform("produce", json!({"outcome": "done", "output": {"id": "c-1", "pin": "9"}})).await;
+    let refused =
+        |code: &str| json!({"outcome": "failed", "retryable": false, "code": code, "message": "no"});
+    supplier.perform("produce", refused("closed")).await;
+    supplier.perform("undo", refused("has_orders")).await;
+    let failed = admin.get(&format!("/v1/requests/{}", made["id"].as_str().unwrap())).await.expect(200);
+    let undo = json!({"done": [], "pending": [], "debts": ["customer › shop/customer@1"]});
+    assert_eq!((&failed["failure"]["code"], &failed["failure"]["undo"]), (&json!("closed"), &undo));
+    let owing = admin.get("/v1/datasets?status=debt").await.expect(200);
+    let root = owing["items"].as_array().unwrap().iter().find(|item| item["path"] == "").unwrap();
+    assert_eq!((&root["failure"]["code"], &root["failure"]["undo"]), (&json!("closed"), &undo));
 }
 
 #[tokio::test]

@@ -40,9 +40,12 @@ async fn a_session_says_what_became_of_its_contracts() {
     assert_eq!(instances, ["another", "by-hand"], "newest first");
     assert_eq!(
         listed["items"][0]["capabilities"],
-        json!([{"name": "billing/account", "operations": ["produce", "check", "undo"]}])
+        json!([{"name": "billing/account", "version": 2, "operations": ["produce", "check", "undo"]}])
     );
+    assert_eq!(listed["items"][1]["capabilities"][0]["version"], 1);
     assert_eq!(supplier.get("/v1/sessions?domain=other").await.expect(200)["items"], json!([]));
+    let contract = supplier.get("/v1/environments/default/contracts/billing/account").await.expect(200);
+    assert_eq!(contract["sessions"], 2);
 }
 
 #[tokio::test]

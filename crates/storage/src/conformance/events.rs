@@ -1,9 +1,12 @@
 //! Events: in the order of their commits, found by what they belong to.
 
 use serde_json::json;
+use sixpack_model::event::Event;
 use sixpack_model::ids::TreeId;
+use sixpack_model::session::SESSION_TTL_MS;
+use sixpack_model::tree::{Claim, Tree};
 
-use super::factories::Order;
+use super::factories::{Order, Supplier};
 use super::fixture::Fixture;
 use crate::events::EventFilter;
 use crate::trees::Guard;
@@ -26,6 +29,33 @@ pub async fn an_event_reads_back_as_it_was_told(f: &Fixture) {
     told.sequence = f.store.last_sequence().await.unwrap();
     let filter = EventFilter { tree: Some(tree.id), ..Default::default() };
     assert_eq!(f.store.events(&filter, 0, 10).await.unwrap(), [told]);
+}
+
+pub async fn an_event_about_an_attempt_says_how_long_it_was_claimed(f: &Fixture) {
+    let session = f.supplier(Supplier::of(&["shop/customer"])).await;
+    let (answered, crashed) = (f.one("shop/customer").await, f.one("shop/customer").await);
+    f.clock.advance_ms(70);
+    let claims: Vec<Claim> = f.claim(session, 2).await.into_iter().map(|claimed| claimed.claim).collect();
+    let durations = async |tree: &Tree| {
+        let filter = EventFilter { tree: Some(tree.id), ..Default::default() };
+        let events = f.store.events(&filter, 0, 10).await.unwrap();
+        events.into_iter().map(|event| (event.kind, event.duration_ms)).collect::<Vec<_>>()
+    };
+    let told = |tree: &Tree, kinds: [&'static str; 2]| {
+        let of = |kind| Event { tree: Some(tree.id), part: 1, ..f.event(kind) };
+        let mut change = f.made(tree, 1);
+        change.events.extend(kinds.map(of));
+        change
+    };
+    f.clock.advance_ms(250);
+    f.write(Guard::Claim(claims[0]), told(&answered, ["task.done", "dataset.ready"])).await;
+    assert_eq!(durations(&answered).await, [("task.done".into(), Some(250)), ("dataset.ready".into(), None)]);
+    f.store.drain_session(session).await.unwrap();
+    f.clock.advance_ms(SESSION_TTL_MS as i64);
+    f.store.end_silent_sessions(10).await.unwrap();
+    f.write(Guard::Abandoned(claims[1]), told(&crashed, ["task.lost", "task.orphaned"])).await;
+    let lost = Some(250 + SESSION_TTL_MS);
+    assert_eq!(durations(&crashed).await, [("task.lost".into(), lost), ("task.orphaned".into(), lost)]);
 }
 
 pub async fn events_are_read_in_order_and_behind_a_place(f: &Fixture) {

@@ -75,6 +75,7 @@ impl Fixture {
             request: None,
             tree: None,
             part: 0,
+            duration_ms: None,
             data: json!({}),
         }
     }

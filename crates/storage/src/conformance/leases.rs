@@ -155,3 +155,12 @@ pub async fn leases_are_listed_newest_first_and_filtered(f: &Fixture) {
     let environment = Some("qa2".to_owned());
     assert_eq!(list(LeaseFilter { environment, ..Default::default() }, ten()).await, []);
 }
+
+pub async fn held_leases_are_counted_by_environment(f: &Fixture) {
+    assert_eq!(f.store.count_held_leases().await.unwrap(), []);
+    let (tree, lease) = f.leased().await;
+    f.leased().await;
+    assert_eq!(f.store.count_held_leases().await.unwrap(), [("staging".to_owned(), 2)]);
+    f.write(release(lease.id, None), undoing(f, &tree)).await;
+    assert_eq!(f.store.count_held_leases().await.unwrap(), [("staging".to_owned(), 1)]);
+}

@@ -8,7 +8,7 @@ use super::factories::Supplier;
 use super::fixture::Fixture;
 use crate::contracts::{Definition, Publication, StoredContract};
 use crate::page::Page;
-use crate::sessions::Registered;
+use crate::sessions::{Registered, Service};
 use crate::trees::Guard;
 
 const CUSTOMER: &[&str] = &["shop/customer"];
@@ -24,8 +24,6 @@ pub async fn a_session_reads_back_as_it_was_registered(f: &Fixture) {
     assert_eq!(f.store.register_session(new).await.unwrap(), Registered::Live { superseded: None });
     assert_eq!(f.store.session(id).await.unwrap(), Some(session));
     assert_eq!(f.store.session(SessionId(f.id())).await.unwrap(), None);
-    assert_eq!(f.store.served("staging").await.unwrap(), ["shop/customer"]);
-    assert_eq!(f.store.served("qa2").await.unwrap(), [""; 0]);
 }
 
 pub async fn a_registration_publishes_its_contracts(f: &Fixture) {
@@ -114,7 +112,7 @@ pub async fn a_silent_session_is_dead_and_stays_dead(f: &Fixture) {
     assert_eq!((ended[0].status, ended[0].ended_at), (SessionStatus::Dead, Some(f.now())));
     assert_eq!(f.store.touch_session(session).await.unwrap(), Some(SessionStatus::Dead));
     assert_eq!(f.store.end_silent_sessions(10).await.unwrap(), []);
-    assert_eq!(f.store.served("staging").await.unwrap(), [""; 0]);
+    assert_eq!(f.store.served("staging").await.unwrap(), []);
 }
 
 pub async fn silent_sessions_are_ended_a_limited_number_at_a_time(f: &Fixture) {
@@ -170,4 +168,34 @@ pub async fn sessions_are_listed_newest_first(f: &Fixture) {
     assert_eq!(list(None, None).await, ids[..2]);
     assert_eq!(list(Some("staging"), Some(ids[1])).await, ids[2..]);
     assert_eq!(list(Some("qa2"), None).await, []);
+}
+
+pub async fn live_sessions_are_counted_by_environment(f: &Fixture) {
+    assert_eq!(f.store.count_live_sessions().await.unwrap(), []);
+    let in_channel = || Supplier::of(CUSTOMER).in_channel("ada");
+    let elsewhere = || Supplier { environment: "qa2".to_owned(), ..Supplier::of(CUSTOMER) };
+    let drained = f.supplier(Supplier::of(CUSTOMER)).await;
+    for supplier in [elsewhere(), Supplier::of(CUSTOMER), elsewhere(), in_channel()] {
+        f.supplier(supplier).await;
+    }
+    f.one("shop/customer").await;
+    f.claim_one(drained).await;
+    f.store.drain_session(drained).await.unwrap();
+    let expected = [("qa2".to_owned(), 2), ("staging".to_owned(), 2)];
+    assert_eq!(f.store.count_live_sessions().await.unwrap(), expected);
+}
+
+pub async fn what_is_served_is_known_by_capability_and_by_session(f: &Fixture) {
+    let newer = |service: &mut Service| service.version = 2;
+    let one = f.supplier(Supplier::of(&["shop/customer", "shop/account"])).await;
+    let other = f.supplier(Supplier::of(CUSTOMER).in_channel("ada").with(newer)).await;
+    let served = [("shop/account".to_owned(), 1), ("shop/customer".to_owned(), 1)];
+    assert_eq!(f.store.served("staging").await.unwrap(), served, "what a channel serves is not counted");
+    assert_eq!(f.store.served("qa2").await.unwrap(), []);
+    let both = [("shop/account".to_owned(), 1), ("shop/customer".to_owned(), 1)];
+    assert_eq!(f.store.serves(one).await.unwrap(), both);
+    assert_eq!(f.store.serves(other).await.unwrap(), [("shop/customer".to_owned(), 2)]);
+    f.store.drain_session(one).await.unwrap();
+    assert_eq!(f.store.serves(one).await.unwrap(), []);
+    assert_eq!(f.store.served("staging").await.unwrap(), []);
 }

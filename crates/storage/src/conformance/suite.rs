@@ -67,6 +67,7 @@ macro_rules! conformance_suite {
             }
             events {
                 an_event_reads_back_as_it_was_told,
+                an_event_about_an_attempt_says_how_long_it_was_claimed,
                 events_are_read_in_order_and_behind_a_place,
                 a_lease_is_told_before_the_request_is_fulfilled,
                 filters_leave_out_what_belongs_elsewhere,
@@ -84,6 +85,7 @@ macro_rules! conformance_suite {
                 an_administrator_needs_no_fence,
                 overdue_leases_are_paged_past_those_that_stay,
                 leases_are_listed_newest_first_and_filtered,
+                held_leases_are_counted_by_environment,
             }
             limits {
                 concurrency_is_held_over_all_sessions,
@@ -123,6 +125,8 @@ macro_rules! conformance_suite {
                 draining_twice_changes_nothing_more,
                 a_draining_session_that_falls_silent_with_a_claim_is_dead,
                 sessions_are_listed_newest_first,
+                live_sessions_are_counted_by_environment,
+                what_is_served_is_known_by_capability_and_by_session,
             }
             sweeps {
                 claims_of_a_dead_session_are_abandoned,
@@ -143,6 +147,7 @@ macro_rules! conformance_suite {
             tokens {
                 a_token_is_found_by_its_hash_only,
                 a_token_is_taken_back_once,
+                the_last_use_of_a_token_is_kept_to_the_minute,
                 the_time_is_that_of_the_clock,
                 a_write_that_fails_leaves_the_others_that_wait_with_it,
             }

@@ -1,7 +1,7 @@
 //! Tokens: found by their hash, revoked once; and the store's own time.
 
 use sixpack_model::ids::TokenId;
-use sixpack_model::token::{Role, Token};
+use sixpack_model::token::{LAST_USE_MS, Role, Token};
 
 use super::fixture::Fixture;
 
@@ -15,6 +15,7 @@ fn token(f: &Fixture, hash: u8) -> Token {
         hash: [hash; 32],
         created_at: f.now(),
         expires_at: Some(f.in_ms(1_000)),
+        last_used_at: None,
         revoked_at: None,
     }
 }
@@ -44,6 +45,27 @@ pub async fn a_token_is_taken_back_once(f: &Fixture) {
     assert_eq!(f.store.last_sequence().await.unwrap(), 2);
     let unknown = f.store.revoke_token(TokenId(f.id()), f.event("token.revoked")).await.unwrap();
     assert_eq!(unknown, None);
+}
+
+pub async fn the_last_use_of_a_token_is_kept_to_the_minute(f: &Fixture) {
+    let (one, other) = (token(f, 1), token(f, 2));
+    for token in [&one, &other] {
+        f.store.create_token(token.clone(), f.event("token.created")).await.unwrap();
+    }
+    let kept = async || {
+        let tokens = f.store.tokens().await.unwrap();
+        (tokens[1].last_used_at, tokens[0].last_used_at)
+    };
+    let first = f.now();
+    f.store.note_token_uses(vec![(one.id, first), (TokenId(f.id()), first)]).await.unwrap();
+    assert_eq!(kept().await, (Some(first), None));
+    let soon = f.in_ms(LAST_USE_MS as i64 - 1);
+    f.store.note_token_uses(vec![(one.id, soon), (other.id, soon)]).await.unwrap();
+    assert_eq!(kept().await, (Some(first), Some(soon)));
+    let later = f.in_ms(LAST_USE_MS as i64);
+    f.store.note_token_uses(vec![(one.id, later), (other.id, first)]).await.unwrap();
+    assert_eq!(kept().await, (Some(later), Some(soon)));
+    assert_eq!(f.store.last_sequence().await.unwrap(), 2, "nothing is told of a use");
 }
 
 pub async fn the_time_is_that_of_the_clock(f: &Fixture) {

@@ -21,7 +21,8 @@ impl Events for SqliteStore {
         let filter = filter.clone();
         self.read("reading events", move |connection| {
             let mut sql = String::from(
-                "SELECT sequence, at, environment, kind, request, tree, part, data FROM event WHERE sequence > ?",
+                "SELECT sequence, at, environment, kind, request, tree, part, data, duration_ms FROM event
+                 WHERE sequence > ?",
             );
             let mut values: Vec<Box<dyn rusqlite::ToSql>> = vec![Box::new(int(after))];
             if let Some(environment) = filter.environment {
@@ -100,6 +101,11 @@ impl EventRow {
         }
     }
 
+    /// Whether it tells of an attempt at a task.
+    fn is_about_attempt(&self) -> bool {
+        self.kind.starts_with("task.")
+    }
+
     /// Fills the request in, so that the event is found by it.
     pub(super) fn of_request(mut self, request: RequestId) -> Self {
         self.request = self.request.or(Some(request));
@@ -110,9 +116,16 @@ impl EventRow {
 impl Tx<'_> {
     /// Appends an event.
     pub(super) fn tell(&self, event: &EventRow) -> rusqlite::Result<()> {
+        self.tell_of(event, None)
+    }
+
+    /// Appends an event of a change that gives up a claim; what it tells of the attempt says how long that took.
+    pub(super) fn tell_of(&self, event: &EventRow, claimed_at: Option<i64>) -> rusqlite::Result<()> {
+        let claimed_at = claimed_at.filter(|_| event.is_about_attempt());
+        let duration_ms = claimed_at.map(|claimed_at| self.now.saturating_sub(claimed_at).max(0));
         self.connection.run(
-            "INSERT INTO event (at, environment, kind, request, tree, part, data)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+            "INSERT INTO event (at, environment, kind, request, tree, part, data, duration_ms)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
             params![
                 event.at,
                 event.environment,
@@ -121,6 +134,7 @@ impl Tx<'_> {
                 event.tree.as_ref().map(|tree| tree.0.as_bytes()),
                 event.part,
                 event.data,
+                duration_ms,
             ],
         )?;
         Ok(())
@@ -136,6 +150,7 @@ fn read_event(row: &Row<'_>) -> rusqlite::Result<Event> {
         request: id_of(row, 4)?.map(RequestId),
         tree: id_of(row, 5)?.map(TreeId),
         part: row.get(6)?,
+        duration_ms: row.get::<_, Option<i64>>(8)?.map(i64::unsigned_abs),
         data: parsed(row, 7)?,
     })
 }

@@ -70,6 +70,19 @@ impl Leases for SqliteStore {
         .await
     }
 
+    async fn count_held_leases(&self) -> Result<Vec<(String, u64)>, StoreError> {
+        self.read("counting held leases", |connection| {
+            connection.all(
+                "SELECT e.name, count(*) FROM lease l INDEXED BY lease_due
+                 CROSS JOIN environment e ON e.id = l.environment
+                 WHERE l.status = 0 GROUP BY e.name ORDER BY e.name",
+                [],
+                |row| Ok((row.get(0)?, unsigned(row, 1)?)),
+            )
+        })
+        .await
+    }
+
     async fn renew_lease(&self, id: LeaseId, fence: u64, ttl_ms: Option<u64>) -> Result<Renewed, StoreError> {
         self.write("renewing a lease", move |tx| {
             let Some(mut lease) = lease_by_id(tx.connection, id)? else {

@@ -61,6 +61,7 @@ pub(super) fn open(file: &Path, durability: Durability, clock: &dyn Clock) -> Re
         let reason = format!("SQLite {} can lose commits; 3.51.3 or newer is needed", rusqlite::version());
         return Err(StoreError::Unreadable { reason });
     }
+    check_files(file)?;
     let mut connection = Connection::open(file).map_err(|cause| told(file, "opening the database", cause))?;
     check_owner(&connection, file)?;
     configure(&connection, durability).map_err(|cause| told(file, "setting the database up", cause))?;
@@ -82,6 +83,20 @@ pub(super) fn open_reader(file: &Path) -> rusqlite::Result<Connection> {
     connection.pragma_update(None, "temp_store", "MEMORY")?;
     connection.pragma_update(None, "cache_size", -READER_CACHE_KIB)?;
     Ok(connection)
+}
+
+/// What lies at the database's place must be able to be one, and a log is nothing without its database: a new one in its
+/// place would throw away what was acknowledged.
+fn check_files(file: &Path) -> Result<(), StoreError> {
+    let log = file.with_extension("db-wal");
+    let reason = if file.is_dir() {
+        format!("{} is a folder", file.display())
+    } else if !file.exists() && log.exists() {
+        format!("{} is missing, and its log {} is there: put it back", file.display(), log.display())
+    } else {
+        return Ok(());
+    };
+    Err(StoreError::Unreadable { reason })
 }
 
 /// A database that is neither empty nor ours is left alone, down to its journal mode.
@@ -167,6 +182,10 @@ fn told(file: &Path, doing: &'static str, cause: rusqlite::Error) -> StoreError 
             StoreError::Unreadable { reason: format!("{} is not a database", file.display()) }
         }
         Some(rusqlite::ErrorCode::DiskFull) => StoreError::Full,
+        Some(rusqlite::ErrorCode::ReadOnly | rusqlite::ErrorCode::PermissionDenied) => {
+            let kind = std::io::ErrorKind::PermissionDenied;
+            broken(doing, std::io::Error::new(kind, format!("{}: {cause}", file.display())))
+        }
         _ => broken(doing, cause),
     }
 }
@@ -177,7 +196,21 @@ fn broken(doing: &'static str, cause: impl std::error::Error + Send + Sync + 'st
 
 #[cfg(test)]
 mod tests {
+    use std::error::Error;
+
+    use rusqlite::ffi;
+
     use super::*;
+
+    #[test]
+    fn a_database_that_may_not_be_written_to_is_a_matter_of_rights() {
+        for code in [ffi::SQLITE_READONLY, ffi::SQLITE_PERM] {
+            let cause = rusqlite::Error::SqliteFailure(ffi::Error::new(code), None);
+            let error = told(Path::new("store.db"), "setting the database up", cause);
+            let io = error.source().and_then(|cause| cause.downcast_ref::<std::io::Error>());
+            assert_eq!(io.map(std::io::Error::kind), Some(std::io::ErrorKind::PermissionDenied), "{error}");
+        }
+    }
 
     #[test]
     fn migrations_are_numbered_from_one_without_a_gap_or_a_double() {

@@ -8,7 +8,7 @@ use sixpack_model::session::{SESSION_TTL_MS, Session, SessionStatus};
 
 use super::SqliteStore;
 use super::codes::Code;
-use super::columns::{code, id, int, parsed, time_at, time_of};
+use super::columns::{code, id, int, parsed, time_at, time_of, unsigned};
 use super::contracts::PublicationRow;
 use super::events::EventRow;
 use super::statements::Statements;
@@ -119,16 +119,42 @@ impl Sessions for SqliteStore {
         .await
     }
 
-    async fn served(&self, environment: &str) -> Result<Vec<String>, StoreError> {
+    async fn served(&self, environment: &str) -> Result<Vec<(String, u64)>, StoreError> {
         let environment = environment.to_owned();
         self.read("listing what is served", move |connection| {
             connection.all(
-                "SELECT DISTINCT c.name FROM session_service s
+                "SELECT c.name, count(DISTINCT s.session) FROM session_service s
                  JOIN queue q ON q.id = s.queue JOIN contract c ON c.id = q.contract
                  JOIN environment e ON e.id = c.environment
-                 WHERE e.name = ?1 AND q.channel = '' ORDER BY c.name",
+                 WHERE e.name = ?1 AND q.channel = '' GROUP BY c.name ORDER BY c.name",
                 [environment],
-                |row| row.get(0),
+                |row| Ok((row.get(0)?, unsigned(row, 1)?)),
+            )
+        })
+        .await
+    }
+
+    async fn serves(&self, id: SessionId) -> Result<Vec<(String, u32)>, StoreError> {
+        self.read("listing what a session serves", move |connection| {
+            connection.all(
+                "SELECT c.name, s.version FROM session_service s
+                 JOIN queue q ON q.id = s.queue JOIN contract c ON c.id = q.contract
+                 WHERE s.session = ?1 ORDER BY c.name",
+                [id.0.as_bytes()],
+                |row| Ok((row.get(0)?, row.get(1)?)),
+            )
+        })
+        .await
+    }
+
+    async fn count_live_sessions(&self) -> Result<Vec<(String, u64)>, StoreError> {
+        self.read("counting live sessions", |connection| {
+            connection.all(
+                "SELECT e.name, count(*) FROM session s INDEXED BY session_open
+                 CROSS JOIN environment e ON e.id = s.environment
+                 WHERE s.status < 2 AND s.status = 0 GROUP BY e.name ORDER BY e.name",
+                [],
+                |row| Ok((row.get(0)?, unsigned(row, 1)?)),
             )
         })
         .await

@@ -5,11 +5,11 @@ use jiff::Timestamp;
 use rusqlite::{Connection, Row, params};
 use sixpack_model::event::Event;
 use sixpack_model::ids::TokenId;
-use sixpack_model::token::Token;
+use sixpack_model::token::{LAST_USE_MS, Token};
 
 use super::SqliteStore;
 use super::codes::Code;
-use super::columns::{code, id, ms, ms_of, time_at, time_of};
+use super::columns::{code, id, int, ms, ms_of, time_at, time_of};
 use super::events::EventRow;
 use super::limits::TOKENS;
 use super::statements::Statements;
@@ -69,6 +69,18 @@ impl Tokens for SqliteStore {
         .await
     }
 
+    async fn note_token_uses(&self, uses: Vec<(TokenId, Timestamp)>) -> Result<(), StoreError> {
+        self.write("noting uses of tokens", move |tx| {
+            for (token, at) in &uses {
+                let note = "UPDATE token SET last_used_at = ?2
+                            WHERE id = ?1 AND (last_used_at IS NULL OR last_used_at <= ?2 - ?3)";
+                tx.connection.run(note, params![token.0.as_bytes(), ms(*at), int(LAST_USE_MS)])?;
+            }
+            Ok(())
+        })
+        .await
+    }
+
     async fn revoke_token(&self, token: TokenId, event: Event) -> Result<Option<Token>, StoreError> {
         let event = EventRow::from(event);
         self.write("taking a token back", move |tx| {
@@ -82,7 +94,8 @@ impl Tokens for SqliteStore {
     }
 }
 
-const COLUMNS: &str = "id, name, role, environment, domain, hash, created_at, expires_at, revoked_at";
+const COLUMNS: &str =
+    "id, name, role, environment, domain, hash, created_at, expires_at, revoked_at, last_used_at";
 
 fn token_by_id(connection: &Connection, token: TokenId) -> rusqlite::Result<Option<Token>> {
     let find = format!("SELECT {COLUMNS} FROM token WHERE id = ?1");
@@ -99,6 +112,7 @@ fn read_token(row: &Row<'_>) -> rusqlite::Result<Token> {
         hash: row.get(5)?,
         created_at: time_at(row, 6)?,
         expires_at: time_of(row, 7)?,
+        last_used_at: time_of(row, 9)?,
         revoked_at: time_of(row, 8)?,
     })
 }

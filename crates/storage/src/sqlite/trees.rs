@@ -40,10 +40,10 @@ impl Trees for SqliteStore {
             if tx.version_of(change.tree)? != Some(change.expected) {
                 return Ok(Written::Stale);
             }
-            if !tx.pass(&guard, change.tree)? {
+            let Some(passed) = tx.pass(&guard, change.tree)? else {
                 return Ok(Written::Refused);
-            }
-            tx.update_tree(&change)?;
+            };
+            tx.update_tree(&change, passed.claimed_at)?;
             let before = tx.write_request(&change, &leases)?;
             // A tree that was leased just now, or whose request goes on, is wanted.
             if before.ended {
@@ -145,6 +145,20 @@ impl PinsRead {
     }
 }
 
+/// What a guard stood for that was true.
+#[derive(Default)]
+struct Passed {
+    /// Since when the claim was in its session's hands that is given up now.
+    claimed_at: Option<i64>,
+}
+
+impl Passed {
+    /// Of a statement that touched so many rows.
+    fn by(rows: usize) -> Option<Self> {
+        (rows > 0).then(Self::default)
+    }
+}
+
 impl Tx<'_> {
     fn version_of(&self, tree: TreeId) -> rusqlite::Result<Option<i64>> {
         let read = "SELECT version FROM tree WHERE id = ?1";
@@ -152,15 +166,15 @@ impl Tx<'_> {
     }
 
     /// Checks a guard and carries out what it stands for, in one statement: nothing is written when it is not true.
-    fn pass(&mut self, guard: &Guard, tree: TreeId) -> rusqlite::Result<bool> {
+    fn pass(&mut self, guard: &Guard, tree: TreeId) -> rusqlite::Result<Option<Passed>> {
         match guard {
-            Guard::None => Ok(true),
+            Guard::None => Ok(Some(Passed::default())),
             Guard::Claim(claim) => self.drop_claim(claim),
             Guard::Abandoned(claim) => self.drop_abandoned(claim),
             Guard::Withdrawn(task) => {
                 let take = "DELETE FROM task_withdrawn WHERE tree = ?1 AND part = ?2 AND serial = ?3";
                 let key = params![task.tree.0.as_bytes(), task.part, task.serial];
-                Ok(self.connection.run(take, key)? > 0)
+                self.connection.run(take, key).map(Passed::by)
             }
             Guard::Unclaimed(task) => self.drop_unclaimed(*task),
             Guard::Lease(end) => self.end_lease(end, tree),
@@ -168,11 +182,12 @@ impl Tx<'_> {
         }
     }
 
-    fn drop_claim(&self, claim: &Claim) -> rusqlite::Result<bool> {
+    fn drop_claim(&self, claim: &Claim) -> rusqlite::Result<Option<Passed>> {
         let task = claim.task;
-        let rows = self.connection.run(
+        self.connection.one(
             "DELETE FROM task_claim
-             WHERE tree = ?1 AND part = ?2 AND serial = ?3 AND attempt = ?4 AND session = ?5",
+             WHERE tree = ?1 AND part = ?2 AND serial = ?3 AND attempt = ?4 AND session = ?5
+             RETURNING claimed_at",
             params![
                 task.tree.0.as_bytes(),
                 task.part,
@@ -180,18 +195,19 @@ impl Tx<'_> {
                 claim.attempt,
                 claim.session.0.as_bytes()
             ],
-        )?;
-        Ok(rows > 0)
+            |row| Ok(Passed { claimed_at: Some(row.get(0)?) }),
+        )
     }
 
     /// Whoever sweeps has read the claim before: that nobody will answer it must still be true now.
-    fn drop_abandoned(&self, claim: &Claim) -> rusqlite::Result<bool> {
+    fn drop_abandoned(&self, claim: &Claim) -> rusqlite::Result<Option<Passed>> {
         let task = claim.task;
-        let rows = self.connection.run(
+        self.connection.one(
             "DELETE FROM task_claim
              WHERE tree = ?1 AND part = ?2 AND serial = ?3 AND attempt = ?4 AND session = ?5
                AND (deadline_at <= ?6
-                    OR NOT EXISTS (SELECT 1 FROM session s WHERE s.id = task_claim.session AND s.status < 2))",
+                    OR NOT EXISTS (SELECT 1 FROM session s WHERE s.id = task_claim.session AND s.status < 2))
+             RETURNING claimed_at",
             params![
                 task.tree.0.as_bytes(),
                 task.part,
@@ -200,25 +216,26 @@ impl Tx<'_> {
                 claim.session.0.as_bytes(),
                 self.now,
             ],
-        )?;
-        Ok(rows > 0)
+            |row| Ok(Passed { claimed_at: Some(row.get(0)?) }),
+        )
     }
 
     /// The tree knows under which key its task waits.
-    fn drop_unclaimed(&self, task: TaskId) -> rusqlite::Result<bool> {
+    fn drop_unclaimed(&self, task: TaskId) -> rusqlite::Result<Option<Passed>> {
         let key = self.connection.one(
             "SELECT contract, detail ->> '$.task.priority', detail ->> '$.task.ready_at' FROM dataset
              WHERE tree = ?1 AND part = ?2 AND detail ->> '$.task.serial' = ?3",
             params![task.tree.0.as_bytes(), task.part, task.serial],
             |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
         )?;
-        match key {
-            Some((contract, priority, ready_at)) => self.dequeue(contract, priority, ready_at, task),
-            None => Ok(false),
-        }
+        let Some((contract, priority, ready_at)) = key else {
+            return Ok(None);
+        };
+        let waited = self.dequeue(contract, priority, ready_at, task)?;
+        Ok(waited.then(Passed::default))
     }
 
-    fn end_lease(&self, end: &LeaseEnd, tree: TreeId) -> rusqlite::Result<bool> {
+    fn end_lease(&self, end: &LeaseEnd, tree: TreeId) -> rusqlite::Result<Option<Passed>> {
         let rows = self.connection.run(
             "UPDATE lease SET status = ?3, ended_at = ?4, outcome = ?5, note = ?6
              WHERE id = ?1 AND tree = ?2 AND status = 0 AND (?7 IS NULL OR fence = ?7)",
@@ -232,16 +249,16 @@ impl Tx<'_> {
                 end.fence.map(super::columns::int),
             ],
         )?;
-        Ok(rows > 0)
+        Ok(Passed::by(rows))
     }
 
-    fn expire_lease(&self, lease: LeaseId, tree: TreeId) -> rusqlite::Result<bool> {
+    fn expire_lease(&self, lease: LeaseId, tree: TreeId) -> rusqlite::Result<Option<Passed>> {
         let rows = self.connection.run(
             "UPDATE lease SET status = ?3, ended_at = ?4
              WHERE id = ?1 AND tree = ?2 AND status = 0 AND expires_at <= ?4",
             params![lease.0.as_bytes(), tree.0.as_bytes(), LeaseStatus::Expired.code(), self.now],
         )?;
-        Ok(rows > 0)
+        Ok(Passed::by(rows))
     }
 }
 

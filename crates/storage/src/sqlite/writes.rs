@@ -187,11 +187,16 @@ impl Tx<'_> {
                 change.due_at,
             ],
         )?;
-        self.write_below(environment, change)
+        self.write_below(environment, change, None)
     }
 
-    /// Writes what was decided about a tree that is there; its version has been checked.
-    pub(super) fn update_tree(&mut self, change: &ChangeRow) -> rusqlite::Result<()> {
+    /// Writes what was decided about a tree that is there; its version has been checked. `claimed_at` is that of the
+    /// claim that is given up with it.
+    pub(super) fn update_tree(
+        &mut self,
+        change: &ChangeRow,
+        claimed_at: Option<i64>,
+    ) -> rusqlite::Result<()> {
         let environment = self.environment(&change.environment)?;
         self.connection.run(
             "UPDATE tree SET version = ?2, status = ?3, lease = ?4, ending = ?5, made = ?6, due_at = ?7 WHERE id = ?1",
@@ -210,10 +215,15 @@ impl Tx<'_> {
             self.connection
                 .run("UPDATE tree SET pins = ?2 WHERE id = ?1", params![change.tree.0.as_bytes(), pins])?;
         }
-        self.write_below(environment, change)
+        self.write_below(environment, change, claimed_at)
     }
 
-    fn write_below(&mut self, environment: i64, change: &ChangeRow) -> rusqlite::Result<()> {
+    fn write_below(
+        &mut self,
+        environment: i64,
+        change: &ChangeRow,
+        claimed_at: Option<i64>,
+    ) -> rusqlite::Result<()> {
         for part in &change.created {
             self.insert_part(environment, change.tree, part)?;
         }
@@ -242,7 +252,7 @@ impl Tx<'_> {
                 params![environment, kind, key, change.tree.0.as_bytes(), part],
             )?;
         }
-        change.events.iter().try_for_each(|event| self.tell(event))
+        change.events.iter().try_for_each(|event| self.tell_of(event, claimed_at))
     }
 
     /// Marks the claim of a task that nobody wants, or moves the waiting task aside. A task that is neither claimed nor

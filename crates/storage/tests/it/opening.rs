@@ -102,7 +102,7 @@ async fn an_older_schema_is_brought_up_to_date_with_what_is_in_it() {
     let store = open(folder.path()).unwrap();
     let catalogue = store.catalogue("staging").await.unwrap().unwrap();
     assert_eq!((catalogue.contracts.len(), catalogue.in_channels.len()), (1, 0));
-    assert_eq!(store.served("staging").await.unwrap(), ["shop/customer"]);
+    assert_eq!(store.served("staging").await.unwrap(), [("shop/customer".to_owned(), 1)]);
     assert_eq!(store.channels("staging").await.unwrap(), [""; 0]);
 }
 
@@ -121,6 +121,24 @@ async fn queues_of_channels_that_are_gone_do_not_pile_up() {
     let count = "SELECT count(*) FROM queue WHERE channel <> ''";
     let queues: i64 = database.query_row(count, [], |row| row.get(0)).unwrap();
     assert_eq!(queues, 2, "those of the last one, until somebody else comes");
+}
+
+#[test]
+fn a_folder_in_the_place_of_the_database_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::create_dir(folder.path().join("store.db")).unwrap();
+    assert!(refusal(folder.path()).contains("is a folder"));
+}
+
+#[test]
+fn a_log_without_its_database_is_left_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = folder.path().join("store.db-wal");
+    std::fs::write(&log, "acknowledged").unwrap();
+    let reason = refusal(folder.path());
+    assert!(reason.contains("store.db-wal"), "{reason}");
+    assert_eq!(std::fs::read_to_string(&log).unwrap(), "acknowledged");
+    assert!(!folder.path().join("store.db").exists());
 }
 
 #[test]

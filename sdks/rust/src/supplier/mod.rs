@@ -2,18 +2,21 @@
 //!
 //! ```text
 //! start --> connecting --session opened--> ready --drain--> draining --> ended
-//!               ^------- session lost --------'
+//!               ^------- session lost --------'  \
+//!                                                 \--superseded, token or protocol refused--> finishing --> ended
 //! ```
 
 mod attempt;
 mod capability;
 mod context;
 mod dynamic;
+mod ended;
 mod offer;
 mod results;
 mod running;
 mod session;
 mod stop;
+mod tasks;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -25,6 +28,7 @@ use tokio_util::sync::CancellationToken;
 pub use capability::{About, Capability, Check, NoFacts, Produce, Undo, Verdict};
 pub use context::{Children, Context};
 pub use dynamic::DynamicCapability;
+pub use ended::{EndReason, SupplierEnded, UnreportedResult};
 pub use running::Running;
 pub use stop::{Reject, Stop};
 
@@ -157,8 +161,8 @@ impl Supplier {
         self
     }
 
-    /// How long running handlers get to finish after a drain began (30 s otherwise). What is left then is dropped, and
-    /// attempted again elsewhere.
+    /// How long running handlers get to finish after a drain began, or after the server ended the supplier (30 s
+    /// otherwise). What is left then is dropped, and attempted again elsewhere.
     pub fn drain_within(mut self, span: Duration) -> Self {
         self.drain_within = span;
         self
@@ -176,7 +180,10 @@ impl Supplier {
     /// Reconnects by itself, for ever: a server that is absent for a while is no reason to end.
     ///
     /// # Errors
-    /// What reconnecting cannot mend: a refused token or manifest, or a second process with the same instance name.
+    /// [`Error::Ended`] for what reconnecting cannot mend: a refused token or manifest, a second process with the same
+    /// instance name, a server of another protocol. Handlers that ran then have finished, within
+    /// [`drain_within`](Self::drain_within); it says which of their results could not be reported. Let `main` return it, or
+    /// end the process with [`Error::exit_code`].
     pub async fn run(self) -> Result<(), Error> {
         self.start()?.until_signal().await
     }

@@ -3,10 +3,11 @@
 //! ```text
 //! attempt --its session is open--> Outbox of the session --answered--> (gone)
 //!    \--its session is over--> Late <--session lost--/   \
-//!                                \--through the next session--> answered, or dropped as the oldest of too many
+//!                                |--through the next session--> answered, or dropped as the oldest of too many
+//!                                \--the supplier has ended--> through its last session, or never reported
 //! ```
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use reqwest::Method;
@@ -14,7 +15,9 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 use tokio::sync::mpsc;
 
-use super::session::{Ended, Tasks, lost_or_fatal};
+use super::ended::UnreportedResult;
+use super::session::{Ended, lost_or_fatal};
+use super::tasks::Tasks;
 use crate::Error;
 use crate::http::Http;
 use crate::retry::{Trouble, backoff};
@@ -97,12 +100,9 @@ impl Outbox {
         self.waiting.push_back(outgoing);
         if self.late && self.waiting.len() > MAX_LATE {
             let oldest = self.waiting.pop_front().expect("one was added");
-            tracing::warn!(
-                task = oldest.task_id,
-                "more than {MAX_LATE} results of lost sessions wait for the server; the oldest is dropped, and what \
-                 its attempt made may stay behind"
-            );
-            self.tasks.forget(&oldest.task_id, oldest.attempt);
+            if let Some(attempt) = self.tasks.forget(&oldest.task_id, oldest.attempt) {
+                attempt.log("too many results of lost sessions wait for the server, and this one is dropped");
+            }
         }
     }
 
@@ -115,6 +115,11 @@ impl Outbox {
                 None => std::future::pending().await,
             }
         }
+        self.take_in();
+    }
+
+    /// Takes in what has come by now.
+    fn take_in(&mut self) {
         while let Ok(more) = self.incoming.try_recv() {
             self.keep(more);
         }
@@ -191,6 +196,23 @@ impl Late {
     /// Attempts of lost sessions that the server has not answered.
     pub(crate) fn tasks(&self) -> &Arc<Tasks> {
         &self.outbox.tasks
+    }
+
+    /// The attempts that the server has not answered and will not hear of any more, by task.
+    pub(crate) fn unreported(&mut self) -> Vec<UnreportedResult> {
+        self.outbox.take_in();
+        let waiting = self.outbox.waiting.iter();
+        let finished: HashMap<_, _> =
+            waiting.map(|outgoing| ((outgoing.task_id.as_str(), outgoing.attempt), outgoing)).collect();
+        let mut unreported = self.outbox.tasks.unanswered();
+        for attempt in &mut unreported {
+            if let Some(result) = finished.get(&(attempt.task_id.as_str(), attempt.attempt)) {
+                attempt.finished = true;
+                attempt.may_have_made &= !is_rejection(result);
+            }
+        }
+        unreported.sort_by(|one, other| (&one.task_id, one.attempt).cmp(&(&other.task_id, other.attempt)));
+        unreported
     }
 }
 
@@ -269,12 +291,21 @@ fn log_refused(answer: &ResultAnswer, reason: Option<&str>) {
 const REPLACED: &str = "bad_result";
 
 fn is_replacement(outgoing: &Outgoing) -> bool {
-    serde_json::from_str::<TaskResult>(outgoing.json.get())
-        .is_ok_and(|result| result.code.as_deref() == Some(REPLACED))
+    reads_as(outgoing, |result| result.code.as_deref() == Some(REPLACED))
+}
+
+/// A plain no is the only result that says that nothing was made.
+fn is_rejection(outgoing: &Outgoing) -> bool {
+    reads_as(outgoing, |result| result.retryable == Some(false))
+}
+
+fn reads_as(outgoing: &Outgoing, wanted: impl FnOnce(&TaskResult) -> bool) -> bool {
+    serde_json::from_str(outgoing.json.get()).is_ok_and(|result| wanted(&result))
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::tasks::task;
     use super::*;
     use serde_json::json;
 
@@ -317,7 +348,7 @@ mod tests {
         let (own, incoming) = mpsc::unbounded_channel();
         let mut outbox = Outbox::new(incoming, Arc::default());
         for id in ids {
-            outbox.tasks.begin(id, 1);
+            outbox.tasks.begin(&task(id, 1));
             outbox.keep(outgoing(id, 1));
         }
         (own, outbox)
@@ -363,8 +394,8 @@ mod tests {
     async fn results_of_a_lost_session_wait_for_the_next() {
         let mut late = Late::new();
         let (own, outbox) = outbox(&["unanswered"]);
-        outbox.tasks.begin("unread", 1);
-        outbox.tasks.begin("running", 1);
+        outbox.tasks.begin(&task("unread", 1));
+        outbox.tasks.begin(&task("running", 1));
         let way = late.way(own);
         way.send(&TaskResult::undone("unread", 1));
         late.take_over(outbox).await;
@@ -393,5 +424,30 @@ mod tests {
         late.take_over(outbox).await;
         assert_eq!(waiting(&late.outbox), ids[1..]);
         assert_eq!(late.tasks().running().len(), MAX_LATE);
+    }
+
+    #[tokio::test]
+    async fn what_is_never_answered_is_told_from_what_was_only_refused() {
+        let mut late = Late::new();
+        let (own, outbox) = outbox(&["made"]);
+        for id in ["running", "refused"] {
+            outbox.tasks.begin(&task(id, 1));
+        }
+        let way = late.way(own);
+        late.take_over(outbox).await;
+        way.send(&TaskResult::failed("refused", 1, false, "no", "not today"));
+        let told: Vec<_> = late
+            .unreported()
+            .into_iter()
+            .map(|attempt| (attempt.task_id, attempt.finished, attempt.may_have_made))
+            .collect();
+        assert_eq!(
+            told,
+            [
+                ("made".to_owned(), true, true),
+                ("refused".to_owned(), true, false),
+                ("running".to_owned(), false, true)
+            ]
+        );
     }
 }

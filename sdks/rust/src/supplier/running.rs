@@ -1,5 +1,6 @@
-//! A started supplier: opens sessions one after another, and ends by a drain.
+//! A started supplier: opens sessions one after another, and ends by a drain, or by what reconnecting cannot mend.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,9 +10,11 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::results::Late;
+use super::ended::{SupplierEnded, UnreportedResult};
+use super::results::{Late, deliver};
 use super::session::{Ended, Session, Shared};
 use crate::Error;
+use crate::http::Http;
 use crate::retry::{Trouble, backoff};
 use crate::wire::{Change, Manifest, OpenedSession, PublishedContract};
 
@@ -33,17 +36,32 @@ impl Running {
         let (publish, published) = watch::channel(None);
         let task = tokio::spawn(async move {
             let drained = shared.drain.clone();
-            let too_late = async {
+            let mut too_late = pin!(async {
                 drained.cancelled().await;
                 tokio::time::sleep(drain_within).await;
-            };
-            tokio::select! {
-                ended = live(&shared, &manifest, &publish) => ended,
-                () = too_late => {
+            });
+            let mut work = Work::new();
+            let ended = tokio::select! {
+                ended = live(&shared, &manifest, &publish, &mut work) => ended,
+                () = &mut too_late => {
                     tracing::warn!("the drain took too long: running handlers are dropped, and attempted elsewhere");
                     Ok(())
                 }
-            }
+            };
+            let Err(cause) = ended else { return Ok(()) };
+            tracing::error!(%cause, ?drain_within, "the server ended this supplier; running handlers finish");
+            let enough = async {
+                tokio::select! {
+                    () = too_late => {}
+                    () = tokio::time::sleep(drain_within) => {}
+                }
+            };
+            let unreported = work.finish(&shared.http, enough).await;
+            unreported
+                .iter()
+                .for_each(|attempt| attempt.log("the result of an attempt could not be reported"));
+            let Manifest { domain, instance, .. } = &manifest;
+            Err(Box::new(SupplierEnded::by(cause, domain, instance, unreported)).into())
         });
         Self { drain, published, task: Some(AbortOnDropHandle::new(task)) }
     }
@@ -52,7 +70,7 @@ impl Running {
     /// of it breaks.
     ///
     /// # Errors
-    /// What ended the supplier before.
+    /// What ended the supplier before; see [`Supplier::run`](crate::Supplier::run).
     pub async fn ready(&mut self) -> Result<Arc<[PublishedContract]>, Error> {
         if let Ok(published) = self.published.wait_for(Option::is_some).await {
             return Ok(published.clone().expect("waited for it"));
@@ -140,14 +158,57 @@ async fn ctrl_c() {
     }
 }
 
+/// What outlives a session.
+struct Work {
+    handlers: JoinSet<()>,
+    late: Late,
+    /// The newest session, open or not.
+    session: Option<String>,
+}
+
+impl Work {
+    fn new() -> Self {
+        Self { handlers: JoinSet::new(), late: Late::new(), session: None }
+    }
+
+    /// Lets running handlers finish after the supplier has ended, and reports what can be reported, until `enough`.
+    /// Returns the attempts whose results the server has not heard.
+    ///
+    /// A server that has only given the session up still listens to it: it refuses the results, and has what was made
+    /// undone.
+    async fn finish(mut self, http: &Http, enough: impl Future<Output = ()>) -> Vec<UnreportedResult> {
+        let tasks = Arc::clone(self.late.tasks());
+        let finishing = async {
+            let reporting = async {
+                match &self.session {
+                    Some(session) => deliver(http, session, &mut self.late.outbox).await,
+                    // Without a session nothing was ever claimed.
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                () = tasks.all_answered() => return,
+                // Whatever the reason, nobody listens any more.
+                Ended::Lost(_) | Ended::Fatal(_) | Ended::Drained = reporting => {}
+            }
+            while self.handlers.join_next().await.is_some() {}
+        };
+        tokio::select! {
+            () = finishing => {}
+            () = enough => {}
+        }
+        self.late.unreported()
+    }
+}
+
 /// Opens one session after another until the supplier is drained or cannot go on.
 async fn live(
     shared: &Shared,
     manifest: &Manifest,
     publish: &watch::Sender<Option<Arc<[PublishedContract]>>>,
+    work: &mut Work,
 ) -> Result<(), Error> {
-    let mut handlers = JoinSet::new();
-    let mut late = Late::new();
+    let Work { handlers, late, session } = work;
     // Sessions that were lost at once count on, so that a server which opens and forgets them is not flooded.
     let mut lost_in_a_row = 0;
     loop {
@@ -161,7 +222,8 @@ async fn live(
         publish.send_replace(Some(contracts));
         let heartbeat = Duration::from_secs(opened.heartbeat_s.max(1));
         let began = tokio::time::Instant::now();
-        match (Session { shared, id: opened.id, heartbeat }).serve(&mut handlers, &mut late).await {
+        let id = session.insert(opened.id).clone();
+        match (Session { shared, id, heartbeat }).serve(handlers, late).await {
             Ended::Drained => return Ok(()),
             Ended::Fatal(error) => return Err(error),
             Ended::Lost(_) if shared.drain.is_cancelled() && late.tasks().is_empty() => return Ok(()),
@@ -201,10 +263,13 @@ fn log_opened(opened: &OpenedSession, channel: Option<&str>) {
     for warning in &opened.warnings {
         tracing::warn!(code = warning.code, pointer = warning.pointer, "{}", warning.message);
     }
-    for PublishedContract { name, version, change, breaks, against } in &opened.contracts {
+    for PublishedContract { name, version, change, changes, breaks, against } in &opened.contracts {
         let against = against.map(|against| format!(" to the deployed @{against}")).unwrap_or_default();
         tracing::info!(session = opened.id, channel, "publishing {name}@{version} ({change}{against})");
         if *change == Change::Breaking {
+            for change in changes {
+                tracing::warn!("{name}@{version} is breaking: {change}");
+            }
             let breaks_or_would = if channel.is_some() { "would break" } else { "breaks" };
             for broken in breaks {
                 tracing::warn!("{name}@{version} {breaks_or_would} {}: {}", broken.contract, broken.message);

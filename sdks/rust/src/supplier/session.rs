@@ -3,22 +3,23 @@
 //! ```text
 //! live --drain--> draining --last result answered--> drained
 //!   \--404, 409: dead, or the server lost it--> lost (a new session is opened)
-//!   \--superseded, 401, 403--> fatal
+//!   \--superseded, 401, 403--> fatal (its handlers finish, and what they say is reported if the server listens)
 //! ```
 
 use std::collections::HashMap;
 use std::pin::pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::Method;
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::attempt::attempt;
 use super::offer::Offer;
 use super::results::{Late, Outbox, Way, deliver};
+use super::tasks::Tasks;
 use crate::Error;
 use crate::http::Http;
 use crate::retry::{Trouble, backoff, delay_before_retry};
@@ -61,9 +62,9 @@ pub(crate) struct Session<'a> {
 }
 
 impl Session<'_> {
-    /// Works until the session is over. Handlers run in `handlers`, and outlive a lost session until they end by
-    /// themselves: stopping them half-way would leave more behind than letting them finish. What they say then goes
-    /// through the next session by `late`.
+    /// Works until the session is over. Handlers run in `handlers`, and outlive the session until they end by
+    /// themselves: stopping them half-way would leave more behind than letting them finish. What they say then waits in
+    /// `late`.
     pub(crate) async fn serve(&self, handlers: &mut JoinSet<()>, late: &mut Late) -> Ended {
         let tasks = Arc::new(Tasks::default());
         let (own, incoming) = mpsc::unbounded_channel();
@@ -213,7 +214,7 @@ impl Session<'_> {
         for task in claimed.tasks {
             // A server that hands out more than was asked for finds them again after the next heartbeat.
             let Some(slot) = slots.pop() else { break };
-            tasks.begin(&task.id, task.attempt);
+            tasks.begin(&task);
             taken.push((task, slot));
         }
         taken
@@ -295,77 +296,6 @@ pub(crate) fn lost_or_fatal(trouble: &Trouble, error: Error) -> Ended {
     }
 }
 
-/// Attempts that were claimed and whose results are not answered yet.
-#[derive(Debug, Default)]
-pub(crate) struct Tasks {
-    running: Mutex<HashMap<(String, u32), CancellationToken>>,
-    answered: Notify,
-}
-
-impl Tasks {
-    /// Notes an attempt.
-    pub(crate) fn begin(&self, id: &str, attempt: u32) {
-        self.lock().insert((id.to_owned(), attempt), CancellationToken::new());
-    }
-
-    /// Notes all attempts of `other`.
-    pub(crate) fn begin_all(&self, other: &Self) {
-        let attempts: Vec<_> = other.lock().keys().cloned().collect();
-        for (id, attempt) in attempts {
-            self.begin(&id, attempt);
-        }
-    }
-
-    /// Forgets an attempt whose result was answered.
-    pub(crate) fn forget(&self, id: &str, attempt: u32) {
-        let mut running = self.lock();
-        running.remove(&(id.to_owned(), attempt));
-        if running.is_empty() {
-            self.answered.notify_waiters();
-        }
-    }
-
-    /// Ids for a heartbeat.
-    pub(crate) fn running(&self) -> Vec<String> {
-        self.lock().keys().map(|(id, _)| id.clone()).collect()
-    }
-
-    /// Whether every attempt was answered.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.lock().is_empty()
-    }
-
-    fn token(&self, id: &str, attempt: u32) -> CancellationToken {
-        self.lock().get(&(id.to_owned(), attempt)).cloned().unwrap_or_default()
-    }
-
-    fn cancel(&self, ids: &[String]) {
-        let running = self.lock();
-        running.iter().filter(|((id, _), _)| ids.contains(id)).for_each(|(_, token)| token.cancel());
-    }
-
-    fn cancel_all(&self) {
-        self.lock().values().for_each(CancellationToken::cancel);
-    }
-
-    async fn all_answered(&self) {
-        loop {
-            let mut notified = pin!(self.answered.notified());
-            // Listening begins before looking: an answer in between is not missed.
-            notified.as_mut().enable();
-            if self.is_empty() {
-                return;
-            }
-            notified.await;
-        }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, HashMap<(String, u32), CancellationToken>> {
-        // Single inserts and removals: a panic elsewhere leaves nothing half done.
-        self.running.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -393,36 +323,5 @@ mod tests {
     fn a_revoked_token_ends_the_supplier() {
         assert!(matches!(ended(&status(401, "unauthenticated")), Ended::Fatal(_)));
         assert!(matches!(ended(&status(403, "forbidden")), Ended::Fatal(_)));
-    }
-
-    #[test]
-    fn a_cancelled_task_keeps_running_until_its_result_is_answered() {
-        let tasks = Tasks::default();
-        tasks.begin("a", 1);
-        tasks.begin("b", 1);
-        tasks.cancel(&["a".into()]);
-        assert!(tasks.token("a", 1).is_cancelled());
-        assert!(!tasks.token("b", 1).is_cancelled());
-        assert_eq!(tasks.running().len(), 2);
-    }
-
-    #[test]
-    fn another_attempt_of_a_task_is_another_entry() {
-        let tasks = Tasks::default();
-        tasks.begin("a", 1);
-        tasks.begin("a", 2);
-        tasks.forget("a", 1);
-        assert_eq!(tasks.running(), ["a"]);
-    }
-
-    #[tokio::test]
-    async fn a_drain_waits_for_the_last_answer() {
-        let tasks = Arc::new(Tasks::default());
-        tasks.all_answered().await;
-        tasks.begin("a", 1);
-        let mut waiting = pin!(tasks.all_answered());
-        assert!(futures::poll!(&mut waiting).is_pending());
-        tasks.forget("a", 1);
-        waiting.await;
     }
 }

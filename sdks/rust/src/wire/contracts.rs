@@ -201,9 +201,6 @@ pub struct ScenarioStep {
     pub name: String,
     /// The contract it uses.
     pub uses: String,
-    /// Version of that contract.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub version: Option<u32>,
     /// Bindings of the input.
     #[serde(default)]
     pub with: Value,
@@ -219,9 +216,6 @@ pub struct ScenarioStep {
     /// Stock or fresh.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from: Option<String>,
-    /// Whether several parents may use one child.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub shared: Option<bool>,
     /// Deadline of the step.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout_s: Option<u64>,
@@ -252,9 +246,30 @@ pub struct ContractVersion {
     /// When it appeared.
     #[serde(default)]
     pub created_at: String,
-    /// Who suffered.
+    /// What was different.
     #[serde(default)]
-    pub breaks: Vec<Break>,
+    pub changes: Vec<ContractChange>,
+}
+
+/// One difference between a version and the one before.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct ContractChange {
+    /// Where, as a JSON Pointer.
+    #[serde(default)]
+    pub pointer: String,
+    /// What, for people.
+    #[serde(default)]
+    pub message: String,
+}
+
+impl std::fmt::Display for ContractChange {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.pointer.as_str() {
+            "" => f.write_str(&self.message),
+            pointer => write!(f, "{pointer} {}", self.message),
+        }
+    }
 }
 
 /// Somebody who suffers from a breaking change.

@@ -1,9 +1,9 @@
 //! Datasets: trees of parts with their timeline.
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
-use super::{ContractKind, Evidence, Failure, Owner, words};
+use super::{ContractKind, Evidence, Failure, Operation, Owner, words};
 
 words! {
     /// Status of a dataset or one of its parts.
@@ -76,7 +76,7 @@ pub struct Dataset {
     /// How far it was proven valid.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub evidence: Option<Evidence>,
-    /// Why it could not be made.
+    /// Why it, or a part below it, could not be made or undone; its `dataset_id` says which.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<Failure>,
     /// Whom to ask.
@@ -122,15 +122,21 @@ pub struct TimelineEntry {
     /// For people.
     #[serde(default)]
     pub message: String,
+    /// What a supplier was asked to do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub operation: Option<Operation>,
     /// Which go at it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attempt: Option<u32>,
     /// Which session.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub session: Option<String>,
-    /// How long it took.
+    pub session_id: Option<String>,
+    /// How long the attempt was in the supplier's hands.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub duration_ms: Option<u64>,
+    /// Whatever else this kind tells.
+    #[serde(flatten)]
+    pub more: Map<String, Value>,
 }
 
 /// Filters of `GET /v1/datasets`.

@@ -1,6 +1,9 @@
 //! Events: what happened, as the stream tells it.
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::Operation;
 
 /// Something that happened.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,7 +30,7 @@ pub struct Event {
     /// The session.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub session_id: Option<String>,
-    /// Which part.
+    /// Which part; empty for a root. Of failures and debts with the contract and its version.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub path: Option<String>,
     /// Its contract.
@@ -39,12 +42,18 @@ pub struct Event {
     /// For people.
     #[serde(default)]
     pub message: String,
+    /// What a supplier was asked to do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub operation: Option<Operation>,
     /// Which go at it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attempt: Option<u32>,
-    /// How long it took.
+    /// How long the attempt was in the supplier's hands.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub duration_ms: Option<u64>,
+    /// Whatever else this kind tells.
+    #[serde(flatten)]
+    pub more: Map<String, Value>,
 }
 
 /// Filters of `GET /v1/events`.

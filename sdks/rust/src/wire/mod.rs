@@ -163,6 +163,25 @@ mod tests {
     }
 
     #[test]
+    fn an_event_keeps_what_has_no_field_of_its_own() {
+        let text = serde_json::json!({
+            "id": 7, "at": "t", "environment": "default", "kind": "session.live", "message": "",
+            "session_id": "ses_1", "domain": "billing", "big": 123_456_789_012_345_678_u64
+        });
+        let event: Event = serde_json::from_value(text.clone()).unwrap();
+        assert_eq!((event.session_id.as_deref(), &event.more["domain"]), (Some("ses_1"), &"billing".into()));
+        let event: Event = serde_json::from_str(&text.to_string()).unwrap();
+        assert_eq!(serde_json::to_value(event).unwrap(), text);
+        let entry = serde_json::json!({
+            "at": "t", "kind": "task.done", "path": "a", "message": "", "operation": "produce", "attempt": 1,
+            "session_id": "ses_1", "duration_ms": 289, "code": "x"
+        });
+        let read: TimelineEntry = serde_json::from_value(entry.clone()).unwrap();
+        assert_eq!((read.operation, read.duration_ms), (Some(Operation::Produce), Some(289)));
+        assert_eq!(serde_json::to_value(read).unwrap(), entry);
+    }
+
+    #[test]
     fn a_failure_reads_whole() {
         let failure: Failure = serde_json::from_str(
             r#"{"path":"payment › billing/payment-account@3","class":"rejected","code":"currency_mismatch",

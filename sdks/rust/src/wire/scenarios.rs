@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Break, Change, Warning};
+use super::{Break, Change, ContractChange, Warning};
 
 /// Body of `POST /v1/environments/{env}/apply`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -79,6 +79,9 @@ pub struct AppliedScenario {
     pub version: u32,
     /// How it differs from the one before.
     pub change: Change,
+    /// What is different.
+    #[serde(default)]
+    pub changes: Vec<ContractChange>,
     /// Who suffers.
     #[serde(default)]
     pub breaks: Vec<Break>,

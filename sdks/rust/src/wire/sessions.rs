@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Break, Change, Owner, words};
+use super::{Break, Change, ContractChange, Owner, words};
 
 words! {
     /// What can be done with a part.
@@ -197,6 +197,9 @@ pub struct PublishedContract {
     pub version: u32,
     /// How it differs from the one before.
     pub change: Change,
+    /// What is different.
+    #[serde(default)]
+    pub changes: Vec<ContractChange>,
     /// Who suffers; in a channel, who would if it were deployed.
     #[serde(default)]
     pub breaks: Vec<Break>,
@@ -303,7 +306,7 @@ pub struct Session {
 pub struct SessionCapability {
     /// `domain/name`
     pub name: String,
-    /// Version it was registered as.
+    /// Version it was registered as; absent once it takes no tasks any more.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<u32>,
     /// What it can do.

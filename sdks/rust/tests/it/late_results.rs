@@ -2,32 +2,12 @@
 
 use std::sync::Arc;
 
-use serde_json::{Value, json};
-use sixpack::wire::{EventFilter, SessionFilter, SessionState};
-use sixpack::{Client, DynamicCapability, EventStream, Owner, Running, Supplier};
+use serde_json::json;
+use sixpack::wire::{SessionFilter, SessionState};
+use sixpack::{Client, DynamicCapability, EventStream, Running};
 use tokio::sync::{Semaphore, mpsc};
 
-use crate::server::{DEADLINE, Server};
-
-const INSTANCE: &str = "the-only-one";
-
-/// Ends the live session of the supplier, as if the server had given it up.
-async fn end_session(server: &Server) {
-    let url = format!("{}/v1/sessions", server.url);
-    let client = reqwest::Client::builder().no_proxy().build().unwrap();
-    let usurper = json!({
-        "environment": "default",
-        "domain": "shop",
-        "instance": INSTANCE,
-        "owner": {"team": "Shop"},
-        "capabilities": [{"name": "other", "description": "Something else", "input": {"type": "object"}, "output": {"type": "object"},
-                          "operations": ["produce"]}]
-    });
-    let opened = client.post(&url).bearer_auth(&server.token).json(&usurper).send().await.unwrap();
-    let opened: Value = opened.json().await.unwrap();
-    let url = format!("{url}/{}", opened["id"].as_str().unwrap_or_else(|| panic!("{opened}")));
-    client.delete(url).bearer_auth(&server.token).send().await.unwrap().error_for_status().unwrap();
-}
+use crate::server::{DEADLINE, Server, until};
 
 /// A supplier in the middle of an attempt, whose session was lost.
 struct Scene {
@@ -54,18 +34,13 @@ impl Scene {
             }
         });
         // With its only slot taken it has no claim parked, and hears of its session with a heartbeat.
-        let supplier = Supplier::new("shop").owner(Owner::new("Shop")).instance(INSTANCE).concurrency(1);
-        let supplier = supplier.url(&server.url).token(&server.token);
-        let supplier = supplier.dynamic(order.with_undo(|_cx, _input, _output| async { Ok(()) }));
-        let mut running = supplier.start().unwrap();
+        let mut running = server.supplier(order).concurrency(1).start().unwrap();
         running.ready().await.unwrap();
 
-        let client = Client::new(&server.url, &server.token).unwrap();
-        let request = serde_json::from_value(json!({"contract": "shop/order"})).unwrap();
-        client.create_request(&request, "one", 0).await.unwrap();
+        server.request("one").await;
         attempts.recv().await.unwrap();
-        end_session(&server).await;
-        let events = client.events(&EventFilter::default(), Some(0));
+        server.end_session().await;
+        let (client, events) = (server.client(), server.events());
         let mut scene = Self { running, gate, client, events, _server: server };
         for _session in ["lost", "usurper", "next"] {
             scene.until("session.live").await;
@@ -74,8 +49,7 @@ impl Scene {
     }
 
     async fn until(&mut self, kind: &str) {
-        let seen = async { while self.events.next().await.unwrap().kind != kind {} };
-        tokio::time::timeout(DEADLINE, seen).await.unwrap_or_else(|_| panic!("no `{kind}` came"));
+        until(&mut self.events, kind).await;
     }
 
     async fn until_no_session_is_live(&self) {

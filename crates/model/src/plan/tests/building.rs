@@ -73,6 +73,18 @@ fn a_loop_makes_one_part_for_each_value_and_reads_as_a_list() {
 }
 
 #[test]
+fn an_event_tells_the_way_to_its_part() {
+    let landscape = Landscape::default().capability("a/a", MAKE).scenario(LOOP);
+    let mut scene = Scene::begin(landscape, "a/many", json!({ "lines": ["x", "y"] }));
+    assert_eq!(scene.told_path("dataset.building"), None, "a root has no steps above it");
+    scene.produce("line[1]");
+    assert_eq!(scene.told_path("task.done"), Some("line[1]"));
+    scene.fail("line[0]", false);
+    assert_eq!(scene.told_path("task.failed"), Some("line[0]"));
+    assert_eq!(scene.told_path("dataset.failed"), Some("line[0] › a/a@1"));
+}
+
+#[test]
 fn a_loop_over_nothing_reads_as_an_empty_list() {
     let landscape = Landscape::default().capability("a/a", MAKE).scenario(LOOP);
     let mut scene = Scene::begin(landscape, "a/many", json!({ "lines": [] }));

@@ -102,3 +102,17 @@ fn children_are_undone_although_their_orchestrator_cannot_be() {
     assert_eq!(scene.status("first"), PartStatus::Gone);
     assert_eq!(scene.status(""), PartStatus::Debt);
 }
+
+#[test]
+fn children_and_orchestrator_that_cannot_be_undone_are_told_as_owing_once() {
+    let mut scene = orchestrator();
+    scene.answer("", obtain(vec![wish("first", "customer/active-customer", json!({}))]));
+    scene.produce("first");
+    scene.produce("");
+    scene.happen(Happened::LeaseEnded);
+    scene.fail("", false);
+    scene.fail("first", false);
+    let told = |kind: &str| scene.events.iter().filter(|event| event.kind == kind).count();
+    assert_eq!((told("dataset.debt"), told("dataset.owing")), (2, 1));
+    assert_eq!(scene.outcomes, [Outcome::Ready, Outcome::Ended]);
+}

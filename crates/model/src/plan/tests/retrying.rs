@@ -97,7 +97,7 @@ fn after_the_last_attempt_the_failure_says_how_many_there_were() {
     assert_eq!(failure.path, "ready › payment › billing/payment-account@1");
     let retried = [Retried { path: "ready › checkout/ready-customer@1".to_owned(), attempts: 3 }];
     assert_eq!(failure.retried, retried);
-    let retrying = scene.events.iter().filter(|kind| *kind == "dataset.retrying").count();
+    let retrying = scene.events.iter().filter(|event| event.kind == "dataset.retrying").count();
     assert_eq!(retrying, 2);
 }
 

@@ -70,6 +70,7 @@ pub(in crate::http) struct DatasetJson<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, format = DateTime)]
     ended_at: Option<Time>,
+    /// Its own, or that of the part below it that failed: `dataset_id` in it says which.
     #[serde(skip_serializing_if = "Option::is_none")]
     failure: Option<FailureJson<'a>>,
     /// What it is made of; left out in lists.
@@ -112,7 +113,7 @@ impl<'a> DatasetJson<'a> {
             created_at: Time(part.created_at),
             ready_at: part.ready_at.map(Time),
             ended_at: part.ended_at.map(Time),
-            failure: part.failure.as_ref().map(|failure| FailureJson::of(failure, trees, None, view.now)),
+            failure: view.failure(number).map(|failure| FailureJson::of(failure, trees, None, view.now)),
             parts: None,
             timeline: None,
         }

@@ -38,8 +38,12 @@ impl Serialize for EventJson<'_> {
         }
         if let Some(tree) = event.tree {
             map.serialize_entry("dataset_id", &Text(tree.part(event.part)))?;
+            // A root has no steps above it.
+            let path = event.data.get("path").and_then(Value::as_str).unwrap_or_default();
+            map.serialize_entry("path", path)?;
         }
-        serialize_data(&event.data, &[], &mut map)?;
+        let told_already: &[&str] = if event.tree.is_some() { &["path"] } else { &[] };
+        serialize_data(event, told_already, &mut map)?;
         map.end()
     }
 }
@@ -50,13 +54,14 @@ impl Serialize for TimelineJson<'_> {
         map.serialize_entry("at", &Time(self.event.at))?;
         map.serialize_entry("kind", &self.event.kind)?;
         map.serialize_entry("path", &self.path)?;
-        serialize_data(&self.event.data, &["path"], &mut map)?;
+        serialize_data(self.event, &["path"], &mut map)?;
         map.end()
     }
 }
 
 /// Writes what is known beyond the fixed fields; the message is always there.
-fn serialize_data<M: SerializeMap>(data: &Value, except: &[&str], map: &mut M) -> Result<(), M::Error> {
+fn serialize_data<M: SerializeMap>(event: &Event, except: &[&str], map: &mut M) -> Result<(), M::Error> {
+    let data = &event.data;
     map.serialize_entry("message", data.get("message").and_then(Value::as_str).unwrap_or_default())?;
     for (name, value) in data.as_object().into_iter().flatten() {
         if name == "message" || value.is_null() || except.contains(&name.as_str()) {
@@ -64,6 +69,9 @@ fn serialize_data<M: SerializeMap>(data: &Value, except: &[&str], map: &mut M) -
         }
         let renamed = RENAMED.iter().find(|(kept, _)| kept == name).map_or(name.as_str(), |(_, shown)| shown);
         map.serialize_entry(renamed, value)?;
+    }
+    if let Some(duration_ms) = event.duration_ms {
+        map.serialize_entry("duration_ms", &duration_ms)?;
     }
     Ok(())
 }
@@ -80,9 +88,10 @@ fn described(required: &[&str], optional: &[&str]) -> ObjectBuilder {
     for name in optional.iter().chain(&most) {
         object = object.property(*name, text());
     }
-    object
-        .property("attempt", ObjectBuilder::new().schema_type(Type::Integer))
-        .description(Some("What happened; the fields beyond the required ones depend on `kind`."))
+    for name in ["attempt", "version", "duration_ms"] {
+        object = object.property(name, ObjectBuilder::new().schema_type(Type::Integer));
+    }
+    object.description(Some("What happened; the fields beyond the required ones depend on `kind`."))
 }
 
 impl PartialSchema for EventJson<'_> {
@@ -130,15 +139,21 @@ mod tests {
             request: Some(RequestId(Uuid::nil())),
             tree: Some(TreeId(Uuid::nil())),
             part: 2,
-            data: json!({ "session": "ses_1", "attempt": 1, "message": null, "code": null }),
+            duration_ms: Some(289),
+            data: json!({ "session": "ses_1", "attempt": 1, "message": null, "code": null, "path": "a › b" }),
         };
         assert_eq!(
             serde_json::to_value(EventJson(&event)).unwrap(),
             json!({
                 "id": 7, "at": "2026-11-22T10:41:07.420Z", "environment": "default", "kind": "task.done",
                 "request_id": "req_00000000000000000000000000", "dataset_id": "ds_00000000000000000000000000_2",
-                "message": "", "session_id": "ses_1", "attempt": 1
+                "path": "a › b", "message": "", "session_id": "ses_1", "attempt": 1, "duration_ms": 289
             })
         );
+        let of_root = Event { part: 0, duration_ms: None, data: json!({}), ..event };
+        assert_eq!(serde_json::to_value(EventJson(&of_root)).unwrap()["path"], "");
+        let of_request = Event { tree: None, data: json!({ "path": "a › x/y@1" }), ..of_root };
+        let of_request = serde_json::to_value(EventJson(&of_request)).unwrap();
+        assert_eq!((&of_request["path"], of_request.get("dataset_id")), (&json!("a › x/y@1"), None));
     }
 }

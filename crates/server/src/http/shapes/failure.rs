@@ -122,6 +122,20 @@ impl<'a> FailureJson<'a> {
     }
 }
 
+impl<'a> TreeView<'a> {
+    /// Why a part could not be made or undone: its own failure, or that of the part below it that failed, else of the
+    /// first that owes something.
+    pub(super) fn failure(&self, number: u32) -> Option<&'a Failure> {
+        if let Some(own) = &self.part(number).failure {
+            return Some(own);
+        }
+        let failed =
+            self.below(number).into_iter().map(|part| self.part(part)).filter(|part| part.failure.is_some());
+        let first = failed.min_by_key(|part| part.status == PartStatus::Debt)?;
+        first.failure.as_ref()
+    }
+}
+
 impl TreeView<'_> {
     fn report_undo(&self, undo: &mut UndoJson) {
         for part in &self.tree.parts {
@@ -137,16 +151,16 @@ impl TreeView<'_> {
 
     /// `None` for a part that left nothing behind that could be undone.
     fn undo_of(&self, part: &Part) -> Option<Undo> {
-        let effects = part.effects();
         let can_undo = || {
             let capability = self.contract(part.part).and_then(|contract| contract.capability());
             capability.is_some_and(|capability| capability.operations.undo)
         };
-        match part.status {
-            PartStatus::Debt => Some(Undo::Debt),
-            _ if effects == 0 => None,
-            _ if part.undone >= effects => Some(Undo::Done),
-            status if !status.ended() && can_undo() => Some(Undo::Pending),
+        // A root is a debt too when only a part below it owes something: `owes` is of this very part.
+        match part.effects() {
+            _ if part.owes() => Some(Undo::Debt),
+            0 => None,
+            effects if part.undone >= effects => Some(Undo::Done),
+            _ if !part.status.ended() && can_undo() => Some(Undo::Pending),
             _ => None,
         }
     }

@@ -44,13 +44,26 @@ output:
   id: "${{ steps.three.id }}"
 "#;
 
-/// Measures what bad inputs cost and prints one JSON object.
-pub(crate) async fn run_inputs(binary: PathBuf) -> anyhow::Result<()> {
-    print(&json!({ "machine": machine::describe(), "bad_inputs": inputs::measure(&binary).await? }))
+/// A part that can be measured alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Part {
+    /// What bad inputs cost.
+    Inputs,
+    /// Ordinary calls among very many of everything.
+    Sizes,
 }
 
-/// Measures everything, large `sizes` only when asked to, and prints one JSON object.
-pub(crate) async fn run(binary: PathBuf, seconds: u64, sizes: bool) -> anyhow::Result<()> {
+/// Measures one part and prints one JSON object.
+pub(crate) async fn run_part(binary: PathBuf, part: Part) -> anyhow::Result<()> {
+    let described = machine::describe();
+    print(&match part {
+        Part::Inputs => json!({ "machine": described, "bad_inputs": inputs::measure(&binary).await? }),
+        Part::Sizes => json!({ "machine": described, "sizes": sizes::measure(&binary).await? }),
+    })
+}
+
+/// Measures everything but the sizes and prints one JSON object.
+pub(crate) async fn run(binary: PathBuf, seconds: u64) -> anyhow::Result<()> {
     let folder = tempfile::tempdir()?;
     let described = machine::describe();
     let flush_ms = machine::flush_ms(folder.path())?;
@@ -58,7 +71,6 @@ pub(crate) async fn run(binary: PathBuf, seconds: u64, sizes: bool) -> anyhow::R
     let (idle, parked) = memory(&binary).await?;
     let runs = runs(&binary, seconds).await?;
     let bad_inputs = inputs::measure(&binary).await?;
-    let sizes = if sizes { sizes::measure(&binary).await? } else { Value::Null };
     let report = json!({
         "machine": described,
         "flush_ms": round(flush_ms),
@@ -73,7 +85,6 @@ pub(crate) async fn run(binary: PathBuf, seconds: u64, sizes: bool) -> anyhow::R
         },
         "runs": runs,
         "bad_inputs": bad_inputs,
-        "sizes": sizes,
     });
     print(&report)
 }

@@ -44,12 +44,9 @@ enum Command {
         /// Seconds of load for each number of requests in flight.
         #[arg(long, default_value_t = 8)]
         seconds: u64,
-        /// Also measure among a hundred thousand open requests, which takes some minutes.
+        /// Measure one part alone; `sizes` is measured in no other way, because it takes some minutes.
         #[arg(long)]
-        sizes: bool,
-        /// Only measure what bad inputs cost.
-        #[arg(long, conflicts_with = "sizes")]
-        only_inputs: bool,
+        only: Option<bench::Part>,
     },
     /// Performs the capabilities of one domain; started by the other commands.
     #[command(hide = true)]
@@ -72,9 +69,9 @@ async fn main() -> anyhow::Result<()> {
         Command::Kill { server, cycles, seed } => {
             kill::run(server.canonicalize()?, cycles, seed.unwrap_or_else(|| fastrand::u64(..))).await
         }
-        Command::Bench { server, only_inputs: true, .. } => bench::run_inputs(server.canonicalize()?).await,
-        Command::Bench { server, seconds, sizes, .. } => {
-            bench::run(server.canonicalize()?, seconds, sizes).await
+        Command::Bench { server, seconds, only: None } => bench::run(server.canonicalize()?, seconds).await,
+        Command::Bench { server, only: Some(part), .. } => {
+            bench::run_part(server.canonicalize()?, part).await
         }
         Command::Supplier { domain, effects, seed } => supplier::run(&domain, effects, seed).await,
     }

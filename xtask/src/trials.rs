@@ -27,12 +27,9 @@ pub(crate) struct BenchFlags {
     /// Seconds of load for each number of requests in flight
     #[arg(long, default_value_t = 8)]
     seconds: u32,
-    /// Also measure among a hundred thousand open requests, which takes some minutes
-    #[arg(long)]
-    sizes: bool,
-    /// Only measure what bad inputs cost
-    #[arg(long, conflicts_with = "sizes")]
-    only_inputs: bool,
+    /// Measure one part alone: what bad inputs cost (`inputs`), or ordinary calls among very many of everything (`sizes`)
+    #[arg(long, value_parser = ["inputs", "sizes"])]
+    only: Option<String>,
 }
 
 /// Kills server and suppliers at random under load. `true` when nothing was lost, doubled or left behind.
@@ -66,7 +63,9 @@ pub(crate) fn bench(root: &Path, flags: &BenchFlags) -> anyhow::Result<bool> {
     let release = debug.parent().context("the programs lie in no target folder")?.join("release");
     let mut command = verify(&release, "bench");
     command.args(["--seconds", &flags.seconds.to_string()]);
-    command.args(flags.sizes.then_some("--sizes")).args(flags.only_inputs.then_some("--only-inputs"));
+    if let Some(part) = &flags.only {
+        command.args(["--only", part]);
+    }
     Ok(command.status().context("cannot start `verify`")?.success())
 }
 

@@ -6,6 +6,7 @@ use serde_json::Value;
 use sixpack_model::event::Event;
 
 use crate::error::StoreError;
+use crate::stock_rules::StoredRule;
 
 /// One version of a contract as it is kept.
 #[derive(Debug, Clone, PartialEq)]
@@ -65,13 +66,15 @@ pub enum Published {
 /// The whole catalogue of an environment.
 #[derive(Debug, Clone, PartialEq)]
 pub struct StoredCatalogue {
-    /// Grows by one with each publication.
+    /// Grows by one with each publication, and with each change of a stock rule.
     pub revision: u64,
     /// Every version of every contract, by name and version; withdrawn names are left out but for their versions in
     /// `withdrawn`.
     pub contracts: Vec<StoredContract>,
     /// Versions of contracts that are no longer offered.
     pub withdrawn: Vec<StoredContract>,
+    /// Stock rules, by name.
+    pub rules: Vec<StoredRule>,
 }
 
 /// One environment.

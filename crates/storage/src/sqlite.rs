@@ -28,6 +28,7 @@ mod requests;
 mod services;
 mod sessions;
 mod statements;
+mod stock_rules;
 mod tasks;
 mod tokens;
 mod trees;

@@ -8,6 +8,7 @@ use super::SqliteStore;
 use super::columns::{int, json, parsed, time_at, unsigned};
 use super::events::EventRow;
 use super::statements::Statements;
+use super::stock_rules::rules_of;
 use super::writer::Tx;
 use crate::contracts::{
     Contracts, Definition, EnvironmentRow, Publication, Published, StoredCatalogue, StoredContract,
@@ -55,7 +56,8 @@ impl Contracts for SqliteStore {
                 rows.into_iter().partition(|(offered, _)| *offered);
             let contracts = contracts.into_iter().map(|(_, contract)| contract).collect();
             let withdrawn = withdrawn.into_iter().map(|(_, contract)| contract).collect();
-            Ok(Some(StoredCatalogue { revision, contracts, withdrawn }))
+            let rules = rules_of(connection, environment)?;
+            Ok(Some(StoredCatalogue { revision, contracts, withdrawn, rules }))
         })
         .await
     }
@@ -97,6 +99,13 @@ struct ContractRow {
     fingerprint: String,
     change: String,
     changes: String,
+}
+
+impl PublicationRow {
+    /// True when it leaves the catalogue as it is.
+    pub(super) fn is_empty(&self) -> bool {
+        self.contracts.is_empty() && self.withdrawn.is_empty()
+    }
 }
 
 impl From<Publication> for PublicationRow {
@@ -142,7 +151,7 @@ impl Tx<'_> {
         publication: &PublicationRow,
     ) -> rusqlite::Result<u64> {
         let revision = publication.expected_revision.unsigned_abs();
-        if publication.contracts.is_empty() && publication.withdrawn.is_empty() {
+        if publication.is_empty() {
             return Ok(revision);
         }
         for contract in &publication.contracts {

@@ -5,8 +5,10 @@ use std::sync::Arc;
 
 use rusqlite::Connection;
 use sixpack_storage::conformance::{Fixture, Order};
+use sixpack_storage::page::Page;
 use sixpack_storage::requests::Requests;
 use sixpack_storage::sqlite::{Durability, Settings, SqliteStore};
+use sixpack_storage::stock_rules::StockRules;
 use sixpack_storage::tokens::Tokens;
 use sixpack_storage::{ManualClock, StoreError};
 
@@ -74,6 +76,20 @@ fn a_file_that_is_no_database_is_refused() {
     let path = folder.path().join("store.db");
     std::fs::write(&path, "not a database, but longer than the header of one is: ".repeat(40)).unwrap();
     assert!(refusal(folder.path()).contains("not a database"));
+}
+
+#[tokio::test]
+async fn an_older_store_keeps_what_it_has_and_gets_what_it_lacks() {
+    let folder = tempfile::tempdir().unwrap();
+    let fixture = |store| Fixture::new(Arc::new(store), ManualClock::at(Fixture::start()), ());
+    let first = fixture(open(folder.path()).unwrap());
+    let (request, _) = first.accept(Order::of(&["shop/customer"])).await;
+    drop(first);
+    let older = "DROP TABLE stock_rule; DELETE FROM refinery_schema_history WHERE version > 1;";
+    Connection::open(folder.path().join("store.db")).unwrap().execute_batch(older).unwrap();
+    let store = open(folder.path()).unwrap();
+    assert_eq!(store.request(request.id).await.unwrap(), Some(request));
+    assert_eq!(store.rules("staging", Page::first(1)).await.unwrap(), []);
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Diagnostics: what is wrong with a scenario file, where exactly, and what to do about it.
+//! Diagnostics: what is wrong with a file, where exactly, and what to do about it.
 //!
 //! A diagnostic names identifiers, never the text of a line: a file may hold secrets, and the reader of a
 //! diagnostic may not be the author of the file.
@@ -6,6 +6,8 @@
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
+
+use crate::limits::DIAGNOSTICS;
 
 /// One fault of one file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,6 +45,20 @@ impl Diagnostic {
         self.hint = Some(hint.into());
         self
     }
+}
+
+/// Top to bottom, each once, and not more than anybody can mend in one go.
+pub(crate) fn sort(diagnostics: &mut Vec<Diagnostic>) {
+    diagnostics.sort_by(|one, other| {
+        (one.line, one.column, one.code, &one.message).cmp(&(
+            other.line,
+            other.column,
+            other.code,
+            &other.message,
+        ))
+    });
+    diagnostics.dedup();
+    diagnostics.truncate(DIAGNOSTICS);
 }
 
 /// `file:line:column: message [code]`, and the hint on a line of its own.

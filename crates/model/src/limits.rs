@@ -181,16 +181,18 @@ pub const EXPRESSION_STEPS: usize = 100_000;
 /// Bytes that one evaluation may create: as large as the largest value that we accept.
 pub const EXPRESSION_MADE_BYTES: usize = INSTANCE_BYTES;
 
+// Files of scenarios and of stock rules.
+
+/// Bytes of a file: a hundred times the largest that people wrote.
+pub const FILE_BYTES: usize = 1024 * 1024;
+
+/// Levels of nesting of a file: the bound of the schemas that a scenario holds.
+pub const FILE_DEPTH: usize = SCHEMA_DEPTH;
+
+/// Values of a file after its aliases are expanded: ten times the largest schema.
+pub const FILE_NODES: usize = 100_000;
+
 // Scenario files.
-
-/// Bytes of a scenario file: a hundred times the largest that people wrote.
-pub const SCENARIO_BYTES: usize = 1024 * 1024;
-
-/// Levels of nesting of a scenario file: the bound of the schemas that it holds.
-pub const SCENARIO_DEPTH: usize = SCHEMA_DEPTH;
-
-/// Values of a scenario file after its aliases are expanded: ten times the largest schema.
-pub const SCENARIO_NODES: usize = 100_000;
 
 /// Steps of one scenario: more cannot be looked at; nest scenarios.
 pub const SCENARIO_STEPS: usize = 200;
@@ -206,6 +208,39 @@ pub const SCENARIO_INVARIANTS: usize = 100;
 
 /// Names in `needs`: one step waits for at most this many others without taking data from them.
 pub const STEP_NEEDS: usize = 50;
+
+// Stock rules.
+
+/// Rules of one environment: every round of refilling looks at each of them, and all are checked again whenever a contract
+/// changes. One rule keeps as many datasets as its target says, so more rules are more kinds of data than anybody knows.
+pub const STOCK_RULES: usize = 1_000;
+
+/// Datasets that one rule keeps ready: as many as the store is measured with.
+pub const STOCK_TARGET: u64 = 100_000;
+
+/// The priority of a rule that is refilled first.
+pub const STOCK_PRIORITY: u64 = 100;
+
+/// Bytes of a rule's input, as compact JSON: all rules of an environment are kept in memory.
+pub const STOCK_INPUT_BYTES: usize = 64 * 1024;
+
+/// Longest time that a dataset may stay in stock: a year; what is older is an archive.
+pub const STOCK_AGE_S: u64 = 365 * 86_400;
+
+/// Longest time between two checks of a dataset in stock: a week, as long as evidence may count as fresh.
+pub const STOCK_CHECK_S: u64 = FRESH_FOR_S;
+
+/// Shortest time that a window is open: it opens at most once a minute.
+pub const WINDOW_LEAST_S: u64 = 60;
+
+/// Longest time that a window is open: a week; what is open for longer needs no window.
+pub const WINDOW_S: u64 = 7 * 86_400;
+
+/// Years within which a window must open: a leap day comes every four, but for the turn of a century.
+pub const WINDOW_YEARS: i16 = 5;
+
+/// Values that one criterion may allow: more is a range, which is no criterion.
+pub const CRITERION_VALUES: usize = 100;
 
 /// Diagnostics of one file that are reported at once. Once there are so many, no more are looked for where finding one
 /// costs more than reading.

@@ -3,7 +3,6 @@
 //! Everything that is wrong is told at once. What is accepted is complete: every setting that was left out has its
 //! default, and the stored definition says so, so that a later change of a default changes no contract.
 
-mod fields;
 mod read;
 
 use std::collections::BTreeMap;
@@ -12,11 +11,11 @@ use serde_json::{Value, json};
 
 use crate::contract::{Capability, Contract, ContractBody, Owner};
 use crate::fault::Fault;
+use crate::fields::{Faults, Fields};
 use crate::limits::FAULTS_MAX;
 use crate::name::{ContractName, EnvironmentName};
 use crate::schema::Schema;
 
-use fields::{Faults, Fields};
 use read::{CAPABILITY, read_capability, read_manifest, read_owner};
 
 /// What a supplier says when it connects.

@@ -12,9 +12,8 @@ mod read;
 #[cfg(test)]
 mod tests;
 mod unchecked;
-pub(crate) mod yaml;
 
-pub(crate) use read::sort;
+pub(crate) use read::read_tree;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -2,7 +2,7 @@
 //!
 //! A schema comes from people and machines that we do not know. It is measured without recursion, its references and
 //! patterns are checked, and the work that a value can cause is calculated before the library compiles it. Compiled once,
-//! it is shared. Two marks of our own are understood: `"x-entity": "customer"` and `"x-secret": true`.
+//! it is shared. Marks of our own are understood: `"x-entity": "customer"`, `"x-secret": true` and `"x-selectable": true`.
 
 mod canonical;
 mod graph;
@@ -12,11 +12,12 @@ mod measure;
 mod messages;
 mod parse;
 mod read;
+mod selecting;
 
 use std::fmt;
 use std::sync::{Arc, LazyLock};
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::fault::Fault;
 use crate::limits::{
@@ -136,6 +137,22 @@ impl Schema {
     /// True when the schema marks anything as secret.
     pub fn has_secrets(&self) -> bool {
         self.0.graph.has_secrets()
+    }
+
+    /// What a consumer may choose a dataset by: the scalars of a value that are marked `x-selectable`, in the objects that
+    /// they stand in. What stands in a list is not among them.
+    pub fn selectable(&self, instance: &Value) -> Map<String, Value> {
+        self.0.graph.selectable(instance)
+    }
+
+    /// The names of the properties of the object at `path` that are marked `x-selectable`, or lead to some that are.
+    pub(crate) fn selectable_names(&self, path: &[&str]) -> Vec<&str> {
+        self.0.graph.selectable_names(path)
+    }
+
+    /// Whether the property at `path` is marked `x-selectable` itself.
+    pub(crate) fn is_selectable(&self, path: &[&str]) -> bool {
+        self.0.graph.is_selectable(path)
     }
 
     /// Refuses values whose validation could take long or need too deep a stack, whatever they hold.

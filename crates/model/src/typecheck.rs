@@ -4,6 +4,7 @@
 //! schema leaves something open, it holds its peace and the check at run time decides.
 
 mod bind;
+mod criteria;
 mod graph;
 mod infer;
 mod literals;
@@ -17,13 +18,15 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::contract::Contract;
-use crate::diagnostic::{Diagnostic, Position};
+use crate::diagnostic::{Diagnostic, Position, sort};
 use crate::expression::Expression;
 use crate::expression::syntax::Kind;
 use crate::limits::{CONTRACTS_LOOKED_FOR, DIAGNOSTICS, FOR_EACH_VALUES};
 use crate::name::ContractName;
 use crate::scenario::{self, Draft, DraftStep, Invariant, Located, Scenario, Step};
 use crate::schema::Schema;
+
+pub use criteria::check_criteria;
 
 use bind::{Binder, output_schema};
 use graph::Edge;
@@ -45,7 +48,7 @@ pub fn check(draft: &Draft, contracts: &dyn Contracts) -> Result<Scenario, Vec<D
     let mut checker = Checker::new(draft, contracts);
     let scenario = checker.scenario();
     let mut diagnostics = checker.diagnostics;
-    scenario::sort(&mut diagnostics);
+    sort(&mut diagnostics);
     match scenario {
         Some(scenario) if diagnostics.is_empty() => Ok(scenario),
         _ => Err(diagnostics),
@@ -62,7 +65,7 @@ pub fn check_file(file: &str, text: &str, contracts: &dyn Contracts) -> Result<S
             if let Some(Err(more)) = other {
                 diagnostics.extend(more);
             }
-            scenario::sort(&mut diagnostics);
+            sort(&mut diagnostics);
             Err(diagnostics)
         }
     }
@@ -302,7 +305,7 @@ impl<'a> Checker<'a> {
             warnings.extend(literals::in_template(&draft.file, &step.with.root, input));
         }
         warnings.extend(literals::in_template(&draft.file, &draft.output.root, None));
-        scenario::sort(&mut warnings);
+        sort(&mut warnings);
         warnings
     }
 

@@ -17,6 +17,7 @@ pub mod leases;
 pub mod limits;
 pub mod requests;
 pub mod sessions;
+pub mod stock_rules;
 mod suite;
 pub mod sweeps;
 pub mod tokens;

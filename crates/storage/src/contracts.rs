@@ -6,6 +6,7 @@ use serde_json::Value;
 use sixpack_model::event::Event;
 
 use crate::error::StoreError;
+use crate::stock_rules::StoredRule;
 
 /// One version of a contract as it is kept.
 #[derive(Debug, Clone, PartialEq)]
@@ -93,7 +94,7 @@ pub enum Published {
 /// The whole catalogue of an environment.
 #[derive(Debug, Clone, PartialEq)]
 pub struct StoredCatalogue {
-    /// Grows by one with each publication.
+    /// Grows by one with each publication, and with each change of a stock rule.
     pub revision: u64,
     /// Every version of every contract, by name and version; withdrawn names are left out but for their versions in
     /// `withdrawn`.
@@ -103,6 +104,8 @@ pub struct StoredCatalogue {
     /// Versions of channels, by name and version, whether or not anybody is live in their channel. Of each contract the
     /// newest [`CHANNEL_VERSIONS_KEPT`](sixpack_model::limits::CHANNEL_VERSIONS_KEPT), and those that are being served.
     pub in_channels: Vec<StoredContract>,
+    /// Stock rules, by name.
+    pub rules: Vec<StoredRule>,
 }
 
 /// One environment.

@@ -20,6 +20,7 @@ pub mod page;
 pub mod requests;
 pub mod sessions;
 pub mod sqlite;
+pub mod stock_rules;
 pub mod tasks;
 pub mod tokens;
 pub mod trees;
@@ -36,6 +37,7 @@ pub trait Store:
     + leases::Leases
     + requests::Requests
     + sessions::Sessions
+    + stock_rules::StockRules
     + tasks::Tasks
     + tokens::Tokens
     + trees::Trees
@@ -50,6 +52,7 @@ impl<T> Store for T where
         + leases::Leases
         + requests::Requests
         + sessions::Sessions
+        + stock_rules::StockRules
         + tasks::Tasks
         + tokens::Tokens
         + trees::Trees

@@ -29,6 +29,7 @@ mod requests;
 mod services;
 mod sessions;
 mod statements;
+mod stock_rules;
 mod tasks;
 mod tokens;
 mod trees;

@@ -31,6 +31,11 @@ const CRATE_FENCES: &[CrateFence] = &[
         why: "only the model knows how expressions, schemas and scenario files are read",
     },
     CrateFence {
+        crates: &["croner"],
+        only_in: &["crates/model/"],
+        why: "only the model knows when a window opens",
+    },
+    CrateFence {
         crates: &["clap", "comfy-table", "confique", "indicatif", "miette"],
         only_in: &["crates/cli/", "examples/shop/", "verify/", "xtask/"],
         why: "only the command line talks to people and reads settings",
@@ -88,6 +93,13 @@ const CALL_FENCES: &[CallFence] = &[
         except: &["crates/cli/src/logging.rs"],
         why: "clients work whatever their wall clock says",
         fix: "count from a moment that you took yourself; spans come from the server",
+    },
+    CallFence {
+        pattern: r"\bcroner::|\bTimeZoneDatabase\b",
+        inside: &["crates/model/"],
+        except: &["crates/model/src/stock/window.rs"],
+        why: "only windows know cron expressions and the calendars of time zones",
+        fix: "ask a `Window` whether it is open",
     },
     CallFence {
         pattern: r"\bstd::(?:fs|net|process|thread)\b|\btokio::|\basync fn\b|\basync move\b|\.await\b",
@@ -186,6 +198,7 @@ mod tests {
             ("crates/cli/src/a.rs", "    let now = Timestamp::now();"),
             ("crates/model/src/a.rs", "async fn plan() {}"),
             ("crates/model/src/a.rs", "use std::fs;"),
+            ("crates/model/src/a.rs", "use croner::Cron;"),
         ] {
             let product = Fixture::new(&[(path, &format!("//! A.\n{call}\n"))]);
             let faults = product.faults(check);

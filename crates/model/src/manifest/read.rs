@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use crate::contract::{Capability, Operations, Owner, Rate, RetryPolicy};
 use crate::fault::{Fault, join};
+use crate::fields::{Faults, Fields, keep, word};
 use crate::limits::{
     ATTEMPTS, CONCURRENCY, DESCRIPTION_BYTES, FAULTS_MAX, FRESH_FOR_S, LABEL_BYTES, LABELS, LINE_BYTES,
     LINK_BYTES, MANIFEST_CAPABILITIES, RATE_MAX_PER_S, RATE_MIN_PER_S, RETRY_DELAY_MS, SETTLE_S, TIMEOUT_S,
@@ -13,7 +14,6 @@ use crate::limits::{
 use crate::name::segment;
 use crate::text::line;
 
-use super::fields::{Faults, Fields, keep, word};
 use super::{CapabilityDefinition, Manifest, Mode, Sdk};
 
 /// How long evidence counts as fresh when nobody says: a few minutes of a test run.

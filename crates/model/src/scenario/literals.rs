@@ -7,11 +7,11 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::yaml::{Content, Entry, Node};
 use crate::diagnostic::{Diagnostic, Position};
 use crate::schema::keywords::{Applies, Holds, SECRET, holds};
 use crate::template::OPENING;
 use crate::text::excerpt;
+use crate::yaml::{Content, Entry, Node};
 
 /// Last words of names under which any text is a secret.
 const SECRETS: [&str; 7] = ["password", "passwd", "passphrase", "pwd", "secret", "clientsecret", "secretkey"];

@@ -8,20 +8,19 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use super::literals;
-use super::yaml::{self, Content, Entry, Node};
 use super::{Draft, DraftInvariant, Located};
 use crate::contract::Owner;
-use crate::diagnostic::{Diagnostic, Place, Position};
+use crate::diagnostic::{Diagnostic, Place, Position, sort};
 use crate::expression::Expression;
 use crate::fault::Fault;
 use crate::limits::{
-    DESCRIPTION_BYTES, DIAGNOSTICS, LABEL_BYTES, LABELS, LINE_BYTES, LINK_BYTES, SCENARIO_INVARIANTS,
-    SETTLE_S, TIMEOUT_S,
+    DESCRIPTION_BYTES, LABEL_BYTES, LABELS, LINE_BYTES, LINK_BYTES, SCENARIO_INVARIANTS, SETTLE_S, TIMEOUT_S,
 };
 use crate::name::{ContractName, segment};
 use crate::schema::Schema;
 use crate::template::{self, Template};
 use crate::text::{excerpt, line, prose};
+use crate::yaml::{self, Content, Entry, Node, is_version};
 
 use fields::Fields;
 
@@ -46,26 +45,27 @@ const FIELDS: [&str; 10] = [
 
 /// Reads a file. The draft is there when its form can be understood as far as the type checker needs it.
 pub(super) fn read(file: &str, text: &str) -> (Option<Draft>, Vec<Diagnostic>) {
-    let (tree, diagnostics) = yaml::read(file, text);
+    match yaml::read(file, text) {
+        (Some(tree), diagnostics) => read_tree(file, text, &tree, diagnostics),
+        (None, mut diagnostics) => {
+            sort(&mut diagnostics);
+            (None, diagnostics)
+        }
+    }
+}
+
+/// The same for a file that is a tree already, with what was wrong with it as YAML.
+pub(crate) fn read_tree(
+    file: &str,
+    text: &str,
+    tree: &Node,
+    diagnostics: Vec<Diagnostic>,
+) -> (Option<Draft>, Vec<Diagnostic>) {
     let mut reader = Reader { file, diagnostics, warnings: Vec::new() };
-    let draft = tree.and_then(|tree| reader.draft(&tree, text));
+    let draft = reader.draft(tree, text);
     let mut diagnostics = reader.diagnostics;
     sort(&mut diagnostics);
     (draft, diagnostics)
-}
-
-/// Top to bottom, each once, and not more than anybody can mend in one go.
-pub(crate) fn sort(diagnostics: &mut Vec<Diagnostic>) {
-    diagnostics.sort_by(|one, other| {
-        (one.line, one.column, one.code, &one.message).cmp(&(
-            other.line,
-            other.column,
-            other.code,
-            &other.message,
-        ))
-    });
-    diagnostics.dedup();
-    diagnostics.truncate(DIAGNOSTICS);
 }
 
 struct Reader<'a> {
@@ -198,14 +198,7 @@ impl Reader<'_> {
     /// What was found in a schema, at its places in the file.
     fn in_schema(&self, node: &Node, faults: &[Fault]) -> Vec<Diagnostic> {
         let placed = |fault: &Fault| {
-            let mut pointer = fault.pointer.as_str();
-            let at = loop {
-                match node.at(pointer) {
-                    Some(found) => break found.position(),
-                    // What is missing is reported where it should be.
-                    None => pointer = &pointer[..pointer.rfind('/').unwrap_or(0)],
-                }
-            };
+            let at = node.nearest(&fault.pointer);
             let what = match fault.code {
                 "bad_default" => "the default",
                 "example_invalid" => "the example",
@@ -389,7 +382,7 @@ fn unversioned(tree: &Node) -> impl Iterator<Item = &Entry> {
         Content::Map(entries) => entries.as_slice(),
         _ => &[],
     };
-    entries.iter().filter(|entry| fields::is_version(&entry.name))
+    entries.iter().filter(|entry| is_version(&entry.name))
 }
 
 fn nobody() -> Owner {

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
-use crate::limits::{SCENARIO_BYTES, SCENARIO_NODES};
+use crate::limits::{FILE_BYTES, FILE_NODES};
 
 const GOOD: &str = r#"scenario: checkout/ready-customer
 owner: { team: Checkout, contact: checkout@shop.test, issues: https://shop.test/issues }
@@ -97,7 +97,7 @@ fn a_file_that_is_not_one_yaml_document_is_refused() {
         r#"
 "#,
         r#"
-1:1+1 empty the file holds no scenario | begin with `scenario: domain/name`
+1:1+1 empty the file holds nothing | begin with `scenario: domain/name`, or with `stock:`
 "#,
     );
     check(
@@ -106,7 +106,7 @@ fn a_file_that_is_not_one_yaml_document_is_refused() {
 ---
 "#,
         r#"
-1:1+1 empty the file holds no scenario | begin with `scenario: domain/name`
+1:1+1 empty the file holds nothing | begin with `scenario: domain/name`, or with `stock:`
 "#,
     );
     check(
@@ -116,7 +116,7 @@ scenario: a/b
 scenario: a/c
 "#,
         r#"
-2:1+3 one_document the file holds a second document | put each scenario into a file of its own
+2:1+3 one_document the file holds a second document | put each into a file of its own
 "#,
     );
     check(
@@ -154,7 +154,7 @@ scenario: a/b
     let utf16: Vec<u8> = GOOD.encode_utf16().flat_map(u16::to_le_bytes).collect();
     assert_eq!(parse_bytes("file", &utf16).unwrap_err()[0].code, "encoding");
     assert_eq!(parse_bytes("file", &[0xff, 0xfe]).unwrap_err()[0].code, "encoding");
-    let large = format!("{GOOD}# {}", "x".repeat(SCENARIO_BYTES));
+    let large = format!("{GOOD}# {}", "x".repeat(FILE_BYTES));
     assert_eq!(
         lines(&parse("file", &large).unwrap_err()),
         "1:1+1 too_large the file is larger than 1048576 bytes"
@@ -212,7 +212,7 @@ fn aliases_stand_for_their_value_within_the_budget() {
         let refers = format!("*a{},", level - 1).repeat(9);
         laughs.push_str(&format!("a{level}: &a{level} [{refers}]\n"));
     }
-    let many = format!("a: &a x\nb: [{}]\n", "*a,".repeat(SCENARIO_NODES + 1));
+    let many = format!("a: &a x\nb: [{}]\n", "*a,".repeat(FILE_NODES + 1));
     for text in [laughs.as_str(), &many, "a: &a [*a]\n", "a: &a { b: { c: *a } }\n"] {
         assert_eq!(
             parse("file", text).unwrap_err()[0].code,

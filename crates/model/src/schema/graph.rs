@@ -35,6 +35,7 @@ pub(super) struct Node {
     pub(super) default: Option<Value>,
     pub(super) entity: Option<String>,
     pub(super) secret: bool,
+    pub(super) selectable: bool,
 }
 
 /// What a schema, or any that it leads to, carries.
@@ -43,13 +44,14 @@ pub(super) enum Mark {
     Default,
     Entity,
     Secret,
+    Selectable,
 }
 
 /// All schemas of a document; number 0 is the document itself.
 pub(super) struct Graph {
     pub(super) nodes: Vec<Node>,
     pub(super) matchers: BTreeMap<String, jsonschema::Validator>,
-    bears: Vec<[bool; 3]>,
+    bears: Vec<[bool; 4]>,
     costs: Vec<u64>,
     anywhere: Vec<u64>,
     chains: Vec<usize>,
@@ -66,8 +68,9 @@ impl Graph {
     ) -> Result<Self, Circle> {
         let order = innermost_first(&nodes)?;
         let (costs, anywhere, chains) = weigh(&nodes, &order);
-        let bears = [Mark::Default, Mark::Entity, Mark::Secret].map(|mark| leads_to(&nodes, mark));
-        let bears = (0..nodes.len()).map(|node| [bears[0][node], bears[1][node], bears[2][node]]).collect();
+        let marks = [Mark::Default, Mark::Entity, Mark::Secret, Mark::Selectable];
+        let bears = marks.map(|mark| leads_to(&nodes, mark));
+        let bears = (0..nodes.len()).map(|node| bears.each_ref().map(|bears| bears[node])).collect();
         Ok(Self { nodes, matchers, bears, costs, anywhere, chains })
     }
 
@@ -204,6 +207,7 @@ fn leads_to(nodes: &[Node], mark: Mark) -> Vec<bool> {
             Mark::Default => node.default.is_some(),
             Mark::Entity => node.entity.is_some(),
             Mark::Secret => node.secret,
+            Mark::Selectable => node.selectable,
         })
         .collect();
     let mut todo: Vec<usize> = (0..nodes.len()).filter(|at| bears[*at]).collect();

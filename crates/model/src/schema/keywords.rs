@@ -32,7 +32,7 @@ pub(crate) enum Applies {
     Nowhere,
 }
 
-const KEYWORDS: [(&str, Holds); 62] = {
+const KEYWORDS: [(&str, Holds); 63] = {
     use Applies::{Against, Always, Inside, Nowhere, Sometimes};
     use Holds::{Annotation, Data, List, Map, Schema, Set};
     [
@@ -96,6 +96,7 @@ const KEYWORDS: [(&str, Holds); 62] = {
         ("writeOnly", Annotation),
         (ENTITY, Data),
         (SECRET, Data),
+        (SELECTABLE, Data),
         // Older drafts; the library still honours them, so they are followed too.
         ("$recursiveRef", Data),
         ("dependencies", Map(Sometimes)),
@@ -107,6 +108,9 @@ pub(crate) const ENTITY: &str = "x-entity";
 
 /// The keyword that marks what only the lease holder may see.
 pub(crate) const SECRET: &str = "x-secret";
+
+/// The keyword that marks what a consumer may choose a dataset by.
+pub(crate) const SELECTABLE: &str = "x-selectable";
 
 /// What a keyword holds; `None` for one that nobody knows, which JSON Schema allows and ignores.
 pub(crate) fn holds(keyword: &str) -> Option<Holds> {

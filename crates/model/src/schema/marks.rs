@@ -139,7 +139,12 @@ impl Graph {
 
     /// The schemas that look at the same value as those asked for, as far as they lead to the mark; each once, the nearest
     /// first.
-    fn looking(&self, asked: &[usize], mark: Mark, follow: impl Fn(Applies) -> bool) -> Vec<usize> {
+    pub(super) fn looking(
+        &self,
+        asked: &[usize],
+        mark: Mark,
+        follow: impl Fn(Applies) -> bool,
+    ) -> Vec<usize> {
         let mut here = Vec::new();
         let mut seen = BTreeSet::new();
         for &node in asked {
@@ -159,7 +164,7 @@ impl Graph {
         here
     }
 
-    fn of_property(&self, nodes: &[usize], key: &str) -> Vec<usize> {
+    pub(super) fn of_property(&self, nodes: &[usize], key: &str) -> Vec<usize> {
         let mut found = Vec::new();
         for node in nodes.iter().map(|node| &self.nodes[*node]) {
             let before = found.len();

@@ -10,7 +10,7 @@ use crate::name;
 use crate::text::{did_you_mean, excerpt, nearest, quoted};
 
 use super::graph::Node;
-use super::keywords::{self, Applies, ENTITY, Holds, SECRET, holds};
+use super::keywords::{self, Applies, ENTITY, Holds, SECRET, SELECTABLE, holds};
 
 /// A `default` or an example, and the schema that it stands in.
 pub(super) struct Example<'a> {
@@ -116,6 +116,12 @@ impl<'a> Reader<'a> {
             let message =
                 "is the key of an entity, by which everybody can search, and cannot be a secret as well";
             self.fault(join(&pointer, SECRET), "secret_entity", message);
+        }
+        if keywords.get(SECRET) == Some(&Value::Bool(true))
+            && keywords.get(SELECTABLE) == Some(&Value::Bool(true))
+        {
+            let message = "is what everybody can choose a dataset by, and cannot be a secret as well";
+            self.fault(join(&pointer, SECRET), "secret_selectable", message);
         }
     }
 
@@ -234,6 +240,10 @@ impl<'a> Reader<'a> {
                 Some(secret) => self.read.nodes[node].secret = secret,
                 None => self.fault(at, "type", "is neither true nor false"),
             },
+            SELECTABLE => match value.as_bool() {
+                Some(selectable) => self.read.nodes[node].selectable = selectable,
+                None => self.fault(at, "type", "is neither true nor false"),
+            },
             _ => {}
         }
     }
@@ -283,7 +293,7 @@ impl<'a> Reader<'a> {
 
     /// Unknown keywords are allowed and ignored, which hides a slip.
     fn unknown(&mut self, keyword: &str, at: String) {
-        if keyword.starts_with("x-") && nearest(keyword, [ENTITY, SECRET]).is_none() {
+        if keyword.starts_with("x-") && nearest(keyword, [ENTITY, SECRET, SELECTABLE]).is_none() {
             return;
         }
         if let Some(near) = nearest(keyword, keywords::names()) {

@@ -7,7 +7,7 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderValue, StatusCode};
 use serde::{Deserialize, Serialize};
 use sixpack_engine::{Applied, AppliedFile, Applying, Engine, Refusal, ScenarioFile};
-use sixpack_model::limits::SCENARIO_BYTES;
+use sixpack_model::limits::FILE_BYTES;
 use sixpack_model::name::{ContractName, EnvironmentName, NameError};
 use sixpack_model::scenario::decode;
 use utoipa::{IntoParams, ToSchema};
@@ -205,7 +205,7 @@ impl<S: Sync> FromRequest<S> for ScenarioText {
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
         check_content(request.headers())?;
-        read_body(request, SCENARIO_BYTES).await.map(Self)
+        read_body(request, FILE_BYTES).await.map(Self)
     }
 }
 

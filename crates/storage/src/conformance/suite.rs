@@ -128,6 +128,19 @@ macro_rules! conformance_suite {
                 live_sessions_are_counted_by_environment,
                 what_is_served_is_known_by_capability_and_by_session,
             }
+            stock_rules {
+                every_field_of_a_rule_reads_back_as_it_was_put,
+                a_rule_that_is_put_again_is_the_same_or_changed,
+                only_what_changes_is_told,
+                rules_are_put_with_their_contracts_or_not_at_all,
+                a_rule_is_replaced_only_over_the_revision_that_was_seen,
+                a_change_of_a_rule_makes_what_was_decided_upon_the_catalogue_stale,
+                rules_are_paged_by_name_and_kept_apart_by_environment,
+                an_environment_has_so_many_rules_and_no_more,
+                an_edit_changes_target_and_state_of_the_revision_that_was_seen,
+                a_deleted_rule_is_gone_and_comes_back_with_a_higher_revision,
+                a_window_that_is_not_understood_any_more_reads_back_as_it_was_put,
+            }
             sweeps {
                 claims_of_a_dead_session_are_abandoned,
                 a_claim_behind_its_deadline_is_abandoned_although_its_session_lives,

@@ -3,6 +3,7 @@
 use sixpack_model::lease::{LeaseOutcome, LeaseStatus};
 use sixpack_model::request::{Priority, RequestStatus, Source};
 use sixpack_model::session::SessionStatus;
+use sixpack_model::stock::RuleState;
 use sixpack_model::token::Role;
 use sixpack_model::tree::{Ending, Operation, PartStatus};
 
@@ -58,6 +59,7 @@ codes!(RequestStatus { Queued = 0, Building = 1, Fulfilled = 2, Failed = 3, Canc
 codes!(SessionStatus { Live = 0, Draining = 1, Dead = 2, Ended = 3 });
 codes!(LeaseStatus { Held = 0, Released = 1, Expired = 2, Revoked = 3 });
 codes!(LeaseOutcome { Used = 0, Unused = 1, Broken = 2 });
+codes!(RuleState { Active = 0, Paused = 1, Draining = 2 });
 codes!(Role { Admin = 0, Supplier = 1, Consumer = 2 });
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use super::SqliteStore;
 use super::columns::{int, json, parsed, time_at, unsigned};
 use super::events::EventRow;
 use super::statements::Statements;
+use super::stock_rules::rules_of;
 use super::writer::Tx;
 use crate::contracts::{
     Contracts, Definition, EnvironmentRow, InChannel, Publication, Published, StandIn, StoredCatalogue,
@@ -60,7 +61,8 @@ impl Contracts for SqliteStore {
                     (None, false) => withdrawn.push(contract),
                 }
             }
-            Ok(Some(StoredCatalogue { revision, contracts, withdrawn, in_channels }))
+            let rules = rules_of(connection, environment)?;
+            Ok(Some(StoredCatalogue { revision, contracts, withdrawn, in_channels, rules }))
         })
         .await
     }
@@ -105,6 +107,13 @@ struct ContractRow {
     change: String,
     changes: String,
     channel: Option<InChannel>,
+}
+
+impl PublicationRow {
+    /// True when it leaves the catalogue as it is.
+    pub(super) fn is_empty(&self) -> bool {
+        self.contracts.is_empty() && self.withdrawn.is_empty()
+    }
 }
 
 impl From<Publication> for PublicationRow {

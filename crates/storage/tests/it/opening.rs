@@ -7,9 +7,11 @@ use rusqlite::Connection;
 use sixpack_storage::channels::Channels;
 use sixpack_storage::conformance::{Fixture, Order, Supplier};
 use sixpack_storage::contracts::Contracts;
+use sixpack_storage::page::Page;
 use sixpack_storage::requests::Requests;
 use sixpack_storage::sessions::Sessions;
 use sixpack_storage::sqlite::{Durability, Settings, SqliteStore};
+use sixpack_storage::stock_rules::StockRules;
 use sixpack_storage::tokens::Tokens;
 use sixpack_storage::{ManualClock, StoreError};
 
@@ -104,6 +106,7 @@ async fn an_older_schema_is_brought_up_to_date_with_what_is_in_it() {
     assert_eq!((catalogue.contracts.len(), catalogue.in_channels.len()), (1, 0));
     assert_eq!(store.served("staging").await.unwrap(), [("shop/customer".to_owned(), 1)]);
     assert_eq!(store.channels("staging").await.unwrap(), [""; 0]);
+    assert_eq!(store.rules("staging", Page::first(1)).await.unwrap(), []);
 }
 
 #[tokio::test]

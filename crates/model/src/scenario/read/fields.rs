@@ -2,10 +2,10 @@
 
 use std::collections::HashMap;
 
-use super::super::yaml::{Content, Entry, Node};
 use super::Reader;
 use crate::limits::DIAGNOSTICS;
 use crate::text::{excerpt, nearest};
+use crate::yaml::{Content, Entry, Node, is_version};
 
 /// The known fields of a map that are there.
 pub(super) struct Fields<'n>(HashMap<&'n str, &'n Node>);
@@ -14,11 +14,6 @@ impl<'n> Fields<'n> {
     pub(super) fn get(&self, name: &str) -> Option<&'n Node> {
         self.0.get(name).copied()
     }
-}
-
-/// Whether a field is one by which other formats say their version.
-pub(super) fn is_version(name: &str) -> bool {
-    matches!(name, "apiVersion" | "api_version" | "version" | "kind")
 }
 
 impl Reader<'_> {

@@ -2,7 +2,6 @@
 
 use std::collections::HashSet;
 
-use super::super::yaml::{Content, Entry, Node};
 use super::super::{DraftStep, Located, Source};
 use super::Reader;
 use crate::contract::RetryPolicy;
@@ -11,6 +10,7 @@ use crate::limits::{ATTEMPTS, RETRY_DELAY_MS, SCENARIO_STEPS, STEP_NEEDS, TIMEOU
 use crate::name::step_name;
 use crate::template::Template;
 use crate::text::{excerpt, nearest};
+use crate::yaml::{Content, Entry, Node};
 
 const FIELDS: [&str; 9] = ["uses", "with", "needs", "if", "for_each", "retry", "timeout_s", "from", "shared"];
 

@@ -11,17 +11,17 @@ use crate::schema::Schema;
 use crate::text::{did_you_mean, excerpt, line, prose, quoted};
 
 /// An object whose fields are all known.
-pub(super) struct Fields<'a> {
+pub(crate) struct Fields<'a> {
     members: &'a Map<String, Value>,
-    pub(super) pointer: String,
+    pub(crate) pointer: String,
 }
 
 /// Faults found so far; a reading that found one still goes on, to find the others.
-pub(super) type Faults = Vec<Fault>;
+pub(crate) type Faults = Vec<Fault>;
 
 impl<'a> Fields<'a> {
     /// Takes an object; what it holds beyond the known fields is a fault.
-    pub(super) fn open(value: &'a Value, pointer: &str, known: &[&str], faults: &mut Faults) -> Option<Self> {
+    pub(crate) fn open(value: &'a Value, pointer: &str, known: &[&str], faults: &mut Faults) -> Option<Self> {
         let Value::Object(members) = value else {
             faults.push(Fault::new(pointer, "type", "is not an object"));
             return None;
@@ -37,17 +37,17 @@ impl<'a> Fields<'a> {
     }
 
     /// Where a field is.
-    pub(super) fn at(&self, name: &str) -> String {
+    pub(crate) fn at(&self, name: &str) -> String {
         join(&self.pointer, name)
     }
 
     /// A field that may be absent. `null` is not absent: it stays, and is of the wrong type for every field.
-    pub(super) fn optional(&self, name: &str) -> Option<&'a Value> {
+    pub(crate) fn optional(&self, name: &str) -> Option<&'a Value> {
         self.members.get(name)
     }
 
     /// A field that must be there.
-    pub(super) fn required(&self, name: &str, faults: &mut Faults) -> Option<&'a Value> {
+    pub(crate) fn required(&self, name: &str, faults: &mut Faults) -> Option<&'a Value> {
         let value = self.members.get(name);
         if value.is_none() {
             faults.push(Fault::new(self.at(name), "required", format!("\"{name}\" is missing")));
@@ -56,7 +56,7 @@ impl<'a> Fields<'a> {
     }
 
     /// One line of text, not empty.
-    pub(super) fn line(&self, name: &str, limit_bytes: usize, faults: &mut Faults) -> Option<String> {
+    pub(crate) fn line(&self, name: &str, limit_bytes: usize, faults: &mut Faults) -> Option<String> {
         let text = self.text(name, faults)?;
         let line = keep(line(&self.at(name), text, limit_bytes), faults)?;
         if line.is_empty() {
@@ -67,13 +67,13 @@ impl<'a> Fields<'a> {
     }
 
     /// Text of several lines; empty when absent.
-    pub(super) fn prose(&self, name: &str, limit_bytes: usize, faults: &mut Faults) -> String {
+    pub(crate) fn prose(&self, name: &str, limit_bytes: usize, faults: &mut Faults) -> String {
         let text = self.text(name, faults);
         text.and_then(|text| keep(prose(&self.at(name), text, limit_bytes), faults)).unwrap_or_default()
     }
 
     /// A part of a name; `what` completes "is not …".
-    pub(super) fn segment(&self, name: &str, what: &'static str, faults: &mut Faults) -> Option<String> {
+    pub(crate) fn segment(&self, name: &str, what: &'static str, faults: &mut Faults) -> Option<String> {
         let text = self.text(name, faults)?;
         match segment(what, text) {
             Ok(()) => Some(text.to_owned()),
@@ -85,7 +85,7 @@ impl<'a> Fields<'a> {
     }
 
     /// A link that a browser may be sent to.
-    pub(super) fn link(&self, name: &str, limit_bytes: usize, faults: &mut Faults) -> Option<String> {
+    pub(crate) fn link(&self, name: &str, limit_bytes: usize, faults: &mut Faults) -> Option<String> {
         let link = self.line(name, limit_bytes, faults)?;
         let host = link.strip_prefix("https://").or_else(|| link.strip_prefix("http://"));
         if host.is_some_and(|host| !host.is_empty()) && !link.contains(char::is_whitespace) {
@@ -97,7 +97,7 @@ impl<'a> Fields<'a> {
     }
 
     /// True or false.
-    pub(super) fn boolean(&self, name: &str, faults: &mut Faults) -> Option<bool> {
+    pub(crate) fn boolean(&self, name: &str, faults: &mut Faults) -> Option<bool> {
         let value = self.optional(name)?;
         if value.as_bool().is_none() {
             faults.push(Fault::new(self.at(name), "type", "is neither true nor false"));
@@ -106,7 +106,7 @@ impl<'a> Fields<'a> {
     }
 
     /// A whole number within bounds.
-    pub(super) fn integer(
+    pub(crate) fn integer(
         &self,
         name: &str,
         allowed: RangeInclusive<u64>,
@@ -130,7 +130,7 @@ impl<'a> Fields<'a> {
     }
 
     /// A number within bounds.
-    pub(super) fn number(
+    pub(crate) fn number(
         &self,
         name: &str,
         allowed: RangeInclusive<f64>,
@@ -152,7 +152,7 @@ impl<'a> Fields<'a> {
     }
 
     /// A schema; what it warns of is collected too.
-    pub(super) fn schema(&self, name: &str, faults: &mut Faults, warnings: &mut Faults) -> Option<Schema> {
+    pub(crate) fn schema(&self, name: &str, faults: &mut Faults, warnings: &mut Faults) -> Option<Schema> {
         let at = self.at(name);
         match Schema::parse(self.optional(name)?) {
             Ok(schema) => {
@@ -167,7 +167,7 @@ impl<'a> Fields<'a> {
     }
 
     /// One of several words.
-    pub(super) fn word(
+    pub(crate) fn word(
         &self,
         name: &str,
         allowed: &[&'static str],
@@ -187,7 +187,7 @@ impl<'a> Fields<'a> {
 }
 
 /// One of several words.
-pub(super) fn word(
+pub(crate) fn word(
     text: &str,
     pointer: &str,
     allowed: &[&'static str],
@@ -203,6 +203,6 @@ pub(super) fn word(
 }
 
 /// The result, or its fault to the others.
-pub(super) fn keep<T>(result: Result<T, Fault>, faults: &mut Faults) -> Option<T> {
+pub(crate) fn keep<T>(result: Result<T, Fault>, faults: &mut Faults) -> Option<T> {
     result.map_err(|fault| faults.push(fault)).ok()
 }

@@ -4,16 +4,18 @@
 //! aliases are expanded within the bounds of the tree.
 
 mod align;
+mod scalar;
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use align::align;
 use granit_parser::{ErrorKind, Event, Parser, ScalarStyle, ScanError, Span};
-use serde_json::{Number, Value};
+use scalar::{is_null, plain};
+use serde_json::Value;
 
 use crate::diagnostic::{Diagnostic, Place, Position};
-use crate::limits::{EXPRESSION_BYTES, NUMBER_CHARS, SCENARIO_BYTES, SCENARIO_DEPTH, SCENARIO_NODES};
+use crate::limits::{EXPRESSION_BYTES, FILE_BYTES, FILE_DEPTH, FILE_NODES};
 use crate::template::OPENING;
 use crate::text::excerpt;
 
@@ -79,9 +81,37 @@ impl Node {
         Some(node)
     }
 
+    /// Where the name of the field at a JSON pointer stands; `None` when there is no such field.
+    pub(crate) fn key(&self, pointer: &str) -> Option<Position> {
+        let (within, name) = pointer.rsplit_once('/')?;
+        let name = name.replace("~1", "/").replace("~0", "~");
+        match &self.at(within)?.content {
+            Content::Map(entries) => {
+                entries.iter().find(|entry| entry.name == name).map(|entry| entry.position)
+            }
+            Content::Scalar { .. } | Content::List(_) => None,
+        }
+    }
+
+    /// Where the value at a JSON pointer stands; what is missing is reported where it should be.
+    pub(crate) fn nearest(&self, pointer: &str) -> Position {
+        let mut pointer = pointer;
+        loop {
+            match self.at(pointer) {
+                Some(found) => return found.position(),
+                None => pointer = &pointer[..pointer.rfind('/').unwrap_or(0)],
+            }
+        }
+    }
+
     pub(crate) fn is_null(&self) -> bool {
         matches!(&self.content, Content::Scalar { text, plain: true } if is_null(text))
     }
+}
+
+/// Whether a field is one by which other formats say their version.
+pub(crate) fn is_version(name: &str) -> bool {
+    matches!(name, "apiVersion" | "api_version" | "version" | "kind")
 }
 
 /// Reads one document.
@@ -90,8 +120,8 @@ impl Node {
 pub(crate) fn read(file: &str, text: &str) -> (Option<Arc<Node>>, Vec<Diagnostic>) {
     let refuse =
         |code, message: &str| (None, vec![Diagnostic::new(file, Position::default(), code, message)]);
-    if text.len() > SCENARIO_BYTES {
-        return refuse("too_large", &format!("the file is larger than {SCENARIO_BYTES} bytes"));
+    if text.len() > FILE_BYTES {
+        return refuse("too_large", &format!("the file is larger than {FILE_BYTES} bytes"));
     }
     let text = text.strip_prefix('\u{feff}').unwrap_or(text).replace("\r\n", "\n");
     if text.contains('\0') {
@@ -109,8 +139,8 @@ pub(crate) fn read(file: &str, text: &str) -> (Option<Arc<Node>>, Vec<Diagnostic
     };
     let mut options = granit_parser::options! {
         disallow_directives: true,
-        flow_nesting_limit: SCENARIO_DEPTH,
-        block_nesting_limit: SCENARIO_DEPTH,
+        flow_nesting_limit: FILE_DEPTH,
+        block_nesting_limit: FILE_DEPTH,
     };
     options.set_emit_comments(false);
     let mut documents = 0;
@@ -121,7 +151,7 @@ pub(crate) fn read(file: &str, text: &str) -> (Option<Arc<Node>>, Vec<Diagnostic
                 if documents > 1 {
                     Err(builder
                         .diagnostic(&span, "one_document", "the file holds a second document")
-                        .hint("put each scenario into a file of its own"))
+                        .hint("put each into a file of its own"))
                 } else {
                     Ok(())
                 }
@@ -139,8 +169,8 @@ pub(crate) fn read(file: &str, text: &str) -> (Option<Arc<Node>>, Vec<Diagnostic
         Some(root) if !root.is_null() => (Some(root), diagnostics),
         _ => {
             diagnostics.push(
-                Diagnostic::new(file, Position::default(), "empty", "the file holds no scenario")
-                    .hint("begin with `scenario: domain/name`"),
+                Diagnostic::new(file, Position::default(), "empty", "the file holds nothing")
+                    .hint("begin with `scenario: domain/name`, or with `stock:`"),
             );
             (None, diagnostics)
         }
@@ -233,22 +263,20 @@ impl Builder<'_> {
         };
         frame.size += node.size;
         frame.depth = frame.depth.max(node.depth + 1);
-        if frame.size > SCENARIO_NODES {
+        if frame.size > FILE_NODES {
             return Err(Diagnostic::new(
                 self.file,
                 node.position(),
                 "yaml_budget",
-                format!(
-                    "the file has more than {SCENARIO_NODES} values, aliases counted as what they stand for"
-                ),
+                format!("the file has more than {FILE_NODES} values, aliases counted as what they stand for"),
             ));
         }
-        if levels + node.depth > SCENARIO_DEPTH {
+        if levels + node.depth > FILE_DEPTH {
             return Err(Diagnostic::new(
                 self.file,
                 node.position(),
                 "too_deep",
-                format!("the file is nested deeper than {SCENARIO_DEPTH} levels"),
+                format!("the file is nested deeper than {FILE_DEPTH} levels"),
             ));
         }
         match (&mut frame.content, frame.key.take()) {
@@ -338,7 +366,7 @@ fn scan_diagnostic(file: &str, error: &ScanError) -> Diagnostic {
             file,
             position,
             "too_deep",
-            format!("the file is nested deeper than {SCENARIO_DEPTH} levels"),
+            format!("the file is nested deeper than {FILE_DEPTH} levels"),
         ),
         ErrorKind::AnchorCountOverflow => {
             Diagnostic::new(file, position, "yaml_budget", "the file has too many anchors")
@@ -358,32 +386,6 @@ fn scan_diagnostic(file: &str, error: &ScanError) -> Diagnostic {
         }
         kind => Diagnostic::new(file, position, "yaml_syntax", kind.to_string()),
     }
-}
-
-fn plain(text: &str) -> Value {
-    match text {
-        _ if is_null(text) => Value::Null,
-        "true" => Value::Bool(true),
-        "false" => Value::Bool(false),
-        _ => decimal(text).map_or_else(|| Value::String(text.to_owned()), Value::Number),
-    }
-}
-
-fn is_null(text: &str) -> bool {
-    matches!(text, "" | "~" | "null")
-}
-
-/// A number written in plain decimal digits, which means the same in every version of YAML and in JSON.
-fn decimal(text: &str) -> Option<Number> {
-    let digits = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
-    let unsigned = text.strip_prefix('-').unwrap_or(text);
-    let (whole, fraction) =
-        unsigned.split_once('.').map_or((unsigned, None), |(whole, part)| (whole, Some(part)));
-    let fits = digits(whole)
-        && (whole == "0" || !whole.starts_with('0'))
-        && fraction.is_none_or(digits)
-        && text.len() <= NUMBER_CHARS;
-    fits.then(|| text.parse().ok()).flatten()
 }
 
 /// Positions beyond four billion cannot occur: the file is bounded.

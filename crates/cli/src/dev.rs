@@ -27,13 +27,13 @@ const WATCHED: &str =
 #[command(mut_arg("environment", |argument| argument.help(WATCHED)), after_help = "\
 Examples:
   sixpack dev                        then, in another terminal of the folder: sixpack contracts
-  sixpack dev --watch scenarios/     applies your scenarios now, and whenever you save one
+  sixpack dev --watch scenarios/     applies your scenarios and stock rules now, and whenever you save one
   sixpack dev --listen 127.0.0.1:0   on any free port
 
 Client commands in the same folder find the server and its token by themselves. \
 SIXPACK_* variables of settings hold, a sixpack.toml does not: it is for `sixpack serve`.")]
 pub(crate) struct DevCommand {
-    /// Folder with scenarios (*.yaml, *.yml) to apply at the start, and again when one is saved
+    /// Folder with scenarios and stock rules (*.yaml, *.yml) to apply at the start, and again when one is saved
     #[arg(long, value_name = "DIR")]
     watch: Option<PathBuf>,
     /// Address and port to listen on, on loopback [default: 127.0.0.1:6776]

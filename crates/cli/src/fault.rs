@@ -22,23 +22,25 @@ pub(crate) struct Fault {
     pub(crate) problem: Option<Box<Problem>>,
 }
 
-/// What an id that was given on the command line stands for.
+/// What an id or a name that was given on the command line stands for.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Named {
     Request,
     Lease,
     Dataset,
     Token,
+    StockRule,
 }
 
 impl Named {
-    /// What ids of this kind begin with, and the command that lists them.
+    /// What ids of this kind begin with (names: with anything), and the command that lists them.
     fn known_by(self) -> (&'static str, &'static str) {
         match self {
             Self::Request => ("req_", "sixpack requests"),
             Self::Lease => ("lease_", "sixpack lease list --all"),
             Self::Dataset => ("ds_", "sixpack datasets list"),
             Self::Token => ("tok_", "sixpack token list"),
+            Self::StockRule => ("", "sixpack stock list"),
         }
     }
 }
@@ -172,6 +174,7 @@ fn judged(problem: &Problem) -> (Exit, Option<&'static str>) {
         (404, "contract_not_found" | "scenario_not_found") => {
             (Exit::No, Some("list what there is with `sixpack contracts`"))
         }
+        (404, "stock_rule_not_found") => (Exit::No, Some("list what there is with `sixpack stock list`")),
         (422, "name_pattern")
             if problem.errors.iter().any(|fault| fault.pointer.as_deref() == Some("/contract")) =>
         {

@@ -21,6 +21,7 @@ mod serve;
 mod serving;
 mod sessions;
 mod settings;
+mod stock;
 mod times;
 mod token_files;
 mod tokens;
@@ -64,6 +65,7 @@ enum Command {
     Cancel(requests::CancelCommand),
     Lease(leases::LeaseCommand),
     Datasets(datasets::DatasetsCommand),
+    Stock(stock::StockCommand),
     Suppliers(sessions::SuppliersCommand),
     Debts(debts::DebtsCommand),
     Events(events::EventsCommand),
@@ -128,6 +130,7 @@ async fn run(command: &Command) -> Result<Exit, Fault> {
         Command::Cancel(command) => requests::run_cancel(command, output).await,
         Command::Lease(command) => leases::run(command, output).await,
         Command::Datasets(command) => datasets::run(command, output).await,
+        Command::Stock(command) => stock::run(command, output).await,
         Command::Suppliers(command) => sessions::run(command, output).await,
         Command::Debts(command) => debts::run(command, output).await,
         Command::Events(command) => events::run(command, output).await,
@@ -147,6 +150,7 @@ impl Command {
         use datasets::DatasetsAction;
         use leases::LeaseAction;
         use requests::RequestsAction;
+        use stock::StockAction;
         use tokens::TokenAction;
         match self {
             Self::Dev(_) | Self::Serve(_) | Self::Openapi | Self::Completions(_) => false,
@@ -172,6 +176,15 @@ impl Command {
             Self::Datasets(command) => match &command.action {
                 DatasetsAction::List(list) => list.listing.json,
                 DatasetsAction::Show(show) => show.json,
+            },
+            Self::Stock(command) => match &command.action {
+                StockAction::List(list) => list.listing.json,
+                StockAction::Set(set) => set.rule.json,
+                StockAction::Show(rule)
+                | StockAction::Pause(rule)
+                | StockAction::Resume(rule)
+                | StockAction::Drain(rule)
+                | StockAction::Delete(rule) => rule.json,
             },
             Self::Suppliers(command) => command.listing.json,
             Self::Debts(command) => command.listing.json,

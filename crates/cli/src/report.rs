@@ -1,4 +1,4 @@
-//! Caret reports: the faults of scenario files, each shown in the line where it is.
+//! Caret reports: the faults of files, each shown in the line where it is.
 
 use std::collections::HashMap;
 use std::io::IsTerminal;

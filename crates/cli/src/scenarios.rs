@@ -1,10 +1,12 @@
-//! `sixpack apply`: reads scenario files, has them checked, and applies them.
+//! `sixpack apply`: reads files of scenarios and of stock rules, has them checked, and applies them.
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use sixpack::wire::{Applied, AppliedScenario, Apply, Change, Problem, ScenarioFile};
+use sixpack::wire::{
+    Applied, AppliedRule, AppliedScenario, Apply, Break, Change, Problem, RuleChange, ScenarioFile,
+};
 use sixpack::{Client, Error};
 
 use crate::connection::{Connection, InEnvironment};
@@ -25,14 +27,15 @@ const FILE_BYTES: u64 = 1024 * 1024;
 /// What the standard input is called in reports.
 const STDIN: &str = "stdin";
 
-/// Checks scenario files and applies them, all or nothing.
+/// Checks files of scenarios and of stock rules and applies them, all or nothing.
 ///
+/// A file holds one scenario (`scenario: domain/name` at its top) or stock rules (under `stock:`).
 /// Every fault of every file is reported at once, each in the line where it is.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   sixpack apply -f scenarios/ --check    only check: nothing is changed
-  sixpack apply -f ready.yaml
+  sixpack apply -f ready.yaml -f stock.yaml
   sixpack apply -f scenarios/ --strict   what is only warned of is refused as well
   sixpack apply -f scenarios/ -f more.yaml --environment staging
   generate | sixpack apply -f -
@@ -90,7 +93,7 @@ pub(crate) async fn run(command: &ApplyCommand, output: &mut Output) -> Result<E
     })
 }
 
-/// Reads a file, or all scenario files below a folder, in the order of their names.
+/// Reads a file, or all files below a folder, in the order of their names.
 pub(crate) fn read(path: &Path) -> Result<Vec<ScenarioFile>, Fault> {
     if path == Path::new("-") {
         let mut text = String::new();
@@ -109,7 +112,7 @@ pub(crate) fn read(path: &Path) -> Result<Vec<ScenarioFile>, Fault> {
     paths.iter().map(|path| read_file(path)).collect()
 }
 
-/// The scenario files below a folder, sorted; hidden files and folders are left out.
+/// The files of scenarios and stock rules below a folder, sorted; hidden files and folders are left out.
 pub(crate) fn below(folder: &Path, depth: usize) -> Result<Vec<PathBuf>, Fault> {
     let unreadable = |error: std::io::Error| Fault::unreadable(folder, &error);
     let mut found = Vec::new();
@@ -144,20 +147,19 @@ pub(crate) async fn apply(client: &Client, environment: &str, body: &Apply) -> R
     }
 }
 
-/// What was applied, one line a scenario, what is different, and whom it breaks.
+/// What was applied, one line a scenario or a stock rule, what is different, and whom it breaks.
 pub(crate) fn told(applied: &Applied, files: &[ScenarioFile]) -> Vec<String> {
+    let place = |path: Option<&str>| {
+        path.filter(|_| files.len() > 1).map_or(String::new(), |path| format!("  {path}"))
+    };
     let mut lines = Vec::new();
     for scenario in &applied.applied {
-        let place = scenario
-            .path
-            .as_deref()
-            .filter(|_| files.len() > 1)
-            .map_or(String::new(), |path| format!("  {path}"));
-        lines.push(format!("{}{place}", one_line(scenario, applied.dry_run)));
+        lines.push(format!("{}{}", one_line(scenario, applied.dry_run), place(scenario.path.as_deref())));
         lines.extend(scenario.changes.iter().map(|change| format!("  {change}")));
-        for broken in &scenario.breaks {
-            lines.push(format!("  breaks {}: {}", broken.contract, broken.message));
-        }
+        lines.extend(scenario.breaks.iter().map(broken));
+    }
+    for rule in &applied.rules {
+        lines.push(format!("{}{}", one_rule(rule, applied.dry_run), place(Some(&rule.path))));
     }
     lines
 }
@@ -183,6 +185,22 @@ fn one_line(scenario: &AppliedScenario, only_checked: bool) -> String {
         (Change::Same, _) => format!("unchanged {name}@{version}"),
         (_, true) => format!("would apply {name}@{version} ({change})"),
         (_, false) => format!("applied {name}@{version} ({change})"),
+    }
+}
+
+fn one_rule(rule: &AppliedRule, only_checked: bool) -> String {
+    let AppliedRule { name, change, .. } = rule;
+    match (change, only_checked) {
+        (RuleChange::Same, _) => format!("unchanged stock rule {name}"),
+        (_, true) => format!("would apply stock rule {name} ({change})"),
+        (_, false) => format!("applied stock rule {name} ({change})"),
+    }
+}
+
+fn broken(broken: &Break) -> String {
+    match &broken.stock_rule {
+        Some(rule) => format!("  breaks the stock rule {rule} for {}: {}", broken.contract, broken.message),
+        None => format!("  breaks {}: {}", broken.contract, broken.message),
     }
 }
 

@@ -1,4 +1,4 @@
-//! Watching a folder of scenarios: applies them at the start, when one is saved, and when the catalogue has changed.
+//! Watching a folder of files: applies them at the start, when one is saved, and when the catalogue has changed.
 //!
 //! ```text
 //! looked --same as before--> looked

@@ -1,11 +1,14 @@
-//! Applying scenarios: files are read, type-checked together, and published together or not at all.
+//! Applying files: scenarios and stock rules are read, checked together, and published together or not at all.
 
+use jiff::Timestamp;
 use serde_json::json;
 use sixpack_model::contract::ContractKind;
 use sixpack_model::diagnostic::Diagnostic;
 use sixpack_model::event::Event;
+use sixpack_model::files::{self, Parsed};
 use sixpack_model::name::ContractName;
-use sixpack_model::scenario;
+use sixpack_model::scenario::{self, Draft};
+use sixpack_model::stock::{RuleName, StockFile};
 use sixpack_storage::contracts::{Definition, Publication, Published, StoredContract};
 
 use crate::Engine;
@@ -13,11 +16,12 @@ use crate::caller::Caller;
 use crate::publish::contract_events;
 use crate::refusal::Refusal;
 use crate::shelf::Shelf;
+use crate::stock_rules::{AppliedRule, RulePlan, plan_rules, rules_put};
 
 /// How often a publication may find the catalogue changed before the caller is told to come back.
-const STALE_LIMIT: u32 = 20;
+pub(crate) const STALE_LIMIT: u32 = 20;
 
-/// A scenario file.
+/// A file to be applied: of a scenario, or of stock rules.
 #[derive(Debug, Clone)]
 pub struct ScenarioFile {
     /// Its name, for diagnostics.
@@ -50,17 +54,19 @@ pub struct Applied {
     pub change: &'static str,
     /// What changed: a pointer and a sentence.
     pub changes: Vec<(String, String)>,
-    /// Which scenarios no longer fit because of it; in a channel, which would not if it were deployed.
+    /// Which scenarios and stock rules no longer fit because of it; in a channel, which would not if it were deployed.
     pub breaks: Vec<Breaks>,
     /// The deployed version that a contract of a channel was held against.
     pub against: Option<u32>,
 }
 
-/// A scenario that no longer fits.
+/// A scenario or a stock rule that no longer fits.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Breaks {
-    /// The scenario.
+    /// The scenario, or the contract of the rule.
     pub contract: ContractName,
+    /// The stock rule, if it is one.
+    pub rule: Option<RuleName>,
     /// The first thing that is wrong with it now.
     pub message: String,
 }
@@ -74,6 +80,15 @@ pub struct AppliedFile {
     pub applied: Applied,
     /// What is allowed and probably not meant.
     pub warnings: Vec<Diagnostic>,
+}
+
+/// What became of files that were applied together.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AppliedFiles {
+    /// The scenarios, in the order of their files.
+    pub scenarios: Vec<AppliedFile>,
+    /// The stock rules, in the order of their files and by name.
+    pub rules: Vec<AppliedRule>,
 }
 
 impl Applied {
@@ -90,39 +105,42 @@ impl Applied {
 }
 
 impl Engine {
-    /// Applies scenario files together: all or none.
-    pub async fn apply_scenarios(
+    /// Applies files of scenarios and of stock rules together: all or none.
+    pub async fn apply(
         &self,
         caller: &Caller,
         environment: &str,
         files: &[ScenarioFile],
         applying: Applying,
-    ) -> Result<Vec<AppliedFile>, Refusal> {
+    ) -> Result<AppliedFiles, Refusal> {
         if !caller.sees(environment) {
             return Err(Refusal::unknown("environment", environment));
         }
         for _ in 0..STALE_LIMIT {
             let shelf = self.shelf(environment).unwrap_or_default();
-            let (stored, applied) = plan_files(caller, &shelf, files, applying)?;
+            let at = self.store().now().await?;
+            let plan = plan_files(caller, &shelf, read_files(files, at), environment, at, applying)?;
+            let FilePlan { stored, scenarios, rules } = plan;
             if applying.dry_run {
-                return Ok(applied);
+                return Ok(AppliedFiles { scenarios, rules: rules.applied });
             }
             let publication = Publication {
                 expected_revision: shelf.revision,
                 contracts: stored,
                 ..Publication::default()
             };
-            if publication.is_empty() && shelf.revision > 0 {
-                return Ok(applied);
+            if publication.is_empty() && rules.changes_nothing() && shelf.revision > 0 {
+                return Ok(AppliedFiles { scenarios, rules: rules.applied });
             }
-            let at = self.store().now().await?;
-            let contracts: Vec<Applied> = applied.iter().map(|file| file.applied.clone()).collect();
+            let contracts: Vec<Applied> = scenarios.iter().map(|file| file.applied.clone()).collect();
             let events = contract_events(&contracts, environment, at);
-            let published = self.store().publish(environment, publication, events).await?;
+            let outcome = self.store().put_rules(environment, publication, rules.writes, events).await?;
             self.refresh_catalogue(environment).await?;
-            if let Published::Revision(_) = published {
+            if let Some(put) = rules_put(outcome)? {
                 self.inner.committed.beat();
-                return Ok(applied);
+                let rules = rules.applied.into_iter().zip(put);
+                let rules = rules.map(|(applied, put)| AppliedRule { put, ..applied }).collect();
+                return Ok(AppliedFiles { scenarios, rules });
             }
         }
         Err(Refusal::Busy)
@@ -159,7 +177,9 @@ impl Engine {
                 None if shelf.next_version(name) > 1 => return Ok(()),
                 _ => return Err(Refusal::unknown("scenario", name)),
             }
-            let by: Vec<String> = shelf.used_by(name).iter().map(ToString::to_string).collect();
+            let rules = shelf.rules().filter(|(_, stored)| stored.rule.contract == *name);
+            let rules = rules.map(|(rule, _)| format!("the stock rule {rule}"));
+            let by: Vec<String> = shelf.used_by(name).iter().map(ToString::to_string).chain(rules).collect();
             if !by.is_empty() {
                 return Err(Refusal::ContractInUse { name: name.to_string(), by });
             }
@@ -182,24 +202,51 @@ impl Engine {
     }
 }
 
-/// Reads all files, puts them on the shelf as if they were applied, and collects what is wrong with any of them.
+/// Files as far as they could be read, and what is wrong with the others.
+struct ReadFiles<'a> {
+    scenarios: Vec<(&'a ScenarioFile, Box<Draft>)>,
+    stock: Vec<(String, StockFile)>,
+    faults: Vec<Diagnostic>,
+}
+
+fn read_files(files: &[ScenarioFile], at: Timestamp) -> ReadFiles<'_> {
+    let mut read = ReadFiles { scenarios: Vec::new(), stock: Vec::new(), faults: Vec::new() };
+    for file in files {
+        let parsed = match &file.named {
+            Some(_) => scenario::parse(&file.path, &file.text).map(|draft| Parsed::Scenario(Box::new(draft))),
+            None => files::parse(&file.path, &file.text, at),
+        };
+        match parsed {
+            Ok(Parsed::Scenario(draft)) => match misnamed(file, &draft) {
+                Some(fault) => read.faults.push(fault),
+                None => read.scenarios.push((file, draft)),
+            },
+            Ok(Parsed::Stock(rules)) => read.stock.push((file.path.clone(), rules)),
+            Err(found) => read.faults.extend(found),
+        }
+    }
+    read
+}
+
+/// What applying some files comes to.
+struct FilePlan {
+    stored: Vec<StoredContract>,
+    scenarios: Vec<AppliedFile>,
+    rules: RulePlan,
+}
+
+/// Puts the files on the shelf as if they were applied, and collects what is wrong with any of them.
 fn plan_files(
     caller: &Caller,
     shelf: &Shelf,
-    files: &[ScenarioFile],
+    read: ReadFiles<'_>,
+    environment: &str,
+    at: Timestamp,
     applying: Applying,
-) -> Result<(Vec<StoredContract>, Vec<AppliedFile>), Refusal> {
-    let mut faults = Vec::new();
-    let mut drafts = Vec::new();
-    for file in files {
-        match scenario::parse(&file.path, &file.text) {
-            Ok(draft) => match misnamed(file, &draft) {
-                Some(fault) => faults.push(fault),
-                None => drafts.push((file, draft)),
-            },
-            Err(found) => faults.extend(found),
-        }
-    }
+) -> Result<FilePlan, Refusal> {
+    let ReadFiles { scenarios: drafts, stock, mut faults } = read;
+    // Whatever a rule names may be in a file that could not be read.
+    let all_read = faults.is_empty();
     faults.extend(twice(&drafts));
     let mut stored = Vec::new();
     let mut applied = Vec::new();
@@ -211,7 +258,7 @@ fn plan_files(
         if let Some(expected) = applying.over {
             let current = shelf.entry(name).map_or(0, |entry| entry.contract.version);
             if current != expected {
-                return Err(Refusal::VersionMismatch { expected, current });
+                return Err(Refusal::VersionMismatch { expected: expected.into(), current: current.into() });
             }
         }
         let definition = Definition::Scenario(file.text.clone());
@@ -233,11 +280,17 @@ fn plan_files(
     if applying.strict {
         faults.extend(applied.iter().flat_map(|file| file.warnings.iter().cloned()));
     }
-    if faults.is_empty() {
-        finish(shelf, &after, stored, applied)
-    } else {
-        Err(Refusal::ScenarioFaults(faults))
+    let mut rules = RulePlan::default();
+    if all_read {
+        let (planned, found) = plan_rules(caller, shelf, &after, &stock, environment, at)?;
+        rules = planned;
+        faults.extend(found);
     }
+    if !faults.is_empty() {
+        return Err(Refusal::ScenarioFaults(faults));
+    }
+    let (stored, scenarios) = finish(shelf, &after, stored, applied)?;
+    Ok(FilePlan { stored, scenarios, rules })
 }
 
 /// With everything checked, the verdicts are made again: now it is known what each scenario hands on.
@@ -267,7 +320,7 @@ fn finish(
 }
 
 /// A file must define the scenario under whose name it was sent.
-fn misnamed(file: &ScenarioFile, draft: &scenario::Draft) -> Option<Diagnostic> {
+fn misnamed(file: &ScenarioFile, draft: &Draft) -> Option<Diagnostic> {
     let named = file.named.as_ref().filter(|named| *named != draft.name())?;
     Some(Diagnostic {
         file: file.path.clone(),
@@ -281,7 +334,7 @@ fn misnamed(file: &ScenarioFile, draft: &scenario::Draft) -> Option<Diagnostic> 
 }
 
 /// Two files of one call must not define the same scenario.
-fn twice(drafts: &[(&ScenarioFile, scenario::Draft)]) -> Vec<Diagnostic> {
+fn twice(drafts: &[(&ScenarioFile, Box<Draft>)]) -> Vec<Diagnostic> {
     let mut faults = Vec::new();
     for (place, (file, draft)) in drafts.iter().enumerate() {
         let first = drafts[..place].iter().find(|(_, other)| other.name() == draft.name());

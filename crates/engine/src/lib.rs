@@ -20,6 +20,7 @@ mod reminder;
 mod requests;
 mod sessions;
 mod shelf;
+mod stock_rules;
 mod sweeps;
 mod tasks;
 mod tokens;
@@ -33,7 +34,7 @@ use jiff::Timestamp;
 use sixpack_storage::Store;
 use tokio_util::sync::CancellationToken;
 
-pub use apply::{Applied, AppliedFile, Applying, Breaks, ScenarioFile};
+pub use apply::{Applied, AppliedFile, AppliedFiles, Applying, Breaks, ScenarioFile};
 pub use assignment::{Assignment, Child};
 pub use caller::Caller;
 pub use contracts::{ContractState, ContractView, EnvironmentView, VersionView};
@@ -42,6 +43,7 @@ pub use refusal::Refusal;
 pub use requests::{Made, RequestView, Wanted};
 pub use sessions::{Opened, SessionView};
 pub use shelf::Shelf;
+pub use stock_rules::{AppliedRule, RuleView};
 pub use sweeps::{Sweep, Sweeper};
 pub use tasks::{Receipt, TaskAnswer};
 pub use tokens::{MintedToken, NewToken};
@@ -53,6 +55,7 @@ pub use sixpack_storage::events::EventFilter;
 pub use sixpack_storage::leases::LeaseFilter;
 pub use sixpack_storage::page::Page;
 pub use sixpack_storage::requests::RequestFilter;
+pub use sixpack_storage::stock_rules::{Put, StoredRule};
 pub use sixpack_storage::trees::Lately;
 
 /// Numbers that an operator may want to choose.

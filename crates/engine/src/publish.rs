@@ -150,7 +150,7 @@ impl Shelf {
         Offered { stored: Some(stored), applied, oldest_version }
     }
 
-    /// Notes which scenarios no longer fit once the shelf is as `after` puts it.
+    /// Notes which scenarios and stock rules no longer fit once the shelf is as `after` puts it.
     pub(crate) fn note_breaks(&self, after: impl FnOnce() -> Self, applied: &mut [Applied]) {
         if !applied.iter().any(|applied| applied.change == "breaking" || applied.change == "compatible") {
             return;
@@ -162,7 +162,20 @@ impl Shelf {
             for applied in
                 applied.iter_mut().filter(|applied| reaches(&after, &entry.contract, &applied.name))
             {
-                applied.breaks.push(Breaks { contract: name.clone(), message: fault.message.clone() });
+                let message = fault.message.clone();
+                applied.breaks.push(Breaks { contract: name.clone(), rule: None, message });
+            }
+        }
+        for (name, stored) in after.rules().filter(|(_, stored)| self.rule_faults(&stored.rule).is_empty()) {
+            let contract = &stored.rule.contract;
+            let Some(fault) = after.rule_faults(&stored.rule).into_iter().next() else { continue };
+            let Some(entry) = after.entry(contract) else { continue };
+            let to_blame = |applied: &&mut Applied| {
+                applied.name == *contract || reaches(&after, &entry.contract, &applied.name)
+            };
+            for applied in applied.iter_mut().filter(to_blame) {
+                let message = fault.message.clone();
+                applied.breaks.push(Breaks { contract: contract.clone(), rule: Some(name.clone()), message });
             }
         }
     }
@@ -251,9 +264,16 @@ pub(crate) fn contract_events(applied: &[Applied], environment: &str, at: Timest
             "breaking" => "contract.breaking",
             _ => return None,
         };
-        let breaks: Vec<String> = applied.breaks.iter().map(|breaks| breaks.contract.to_string()).collect();
-        let data =
-            json!({ "contract": applied.name.to_string(), "version": applied.version, "breaks": breaks });
+        let scenarios = applied.breaks.iter().filter(|breaks| breaks.rule.is_none());
+        let breaks: Vec<String> = scenarios.map(|breaks| breaks.contract.to_string()).collect();
+        let rules = applied.breaks.iter().filter_map(|breaks| breaks.rule.as_ref());
+        let breaks_rules: Vec<String> = rules.map(ToString::to_string).collect();
+        let data = json!({
+            "contract": applied.name.to_string(),
+            "version": applied.version,
+            "breaks": breaks,
+            "breaks_rules": breaks_rules,
+        });
         Some(Event::of_environment(environment, at, kind, data))
     };
     applied.iter().filter_map(told).collect()

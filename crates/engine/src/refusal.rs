@@ -26,8 +26,8 @@ pub enum Refusal {
     /// The input does not satisfy the contract's schema.
     #[error("the input does not satisfy the contract")]
     InputInvalid(Vec<Fault>),
-    /// Scenario files have faults.
-    #[error("the scenario has faults")]
+    /// Files of scenarios or of stock rules have faults.
+    #[error("the files have faults")]
     ScenarioFaults(Vec<Diagnostic>),
     /// The scenario no longer fits the contracts that it uses.
     #[error("{name} no longer fits the contracts that it uses")]
@@ -57,7 +57,7 @@ pub enum Refusal {
         /// The channels that there are.
         live: Vec<String>,
     },
-    /// Other scenarios use it.
+    /// Other scenarios or stock rules use it.
     #[error("{name} is used by {}", .by.join(", "))]
     ContractInUse {
         /// The scenario.
@@ -77,9 +77,9 @@ pub enum Refusal {
     #[error("the current version is {current}, not {expected}")]
     VersionMismatch {
         /// What the caller has seen.
-        expected: u32,
+        expected: u64,
         /// What is there; 0 for nothing.
-        current: u32,
+        current: u64,
     },
     /// The idempotency key was used with another body.
     #[error("the idempotency key was used for another request")]

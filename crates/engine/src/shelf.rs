@@ -1,4 +1,6 @@
-//! The shelf: every contract of one environment, in every version that a dataset may still refer to.
+//! The shelf: every contract and every stock rule of one environment.
+//!
+//! Contracts are there in every version that a dataset may still refer to.
 //!
 //! It never changes: a publication puts a new shelf in its place. Requests that are under way go on with the versions that
 //! they were begun with.
@@ -14,19 +16,22 @@ use sixpack_model::catalogue::{self, Catalogue, Search};
 use sixpack_model::channel::is_of_channel;
 use sixpack_model::contract::Contract;
 use sixpack_model::diagnostic::Diagnostic;
+use sixpack_model::fault::Fault;
 use sixpack_model::name::ContractName;
 use sixpack_model::plan::Versions;
 use sixpack_model::scenario;
+use sixpack_model::stock::{RuleName, StockRule};
 use sixpack_model::text::nearest;
 use sixpack_model::typecheck::{self, Contracts};
 use sixpack_storage::contracts::{Definition, StoredCatalogue, StoredContract};
+use sixpack_storage::stock_rules::StoredRule;
 
 use crate::refusal::Refusal;
 
-/// Every contract of one environment.
+/// Every contract and every stock rule of one environment.
 #[derive(Debug, Default)]
 pub struct Shelf {
-    /// Grows with each publication; 0 for an environment that does not exist.
+    /// Grows with each publication and each change of a rule; 0 for an environment that does not exist.
     pub revision: u64,
     /// The channel that has put something over the deployed catalogue; `None` for that catalogue alone.
     pub channel: Option<String>,
@@ -36,6 +41,7 @@ pub struct Shelf {
     versions: HashMap<(ContractName, u32), Arc<Contract>>,
     /// The highest version that a name ever had, also when it is no longer offered; not counting those of channels.
     highest: HashMap<ContractName, u32>,
+    rules: BTreeMap<RuleName, StoredRule>,
     /// Versions of channels in ascending order, whether or not their channel is there.
     in_channels: Arc<HashMap<ContractName, Vec<Arc<StoredContract>>>>,
 }
@@ -88,6 +94,7 @@ impl Shelf {
             shelf.offer(contract);
         }
         shelf.check_scenarios(|_| true);
+        shelf.rules = stored.rules.into_iter().map(|stored| (stored.rule.name.clone(), stored)).collect();
         shelf
     }
 
@@ -109,6 +116,26 @@ impl Shelf {
     /// The scenarios that use a contract.
     pub fn used_by(&self, name: &ContractName) -> &[ContractName] {
         self.index.used_by(name)
+    }
+
+    /// The newest version that is known, also of a contract that is no longer offered.
+    pub fn last_known(&self, name: &ContractName) -> Option<Arc<Contract>> {
+        self.contract(name, *self.highest.get(name)?)
+    }
+
+    /// All stock rules by name.
+    pub fn rules(&self) -> impl ExactSizeIterator<Item = (&RuleName, &StoredRule)> {
+        self.rules.iter()
+    }
+
+    /// The stock rule of a name.
+    pub fn rule(&self, name: &RuleName) -> Option<&StoredRule> {
+        self.rules.get(name)
+    }
+
+    /// Why a stock rule cannot be filled with what is on offer now; empty when it can.
+    pub fn rule_faults(&self, rule: &StockRule) -> Vec<Fault> {
+        rule.faults(&self.index)
     }
 
     /// Entries that meet a search, the best first.
@@ -167,6 +194,7 @@ impl Shelf {
             highest: self.highest.clone(),
             in_channels: Arc::clone(&self.in_channels),
             index: Catalogue::default(),
+            rules: self.rules.clone(),
         }
     }
 

@@ -21,6 +21,7 @@ mod results;
 mod scenarios;
 mod sessions;
 mod shapes;
+mod stock_rules;
 mod tasks;
 mod tokens;
 mod waiting;
@@ -92,6 +93,7 @@ fn operations() -> OpenApiRouter<Server> {
         .routes(routes!(contracts::get_contract))
         .routes(routes!(contracts::get_contract_version))
         .routes(routes!(scenarios::apply_scenarios))
+        .routes(routes!(stock_rules::list_stock_rules))
         .routes(routes!(sessions::open_session, sessions::list_sessions))
         .routes(routes!(sessions::drain_session))
         .routes(routes!(sessions::claim_tasks))
@@ -108,6 +110,12 @@ fn operations() -> OpenApiRouter<Server> {
 fn other_operations() -> OpenApiRouter<Server> {
     OpenApiRouter::new()
         .routes(routes!(scenarios::get_scenario, scenarios::put_scenario, scenarios::delete_scenario))
+        .routes(routes!(
+            stock_rules::get_stock_rule,
+            stock_rules::put_stock_rule,
+            stock_rules::edit_stock_rule,
+            stock_rules::delete_stock_rule
+        ))
         .routes(routes!(events::follow_events))
         .routes(routes!(health::livez))
         .routes(routes!(health::readyz))

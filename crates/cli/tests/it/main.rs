@@ -10,6 +10,7 @@ mod requesting;
 mod serving;
 mod settings;
 mod shop;
+mod stock;
 mod telling;
 #[cfg(target_os = "linux")]
 mod wall_clock;

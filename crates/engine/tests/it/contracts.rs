@@ -83,11 +83,12 @@ async fn files_that_use_each_other_are_applied_together_in_any_order() {
     let (town, ..) = with_pair().await;
     let outer = "scenario: shop/outer\nowner: { team: Shop }\nsteps:\n  inner: { uses: shop/inner, with: {} }\noutput: { id: \"${{ steps.inner.first }}\" }\n";
     let files = [file("outer.yaml", outer), file("inner.yaml", &PAIR.replace("shop/pair", "shop/inner"))];
-    let applied = town.engine.apply_scenarios(&town.supplier(), "default", &files, Applying::default()).await;
-    let changes: Vec<_> = applied.expect("applied").iter().map(|file| file.applied.change).collect();
+    let applied = town.engine.apply(&town.supplier(), "default", &files, Applying::default()).await;
+    let changes: Vec<_> =
+        applied.expect("applied").scenarios.iter().map(|file| file.applied.change).collect();
     assert_eq!(changes, ["new", "new"]);
-    let again = town.engine.apply_scenarios(&town.supplier(), "default", &files, Applying::default()).await;
-    let changes: Vec<_> = again.expect("applied").iter().map(|file| file.applied.change).collect();
+    let again = town.engine.apply(&town.supplier(), "default", &files, Applying::default()).await;
+    let changes: Vec<_> = again.expect("applied").scenarios.iter().map(|file| file.applied.change).collect();
     assert_eq!(changes, ["same", "same"]);
 }
 
@@ -96,7 +97,7 @@ async fn one_faulty_file_keeps_all_from_being_applied() {
     let (town, ..) = with_pair().await;
     let bad = PAIR.replace("shop/pair", "shop/bad").replace("steps.first.id", "steps.frist.id");
     let files = [file("good.yaml", &PAIR.replace("shop/pair", "shop/good")), file("bad.yaml", &bad)];
-    let applied = town.engine.apply_scenarios(&town.supplier(), "default", &files, Applying::default()).await;
+    let applied = town.engine.apply(&town.supplier(), "default", &files, Applying::default()).await;
     match applied {
         Err(Refusal::ScenarioFaults(faults)) => {
             assert!(faults.iter().all(|fault| fault.file == "bad.yaml"), "{faults:?}");
@@ -115,14 +116,9 @@ async fn a_dry_run_changes_nothing() {
     let files = [file("pair.yaml", PAIR)];
     let checked = town
         .engine
-        .apply_scenarios(
-            &town.consumer(),
-            "default",
-            &files,
-            Applying { dry_run: true, ..Applying::default() },
-        )
+        .apply(&town.consumer(), "default", &files, Applying { dry_run: true, ..Applying::default() })
         .await;
-    assert_eq!(checked.expect("whole")[0].applied.change, "new");
+    assert_eq!(checked.expect("whole").scenarios[0].applied.change, "new");
     assert!(matches!(town.ask_for(wanted("shop/pair", json!({}))).await, Err(Refusal::Unknown { .. })));
 }
 

@@ -7,5 +7,6 @@ mod ending;
 mod leasing;
 mod requesting;
 mod steps;
+mod stock_rules;
 mod tokens;
 mod town;

@@ -87,8 +87,7 @@ impl Town {
 
     pub(crate) async fn apply(&self, yaml: &str) {
         let files = [ScenarioFile { path: "test.yaml".to_owned(), text: yaml.to_owned(), named: None }];
-        let applied =
-            self.engine.apply_scenarios(&self.supplier(), "default", &files, Applying::default()).await;
+        let applied = self.engine.apply(&self.supplier(), "default", &files, Applying::default()).await;
         applied.unwrap_or_else(|refusal| panic!("{refusal:?}"));
     }
 

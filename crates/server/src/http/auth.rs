@@ -24,7 +24,7 @@ const CONSUMERS: Access = Access::To(&[Admin, Consumer]);
 const SUPPLIERS: Access = Access::To(&[Admin, Supplier]);
 const ADMINS: Access = Access::To(&[Admin]);
 
-/// Roles that may change scenarios; everybody may ask what a change would do.
+/// Roles that may change scenarios and stock rules; everybody may ask what a change would do.
 const PUBLISHERS: &[Role] = &[Admin, Supplier];
 
 /// Every operation: its name, its method and path, and who may call it.
@@ -54,6 +54,11 @@ pub(super) const OPERATIONS: &[(&str, &str, &str, Access)] = &[
     ("put_scenario", "PUT", "/v1/environments/{env}/scenarios/{domain}/{name}", ANY),
     ("get_scenario", "GET", "/v1/environments/{env}/scenarios/{domain}/{name}", ANY),
     ("delete_scenario", "DELETE", "/v1/environments/{env}/scenarios/{domain}/{name}", SUPPLIERS),
+    ("put_stock_rule", "PUT", "/v1/environments/{env}/stock-rules/{name}", ANY),
+    ("list_stock_rules", "GET", "/v1/environments/{env}/stock-rules", ANY),
+    ("get_stock_rule", "GET", "/v1/environments/{env}/stock-rules/{name}", ANY),
+    ("edit_stock_rule", "PATCH", "/v1/environments/{env}/stock-rules/{name}", SUPPLIERS),
+    ("delete_stock_rule", "DELETE", "/v1/environments/{env}/stock-rules/{name}", SUPPLIERS),
     ("open_session", "POST", "/v1/sessions", SUPPLIERS),
     ("list_sessions", "GET", "/v1/sessions", ANY),
     ("drain_session", "DELETE", "/v1/sessions/{id}", SUPPLIERS),
@@ -85,7 +90,7 @@ pub(super) enum Access {
 pub(super) struct Authorized(pub(super) Caller);
 
 impl Authorized {
-    /// Whether the caller may change scenarios, or only ask what would happen.
+    /// Whether the caller may change scenarios and stock rules, or only ask what would happen.
     pub(super) fn may_publish(&self, dry_run: bool) -> Result<(), Problem> {
         if dry_run { Ok(()) } else { check_role(&self.0, PUBLISHERS) }
     }

@@ -92,6 +92,7 @@ fn unknown(what: &'static str, name: &str, nearest: Option<&str>) -> Problem {
         "domain" => "domain_not_found",
         "contract" => "contract_not_found",
         "scenario" => "scenario_not_found",
+        "stock rule" => "stock_rule_not_found",
         "request" => "request_not_found",
         "lease" => "lease_not_found",
         "dataset" => "dataset_not_found",
@@ -121,7 +122,7 @@ fn scenario_faults(faults: Vec<Diagnostic>) -> Problem {
         }
         several => format!("There are {} faults; nothing was applied.", several.len()),
     };
-    let title = "The scenario has faults";
+    let title = "The files have faults";
     let problem = Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "scenario_faults", title).detail(detail);
     faults.into_iter().fold(problem, |problem, fault| problem.fault(fault.into()))
 }
@@ -169,13 +170,13 @@ fn quoted(names: &[String]) -> String {
 
 fn contract_in_use(name: &str, by: Vec<String>) -> Problem {
     let problem = conflict("contract_in_use", "Others use it")
-        .detail(format!("{name} is used by {} other scenarios; delete or change them first.", by.len()));
+        .detail(format!("{name} is used by {} others; delete or change them first.", by.len()));
     by.into_iter().fold(problem, |problem, user| {
         problem.fault(ProblemFault::new("", "contract_in_use", format!("{user} uses it")))
     })
 }
 
-fn version_mismatch(expected: u32, current: u32) -> Problem {
+fn version_mismatch(expected: u64, current: u64) -> Problem {
     let there = match current {
         0 => "there is none".to_owned(),
         version => format!("the current version is {version}"),

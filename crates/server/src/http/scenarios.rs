@@ -1,4 +1,4 @@
-//! Scenarios: applied, read as they were written, deleted.
+//! Scenarios: applied, also together with stock rules, read as they were written, deleted.
 
 use axum::extract::{FromRequest, FromRequestParts, Request, State};
 use axum::response::{IntoResponse, Response};
@@ -6,10 +6,11 @@ use http::header::{CONTENT_ENCODING, CONTENT_TYPE, ETAG, IF_MATCH};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, StatusCode};
 use serde::{Deserialize, Serialize};
-use sixpack_engine::{Applied, AppliedFile, Applying, Engine, Refusal, ScenarioFile};
+use sixpack_engine::{Applied, AppliedFile, AppliedFiles, Applying, Breaks, Engine, Refusal, ScenarioFile};
 use sixpack_model::limits::FILE_BYTES;
 use sixpack_model::name::{ContractName, EnvironmentName, NameError};
 use sixpack_model::scenario::decode;
+use sixpack_model::stock::RuleName;
 use utoipa::{IntoParams, ToSchema};
 
 use super::auth::Authorized;
@@ -17,6 +18,7 @@ use super::contracts::ContractPath;
 use super::document::ProblemJson;
 use super::shapes::diagnostic::DiagnosticJson;
 use super::shapes::scalar::Text;
+use super::stock_rules::AppliedRuleJson;
 use crate::edge::check::{Check, Faults};
 use crate::edge::json::{Json, read_body};
 use crate::edge::path::Path;
@@ -61,7 +63,7 @@ pub(super) struct ApplyJson {
     strict: bool,
 }
 
-/// One scenario file.
+/// One file: of a scenario, or of stock rules.
 #[derive(Deserialize, ToSchema)]
 #[schema(as = ScenarioFile)]
 #[serde(deny_unknown_fields)]
@@ -100,8 +102,10 @@ impl Check for ApplyJson {
 pub(super) struct AppliedFilesJson<'a> {
     environment: &'a str,
     dry_run: bool,
-    /// In the order of the files.
+    /// The scenarios, in the order of the files.
     applied: Vec<AppliedJson<'a>>,
+    /// The stock rules, in the order of the files and by name.
+    rules: Vec<AppliedRuleJson<'a>>,
 }
 
 /// What became of a contract.
@@ -119,7 +123,7 @@ pub(super) struct AppliedJson<'a> {
     change: &'static str,
     /// What changed.
     changes: Vec<ChangeJson<'a>>,
-    /// Scenarios that no longer fit because of it; in a channel, that would not if it were deployed.
+    /// Scenarios and stock rules that no longer fit because of it; in a channel, that would not if it were deployed.
     breaks: Vec<BreakJson<'a>>,
     /// The deployed version that a contract of a channel was held against.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -138,12 +142,17 @@ struct ChangeJson<'a> {
     message: &'a str,
 }
 
-/// A scenario that no longer fits.
+/// A scenario or a stock rule that no longer fits.
 #[derive(Serialize, ToSchema)]
 #[schema(as = ContractBreak)]
 struct BreakJson<'a> {
+    /// The scenario, or the contract of the rule.
     #[schema(value_type = String)]
     contract: Text<&'a ContractName>,
+    /// The stock rule, if it is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    stock_rule: Option<Text<&'a RuleName>>,
     message: &'a str,
 }
 
@@ -159,7 +168,11 @@ impl<'a> AppliedJson<'a> {
             changes: changes.iter().map(|(pointer, message)| ChangeJson { pointer, message }).collect(),
             breaks: breaks
                 .iter()
-                .map(|broken| BreakJson { contract: Text(&broken.contract), message: &broken.message })
+                .map(|Breaks { contract, rule, message }| BreakJson {
+                    contract: Text(contract),
+                    stock_rule: rule.as_ref().map(Text),
+                    message,
+                })
                 .collect(),
             against: *against,
             warnings: None,
@@ -209,8 +222,8 @@ impl<S: Sync> FromRequest<S> for ScenarioText {
     }
 }
 
-/// The version that the caller wants to replace.
-pub(super) struct IfMatch(Option<u32>);
+/// The version or revision that the caller wants to replace.
+pub(super) struct IfMatch(pub(super) Option<u64>);
 
 impl<S: Sync> FromRequestParts<S> for IfMatch {
     type Rejection = Problem;
@@ -249,15 +262,17 @@ pub(super) async fn put_scenario(
 ) -> Result<Response, Problem> {
     let dry_run = parameters.dry_run.unwrap_or(false);
     authorized.may_publish(dry_run)?;
+    // No version is that high: one that does not fit is as good as any that is not the current one.
+    let over = over.map(|over| u32::try_from(over).unwrap_or(u32::MAX));
     let path = contract.to_string();
     let text = decode(&path, &text).map_err(Refusal::ScenarioFaults)?.to_owned();
     let files = [ScenarioFile { path, text, named: Some(contract) }];
     let applying = Applying { dry_run, strict: parameters.strict.unwrap_or(false), over };
-    let files = engine.apply_scenarios(&authorized.0, environment.as_str(), &files, applying).await?;
-    let file = files.first().expect("one file has one result");
+    let applied = engine.apply(&authorized.0, environment.as_str(), &files, applying).await?;
+    let file = applied.scenarios.first().expect("one file has one result");
     let is_new = file.applied.change == "new" && !dry_run;
     let status = if is_new { StatusCode::CREATED } else { StatusCode::OK };
-    let tag = etag(file.applied.version);
+    let tag = etag(file.applied.version.into());
     Ok((status, [(ETAG, tag)], Json(AppliedJson::of_file(file))).into_response())
 }
 
@@ -276,10 +291,10 @@ pub(super) async fn get_scenario(
 ) -> Result<Response, Problem> {
     let (source, version) = engine.scenario_source(&caller, environment.as_str(), &contract)?;
     let yaml = HeaderValue::from_static("application/yaml");
-    Ok(([(CONTENT_TYPE, yaml), (ETAG, etag(version))], source).into_response())
+    Ok(([(CONTENT_TYPE, yaml), (ETAG, etag(version.into()))], source).into_response())
 }
 
-/// Deletes a scenario that no other uses
+/// Deletes a scenario that no other and no stock rule uses
 #[utoipa::path(delete, path = "/v1/environments/{env}/scenarios/{domain}/{name}", tag = "scenarios", params(
     ("env" = String, Path), ("domain" = String, Path), ("name" = String, Path),
 ), responses(
@@ -297,9 +312,9 @@ pub(super) async fn delete_scenario(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Applies several scenario files together: all or none
+/// Applies several files of scenarios and of stock rules together: all or none
 ///
-/// They may use each other, in any order. Changing anything needs the role `supplier` or `admin`.
+/// They may use each other, in any order; the field at its top, `scenario` or `stock`, tells what a file holds. Changing anything needs the role `supplier` or `admin`.
 #[utoipa::path(post, path = "/v1/environments/{env}/apply", tag = "scenarios", params(("env" = String, Path)), request_body = ApplyJson, responses(
     (status = 200, description = "Applied, or what would be", body = AppliedFilesJson<'_>),
     (status = 404, description = "`domain_not_found`, `environment_not_found`", body = ProblemJson),
@@ -316,13 +331,16 @@ pub(super) async fn apply_scenarios(
     authorized.may_publish(dry_run)?;
     let files: Vec<ScenarioFile> =
         files.into_iter().map(|FileJson { path, text }| ScenarioFile { path, text, named: None }).collect();
+    let environment = environment.as_str();
     let applying = Applying { dry_run, strict, over: None };
-    let applied = engine.apply_scenarios(&authorized.0, environment.as_str(), &files, applying).await?;
-    let applied = applied
+    let AppliedFiles { scenarios, rules } =
+        engine.apply(&authorized.0, environment, &files, applying).await?;
+    let applied = scenarios
         .iter()
         .map(|file| AppliedJson { path: Some(&file.path), ..AppliedJson::of_file(file) })
         .collect();
-    Ok(Json(AppliedFilesJson { environment: environment.as_str(), dry_run, applied }).into_response())
+    let rules = rules.iter().map(AppliedRuleJson::from).collect();
+    Ok(Json(AppliedFilesJson { environment, dry_run, applied, rules }).into_response())
 }
 
 fn check_content(headers: &HeaderMap) -> Result<(), Problem> {
@@ -358,6 +376,6 @@ fn bad_if_match() -> Problem {
     Problem::unreadable("bad_if_match", "`If-Match` must be one version in quotes, such as `\"3\"`.")
 }
 
-fn etag(version: u32) -> HeaderValue {
+pub(super) fn etag(version: u64) -> HeaderValue {
     HeaderValue::try_from(format!("\"{version}\"")).expect("a number in quotes is a header value")
 }

@@ -13,13 +13,15 @@ use crate::api_server::{Api, ApiServer, HandSupplier, capability, manifest, read
 const OPEN: [&str; 6] = ["livez", "readyz", "startupz", "healthz", "version", "get_openapi"];
 
 /// Operations that a consumer may not call.
-const NOT_FOR_CONSUMERS: [&str; 9] = [
+const NOT_FOR_CONSUMERS: [&str; 11] = [
     "open_session",
     "drain_session",
     "claim_tasks",
     "answer_tasks",
     "heartbeat",
     "delete_scenario",
+    "edit_stock_rule",
+    "delete_stock_rule",
     "create_token",
     "list_tokens",
     "revoke_token",

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::api_server::{Api, ApiServer, HandSupplier, Reply, capability, manifest, read};
 use crate::witness::Witness;
 
-const LISTS: [&str; 8] = [
+const LISTS: [&str; 9] = [
     "requests",
     "leases",
     "datasets",
@@ -17,6 +17,7 @@ const LISTS: [&str; 8] = [
     "tokens",
     "environments",
     "environments/default/contracts",
+    "environments/default/stock-rules",
 ];
 
 async fn with_accounts() -> (ApiServer, Api) {

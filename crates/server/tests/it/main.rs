@@ -22,5 +22,6 @@ mod requests;
 mod scenarios;
 mod sessions;
 mod steps;
+mod stock_rules;
 mod supplier_bad_inputs;
 mod witness;

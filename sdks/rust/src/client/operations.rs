@@ -145,7 +145,7 @@ impl Client {
         self.read(&self.get(&segments).pair("channel", channel), "the contract").await
     }
 
-    /// Applies (or with `dry_run` checks) several scenario files, all or nothing.
+    /// Applies (or with `dry_run` checks) several files of scenarios and of stock rules, all or nothing.
     pub async fn apply(&self, environment: &str, apply: &wire::Apply) -> Result<wire::Applied, Error> {
         self.read(&self.post(&["v1", "environments", environment, "apply"]).json(apply)?, "the answer").await
     }
@@ -179,6 +179,53 @@ impl Client {
     fn scenario(&self, method: Method, environment: &str, name: &str) -> Result<Call, Error> {
         let (domain, name) = split_name(name)?;
         Ok(self.http().call(method, &["v1", "environments", environment, "scenarios", domain, name]))
+    }
+}
+
+/// Stock rules.
+impl Client {
+    /// Puts a stock rule in place of the one that has its name.
+    pub async fn put_stock_rule(
+        &self,
+        environment: &str,
+        name: &str,
+        rule: &wire::NewStockRule,
+    ) -> Result<wire::StockRule, Error> {
+        self.read(&self.stock_rule(Method::PUT, environment, name).json(rule)?, "the rule").await
+    }
+
+    /// Lists stock rules by name.
+    pub async fn stock_rules(
+        &self,
+        environment: &str,
+        filter: &wire::PageFilter,
+    ) -> Result<wire::Page<wire::StockRule>, Error> {
+        self.list(&["v1", "environments", environment, "stock-rules"], filter).await
+    }
+
+    /// Reads one stock rule.
+    pub async fn get_stock_rule(&self, environment: &str, name: &str) -> Result<wire::StockRule, Error> {
+        self.read(&self.stock_rule(Method::GET, environment, name), "the rule").await
+    }
+
+    /// Changes target and state of a stock rule while it is at work.
+    pub async fn edit_stock_rule(
+        &self,
+        environment: &str,
+        name: &str,
+        edit: &wire::StockRuleEdit,
+    ) -> Result<wire::StockRule, Error> {
+        self.read(&self.stock_rule(Method::PATCH, environment, name).json(edit)?, "the rule").await
+    }
+
+    /// Deletes a stock rule. One that is not there is [`Error::Problem`], also when a repeated call finds that the first
+    /// one has deleted it.
+    pub async fn delete_stock_rule(&self, environment: &str, name: &str) -> Result<(), Error> {
+        self.http().send(&self.stock_rule(Method::DELETE, environment, name)).await.map(drop)
+    }
+
+    fn stock_rule(&self, method: Method, environment: &str, name: &str) -> Call {
+        self.http().call(method, &["v1", "environments", environment, "stock-rules", name])
     }
 }
 

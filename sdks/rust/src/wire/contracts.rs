@@ -276,8 +276,11 @@ impl std::fmt::Display for ContractChange {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Break {
-    /// Who.
+    /// The scenario, or the contract of the stock rule.
     pub contract: String,
+    /// The stock rule, if it is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stock_rule: Option<String>,
     /// What does not fit any more.
     pub message: String,
     /// Where.

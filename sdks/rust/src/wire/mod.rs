@@ -13,6 +13,7 @@ mod problems;
 mod requests;
 mod scenarios;
 mod sessions;
+mod stock_rules;
 mod tasks;
 mod tokens;
 
@@ -26,6 +27,7 @@ pub use problems::*;
 pub use requests::*;
 pub use scenarios::*;
 pub use sessions::*;
+pub use stock_rules::*;
 pub use tasks::*;
 pub use tokens::*;
 

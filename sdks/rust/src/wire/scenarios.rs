@@ -1,8 +1,8 @@
-//! Scenarios: applying their files.
+//! Scenarios: applying their files, and those of stock rules.
 
 use serde::{Deserialize, Serialize};
 
-use super::{Break, Change, ContractChange, Warning};
+use super::{AppliedRule, Break, Change, ContractChange, Warning};
 
 /// Body of `POST /v1/environments/{env}/apply`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,7 +36,7 @@ impl Apply {
     }
 }
 
-/// One scenario file.
+/// One file: of a scenario, or of stock rules.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct ScenarioFile {
@@ -62,8 +62,11 @@ pub struct Applied {
     /// Whether it was only checked.
     #[serde(default)]
     pub dry_run: bool,
-    /// File by file.
+    /// The scenarios, file by file.
     pub applied: Vec<AppliedScenario>,
+    /// The stock rules, file by file and by name.
+    #[serde(default)]
+    pub rules: Vec<AppliedRule>,
 }
 
 /// What became of one scenario.

@@ -10,6 +10,7 @@ use sixpack_model::failure::FailureClass;
 use sixpack_model::lease::{LeaseOutcome, LeaseStatus};
 use sixpack_model::request::RequestStatus;
 use sixpack_model::session::SessionStatus;
+use sixpack_model::stock::RuleState;
 use sixpack_model::token::Role;
 use sixpack_model::tree::{Operation, PartStatus, Verdict};
 use utoipa::openapi::RefOr;
@@ -65,6 +66,7 @@ named!(
     PartStatus,
     RequestStatus,
     Role,
+    RuleState,
     SessionStatus,
     Verdict
 );
@@ -112,5 +114,6 @@ pub(in crate::http) type OperationWord = Word<Operation>;
 pub(in crate::http) type PartStatusWord = Word<PartStatus>;
 pub(in crate::http) type RequestStatusWord = Word<RequestStatus>;
 pub(in crate::http) type RoleWord = Word<Role>;
+pub(in crate::http) type RuleStateWord = Word<RuleState>;
 pub(in crate::http) type SessionStatusWord = Word<SessionStatus>;
 pub(in crate::http) type VerdictWord = Word<Verdict>;

@@ -1,0 +1,140 @@
+//! A stock rule as it is shown, and what became of one in a file.
+
+use std::borrow::Cow;
+
+use serde::Serialize;
+use serde_json::Value;
+use sixpack_engine::{AppliedRule, Put, RuleView};
+use sixpack_model::fault::Fault;
+use sixpack_model::name::ContractName;
+use sixpack_model::stock::{RuleName, Window};
+use utoipa::ToSchema;
+
+use crate::http::shapes::scalar::{Text, Time};
+use crate::http::shapes::secret::Secrets;
+use crate::http::shapes::word::{RuleStateWord, Word};
+
+/// A wish for datasets to be ready at any time.
+#[derive(Serialize, ToSchema)]
+#[schema(as = StockRule)]
+pub(in crate::http) struct StockRuleJson<'a> {
+    #[schema(value_type = String)]
+    name: Text<&'a RuleName>,
+    #[schema(value_type = String)]
+    contract: Text<&'a ContractName>,
+    /// As it was put, without defaults; secrets are covered.
+    #[schema(value_type = Object)]
+    input: Cow<'a, Value>,
+    target: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_age_s: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    check_every_s: Option<u32>,
+    priority: u8,
+    #[schema(inline)]
+    state: RuleStateWord,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    window: Option<StockWindowJson<'a>>,
+    /// Grows with each change; the number of the `ETag`.
+    revision: u64,
+    #[schema(value_type = String, format = DateTime)]
+    created_at: Time,
+    #[schema(value_type = String, format = DateTime)]
+    changed_at: Time,
+    /// Why it cannot be filled with what is on offer; empty when it can.
+    faults: Vec<RuleFaultJson<'a>>,
+}
+
+/// When a rule is refilled.
+#[derive(Serialize, ToSchema)]
+#[schema(as = StockWindow)]
+struct StockWindowJson<'a> {
+    opens: &'a str,
+    for_s: u32,
+    time_zone: &'a str,
+    /// At the time of the answer.
+    is_open: bool,
+    /// Absent when it never opens again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    next_opening_at: Option<Time>,
+}
+
+/// Why a rule cannot be filled.
+#[derive(Serialize, ToSchema)]
+#[schema(as = StockRuleFault)]
+struct RuleFaultJson<'a> {
+    /// Into the rule, as a JSON Pointer.
+    pointer: &'a str,
+    code: &'static str,
+    message: &'a str,
+}
+
+/// What became of a rule in a file.
+#[derive(Serialize, ToSchema)]
+#[schema(as = AppliedStockRule)]
+pub(in crate::http) struct AppliedRuleJson<'a> {
+    /// The file.
+    path: &'a str,
+    #[schema(value_type = String)]
+    name: Text<&'a RuleName>,
+    #[schema(value_type = String)]
+    contract: Text<&'a ContractName>,
+    /// The revision that it has now; of a dry run the one that it would have.
+    revision: u64,
+    /// `new`, `same` or `changed`.
+    change: &'static str,
+}
+
+impl<'a> StockRuleJson<'a> {
+    pub(in crate::http) fn of(view: &'a RuleView) -> Self {
+        let rule = &view.stored.rule;
+        let faults = view.faults.iter();
+        Self {
+            name: Text(&rule.name),
+            contract: Text(&rule.contract),
+            input: Secrets::Covered.input(view.contract.as_deref(), &rule.input),
+            target: rule.target,
+            max_age_s: rule.max_age_s,
+            check_every_s: rule.check_every_s,
+            priority: rule.priority,
+            state: Word(rule.state),
+            window: rule.window.as_ref().map(|window| StockWindowJson::of(window, view)),
+            revision: view.stored.revision,
+            created_at: Time(view.stored.created_at),
+            changed_at: Time(view.stored.changed_at),
+            faults: faults
+                .map(|Fault { pointer, code, message }| RuleFaultJson { pointer, code, message })
+                .collect(),
+        }
+    }
+}
+
+impl<'a> StockWindowJson<'a> {
+    fn of(window: &'a Window, view: &RuleView) -> Self {
+        let (is_open, next) = view.window.unwrap_or_default();
+        Self {
+            opens: window.opens(),
+            for_s: window.for_s(),
+            time_zone: window.time_zone(),
+            is_open,
+            next_opening_at: next.map(Time),
+        }
+    }
+}
+
+impl<'a> From<&'a AppliedRule> for AppliedRuleJson<'a> {
+    fn from(applied: &'a AppliedRule) -> Self {
+        Self {
+            path: &applied.path,
+            name: Text(&applied.name),
+            contract: Text(&applied.contract),
+            revision: applied.put.revision(),
+            change: match applied.put {
+                Put::Created(_) => "new",
+                Put::Changed(_) => "changed",
+                Put::Same(_) => "same",
+            },
+        }
+    }
+}

@@ -1,0 +1,218 @@
+//! Stock rules: what is kept ready before anybody asks.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::{Fault, words};
+
+words! {
+    /// Whether a rule is refilled, and what becomes of what it has.
+    RuleState {
+        /// It is refilled.
+        Active = "active",
+        /// It is not refilled; what is there stays.
+        Paused = "paused",
+        /// It is not refilled, and what is there is undone.
+        Draining = "draining",
+    }
+}
+
+words! {
+    /// What putting a rule has changed.
+    RuleChange {
+        /// It was not there before.
+        New = "new",
+        /// It was the same.
+        Same = "same",
+        /// It was different.
+        Changed = "changed",
+    }
+}
+
+/// Body of `PUT /v1/environments/{env}/stock-rules/{name}`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct NewStockRule {
+    /// What is kept in stock: `domain/name`, always its newest version.
+    pub contract: String,
+    /// What the datasets are made from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub input: Option<Value>,
+    /// How many are kept ready (1 to 100,000).
+    pub target: u32,
+    /// How old a dataset may get in stock, in seconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_age_s: Option<u32>,
+    /// How often a dataset in stock is checked, in seconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub check_every_s: Option<u32>,
+    /// Which rule is refilled first: 0 to 100, the highest first; 50 when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub priority: Option<u8>,
+    /// Whether it is not to be refilled; when absent a rule that is there stays as it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub paused: Option<bool>,
+    /// When it is refilled; at any time when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub window: Option<NewStockWindow>,
+}
+
+impl NewStockRule {
+    /// A rule that keeps `target` datasets of a contract ready, made from its defaults.
+    pub fn new(contract: impl Into<String>, target: u32) -> Self {
+        Self {
+            contract: contract.into(),
+            input: None,
+            target,
+            max_age_s: None,
+            check_every_s: None,
+            priority: None,
+            paused: None,
+            window: None,
+        }
+    }
+
+    /// Makes the datasets from this input.
+    #[must_use]
+    pub fn input(mut self, input: Value) -> Self {
+        self.input = Some(input);
+        self
+    }
+}
+
+/// When a rule is refilled, as it is put.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct NewStockWindow {
+    /// Five fields of cron: minute, hour, day of the month, month, day of the week.
+    pub opens: String,
+    /// How long it stays open, in seconds (60 to 604,800).
+    pub for_s: u32,
+    /// Whose wall clock counts: a name of the IANA database.
+    pub time_zone: String,
+}
+
+impl NewStockWindow {
+    /// A window.
+    pub fn new(opens: impl Into<String>, for_s: u32, time_zone: impl Into<String>) -> Self {
+        Self { opens: opens.into(), for_s, time_zone: time_zone.into() }
+    }
+}
+
+/// Body of `PATCH /v1/environments/{env}/stock-rules/{name}`; what is absent stays as it is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StockRuleEdit {
+    /// How many are to be kept ready.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target: Option<u32>,
+    /// Whether it is to be refilled.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state: Option<RuleState>,
+}
+
+/// A stock rule as the server shows it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct StockRule {
+    /// Its name in the environment.
+    pub name: String,
+    /// What it keeps in stock.
+    pub contract: String,
+    /// What the datasets are made from, without defaults; secrets are covered.
+    #[serde(default)]
+    pub input: Value,
+    /// How many are kept ready.
+    pub target: u32,
+    /// How old a dataset may get in stock, in seconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_age_s: Option<u32>,
+    /// How often a dataset in stock is checked, in seconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub check_every_s: Option<u32>,
+    /// The highest is refilled first.
+    #[serde(default)]
+    pub priority: u8,
+    /// Whether it is refilled.
+    pub state: RuleState,
+    /// When it is refilled.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub window: Option<StockWindow>,
+    /// Grows with each change.
+    #[serde(default)]
+    pub revision: u64,
+    /// When it was made.
+    #[serde(default)]
+    pub created_at: String,
+    /// When it was last changed.
+    #[serde(default)]
+    pub changed_at: String,
+    /// Why it cannot be filled with what is on offer; empty when it can.
+    #[serde(default)]
+    pub faults: Vec<Fault>,
+}
+
+/// When a rule is refilled, as the server shows it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct StockWindow {
+    /// Five fields of cron.
+    pub opens: String,
+    /// How long it stays open, in seconds.
+    pub for_s: u32,
+    /// Whose wall clock counts.
+    pub time_zone: String,
+    /// Whether it was open at the time of the answer.
+    #[serde(default)]
+    pub is_open: bool,
+    /// When it opens next.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_opening_at: Option<String>,
+}
+
+/// What became of a rule in a file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct AppliedRule {
+    /// Its file.
+    #[serde(default)]
+    pub path: String,
+    /// Its name.
+    pub name: String,
+    /// What it keeps in stock.
+    #[serde(default)]
+    pub contract: String,
+    /// The revision that it has now.
+    #[serde(default)]
+    pub revision: u64,
+    /// What putting it has changed.
+    pub change: RuleChange,
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn only_what_is_said_is_sent() {
+        let rule = NewStockRule::new("a/b", 3);
+        assert_eq!(serde_json::to_value(&rule).unwrap(), json!({"contract": "a/b", "target": 3}));
+        let edit = StockRuleEdit { state: Some(RuleState::Draining), ..StockRuleEdit::default() };
+        assert_eq!(serde_json::to_value(edit).unwrap(), json!({"state": "draining"}));
+    }
+
+    #[test]
+    fn a_rule_of_a_newer_server_is_read() {
+        let rule: StockRule = serde_json::from_value(json!({
+            "name": "r", "contract": "a/b", "input": {"country": "FR"}, "target": 3, "priority": 50, "state": "resting",
+            "revision": 7, "level": 3, "faults": [{"pointer": "/contract", "code": "x", "message": "y"}],
+            "window": {"opens": "0 6 * * *", "for_s": 60, "time_zone": "UTC", "is_open": true}
+        }))
+        .unwrap();
+        assert_eq!(
+            (rule.state, rule.faults.len(), rule.window.unwrap().is_open),
+            (RuleState::Unknown, 1, true)
+        );
+    }
+}

@@ -58,6 +58,7 @@ impl Engine {
         if shelves.get(environment).is_none_or(|known| known.revision <= shelf.revision) {
             shelves.insert(environment.to_owned(), shelf);
         }
+        self.inner.stock.tend_all();
         Ok(())
     }
 }

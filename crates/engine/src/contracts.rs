@@ -142,14 +142,13 @@ impl Engine {
         Ok(view)
     }
 
-    async fn served(&self, environment: &str) -> Result<HashMap<String, u64>, Refusal> {
+    pub(crate) async fn served(&self, environment: &str) -> Result<HashMap<String, u64>, Refusal> {
         Ok(self.store().served(environment).await?.into_iter().collect())
     }
 }
 
 fn view(shelf: &Shelf, entry: &Entry, served: &HashMap<String, u64>) -> ContractView {
-    let mut leaves = Vec::new();
-    collect_leaves(shelf, &entry.contract, &mut leaves, 0);
+    let leaves = leaves(shelf, &entry.contract);
     let sessions = |contract: &Contract| served.get(&contract.name.to_string()).copied().unwrap_or(0);
     // What a channel puts over the catalogue is there because somebody is live in it.
     let is_served = |leaf: &Contract| is_of_channel(leaf.version) || sessions(leaf) > 0;
@@ -181,6 +180,13 @@ fn view(shelf: &Shelf, entry: &Entry, served: &HashMap<String, u64>) -> Contract
         faults: entry.faults.clone(),
         channel: entry.channel.clone(),
     }
+}
+
+/// The capabilities that a contract comes down to.
+pub(crate) fn leaves(shelf: &Shelf, contract: &Arc<Contract>) -> Vec<Arc<Contract>> {
+    let mut leaves = Vec::new();
+    collect_leaves(shelf, contract, &mut leaves, 0);
+    leaves
 }
 
 /// The capabilities that a contract comes down to. The depth is bounded, because a broken catalogue may go in circles.

@@ -15,11 +15,14 @@ mod leases;
 mod mint;
 mod parked;
 mod publish;
+mod refill;
 mod refusal;
 mod reminder;
 mod requests;
 mod sessions;
 mod shelf;
+mod stock;
+mod stock_levels;
 mod stock_rules;
 mod sweeps;
 mod tasks;
@@ -43,6 +46,7 @@ pub use refusal::Refusal;
 pub use requests::{Made, RequestView, Wanted};
 pub use sessions::{Opened, SessionView};
 pub use shelf::Shelf;
+pub use stock_levels::{RuleStock, Starved};
 pub use stock_rules::{AppliedRule, RuleView};
 pub use sweeps::{Sweep, Sweeper};
 pub use tasks::{Receipt, TaskAnswer};
@@ -96,6 +100,7 @@ struct Inner {
     tokens: tokens::TokenCache,
     token_uses: tokens::TokenUses,
     sweeps: sweeps::Wakers,
+    stock: stock::StockKnown,
     broken: CancellationToken,
 }
 
@@ -118,6 +123,7 @@ impl Engine {
                 tokens: tokens::TokenCache::default(),
                 token_uses: tokens::TokenUses::default(),
                 sweeps: sweeps::Wakers::default(),
+                stock: stock::StockKnown::default(),
                 broken: CancellationToken::new(),
             }),
         };

@@ -81,6 +81,18 @@ pub enum Refusal {
         /// What is there; 0 for nothing.
         current: u64,
     },
+    /// Not everything that was asked for is in stock, and it was to come from there.
+    #[error("{contract} is not in stock")]
+    OutOfStock {
+        /// The first contract of which there is not enough.
+        contract: String,
+        /// How many of it are being made for stock.
+        coming: u64,
+        /// Whether a stock rule keeps what was asked for.
+        is_kept: bool,
+        /// Why it is not being made, when it is not.
+        starved: Option<String>,
+    },
     /// The idempotency key was used with another body.
     #[error("the idempotency key was used for another request")]
     KeyReused,

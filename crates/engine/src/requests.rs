@@ -1,32 +1,36 @@
 //! Requests: accepted with everything that can begin at once, waited for, cancelled.
 
+mod planned;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::try_join_all;
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use serde_json::{Value, json};
-use sixpack_model::channel::Overlay;
-use sixpack_model::contract::Contract;
 use sixpack_model::event::Event;
-use sixpack_model::fault::Fault;
-use sixpack_model::ids::{LeaseId, RequestId, TreeId};
+use sixpack_model::ids::{RequestId, TreeId};
 use sixpack_model::lease::Lease;
 use sixpack_model::name::ContractName;
-use sixpack_model::plan::{self, Change, NewTree, World};
-use sixpack_model::request::{Priority, Request, RequestStatus, Source, Unit};
+use sixpack_model::plan;
+use sixpack_model::request::{Priority, Request, RequestStatus, Selection, Source};
 use sixpack_model::tree::Tree;
 use sixpack_storage::page::Page;
-use sixpack_storage::requests::{Created, Ended, Idempotency, NewRequest, RequestFilter};
+use sixpack_storage::requests::{Created, Ended, Idempotency, NewRequest, RequestFilter, Served};
+use sixpack_storage::stock::StockWish;
 use sixpack_storage::trees::{Lately, RequestEnd};
 use tokio::sync::futures::OwnedNotified;
 use tokio::time::Instant;
 
+pub(crate) use planned::{Accepted, Asked, Planned, new_request};
+
+use planned::{accept_criteria, accept_units};
+
+use crate::Engine;
 use crate::caller::Caller;
 use crate::refusal::Refusal;
 use crate::shelf::Shelf;
 use crate::watch::Watching;
-use crate::{Engine, mint};
 
 /// Whoever waits for a request reads it again after this long even if nothing woke it.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
@@ -42,6 +46,8 @@ pub struct Wanted {
     pub listed: bool,
     /// Where the data may come from.
     pub source: Source,
+    /// Which of what is in stock is wanted.
+    pub selection: Selection,
     /// How long each lease lasts.
     pub ttl_ms: u64,
     /// Who it is for; the token's name when empty.
@@ -69,6 +75,8 @@ pub struct RequestView {
     pub shelf: Arc<Shelf>,
     /// How the contract that failed has been doing.
     pub lately: Option<Lately>,
+    /// How many requests wait for the same from stock and come first; `None` when it does not wait in line.
+    pub ahead: Option<u64>,
 }
 
 /// A request that was accepted, now or by an earlier call; its end is watched for as long as this lives.
@@ -79,6 +87,8 @@ pub struct Made {
     pub replayed: bool,
     /// The request as it was written just now, when nothing of it can have ended with that.
     open: Option<Request>,
+    /// What it was given, when everything was in stock.
+    fulfilled: Option<Fulfilment>,
     watching: Watching<RequestId, Fulfilment>,
 }
 
@@ -94,8 +104,8 @@ impl Engine {
     pub async fn create_request(&self, caller: &Caller, wanted: Wanted) -> Result<Made, Refusal> {
         let idempotency =
             wanted.idempotency.clone().map(|(key, body)| Idempotency { token: caller.token, key, body });
-        let new = match self.plan_request(caller, wanted).await {
-            Ok(new) => new,
+        let planned = match self.plan_request(caller, wanted).await {
+            Ok(planned) => planned,
             // What was accepted once is answered again, also when it would not be accepted any more.
             Err(refusal) => {
                 let known = match &idempotency {
@@ -105,9 +115,22 @@ impl Engine {
                 return known.map_or(Err(refusal), |known| self.replay(known));
             }
         };
-        let new = NewRequest { idempotency, ..new };
+        // Most often everything is in stock, or nothing is kept: nothing is planned in vain.
+        if planned.may_be_served()
+            && let Some(made) = self.make(planned.from_stock(idempotency.clone())).await?
+        {
+            return Ok(made);
+        }
+        if planned.source == Source::StockOnly || planned.needs_stock() {
+            self.inner.stock.note_served(None, &planned.wishes);
+            return Err(self.out_of_stock(&planned).await?);
+        }
+        self.make(planned.made(idempotency)).await?.ok_or(Refusal::Busy)
+    }
+
+    /// Writes a request; `None` when not everything that it needs is in stock.
+    async fn make(&self, new: NewRequest) -> Result<Option<Made>, Refusal> {
         let (id, open) = (new.request.id, new.request.clone());
-        self.inner.trees.members.insert(id, new.trees.iter().map(|change| change.tree.id).collect());
         let settled = new.trees.iter().any(|change| change.outcome.is_some());
         // Watched from before it is written: not even the quickest end is missed.
         let watching = self.inner.ended.watch(id);
@@ -115,41 +138,103 @@ impl Engine {
         // Detached, because a caller that hangs up must not keep the rest from being told.
         let created = tokio::spawn(async move { engine.accept(new).await });
         match created.await.map_err(|_| Refusal::Busy)?? {
-            Created::Accepted => Ok(Made { id, replayed: false, open: (!settled).then_some(open), watching }),
-            known => self.replay(known),
+            Created::Accepted => {
+                let open = (!settled).then_some(open);
+                Ok(Some(Made { id, replayed: false, open, fulfilled: None, watching }))
+            }
+            Created::Served(Served { leases, .. }) => {
+                let fulfilled = leases.map(|leases| Fulfilment { revision: open.revision, leases });
+                let open = (!settled || fulfilled.is_some()).then_some(open);
+                Ok(Some(Made { id, replayed: false, open, fulfilled, watching }))
+            }
+            Created::Short => Ok(None),
+            known => self.replay(known).map(Some),
         }
     }
 
-    async fn plan_request(&self, caller: &Caller, wanted: Wanted) -> Result<NewRequest, Refusal> {
+    async fn plan_request(&self, caller: &Caller, wanted: Wanted) -> Result<Planned, Refusal> {
         let (shelf, overlay) =
             self.visible_shelf_in(caller, &wanted.environment, wanted.channel.as_deref()).await?;
         let now = self.store().now().await?;
-        plan_request(caller, wanted, (&shelf, &overlay), now)
+        let units = accept_units(&wanted, &shelf)?;
+        accept_criteria(&wanted, &units)?;
+        let wishes = self.wishes(&wanted, &shelf, &units, now)?;
+        let holder = if wanted.holder.is_empty() { caller.name.clone() } else { wanted.holder.clone() };
+        Ok(Planned {
+            source: wanted.source,
+            wanted,
+            holder,
+            token: caller.token,
+            units,
+            wishes,
+            shelf,
+            overlay,
+            now,
+        })
+    }
+
+    /// What each dataset could be taken from; empty when nothing is to come from stock.
+    fn wishes(
+        &self,
+        wanted: &Wanted,
+        shelf: &Shelf,
+        units: &[Accepted],
+        now: Timestamp,
+    ) -> Result<Vec<Option<Arc<StockWish>>>, Refusal> {
+        // What a channel makes is for those who name it.
+        if wanted.source == Source::Fresh || wanted.channel.is_some() {
+            return Ok(Vec::new());
+        }
+        let mut wishes: Vec<Option<Arc<StockWish>>> = Vec::with_capacity(units.len());
+        for (contract, input) in units {
+            if let (false, Some(first)) = (wanted.listed, wishes.first()) {
+                wishes.push(first.clone());
+                continue;
+            }
+            let asked = (&**contract, &**input);
+            wishes.push(self.inner.stock.wish(&wanted.environment, shelf, asked, &wanted.selection, now));
+        }
+        Ok(if wishes.iter().all(Option::is_none) { Vec::new() } else { wishes })
     }
 
     fn replay(&self, known: Created) -> Result<Made, Refusal> {
         match known {
             Created::Replayed(id) => {
                 let watching = self.inner.ended.watch(id);
-                Ok(Made { id, replayed: true, open: None, watching })
+                Ok(Made { id, replayed: true, open: None, fulfilled: None, watching })
             }
-            Created::Accepted | Created::KeyReused => Err(Refusal::KeyReused),
+            Created::Accepted | Created::Served(_) | Created::Short | Created::KeyReused => {
+                Err(Refusal::KeyReused)
+            }
         }
     }
 
     async fn accept(&self, new: NewRequest) -> Result<Created, Refusal> {
+        let request = new.request.clone();
         let trees: Vec<Arc<Tree>> = new.trees.iter().map(|change| Arc::clone(&change.tree)).collect();
+        let wishes = new.wishes.clone();
         let settled = new.trees.iter().any(|change| change.outcome.is_some());
         let due: Vec<_> =
             new.trees.iter().filter_map(|change| Some((change.at, change.tree.due_at()?))).collect();
         let offers = self.offers(&new.trees);
         trees.iter().for_each(|tree| self.inner.trees.expect(tree));
         let (created, offered) = self.commit_with_offers(self.store().create_request(new), offers).await;
-        if matches!(created, Ok(Created::Accepted)) {
-            due.into_iter().for_each(|(now, at)| self.remind_of_due(now, at));
-            if !settled {
-                trees.iter().for_each(|tree| self.inner.trees.keep(tree));
+        let members: Vec<TreeId> = trees.iter().map(|tree| tree.id).collect();
+        match &created {
+            Ok(Created::Accepted) => {
+                self.inner.trees.members.insert(request.id, members.into());
+                due.into_iter().for_each(|(now, at)| self.remind_of_due(now, at));
+                if !settled {
+                    trees.iter().for_each(|tree| self.inner.trees.keep(tree));
+                }
+                self.inner.stock.note_served(None, &wishes);
             }
+            Ok(Created::Served(served)) => {
+                self.inner.stock.note_served(Some(served), &wishes);
+                self.served_from_stock(&request, members, served);
+                due.into_iter().for_each(|(now, at)| self.remind_of_due(now, at));
+            }
+            _ => {}
         }
         trees.iter().for_each(|tree| self.inner.trees.expect_no_more(tree.id));
         self.inner.committed.beat();
@@ -158,6 +243,18 @@ impl Engine {
             self.inner.sweeps.unwanted.notify_one();
         }
         Ok(created?)
+    }
+
+    /// Brings what is remembered up to date with what a request was given.
+    fn served_from_stock(&self, request: &Request, mut members: Vec<TreeId>, served: &Served) {
+        members.resize(request.units.len(), TreeId(uuid::Uuid::nil()));
+        for taken in &served.taken {
+            let lease = served.leases.as_ref().and_then(|leases| leases.get(taken.unit as usize));
+            self.inner.trees.taken(request, taken, lease.map(|lease| lease.id));
+            members[taken.unit as usize] = taken.tree;
+            self.inner.stock.tend(taken.line);
+        }
+        self.inner.trees.members.insert(request.id, members.into());
     }
 
     /// Reads a request with its datasets and leases.
@@ -174,6 +271,9 @@ impl Engine {
         wait: Duration,
     ) -> Result<RequestView, Refusal> {
         let until = Instant::now() + wait;
+        if let (Some(open), Some(fulfilment)) = (&made.open, &made.fulfilled) {
+            return self.fulfilled(open, fulfilment).await;
+        }
         if let Some(open) = made.open.as_ref().filter(|_| !wait.is_zero()) {
             let news = made.watching.next();
             if made.watching.news().is_none() {
@@ -319,13 +419,26 @@ impl Engine {
         self.view_with(request, leases).await
     }
 
-    async fn view_with(&self, request: Request, leases: Vec<Lease>) -> Result<RequestView, Refusal> {
-        let ids = self.members(request.id).await?;
+    /// The trees of a request. What is remembered of them may be out of date: they go from one request to another.
+    async fn trees_of(&self, request: &Request) -> Result<Vec<Arc<Tree>>, Refusal> {
         let fulfilled = request.status == RequestStatus::Fulfilled;
         let read = |id: TreeId| async move {
             if fulfilled { self.leased_tree(id).await } else { self.tree(id, 0).await }
         };
+        let ids = self.members(request.id).await?;
         let trees = try_join_all(ids.iter().map(|id| read(*id))).await?;
+        let trees: Vec<Arc<Tree>> = trees.into_iter().flatten().collect();
+        if trees.len() == ids.len() && trees.iter().all(|tree| tree.request == request.id) {
+            return Ok(trees);
+        }
+        self.inner.trees.members.invalidate(&request.id);
+        let ids = self.members(request.id).await?;
+        let trees = try_join_all(ids.iter().map(|id| self.store().load_tree(*id))).await?;
+        Ok(trees.into_iter().flatten().map(Arc::new).collect())
+    }
+
+    async fn view_with(&self, request: Request, leases: Vec<Lease>) -> Result<RequestView, Refusal> {
+        let trees = self.trees_of(&request).await?;
         let lately = match &request.failure {
             Some(failure) => {
                 let contract = failure.contract.to_string();
@@ -333,129 +446,20 @@ impl Engine {
             }
             None => None,
         };
-        let trees: Vec<Arc<Tree>> = trees.into_iter().flatten().collect();
         // All trees of a request were begun upon the same.
         let shelf = match trees.first() {
             Some(tree) => self.shelf_of(tree).await?,
             None => self.shelf(&request.environment),
         };
         let shelf = shelf.unwrap_or_default();
-        Ok(RequestView { request, trees, leases, shelf, lately })
+        let ahead = match request.status {
+            RequestStatus::Building if trees.iter().any(|tree| tree.line.is_some()) => {
+                self.store().place_in_line(request.id).await?
+            }
+            _ => None,
+        };
+        Ok(RequestView { request, trees, leases, shelf, lately, ahead })
     }
-}
-
-fn plan_request(
-    caller: &Caller,
-    wanted: Wanted,
-    (shelf, overlay): (&Shelf, &Overlay),
-    now: Timestamp,
-) -> Result<NewRequest, Refusal> {
-    let id = RequestId(mint::id(now));
-    let environment: Arc<str> = Arc::from(wanted.environment.as_str());
-    let channel: Option<Arc<str>> = wanted.channel.as_deref().map(Arc::from);
-    let units = accept_units(&wanted, shelf)?;
-    let timeout_ms = timeout_ms(&wanted, &units);
-    let deadline_at = later(now, timeout_ms);
-    let trees: Vec<Change> = (0u32..)
-        .zip(&units)
-        .map(|(unit, (contract, input))| {
-            let own_ms = own_timeout_ms(contract).filter(|own_ms| *own_ms < timeout_ms);
-            let new = NewTree {
-                id: TreeId(mint::id(now)),
-                environment: Arc::clone(&environment),
-                request: id,
-                unit,
-                contract: Arc::clone(contract),
-                input: Arc::clone(input),
-                priority: wanted.priority,
-                channel: channel.clone(),
-                overlay: overlay.clone(),
-                seed: mint::seed(),
-                unique: mint::unique(),
-                until: own_ms.map(|own_ms| later(now, own_ms)),
-            };
-            plan::begin(new, World { versions: shelf, now, chance: mint::chance() })
-        })
-        .collect();
-    let holder = if wanted.holder.is_empty() { caller.name.clone() } else { wanted.holder };
-    let request = Request {
-        id,
-        environment: wanted.environment,
-        units: units
-            .into_iter()
-            .map(|(contract, input)| Unit {
-                contract: contract.name.clone(),
-                version: contract.version,
-                input,
-            })
-            .collect(),
-        listed: wanted.listed,
-        source: wanted.source,
-        ttl_ms: wanted.ttl_ms,
-        holder,
-        token: caller.token,
-        priority: wanted.priority,
-        channel: wanted.channel,
-        status: RequestStatus::Building,
-        revision: 1,
-        ready: 0,
-        created_at: now,
-        deadline_at,
-        ended_at: None,
-        failure: None,
-    };
-    let mut told = json!({ "holder": request.holder });
-    if let Some(channel) = &request.channel {
-        told["channel"] = Value::from(channel.as_str());
-    }
-    let event = request_event(&request, now, "request.building", told);
-    let leases = trees.iter().map(|_| LeaseId(mint::id(now))).collect();
-    Ok(NewRequest { request, trees, leases, idempotency: None, event })
-}
-
-/// The time that a request has: what the consumer allows, or less when no dataset of it may take so long.
-fn timeout_ms(wanted: &Wanted, units: &[Accepted]) -> u64 {
-    let own: Option<Vec<u64>> = units.iter().map(|(contract, _)| own_timeout_ms(contract)).collect();
-    let longest = own.and_then(|own| own.into_iter().max());
-    longest.map_or(wanted.timeout_ms, |longest| longest.min(wanted.timeout_ms))
-}
-
-/// How long making one dataset of a contract may take, if it says so.
-fn own_timeout_ms(contract: &Contract) -> Option<u64> {
-    contract.scenario()?.timeout_s.map(|timeout_s| u64::from(timeout_s) * 1000)
-}
-
-fn later(now: Timestamp, ms: u64) -> Timestamp {
-    let span = SignedDuration::from_millis(i64::try_from(ms).unwrap_or(i64::MAX));
-    now.checked_add(span).unwrap_or(Timestamp::MAX)
-}
-
-/// The contract of a dataset, and its input with defaults.
-type Accepted = (Arc<Contract>, Arc<Value>);
-
-/// Finds the contract of each dataset and holds its input against it; all faults at once.
-fn accept_units(wanted: &Wanted, shelf: &Shelf) -> Result<Vec<Accepted>, Refusal> {
-    let mut faults = Vec::new();
-    let mut units: Vec<Accepted> = Vec::with_capacity(wanted.units.len());
-    for (index, (name, input)) in wanted.units.iter().enumerate() {
-        // A count of one contract repeats the very same unit.
-        if let (false, Some(first)) = (wanted.listed, units.first()) {
-            units.push(first.clone());
-            continue;
-        }
-        let contract = shelf.requestable(name)?;
-        let input = contract.input.with_defaults(input.clone());
-        let prefix = if wanted.listed { format!("/items/{index}/input") } else { "/input".to_owned() };
-        faults.extend(
-            contract
-                .input
-                .validate(&input)
-                .into_iter()
-                .map(|fault| Fault { pointer: format!("{prefix}{}", fault.pointer), ..fault }),
-        );
-        units.push((contract, Arc::new(input)));
-    }
-    if faults.is_empty() { Ok(units) } else { Err(Refusal::InputInvalid(faults)) }
 }
 
 fn request_event(request: &Request, at: Timestamp, kind: &'static str, data: Value) -> Event {

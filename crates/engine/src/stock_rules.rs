@@ -22,6 +22,7 @@ use crate::apply::STALE_LIMIT;
 use crate::caller::Caller;
 use crate::refusal::Refusal;
 use crate::shelf::Shelf;
+use crate::stock_levels::RuleStock;
 
 /// A rule with everything that is shown of it.
 #[derive(Debug, Clone)]
@@ -34,6 +35,8 @@ pub struct RuleView {
     pub contract: Option<Arc<Contract>>,
     /// Whether its window is open, and when that opens next; `None` for a rule without one.
     pub window: Option<(bool, Option<Timestamp>)>,
+    /// What there is of what it keeps.
+    pub stock: RuleStock,
 }
 
 /// What became of a rule in a file.
@@ -94,7 +97,7 @@ impl Engine {
                 let changed_at =
                     before.filter(|_| matches!(put, Put::Same(_))).map_or(at, |one| one.changed_at);
                 let stored = StoredRule { rule, revision: put.revision(), created_at, changed_at };
-                return Ok((view(&shelf, stored, at), put));
+                return Ok((self.view_of(environment, &shelf, stored, at).await?, put));
             }
             let write = RuleWrite { expected: over, event: rule_event(environment, at, &rule, put), rule };
             let publication = Publication { expected_revision: shelf.revision, ..Publication::default() };
@@ -118,7 +121,7 @@ impl Engine {
     ) -> Result<RuleView, Refusal> {
         let shelf = self.visible_shelf(caller, environment)?;
         let stored = self.store().rule(environment, name).await?.ok_or_else(|| unknown(&shelf, name))?;
-        Ok(view(&shelf, stored, self.now().await?))
+        self.view_of(environment, &shelf, stored, self.now().await?).await
     }
 
     /// Lists rules by name.
@@ -131,7 +134,11 @@ impl Engine {
         let shelf = self.visible_shelf(caller, environment)?;
         let rules = self.store().rules(environment, page).await?;
         let now = self.now().await?;
-        Ok(rules.into_iter().map(|stored| view(&shelf, stored, now)).collect())
+        let mut views = Vec::with_capacity(rules.len());
+        for stored in rules {
+            views.push(self.view_of(environment, &shelf, stored, now).await?);
+        }
+        Ok(views)
     }
 
     /// Changes target and state of a rule while it is at work. What it asks for is not looked at, so that also a rule that
@@ -155,7 +162,7 @@ impl Engine {
                         self.refresh_catalogue(environment).await?;
                         self.inner.committed.beat();
                     }
-                    return Ok(view(&shelf, *stored, at));
+                    return self.view_of(environment, &shelf, *stored, at).await;
                 }
                 Edited::Stale(_) => {}
                 Edited::Unknown => return Err(unknown(&shelf, name)),
@@ -187,6 +194,17 @@ impl Engine {
             }
         }
         Err(Refusal::Busy)
+    }
+
+    async fn view_of(
+        &self,
+        environment: &str,
+        shelf: &Shelf,
+        stored: StoredRule,
+        now: Timestamp,
+    ) -> Result<RuleView, Refusal> {
+        let stock = self.rule_stock(environment, shelf, &stored.rule).await?;
+        Ok(RuleView { stock, ..view(shelf, stored, now) })
     }
 
     /// The rule as it is kept, if the caller may change it and has seen it as it is.
@@ -313,6 +331,7 @@ fn view(shelf: &Shelf, stored: StoredRule, now: Timestamp) -> RuleView {
         faults: shelf.rule_faults(&stored.rule),
         contract: shelf.last_known(&stored.rule.contract),
         window: window.map(|window| (window.is_open(now), window.next_opening(now))),
+        stock: RuleStock::default(),
         stored,
     }
 }

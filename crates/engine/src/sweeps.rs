@@ -31,6 +31,9 @@ const PAGE: u32 = 200;
 /// The same for due trees: each comes with all of its open tasks, up to ten thousand.
 const DUE_PAGE: u32 = 50;
 
+/// How long a look at stock waits for more to look at: under load each line is looked at so often and no more.
+const STOCK_GATHER: Duration = Duration::from_millis(10);
+
 /// Wake the sweeps whose work is known to be there.
 #[derive(Default)]
 pub(crate) struct Wakers {
@@ -64,11 +67,13 @@ pub enum Sweep {
     Catalogues,
     /// Uses of tokens that are noted and not kept yet.
     TokenUses,
+    /// Stock that is too little, too much or too old.
+    Stock,
 }
 
 impl Sweep {
     /// All of them.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::SilentSessions,
         Self::AbandonedClaims,
         Self::WithdrawnTasks,
@@ -80,6 +85,7 @@ impl Sweep {
         Self::OldKeys,
         Self::Catalogues,
         Self::TokenUses,
+        Self::Stock,
     ];
 
     /// Short enough that what is promised in seconds holds: dead sessions' tasks are handed on and leases are reaped
@@ -176,6 +182,7 @@ impl Engine {
             Sweep::OldKeys => self.forget_keys().await,
             Sweep::Catalogues => Ok(self.refresh_catalogues().await?),
             Sweep::TokenUses => self.keep_token_uses().await,
+            Sweep::Stock => self.tend_stock().await,
         }
     }
 
@@ -218,6 +225,11 @@ impl Engine {
             Sweep::WithdrawnTasks => self.inner.sweeps.withdrawn.notified().await,
             Sweep::UnwantedTrees => self.inner.sweeps.unwanted.notified().await,
             Sweep::DueTrees => self.inner.sweeps.due.comes().await,
+            Sweep::Stock => {
+                self.inner.stock.wake.notified().await;
+                // What comes together is looked at together.
+                tokio::time::sleep(STOCK_GATHER).await;
+            }
             _ => std::future::pending().await,
         }
     }

@@ -12,8 +12,10 @@ use jiff::Timestamp;
 use moka::sync::Cache;
 use sixpack_model::ids::{LeaseId, RequestId, TaskId, TreeId};
 use sixpack_model::plan::{self, Change, Happened, World};
+use sixpack_model::request::Request;
 use sixpack_model::tree::{PartStatus, Tree};
 use sixpack_storage::StoreError;
+use sixpack_storage::requests::Taken;
 use sixpack_storage::tasks::Claims;
 use sixpack_storage::trees::{Guard, RequestAfter, TreeWrite, Written};
 use tokio::sync::Mutex;
@@ -36,7 +38,7 @@ const STALE_LIMIT: u32 = 20;
 /// Trees in memory, and the turns of those who change them.
 pub(crate) struct TreeCache {
     trees: Cache<TreeId, Arc<Tree>>,
-    /// The trees of a request; these never change.
+    /// The trees of a request; whoever finds one that belongs to another reads them again.
     pub(crate) members: Cache<RequestId, Arc<[TreeId]>>,
     /// Trees as they will be once a write that is under way is committed: whoever is handed a task of such a version
     /// knows by that that it is. One entry for each write that waits.
@@ -67,6 +69,30 @@ impl TreeCache {
     fn coming(&self) -> MutexGuard<'_, HashMap<TreeId, Arc<Tree>>> {
         // Single inserts and removals: a panic elsewhere leaves nothing half done.
         self.coming.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Brings a tree up to date that a request was given.
+    pub(crate) fn taken(&self, request: &Request, taken: &Taken, lease: Option<LeaseId>) {
+        let before = self.trees.get(&taken.tree).filter(|tree| tree.version + 1 == taken.version);
+        let (Some(before), true) = (before, taken.was_ready) else {
+            return self.trees.invalidate(&taken.tree);
+        };
+        let mut tree = Tree::clone(&before);
+        tree.version = taken.version;
+        tree.request = request.id;
+        tree.unit = taken.unit;
+        tree.priority = request.priority;
+        if lease.is_some() {
+            tree.lease = lease;
+            tree.parts[0].status = PartStatus::Leased;
+        }
+        self.trees.insert(tree.id, Arc::new(tree));
+    }
+
+    /// Forgets where trees and requests belong that have changed their places.
+    fn forget_places(&self, trees: &[TreeId], requests: &[RequestId]) {
+        trees.iter().for_each(|tree| self.trees.invalidate(tree));
+        requests.iter().for_each(|request| self.members.invalidate(request));
     }
 
     fn turn(&self, id: TreeId) -> &Mutex<()> {
@@ -188,7 +214,7 @@ impl Engine {
         let tree = Arc::clone(&write.change.tree);
         let at = write.change.at;
         let withdrawn = !write.change.withdrawn.is_empty();
-        if matches!(write.change.outcome, Some(plan::Outcome::Ready)) {
+        if matches!(write.change.outcome, Some(plan::Outcome::Ready(_))) {
             let now = self.store().now().await?;
             let members = self.members(tree.request).await?;
             write.leases = members.iter().map(|_| LeaseId(mint::id(now))).collect();
@@ -202,6 +228,13 @@ impl Engine {
         let (written, offered) = self.commit_with_offers(self.store().write_tree(write), offers).await;
         match &written {
             Ok(Written::Done(RequestAfter::GoesOn)) => self.inner.trees.keep(&tree),
+            Ok(Written::Done(RequestAfter::Stocked)) => {
+                self.inner.trees.keep(&tree);
+                self.inner.trees.forget_places(&[], &[tree.request]);
+            }
+            Ok(Written::Done(RequestAfter::Exchanged { with, tree: other, .. })) => {
+                self.inner.trees.forget_places(&[tree.id, *other], &[tree.request, *with]);
+            }
             Ok(Written::Done(_)) => match only_lease {
                 Some(lease) => self.inner.trees.keep(&leased(&tree, lease)),
                 // The store has gone on with the other trees as well, or the request has failed.
@@ -212,6 +245,9 @@ impl Engine {
         self.inner.trees.expect_no_more(tree.id);
         if let Ok(Written::Done(after)) = &written {
             self.tell_waiting(tree.request, after);
+            if let Some(line) = tree.line.filter(|_| *after != RequestAfter::GoesOn) {
+                self.inner.stock.tend(line);
+            }
             if withdrawn {
                 self.inner.sweeps.withdrawn.notify_one();
             }
@@ -238,7 +274,14 @@ impl Engine {
     fn tell_waiting(&self, request: RequestId, after: &RequestAfter) {
         match after {
             RequestAfter::GoesOn => {}
-            RequestAfter::Failed => self.inner.ended.wake(request),
+            RequestAfter::Failed | RequestAfter::Stocked => self.inner.ended.wake(request),
+            RequestAfter::Exchanged { with, fulfilled, .. } => {
+                if let Some((revision, leases)) = fulfilled {
+                    let told = || Fulfilment { revision: *revision, leases: leases.clone() };
+                    self.inner.ended.tell(*with, told);
+                }
+                self.inner.requests.wake(*with);
+            }
             RequestAfter::Fulfilled { revision, leases } => {
                 self.inner.ended.tell(request, || Fulfilment { revision: *revision, leases: leases.clone() });
             }

@@ -51,6 +51,21 @@ impl FailureClass {
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.iter().find(|(_, known)| *known == name).map(|(class, _)| *class)
     }
+
+    /// What a contract has done so many times, for a sentence: `billing/payment-account rejected 6 of 6`.
+    pub fn verb(self) -> &'static str {
+        match self {
+            Self::Rejected => "rejected",
+            Self::ContractViolation => "broke its contract in",
+            Self::SupplierOffline => "had no supplier for",
+            Self::Timeout => "ran out of time in",
+            Self::Crashed => "crashed in",
+            Self::Binding => "could not be given its input in",
+            Self::Invariant => "did not come to agree in",
+            Self::Check => "did not hold in",
+            Self::Orchestration => "asked for what it may not have in",
+        }
+    }
 }
 
 /// Why a dataset could not be made.

@@ -36,6 +36,10 @@ pub struct DatasetId {
     pub part: u32,
 }
 
+/// The number of a stock line; see [`crate::stock::Line`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct LineId(pub i64);
+
 /// The id of one task: one operation of one part of a tree.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct TaskId {

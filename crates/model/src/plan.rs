@@ -14,6 +14,7 @@ mod change;
 mod children;
 mod deadlines;
 mod happened;
+mod readiness;
 mod retry;
 mod settle;
 mod steps;
@@ -28,7 +29,7 @@ use std::sync::Arc;
 use crate::channel::Overlay;
 use crate::contract::Contract;
 use crate::event::Event;
-use crate::ids::{RequestId, TreeId};
+use crate::ids::{LineId, RequestId, TreeId};
 use crate::name::ContractName;
 use crate::request::Priority;
 use crate::schema::Entity;
@@ -37,7 +38,7 @@ use crate::tree::{Ending, Operation, Part, PartStatus, Task, Tree};
 use children::Children;
 
 pub use blame::overdue;
-pub use change::{Change, Outcome, ReadyTask};
+pub use change::{Change, Outcome, Readiness, ReadyTask};
 pub use happened::{Answer, Attempt, Happened};
 
 /// The contracts that a tree may refer to.
@@ -81,6 +82,8 @@ pub struct NewTree {
     pub channel: Option<Arc<str>>,
     /// What the channel puts over the deployed catalogue now; empty without a channel.
     pub overlay: Overlay,
+    /// The stock line that it is made for.
+    pub line: Option<LineId>,
     /// See [`Tree::seed`].
     pub seed: u64,
     /// See [`Tree::unique`].
@@ -104,8 +107,8 @@ pub fn decide(tree: &Tree, happened: Happened, world: World<'_>) -> Change {
     plan.into_change()
 }
 
-/// The versions that everything below a contract has now.
-fn pins_of(contract: &Contract, versions: &dyn Versions) -> BTreeMap<ContractName, u32> {
+/// The versions that everything below a contract has now: what a tree of it that is begun now is pinned to.
+pub fn pins_of(contract: &Contract, versions: &dyn Versions) -> BTreeMap<ContractName, u32> {
     let mut pins = BTreeMap::new();
     let mut open: Vec<ContractName> = used_by(contract);
     while let Some(name) = open.pop() {
@@ -194,6 +197,7 @@ impl<'w> Plan<'w> {
             pins: Arc::new(pins),
             seed: new.seed,
             unique: new.unique,
+            line: new.line,
             lease: None,
             ending: None,
             made: 0,
@@ -217,7 +221,7 @@ impl<'w> Plan<'w> {
             Happened::Orphaned { part, output } => self.orphaned(part, output),
             // What follows from the time is looked at with every event.
             Happened::Due { .. } => {}
-            Happened::Unwanted => self.end(Ending::Unwanted),
+            Happened::Unwanted => self.unwanted(),
             Happened::LeaseEnded => self.end(Ending::Used),
         }
         self.advance();

@@ -7,11 +7,12 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::failure::Failure;
 use crate::ids::{RequestId, TokenId};
 use crate::name::ContractName;
+use crate::stock::RuleName;
 
 /// Who is waiting; people go before pipelines, pipelines before stock, stock before patrol.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -38,6 +39,19 @@ pub enum Source {
     StockFirst,
     /// Made for this request.
     Fresh,
+    /// From stock, or not at all.
+    StockOnly,
+}
+
+/// Which of the datasets that would do the consumer wants.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Selection {
+    /// Properties of the input that rank what is there; they exclude nothing.
+    pub prefer: Option<Arc<Value>>,
+    /// Criteria on what the output marks `x-selectable`; they exclude what does not meet them.
+    pub select: Option<Arc<Map<String, Value>>>,
+    /// True when evidence that is older than it should be will not do, although a service cannot be asked.
+    pub require_fresh: bool,
 }
 
 /// Where a request stands.
@@ -108,6 +122,10 @@ pub struct Request {
     pub listed: bool,
     /// Where the data may come from.
     pub source: Source,
+    /// Which of what would do is wanted.
+    pub selection: Selection,
+    /// The stock rule that it refills; nobody is given what it makes before somebody asks.
+    pub refills: Option<RuleName>,
     /// How long each lease lasts.
     pub ttl_ms: u64,
     /// Who asks, in their own words.

@@ -25,7 +25,8 @@ use crate::limits::{
     PATTERN_WORK, SCHEMA_CHAIN, SCHEMA_EVALUATIONS, SCHEMA_EXPLAINED,
 };
 
-pub(crate) use canonical::{canonical, canonical_json};
+pub(crate) use canonical::canonical;
+pub use canonical::canonical_json;
 use graph::Graph;
 use measure::{Bounds, Size};
 pub(crate) use read::target;

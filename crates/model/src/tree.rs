@@ -18,7 +18,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::failure::Failure;
-use crate::ids::{DatasetId, LeaseId, RequestId, SessionId, TaskId, TreeId};
+use crate::ids::{DatasetId, LeaseId, LineId, RequestId, SessionId, TaskId, TreeId};
 use crate::name::ContractName;
 use crate::request::Priority;
 
@@ -145,6 +145,8 @@ pub struct Evidence {
     pub verdict: Verdict,
     /// When it was asked.
     pub at: Timestamp,
+    /// When it last said that it holds.
+    pub valid_at: Option<Timestamp>,
     /// Why, in the words of the domain.
     pub message: Option<String>,
 }
@@ -312,6 +314,8 @@ pub struct Tree {
     pub seed: u64,
     /// A short token that no other tree has, safe in e-mail addresses and names.
     pub unique: String,
+    /// The stock line that it was made for, or has come from: it can go back there as long as nobody has used it.
+    pub line: Option<LineId>,
     /// The live lease.
     pub lease: Option<LeaseId>,
     /// Why it is being taken down, once it is.

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 use sixpack_model::ids::{LeaseId, SessionId, TreeId};
-use sixpack_model::plan::{Change, Outcome};
+use sixpack_model::plan::Change;
 use sixpack_model::tree::{Claim, PartStatus, Task, Tree};
 use sixpack_storage::conformance::{Fixture, Order, Supplier, ready_task};
 use sixpack_storage::requests::{Idempotency, Requests};
@@ -184,7 +184,7 @@ impl Caller {
                 tree.parts[0].status = PartStatus::Ready;
                 tree.parts[0].output = Some(Arc::new(root_output));
                 change.changed.push(0);
-                change.outcome = Some(Outcome::Ready);
+                change.outcome = Some(self.fixture.readiness());
             }
         }
         change.events.push(self.fixture.event("dataset.made"));

@@ -17,6 +17,7 @@ pub mod leases;
 pub mod limits;
 pub mod requests;
 pub mod sessions;
+pub mod stock;
 pub mod stock_rules;
 mod suite;
 pub mod sweeps;
@@ -24,5 +25,7 @@ pub mod tokens;
 pub mod trees;
 pub mod units;
 
-pub use factories::{Decision, ENVIRONMENT, Order, Supplier, TIMEOUT_MS, TTL_MS, first_task, ready_task};
+pub use factories::{
+    Decision, ENVIRONMENT, FRESH_FOR_MS, Order, Supplier, TIMEOUT_MS, TTL_MS, first_task, ready_task,
+};
 pub use fixture::Fixture;

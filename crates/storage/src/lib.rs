@@ -20,6 +20,7 @@ pub mod page;
 pub mod requests;
 pub mod sessions;
 pub mod sqlite;
+pub mod stock;
 pub mod stock_rules;
 pub mod tasks;
 pub mod tokens;
@@ -37,6 +38,7 @@ pub trait Store:
     + leases::Leases
     + requests::Requests
     + sessions::Sessions
+    + stock::Stock
     + stock_rules::StockRules
     + tasks::Tasks
     + tokens::Tokens
@@ -52,6 +54,7 @@ impl<T> Store for T where
         + leases::Leases
         + requests::Requests
         + sessions::Sessions
+        + stock::Stock
         + stock_rules::StockRules
         + tasks::Tasks
         + tokens::Tokens

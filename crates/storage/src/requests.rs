@@ -1,13 +1,17 @@
 //! Requests: accepted once, however often they are sent.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use sixpack_model::event::Event;
-use sixpack_model::ids::{LeaseId, RequestId, TokenId, TreeId};
+use sixpack_model::ids::{LeaseId, LineId, RequestId, TokenId, TreeId};
+use sixpack_model::lease::Lease;
 use sixpack_model::plan::Change;
 use sixpack_model::request::{Request, RequestStatus};
 
 use crate::error::StoreError;
 use crate::page::Page;
+use crate::stock::StockWish;
 use crate::trees::RequestEnd;
 
 /// Makes a repeated call answer what the first one did.
@@ -26,10 +30,13 @@ pub struct Idempotency {
 pub struct NewRequest {
     /// The request.
     pub request: Request,
-    /// Its trees in the order of its units: as they are before, and what is decided first (`expected` version 0).
+    /// Its trees in the order of its units: as they are before, and what is decided first (`expected` version 0). What
+    /// is found in stock takes the place of the tree of its unit. None at all when everything has to be found there.
     pub trees: Vec<Change>,
-    /// Ids for the leases that are granted when everything is ready with the first decision already, because every
-    /// step is left out; one for each tree.
+    /// What each unit would take from stock, in the order of the units; none when nothing is to be taken.
+    pub wishes: Vec<Option<Arc<StockWish>>>,
+    /// Ids for the leases that are granted when everything is ready at once, because it is in stock or every step is left
+    /// out; one for each unit.
     pub leases: Vec<LeaseId>,
     /// The caller's key, if it sent one.
     pub idempotency: Option<Idempotency>,
@@ -38,14 +45,42 @@ pub struct NewRequest {
 }
 
 /// What became of a new request.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Created {
-    /// It is accepted.
+    /// It is accepted, and everything of it is to be made.
     Accepted,
+    /// It is accepted, and some or all of it came from stock.
+    Served(Served),
+    /// Not everything that has to be in stock is there. Nothing was written.
+    Short,
     /// The same caller sent the same before: this is that request.
     Replayed(RequestId),
     /// The same caller used the key for something else.
     KeyReused,
+}
+
+/// What a new request was given at once.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Served {
+    /// Datasets that were ready, or are being made already, in the order of the units.
+    pub taken: Vec<Taken>,
+    /// The leases, in the order of the units, when everything was ready.
+    pub leases: Option<Vec<Lease>>,
+}
+
+/// A dataset that has taken the place of the one that would have been made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Taken {
+    /// For which unit.
+    pub unit: u32,
+    /// Which one.
+    pub tree: TreeId,
+    /// Its version now, one more than before.
+    pub version: u64,
+    /// Where it was.
+    pub line: LineId,
+    /// True when it was in stock; false when it was being made for it.
+    pub was_ready: bool,
 }
 
 /// What became of the wish to end a request.
@@ -73,7 +108,11 @@ pub struct RequestFilter {
 /// Reads and writes requests.
 #[async_trait]
 pub trait Requests: Send + Sync {
-    /// Accepts a request: its row, its trees with their parts and ready tasks, the idempotency record and the events
+    /// Accepts a request, with what is in stock of what it wishes: for each unit the oldest that meets its wish and whose
+    /// evidence is fresh, or else one that is being made for stock, which is then made at the request's priority. When all
+    /// are ready, they are leased at once and the request is fulfilled with its first breath.
+    ///
+    /// Its row, its trees with their parts and ready tasks, the idempotency record and the events
     /// are one transaction. A key stands for its request for 24 hours of the store's clock, and for nothing afterwards,
     /// whether or not it was forgotten.
     async fn create_request(&self, new: NewRequest) -> Result<Created, StoreError>;

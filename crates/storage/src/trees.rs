@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use sixpack_model::event::Event;
 use sixpack_model::failure::Failure;
-use sixpack_model::ids::{LeaseId, TaskId, TreeId};
+use sixpack_model::ids::{LeaseId, RequestId, TaskId, TreeId};
 use sixpack_model::lease::{Lease, LeaseOutcome, LeaseStatus};
 use sixpack_model::plan::Change;
 use sixpack_model::tree::{Claim, Tree};
@@ -81,6 +81,18 @@ pub enum RequestAfter {
     },
     /// It failed with this very write.
     Failed,
+    /// It refills stock, and its dataset is there now.
+    Stocked,
+    /// It refills stock, and its dataset went to another request, which had waited for one; it goes on with the dataset
+    /// that was being made for that request.
+    Exchanged {
+        /// The request that had waited.
+        with: RequestId,
+        /// The dataset that was being made for it.
+        tree: TreeId,
+        /// Its revision and what it was granted, when it is fulfilled with that.
+        fulfilled: Option<(u64, Vec<Lease>)>,
+    },
 }
 
 /// Reads and writes dataset trees.
@@ -101,6 +113,10 @@ pub trait Trees: Send + Sync {
     /// request `fulfilled`, each with its event. When it is `Failed` and the request is still open, the request becomes
     /// `failed` with that failure. A tree whose request is no longer open is never leased: its outcome `Ready` is
     /// written as a plain change.
+    ///
+    /// A tree whose request refills stock goes there when it is ready, or to the request that waits longest for one of its
+    /// line. One of a request that has ended goes there too when it came from there ([`Tree::line`]) and is `Ready`. A
+    /// refill that fails has its line left alone for a while, longer each time.
     ///
     /// An event about the attempt whose claim is given up says how long that was held.
     ///

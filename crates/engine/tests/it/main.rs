@@ -7,6 +7,7 @@ mod ending;
 mod leasing;
 mod requesting;
 mod steps;
+mod stock;
 mod stock_rules;
 mod tokens;
 mod town;

@@ -12,7 +12,7 @@ use sixpack_engine::{
 use sixpack_model::ids::{RequestId, SessionId, TokenId};
 use sixpack_model::manifest::Manifest;
 use sixpack_model::plan::Answer;
-use sixpack_model::request::{Priority, Source};
+use sixpack_model::request::{Priority, Selection, Source};
 use sixpack_model::token::Role;
 use sixpack_model::tree::Verdict;
 use sixpack_storage::ManualClock;
@@ -195,6 +195,7 @@ pub(crate) fn wanted(contract: &str, input: Value) -> Wanted {
         units: vec![(contract.parse().expect("a name"), input)],
         listed: false,
         source: Source::Fresh,
+        selection: Selection::default(),
         ttl_ms: 60_000,
         holder: String::new(),
         timeout_ms: 300_000,

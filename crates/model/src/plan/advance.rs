@@ -242,7 +242,7 @@ impl Plan<'_> {
         node.ready_at = Some(now);
         node.settle_until = None;
         if part == 0 {
-            self.outcome = Some(Outcome::Ready);
+            self.outcome = Some(Outcome::Ready(self.readiness()));
             self.tell(0, "dataset.ready", json!({}));
         }
     }

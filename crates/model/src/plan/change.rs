@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use serde_json::{Map, Value};
 
 use crate::event::Event;
 use crate::failure::Failure;
@@ -59,11 +60,24 @@ pub struct ReadyTask {
     pub attempt: u32,
 }
 
+/// What stock has to know of a dataset that is ready.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Readiness {
+    /// When it was made.
+    pub ready_at: Timestamp,
+    /// When the part that was not asked for longest was last found valid; when it was made, if no part can be asked.
+    pub checked_at: Timestamp,
+    /// Until when its evidence is fresh enough to be handed over unasked; [`Timestamp::MAX`] if no part can be asked.
+    pub fresh_until: Timestamp,
+    /// What of its output a consumer may choose it by.
+    pub selectable: Map<String, Value>,
+}
+
 /// What a decision means for the request of the tree.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Outcome {
-    /// The dataset is ready to be leased.
-    Ready,
+    /// The dataset is ready to be leased, or to be kept in stock.
+    Ready(Readiness),
     /// The dataset could not be made.
     Failed(Box<Failure>),
     /// Everything that could be undone is undone.

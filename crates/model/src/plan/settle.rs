@@ -86,7 +86,9 @@ impl Plan<'_> {
         if let Some(facts) = facts {
             node.facts = Some(Arc::new(facts));
         }
-        node.evidence = Some(Evidence { verdict, at, message: message.clone() });
+        let before = node.evidence.as_ref().and_then(|evidence| evidence.valid_at);
+        let valid_at = if verdict == Verdict::Valid { Some(at) } else { before };
+        node.evidence = Some(Evidence { verdict, at, valid_at, message: message.clone() });
         if verdict != Verdict::Valid {
             self.ask_again_or_fail(part, verdict, message);
         }
@@ -162,7 +164,7 @@ impl Plan<'_> {
     ///
     /// When two parts of one domain hold the same entity, the later one has advanced it: it speaks for both, because
     /// the state that the earlier one had made is left behind on purpose.
-    fn checked_parts(&self, mut below: Vec<u32>) -> Vec<u32> {
+    pub(super) fn checked_parts(&self, mut below: Vec<u32>) -> Vec<u32> {
         let mut spoken_for = BTreeSet::new();
         let mut checked = Vec::new();
         below.sort_by_key(|part| std::cmp::Reverse(self.part(*part).made));

@@ -112,6 +112,7 @@ fn new_tree(landscape: &Landscape, contract: &str, input: Value) -> NewTree {
         contract,
         priority: Priority::Pipeline,
         channel: None,
+        line: None,
         overlay: Overlay::default(),
         seed: 1,
         unique: "u".to_owned(),
@@ -132,6 +133,16 @@ struct Scene {
 }
 
 impl Scene {
+    /// What its decisions meant for the request, by name.
+    fn ended_as(&self) -> Vec<&'static str> {
+        let name = |outcome: &Outcome| match outcome {
+            Outcome::Ready(_) => "ready",
+            Outcome::Failed(_) => "failed",
+            Outcome::Ended => "ended",
+        };
+        self.outcomes.iter().map(name).collect()
+    }
+
     fn begin(landscape: Landscape, contract: &str, input: Value) -> Self {
         let new = new_tree(&landscape, contract, input);
         Self::begin_with(landscape, new)

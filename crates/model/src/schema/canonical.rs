@@ -14,7 +14,7 @@ pub(crate) fn canonical(schema: &Value) -> String {
 }
 
 /// A plain JSON value with the members of its objects sorted.
-pub(crate) fn canonical_json(value: &Value) -> String {
+pub fn canonical_json(value: &Value) -> String {
     let mut text = String::new();
     write_json(&mut text, value);
     text

@@ -36,6 +36,9 @@ impl From<Refusal> for Problem {
                 echoed(&name)
             )),
             Refusal::VersionMismatch { expected, current } => version_mismatch(expected, current),
+            Refusal::OutOfStock { contract, coming, is_kept, starved } => {
+                out_of_stock(&contract, coming, is_kept, starved.as_deref())
+            }
             Refusal::KeyReused => {
                 Self::new(StatusCode::UNPROCESSABLE_ENTITY, "idempotency_mismatch", "The key was used before").detail(
                     "This `Idempotency-Key` was used with another body within the last 24 hours; use a new key.",
@@ -162,6 +165,23 @@ fn too_many_channels(environment: &str, live: &[String]) -> Problem {
         live.len(),
         quoted(live)
     ))
+}
+
+fn out_of_stock(contract: &str, coming: u64, is_kept: bool, starved: Option<&str>) -> Problem {
+    let why = match (is_kept, coming, starved) {
+        (false, ..) => {
+            "no stock rule keeps it for this input; request it with `source: stock_first` or `fresh` to have it made, or \
+             put a stock rule"
+                .to_owned()
+        }
+        (true, 0, Some(starved)) => format!("none is being made: {starved}"),
+        (true, 0, None) => "none is being made now; see the stock rule for why".to_owned(),
+        (true, coming, None) => format!("{coming} are being made; ask again in a moment"),
+        (true, coming, Some(starved)) => format!("{coming} are being made, after {starved}"),
+    };
+    let problem = conflict("out_of_stock", "Not in stock")
+        .detail(format!("There is not enough of {contract} in stock that fits: {why}."));
+    if coming > 0 { problem.retry_after_s(BUSY_S) } else { problem }
 }
 
 fn quoted(names: &[String]) -> String {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use sixpack_model::ids::{TaskId, TokenId};
+use sixpack_model::ids::{LineId, TaskId, TokenId};
 use sixpack_model::plan::{Change, ReadyTask};
 use sixpack_model::request::Priority;
 use sixpack_model::tree::{Part, Tree};
@@ -16,6 +16,9 @@ pub const ENVIRONMENT: &str = "staging";
 
 /// How long a lease of a test request lasts.
 pub const TTL_MS: u64 = 60_000;
+
+/// How long the evidence of a dataset of a test stays fresh.
+pub const FRESH_FOR_MS: i64 = 300_000;
 
 /// How long an attempt of a test capability may take.
 pub const TIMEOUT_MS: u64 = 60_000;
@@ -127,6 +130,8 @@ pub struct Order {
     pub timeout_ms: i64,
     /// Who asks.
     pub token: TokenId,
+    /// The stock line that it refills.
+    pub line: Option<LineId>,
 }
 
 impl Order {
@@ -143,6 +148,7 @@ impl Order {
             ready_at: None,
             timeout_ms: 300_000,
             token: TokenId(Uuid::nil()),
+            line: None,
         }
     }
 

@@ -12,13 +12,13 @@ use sixpack_model::event::Event;
 use sixpack_model::failure::{Failure, FailureClass, Retried};
 use sixpack_model::ids::{LeaseId, RequestId, SessionId, TokenId, TreeId};
 use sixpack_model::lease::Lease;
-use sixpack_model::plan::{Change, Outcome};
-use sixpack_model::request::{Request, RequestStatus, Source, Unit};
+use sixpack_model::plan::{Change, Outcome, Readiness};
+use sixpack_model::request::{Request, RequestStatus, Selection, Source, Unit};
 use sixpack_model::session::{Session, SessionStatus};
 use sixpack_model::tree::{Claim, Operation, Part, PartStatus, Task, Tree};
 use uuid::Uuid;
 
-use super::factories::{Decision, ENVIRONMENT, Order, Supplier, TTL_MS, ready_task};
+use super::factories::{Decision, ENVIRONMENT, FRESH_FOR_MS, Order, Supplier, TTL_MS, ready_task};
 use crate::clock::{Clock, ManualClock};
 use crate::contracts::Publication;
 use crate::requests::{Created, NewRequest};
@@ -143,6 +143,8 @@ impl Fixture {
             units: units.collect(),
             listed: false,
             source: Source::Fresh,
+            selection: Selection::default(),
+            refills: None,
             ttl_ms: TTL_MS,
             holder: "a test".to_owned(),
             token: order.token,
@@ -158,7 +160,7 @@ impl Fixture {
         };
         let leases = changes.iter().map(|_| LeaseId(self.id())).collect();
         let event = Event { request: Some(id), ..self.event("request.accepted") };
-        NewRequest { request, trees: changes, leases, idempotency: None, event }
+        NewRequest { request, trees: changes, wishes: Vec::new(), leases, idempotency: None, event }
     }
 
     /// A decision that changes nothing yet: cases add what they are about.
@@ -190,8 +192,18 @@ impl Fixture {
     /// A decision that the whole tree is ready to be leased.
     pub fn ready(&self, tree: &Tree) -> Change {
         let mut change = self.part_change(tree, 0, |root| root.status = PartStatus::Ready);
-        change.outcome = Some(Outcome::Ready);
+        change.outcome = Some(self.readiness());
         change
+    }
+
+    /// That a dataset is ready now, with evidence that is fresh for five minutes.
+    pub fn readiness(&self) -> Outcome {
+        Outcome::Ready(Readiness {
+            ready_at: self.now(),
+            checked_at: self.now(),
+            fresh_until: self.in_ms(FRESH_FOR_MS),
+            selectable: serde_json::Map::new(),
+        })
     }
 
     /// A decision that changes one part.
@@ -312,6 +324,7 @@ impl Fixture {
             pins: Arc::new(BTreeMap::from([("shop/customer".parse().expect("a name"), 3)])),
             seed: (1 << 53) - 1,
             unique: "k7f3".to_owned(),
+            line: order.line,
             lease: None,
             ending: None,
             made: 0,

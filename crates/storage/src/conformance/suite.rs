@@ -128,6 +128,26 @@ macro_rules! conformance_suite {
                 live_sessions_are_counted_by_environment,
                 what_is_served_is_known_by_capability_and_by_session,
             }
+            stock {
+                a_line_has_one_number_however_its_input_is_written,
+                a_line_is_filled_up_to_its_target_and_no_further,
+                only_so_many_are_made_for_a_line_at_once,
+                what_a_refill_makes_is_in_stock_and_in_nobodys_hands,
+                the_oldest_in_stock_is_leased_at_once,
+                no_dataset_is_taken_twice,
+                what_is_short_leaves_everything_as_it_was,
+                a_dataset_of_another_version_or_too_old_or_not_fresh_is_left,
+                criteria_choose_among_what_is_there,
+                a_repeated_key_takes_nothing_more,
+                what_is_coming_is_taken_over_and_made_at_the_priority_of_who_waits,
+                what_comes_into_stock_goes_to_whoever_waits_longest,
+                a_request_for_several_is_leased_when_the_last_is_there,
+                what_was_taken_and_not_leased_can_go_back,
+                what_is_too_much_or_too_old_is_nobodys_any_more,
+                a_line_that_cannot_be_filled_is_left_alone_longer_each_time,
+                what_lines_have_served_is_counted,
+                the_timeline_of_a_tree_goes_with_it_from_request_to_request,
+            }
             stock_rules {
                 every_field_of_a_rule_reads_back_as_it_was_put,
                 a_rule_that_is_put_again_is_the_same_or_changed,

@@ -106,7 +106,7 @@ pub async fn a_request_that_is_ready_with_its_first_decision_is_fulfilled_at_onc
     for change in &mut new.trees {
         let tree = std::sync::Arc::make_mut(&mut change.tree);
         tree.parts[0].status = PartStatus::Ready;
-        change.outcome = Some(Outcome::Ready);
+        change.outcome = Some(f.readiness());
     }
     let id = new.request.id;
     assert_eq!(f.store.create_request(new).await.unwrap(), Created::Accepted);

@@ -54,7 +54,7 @@ codes!(PartStatus {
 codes!(Operation { Produce = 0, Check = 1, Undo = 2 });
 codes!(Ending { Failed = 0, Unwanted = 1, Used = 2 });
 codes!(Priority { Person = 0, Pipeline = 1, Stock = 2, Patrol = 3 });
-codes!(Source { StockFirst = 0, Fresh = 1 });
+codes!(Source { StockFirst = 0, Fresh = 1, StockOnly = 2 });
 codes!(RequestStatus { Queued = 0, Building = 1, Fulfilled = 2, Failed = 3, Cancelled = 4, Expired = 5 });
 codes!(SessionStatus { Live = 0, Draining = 1, Dead = 2, Ended = 3 });
 codes!(LeaseStatus { Held = 0, Released = 1, Expired = 2, Revoked = 3 });

@@ -20,24 +20,36 @@ impl Events for SqliteStore {
     async fn events(&self, filter: &EventFilter, after: u64, limit: u32) -> Result<Vec<Event>, StoreError> {
         let filter = filter.clone();
         self.read("reading events", move |connection| {
-            let mut sql = String::from(
-                "SELECT sequence, at, environment, kind, request, tree, part, data, duration_ms FROM event
-                 WHERE sequence > ?",
-            );
-            let mut values: Vec<Box<dyn rusqlite::ToSql>> = vec![Box::new(int(after))];
-            if let Some(environment) = filter.environment {
-                sql.push_str(" AND environment = ?");
-                values.push(Box::new(environment));
+            let mut sources = Vec::new();
+            let mut values: Vec<Box<dyn rusqlite::ToSql>> = Vec::new();
+            // Each event is in one index: that of its tree, or that of its request if it tells of no tree.
+            match (filter.tree, filter.request) {
+                (Some(tree), _) => {
+                    sources.push("INDEXED BY event_by_tree WHERE tree = ?");
+                    values.push(Box::new(tree.0.into_bytes()));
+                }
+                (None, Some(request)) => {
+                    sources.push("INDEXED BY event_by_request WHERE tree IS NULL AND request = ?");
+                    values.push(Box::new(request.0.into_bytes()));
+                    sources.push(
+                        "INDEXED BY event_by_tree WHERE tree IN (SELECT id FROM tree WHERE request = ? AND place < 3)",
+                    );
+                    values.push(Box::new(request.0.into_bytes()));
+                }
+                (None, None) => sources.push("WHERE true"),
             }
-            if let Some(request) = filter.request {
+            let columns = "sequence, at, environment, kind, request, tree, part, data, duration_ms";
+            let sources: Vec<String> =
+                sources.into_iter().map(|source| format!("SELECT {columns} FROM event {source}")).collect();
+            let mut sql = format!("SELECT {columns} FROM ({}) WHERE sequence > ?", sources.join(" UNION ALL "));
+            values.push(Box::new(int(after)));
+            if let (Some(request), Some(_)) = (filter.request, filter.tree) {
                 sql.push_str(" AND request = ?");
                 values.push(Box::new(request.0.into_bytes()));
             }
-            if let Some(tree) = filter.tree {
-                // Every event of a tree names the tree's request, and only requests have an index.
-                sql.push_str(" AND request = (SELECT request FROM tree WHERE id = ?) AND tree = ?");
-                values.push(Box::new(tree.0.into_bytes()));
-                values.push(Box::new(tree.0.into_bytes()));
+            if let Some(environment) = filter.environment {
+                sql.push_str(" AND environment = ?");
+                values.push(Box::new(environment));
             }
             sql.push_str(" ORDER BY sequence LIMIT ?");
             values.push(Box::new(limit));

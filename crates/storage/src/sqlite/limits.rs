@@ -47,3 +47,10 @@ pub(super) const UNSERVED_TIMEOUT_MS: i64 = 60_000;
 /// How much of a rate may be used at once after a quiet time, in microseconds worth of it: high rates go in small
 /// bursts instead of one task a millisecond, low ones are evenly spaced.
 pub(super) const RATE_BURST_US: i64 = 50_000;
+
+/// Datasets in stock that a wish looks at from either end of a line: enough to get past some whose evidence is too old,
+/// few enough that looking takes no time.
+pub(super) const STOCK_LOOK: usize = 256;
+
+/// The same for a wish with criteria, which may have to look for long; each row is some hundred bytes.
+pub(super) const STOCK_SELECT_LOOK: usize = 5_000;

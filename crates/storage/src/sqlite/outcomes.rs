@@ -2,7 +2,7 @@
 
 use rusqlite::params;
 use serde_json::json;
-use sixpack_model::ids::{LeaseId, RequestId, TokenId, TreeId};
+use sixpack_model::ids::{LeaseId, LineId, RequestId, TokenId, TreeId};
 use sixpack_model::lease::{FENCE_EPOCH, Lease, LeaseStatus};
 use sixpack_model::request::RequestStatus;
 use sixpack_model::tree::PartStatus;
@@ -10,6 +10,7 @@ use sixpack_model::tree::PartStatus;
 use super::codes::Code;
 use super::columns::{code, id, int, time, unsigned};
 use super::events::EventRow;
+use super::placing::{Place, Standing};
 use super::statements::Statements;
 use super::writer::Tx;
 use super::writes::{ChangeRow, OutcomeRow};
@@ -24,6 +25,7 @@ pub(super) struct Counted {
 
 /// A request as a write of one of its trees finds it.
 struct RequestState {
+    id: RequestId,
     status: RequestStatus,
     revision: u64,
     ready: i64,
@@ -31,43 +33,118 @@ struct RequestState {
     ttl_ms: i64,
     holder: String,
     token: TokenId,
+    /// Set when it refills stock.
+    line: Option<LineId>,
+}
+
+impl RequestState {
+    fn terms(&self) -> Terms<'_> {
+        Terms { request: self.id, ttl_ms: self.ttl_ms, holder: &self.holder, token: self.token }
+    }
+}
+
+/// To whom leases are granted, and for how long.
+pub(super) struct Terms<'a> {
+    pub(super) request: RequestId,
+    pub(super) ttl_ms: i64,
+    pub(super) holder: &'a str,
+    pub(super) token: TokenId,
 }
 
 /// A tree that is to be leased.
-struct Grant {
-    tree: TreeId,
-    unit: u32,
+pub(super) struct Grant {
+    pub(super) tree: TreeId,
+    pub(super) unit: u32,
     /// The number of this lease among those of the tree.
-    counter: u64,
+    pub(super) counter: u64,
 }
 
 impl Tx<'_> {
     /// Counts a decision in its request, and ends the request when it is complete or has failed with it. `leases` are
-    /// given out in the order of the units.
+    /// given out in the order of the units; `from` is where the tree was kept.
     pub(super) fn write_request(
         &mut self,
         change: &ChangeRow,
+        from: Standing,
         leases: &[LeaseId],
     ) -> rusqlite::Result<Counted> {
-        let request = self.touch_request(change)?;
+        // What is in stock or apart belongs to no request.
+        if matches!(from.place, Place::Stock | Place::Apart) {
+            return self.write_apart(change, from, leases);
+        }
+        let mut request = self.touch_request(change.request)?;
+        if let (Some(OutcomeRow::Ready(readiness)), Some(_)) = (&change.outcome, from.line)
+            && (request.line.is_some() || request.status.ended())
+        {
+            let after = self.bring_to_stock(change, readiness, from, leases)?;
+            if after == RequestAfter::Stocked && !request.status.ended() {
+                self.end_refill(&change.environment, request.id, &json!({}))?;
+            }
+            return Ok(Counted { ended: false, after });
+        }
         if request.status.ended() {
             return Ok(Counted { ended: true, after: RequestAfter::GoesOn });
         }
         let after = match &change.outcome {
-            Some(OutcomeRow::Ready) if request.ready == request.trees => {
-                let revision = request.revision;
-                RequestAfter::Fulfilled { revision, leases: self.grant(change, &request, leases)? }
+            Some(OutcomeRow::Ready(_)) => {
+                self.leave_place(change.tree, from)?;
+                self.count_trees(&mut request)?;
+                match self.grant_if_complete(&change.environment, &request, leases)? {
+                    Some(leases) => RequestAfter::Fulfilled { revision: request.revision, leases },
+                    None => RequestAfter::GoesOn,
+                }
             }
             Some(OutcomeRow::Failed(failure)) => {
                 self.close_request(change.request, RequestStatus::Failed, Some(&failure.text))?;
                 let (environment, event) = (&change.environment, &failure.event);
                 let kind = "request.failed";
                 self.tell(&EventRow::told(self.now, environment, kind, change.request, None, event))?;
+                if let Some(line) = request.line {
+                    self.note_trouble(line, &failure.text, change.tree)?;
+                }
                 RequestAfter::Failed
             }
-            Some(OutcomeRow::Ready | OutcomeRow::Ended) | None => RequestAfter::GoesOn,
+            Some(OutcomeRow::Ended) | None => RequestAfter::GoesOn,
         };
         Ok(Counted { ended: false, after })
+    }
+
+    /// What a decision about a tree means that belongs to no request.
+    fn write_apart(
+        &mut self,
+        change: &ChangeRow,
+        from: Standing,
+        leases: &[LeaseId],
+    ) -> rusqlite::Result<Counted> {
+        let after = match (&change.outcome, from.line, from.place) {
+            (Some(OutcomeRow::Ready(readiness)), Some(_), Place::Apart) => {
+                self.bring_to_stock(change, readiness, from, leases)?
+            }
+            _ => RequestAfter::GoesOn,
+        };
+        if change.ending.is_some() {
+            let wanted = "DELETE FROM tree_unwanted WHERE tree = ?1";
+            self.connection.run(wanted, [change.tree.0.as_bytes()])?;
+        }
+        Ok(Counted { ended: false, after })
+    }
+
+    /// A tree of another request than the one written about has become ready: counts, and grants when that completes it.
+    pub(super) fn count_ready(
+        &mut self,
+        environment: &str,
+        request: RequestId,
+        leases: &[LeaseId],
+    ) -> rusqlite::Result<Option<(u64, Vec<Lease>)>> {
+        let mut request = self.touch_request(request)?;
+        self.count_trees(&mut request)?;
+        // Who writes about one request cannot know how many leases another one needs.
+        let at = uuid::Timestamp::from_unix(uuid::NoContext, self.now.unsigned_abs() / 1000, 0);
+        let more = (leases.len() as i64..request.trees).map(|_| LeaseId(uuid::Uuid::new_v7(at)));
+        let leases: Vec<LeaseId> =
+            leases.iter().copied().chain(more).take(request.trees.unsigned_abs() as usize).collect();
+        let granted = self.grant_if_complete(environment, &request, &leases)?;
+        Ok(granted.map(|leases| (request.revision, leases)))
     }
 
     /// Notes whether a tree of a request that has ended is still to be taken down.
@@ -89,53 +166,48 @@ impl Tx<'_> {
         failure: Option<&str>,
     ) -> rusqlite::Result<()> {
         self.set_ended(request, status, failure)?;
-        let trees = self.connection.all(
-            "SELECT id, status, ending IS NULL FROM tree WHERE request = ?1",
-            [request.0.as_bytes()],
-            |row| Ok((row.get::<_, [u8; 16]>(0)?, code::<PartStatus>(row, 1)?, row.get::<_, bool>(2)?)),
-        )?;
-        for (tree, status, stands) in trees {
-            if stands && is_unwanted(status) {
-                let note = "INSERT INTO tree_unwanted (tree) VALUES (?1) ON CONFLICT DO NOTHING";
-                self.connection.run(note, [tree])?;
-            }
-        }
-        Ok(())
+        self.release_trees(request)
     }
 
-    /// The count of ready trees is taken anew each time, so that it can never drift from the trees.
-    fn touch_request(&self, change: &ChangeRow) -> rusqlite::Result<RequestState> {
-        let key = change.request.0.as_bytes();
-        let mut request = self
+    fn touch_request(&self, id: RequestId) -> rusqlite::Result<RequestState> {
+        let key = id.0.as_bytes();
+        let request = self
             .connection
             .prepare_cached(
-                "SELECT status, revision + 1, ready, trees, ttl_ms, holder, token FROM request WHERE id = ?1",
+                "UPDATE request SET revision = revision + 1 WHERE id = ?1
+                 RETURNING status, revision, ready, trees, ttl_ms, holder, token, line",
             )?
             .query_row([key], |row| {
                 Ok(RequestState {
+                    id,
                     status: code(row, 0)?,
                     revision: unsigned(row, 1)?,
                     ready: row.get(2)?,
                     trees: row.get(3)?,
                     ttl_ms: row.get(4)?,
                     holder: row.get(5)?,
-                    token: TokenId(id(row, 6)?),
+                    token: TokenId(super::columns::id(row, 6)?),
+                    line: row.get::<_, Option<i64>>(7)?.map(LineId),
                 })
             })?;
-        if matches!(change.outcome, Some(OutcomeRow::Ready)) && !request.status.ended() {
-            request.ready = self
-                .connection
-                .prepare_cached(
-                    "SELECT count(*) FROM tree INDEXED BY tree_by_request WHERE request = ?1 AND status = ?2",
-                )?
-                .query_row(params![key, PartStatus::Ready.code()], |row| row.get(0))?;
-        }
-        let write = "UPDATE request SET revision = revision + 1, ready = ?2 WHERE id = ?1";
-        self.connection.run(write, params![key, request.ready])?;
         Ok(request)
     }
 
-    fn set_ended(
+    /// The count of ready trees is taken anew each time, so that it can never drift from the trees.
+    fn count_trees(&self, request: &mut RequestState) -> rusqlite::Result<()> {
+        let key = request.id.0.as_bytes();
+        request.ready = self
+            .connection
+            .prepare_cached(
+                "SELECT count(*) FROM tree INDEXED BY tree_by_request
+                 WHERE request = ?1 AND place < 3 AND status = ?2",
+            )?
+            .query_row(params![key, PartStatus::Ready.code()], |row| row.get(0))?;
+        let write = "UPDATE request SET ready = ?2 WHERE id = ?1";
+        self.connection.run(write, params![key, request.ready]).map(|_| ())
+    }
+
+    pub(super) fn set_ended(
         &self,
         request: RequestId,
         status: RequestStatus,
@@ -147,54 +219,55 @@ impl Tx<'_> {
             .map(|_| ())
     }
 
-    /// Leases every tree of a complete request to whoever asked for it.
-    fn grant(
+    /// Leases every tree of a request to whoever asked for it, once all of them are ready.
+    fn grant_if_complete(
         &mut self,
-        change: &ChangeRow,
+        environment: &str,
         request: &RequestState,
         leases: &[LeaseId],
-    ) -> rusqlite::Result<Vec<Lease>> {
-        let environment = self.environment(&change.environment)?;
+    ) -> rusqlite::Result<Option<Vec<Lease>>> {
+        if request.ready != request.trees {
+            return Ok(None);
+        }
+        let number = self.environment(environment)?;
         let trees: Vec<Grant> = self.connection.all(
-            "SELECT id, unit, fence + 1 FROM tree WHERE request = ?1 ORDER BY unit",
-            [change.request.0.as_bytes()],
+            "SELECT id, unit, fence + 1 FROM tree INDEXED BY tree_by_request
+             WHERE request = ?1 AND place < 3 ORDER BY unit",
+            [request.id.0.as_bytes()],
             |row| Ok(Grant { tree: TreeId(id(row, 0)?), unit: row.get(1)?, counter: unsigned(row, 2)? }),
         )?;
         assert_eq!(trees.len(), leases.len(), "a complete request needs one lease id for each of its trees");
         let mut granted = Vec::with_capacity(trees.len());
-        for (tree, lease) in trees.iter().zip(leases) {
-            granted.push(self.grant_one(environment, change, request, tree, *lease)?);
+        for (grant, lease) in trees.iter().zip(leases) {
+            // The root is as the tree says: its own row is written with its next change.
+            self.connection.run(
+                "UPDATE tree SET version = version + 1, status = ?2, lease = ?3, fence = ?4 WHERE id = ?1",
+                params![
+                    grant.tree.0.as_bytes(),
+                    PartStatus::Leased.code(),
+                    lease.0.as_bytes(),
+                    int(grant.counter)
+                ],
+            )?;
+            granted.push(self.insert_lease(number, environment, &request.terms(), grant, *lease)?);
         }
-        self.set_ended(change.request, RequestStatus::Fulfilled, None)?;
+        self.set_ended(request.id, RequestStatus::Fulfilled, None)?;
         let data = json!({ "leases": leases.iter().map(LeaseId::to_string).collect::<Vec<_>>() });
-        self.tell(&EventRow::told(
-            self.now,
-            &change.environment,
-            "request.fulfilled",
-            change.request,
-            None,
-            &data,
-        ))?;
-        Ok(granted)
+        self.tell(&EventRow::told(self.now, environment, "request.fulfilled", request.id, None, &data))?;
+        Ok(Some(granted))
     }
 
-    fn grant_one(
+    /// Writes the lease of a tree that was marked as leased.
+    pub(super) fn insert_lease(
         &self,
-        environment: i64,
-        change: &ChangeRow,
-        request: &RequestState,
+        number: i64,
+        environment: &str,
+        terms: &Terms<'_>,
         grant: &Grant,
         lease: LeaseId,
     ) -> rusqlite::Result<Lease> {
-        let leased = PartStatus::Leased.code();
         let Grant { tree, unit, counter } = *grant;
-        self.connection.run(
-            "UPDATE tree SET version = version + 1, status = ?2, lease = ?3, fence = ?4 WHERE id = ?1",
-            params![tree.0.as_bytes(), leased, lease.0.as_bytes(), int(counter)],
-        )?;
-        let root = "UPDATE dataset SET status = ?2 WHERE tree = ?1 AND part = 0";
-        self.connection.run(root, params![tree.0.as_bytes(), leased])?;
-        let (fence, expires_at) = (self.fence(counter), self.now.saturating_add(request.ttl_ms));
+        let (fence, expires_at) = (self.fence(counter), self.now.saturating_add(terms.ttl_ms));
         self.connection.run(
             "INSERT INTO lease (id, tree, environment, request, unit, holder, token, fence, status, ttl_ms,
                                 granted_at, expires_at)
@@ -202,36 +275,29 @@ impl Tx<'_> {
             params![
                 lease.0.as_bytes(),
                 tree.0.as_bytes(),
-                environment,
-                change.request.0.as_bytes(),
+                number,
+                terms.request.0.as_bytes(),
                 unit,
-                request.holder,
-                request.token.0.as_bytes(),
+                terms.holder,
+                terms.token.0.as_bytes(),
                 int(fence),
-                request.ttl_ms,
+                terms.ttl_ms,
                 self.now,
                 expires_at,
             ],
         )?;
-        let data = json!({ "lease": lease.to_string(), "ttl_ms": request.ttl_ms });
-        self.tell(&EventRow::told(
-            self.now,
-            &change.environment,
-            "lease.granted",
-            change.request,
-            Some(tree),
-            &data,
-        ))?;
+        let data = json!({ "lease": lease.to_string(), "ttl_ms": terms.ttl_ms });
+        self.tell(&EventRow::told(self.now, environment, "lease.granted", terms.request, Some(tree), &data))?;
         Ok(Lease {
             id: lease,
             tree,
-            environment: change.environment.clone(),
-            request: change.request,
-            holder: request.holder.clone(),
-            token: request.token,
+            environment: environment.to_owned(),
+            request: terms.request,
+            holder: terms.holder.to_owned(),
+            token: terms.token,
             fence,
             status: LeaseStatus::Held,
-            ttl_ms: request.ttl_ms.unsigned_abs(),
+            ttl_ms: terms.ttl_ms.unsigned_abs(),
             granted_at: time(self.now),
             expires_at: time(expires_at),
             ended_at: None,
@@ -246,7 +312,7 @@ impl Tx<'_> {
 }
 
 /// True for a tree that is being made, or is made and in nobody's hands.
-fn is_unwanted(status: PartStatus) -> bool {
+pub(super) fn is_unwanted(status: PartStatus) -> bool {
     match status {
         PartStatus::Pending
         | PartStatus::Building

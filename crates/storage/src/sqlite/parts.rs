@@ -222,6 +222,8 @@ struct StoredEvidence<'a> {
     verdict: Cow<'a, str>,
     at: i64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    valid_at: Option<i64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     message: Option<Cow<'a, str>>,
 }
 
@@ -278,6 +280,7 @@ impl StoredEvidence<'_> {
             verdict: Verdict::from_name(&self.verdict)
                 .ok_or_else(|| format!("{} is no verdict", self.verdict))?,
             at: time(self.at),
+            valid_at: self.valid_at.map(time),
             message: self.message.map(Cow::into_owned),
         })
     }
@@ -289,6 +292,7 @@ fn detail_text(part: &Part) -> String {
         evidence: part.evidence.as_ref().map(|evidence| StoredEvidence {
             verdict: Cow::Borrowed(evidence.verdict.name()),
             at: ms(evidence.at),
+            valid_at: ms_of(evidence.valid_at),
             message: evidence.message.as_deref().map(Cow::Borrowed),
         }),
         state: part.state.as_ref().map(Cow::Borrowed),

@@ -1,13 +1,15 @@
 //! Requests in SQLite.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use rusqlite::{Row, params, params_from_iter};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
-use sixpack_model::ids::{RequestId, TokenId, TreeId};
-use sixpack_model::request::{Request, RequestStatus, Unit};
+use serde_json::{Map, Value, json};
+use sixpack_model::ids::{LeaseId, LineId, RequestId, TokenId, TreeId};
+use sixpack_model::request::{Request, RequestStatus, Selection, Unit};
+use sixpack_model::stock::RuleName;
 
 use super::SqliteStore;
 use super::codes::Code;
@@ -16,39 +18,26 @@ use super::events::EventRow;
 use super::failures::{StoredFailure, failure_text};
 use super::limits::KEY_MS;
 use super::names::contract_is;
+use super::placing::Place;
 use super::statements::Statements;
+use super::taking::{Found, WishRow};
 use super::writer::Tx;
 use super::writes::ChangeRow;
 use crate::error::StoreError;
 use crate::page::Page;
-use crate::requests::{Created, Ended, Idempotency, NewRequest, RequestFilter, Requests};
-use crate::trees::RequestEnd;
+use crate::requests::{Created, Ended, Idempotency, NewRequest, RequestFilter, Requests, Served};
+use crate::stock::StockWish;
+use crate::trees::{RequestAfter, RequestEnd};
 
 const COLUMNS: &str = "r.id, e.name, r.units, r.listed, r.source, r.ttl_ms, r.holder, r.token, r.priority, \
-     r.channel, r.status, r.revision, r.ready, r.created_at, r.deadline_at, r.ended_at, r.failure";
+     r.channel, r.status, r.revision, r.ready, r.created_at, r.deadline_at, r.ended_at, r.failure, r.refills, \
+     r.selection";
 
 #[async_trait]
 impl Requests for SqliteStore {
     async fn create_request(&self, new: NewRequest) -> Result<Created, StoreError> {
-        let NewRequest { request, trees, leases, idempotency, event } = new;
-        let units = units_text(&request.units);
-        let trees: Vec<ChangeRow> = trees.into_iter().map(ChangeRow::from).collect();
-        let event = EventRow::from(event).of_request(request.id);
-        self.write("accepting a request", move |tx| {
-            if let Some(idempotency) = &idempotency
-                && let Some(before) = tx.keep_key(idempotency, request.id)?
-            {
-                return Ok(before);
-            }
-            tx.insert_request(&request, &units, trees.len())?;
-            tx.tell(&event)?;
-            trees.iter().try_for_each(|change| tx.insert_tree(change))?;
-            for change in trees.iter().filter(|change| change.settles()) {
-                tx.write_request(change, &leases)?;
-            }
-            Ok(Created::Accepted)
-        })
-        .await
+        let new = NewRequestRow::from(new);
+        self.write("accepting a request", move |tx| tx.accept(&new)).await
     }
 
     async fn find_idempotent(&self, idempotency: &Idempotency) -> Result<Option<Created>, StoreError> {
@@ -69,7 +58,8 @@ impl Requests for SqliteStore {
     async fn trees_of(&self, request: RequestId) -> Result<Vec<TreeId>, StoreError> {
         self.read("reading the trees of a request", move |connection| {
             connection.all(
-                "SELECT id FROM tree WHERE request = ?1 ORDER BY unit",
+                "SELECT id FROM tree INDEXED BY tree_by_request
+                 WHERE request = ?1 AND place < 3 ORDER BY unit",
                 [request.0.as_bytes()],
                 |row| id(row, 0).map(TreeId),
             )
@@ -135,10 +125,14 @@ impl Requests for SqliteStore {
                 None => Ok(Ended::Unknown),
                 Some(before) if before.ended() => Ok(Ended::Before(before)),
                 Some(_) => {
+                    let refilled = tx.refilled_by(id)?;
                     tx.close_request(id, status, failure.as_deref())?;
                     let grow = "UPDATE request SET revision = revision + 1 WHERE id = ?1";
                     tx.connection.run(grow, [id.0.as_bytes()])?;
                     tx.tell(&event)?;
+                    if let (Some(failure), Some((line, tree))) = (&failure, refilled) {
+                        tx.note_trouble(line, failure, tree)?;
+                    }
                     Ok(Ended::Now)
                 }
             }
@@ -214,21 +208,112 @@ impl Tx<'_> {
         Ok(rows > 0)
     }
 
-    fn insert_request(&mut self, request: &Request, units: &str, trees: usize) -> rusqlite::Result<()> {
+    /// Accepts a request: everything is looked for before anything is written.
+    pub(super) fn accept(&mut self, new: &NewRequestRow) -> rusqlite::Result<Created> {
+        let request = &new.request;
+        let found = if new.wishes.is_empty() {
+            Vec::new()
+        } else {
+            if let Some(idempotency) = &new.idempotency
+                && let Some(before) = find_key(self.connection, idempotency, self.now)?
+            {
+                return Ok(before);
+            }
+            match self.find_in_stock(&new.wishes, !new.trees.is_empty())? {
+                Some(found) => found,
+                None => return Ok(Created::Short),
+            }
+        };
+        if let Some(idempotency) = &new.idempotency
+            && let Some(before) = self.keep_key(idempotency, request.id)?
+        {
+            return Ok(before);
+        }
+        if !found.is_empty() && found.iter().all(|found| matches!(found, Found::Ready { .. })) {
+            return self.accept_served(new, &found);
+        }
+        self.insert_request(new, None)?;
+        self.tell(&new.event)?;
+        let taken = self.take(request, &found)?;
+        let mut leases = None;
+        let own = |change: &&ChangeRow| {
+            !matches!(found.get(change.unit as usize), Some(Found::Ready { .. } | Found::Coming { .. }))
+        };
+        for change in new.trees.iter().filter(own) {
+            self.insert_tree(change)?;
+            let line = match found.get(change.unit as usize) {
+                Some(Found::Own { line }) => line.filter(|_| !change.settles()),
+                _ => None,
+            };
+            if let Some(line) = line {
+                self.wait_in_line(change.tree, line)?;
+            }
+        }
+        for change in new.trees.iter().filter(own).filter(|change| change.settles()) {
+            let from = change.inserted(Place::Request);
+            if let RequestAfter::Fulfilled { leases: granted, .. } =
+                self.write_request(change, from, &new.leases)?.after
+            {
+                leases = Some(granted);
+            }
+        }
+        if taken.is_empty() {
+            return Ok(Created::Accepted);
+        }
+        // What is ready counts, although nothing of the request has happened yet.
+        if leases.is_none() && taken.iter().any(|taken| taken.was_ready) {
+            leases =
+                self.count_ready(&request.environment, request.id, &new.leases)?.map(|(_, leases)| leases);
+        }
+        Ok(Created::Served(Served { taken, leases }))
+    }
+
+    /// Accepts a request of which everything is in stock: it is fulfilled from the beginning.
+    fn accept_served(&mut self, new: &NewRequestRow, found: &[Found]) -> rusqlite::Result<Created> {
+        let request = &new.request;
+        self.insert_request(new, Some(self.now))?;
+        let served = self.take_all_leased(request, found, &new.leases)?;
+        let data = json!({ "leases": new.leases.iter().map(LeaseId::to_string).collect::<Vec<_>>() });
+        self.tell(&EventRow::told(
+            self.now,
+            &request.environment,
+            "request.fulfilled",
+            request.id,
+            None,
+            &data,
+        ))?;
+        Ok(Created::Served(served))
+    }
+
+    /// The line that an open request refills, and the tree that it makes for it.
+    fn refilled_by(&self, request: RequestId) -> rusqlite::Result<Option<(LineId, TreeId)>> {
+        self.connection.one(
+            "SELECT r.line, t.id FROM request r
+             CROSS JOIN tree t INDEXED BY tree_by_request ON t.request = r.id AND t.place < 3
+             WHERE r.id = ?1 AND r.line IS NOT NULL",
+            [request.0.as_bytes()],
+            |row| Ok((LineId(row.get(0)?), TreeId(id(row, 1)?))),
+        )
+    }
+
+    /// Writes a request as it begins; one that is fulfilled from the beginning ends at `served_at`.
+    fn insert_request(&mut self, new: &NewRequestRow, served_at: Option<i64>) -> rusqlite::Result<()> {
+        let NewRequestRow { request, units, selection, line, .. } = new;
         let environment = self.environment(&request.environment)?;
         let first = request.units.first().expect("a request has at least one unit");
         let contract = self.contract(environment, &first.contract.to_string())?;
         self.connection.run(
             "INSERT INTO request (id, environment, contract, units, trees, listed, source, ttl_ms, holder, token,
                                   priority, channel, status, revision, ready, created_at, deadline_at, ended_at,
-                                  failure)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19)",
+                                  failure, line, refills, selection)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21,
+                     ?22)",
             params![
                 request.id.0.as_bytes(),
                 environment,
                 contract,
                 units,
-                trees as i64,
+                request.units.len() as i64,
                 request.listed,
                 request.source.code(),
                 int(request.ttl_ms),
@@ -236,16 +321,105 @@ impl Tx<'_> {
                 request.token.0.as_bytes(),
                 request.priority.code(),
                 request.channel,
-                request.status.code(),
+                served_at.map_or(request.status, |_| RequestStatus::Fulfilled).code(),
                 int(request.revision),
-                request.ready,
+                served_at.map_or(request.ready, |_| request.units.len() as u32),
                 ms(request.created_at),
                 ms(request.deadline_at),
-                request.ended_at.map(ms),
+                served_at.or(request.ended_at.map(ms)),
                 request.failure.as_ref().map(failure_text),
+                line.map(|line| line.0),
+                request.refills.as_ref().map(RuleName::as_str),
+                selection,
             ],
         )?;
         Ok(())
+    }
+}
+
+/// A request to be accepted, turned into columns before the writer sees it.
+pub(super) struct NewRequestRow {
+    request: Request,
+    units: String,
+    selection: Option<String>,
+    line: Option<LineId>,
+    trees: Vec<ChangeRow>,
+    wishes: Vec<Option<Arc<WishRow>>>,
+    leases: Vec<LeaseId>,
+    idempotency: Option<Idempotency>,
+    event: EventRow,
+}
+
+impl From<NewRequest> for NewRequestRow {
+    fn from(new: NewRequest) -> Self {
+        let NewRequest { request, trees, wishes, leases, idempotency, event } = new;
+        let mut rows: Vec<(Arc<StockWish>, Arc<WishRow>)> = Vec::new();
+        // Units that wish the same go on doing so.
+        let wishes = wishes.into_iter().map(|wish| {
+            let wish = wish?;
+            if let Some((_, row)) = rows.iter().find(|(known, _)| Arc::ptr_eq(known, &wish)) {
+                return Some(Arc::clone(row));
+            }
+            let row = Arc::new(WishRow::new(&wish));
+            rows.push((wish, Arc::clone(&row)));
+            Some(row)
+        });
+        Self {
+            wishes: wishes.collect(),
+            units: units_text(&request.units),
+            selection: selection_text(&request.selection),
+            line: None,
+            trees: trees.into_iter().map(ChangeRow::from).collect(),
+            leases,
+            idempotency,
+            event: EventRow::from(event).of_request(request.id),
+            request,
+        }
+    }
+}
+
+impl NewRequestRow {
+    /// The same as one that refills stock.
+    pub(super) fn refilling(self, line: LineId) -> Self {
+        Self { line: Some(line), ..self }
+    }
+
+    /// The tree of a request that refills stock.
+    pub(super) fn only_tree(&self) -> &ChangeRow {
+        self.trees.first().expect("what refills stock makes one dataset")
+    }
+}
+
+/// What is wished beyond contract and input; what is absent is not written.
+#[derive(Serialize, Deserialize)]
+struct StoredSelection<'a> {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    prefer: Option<Cow<'a, Value>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    select: Option<Cow<'a, Map<String, Value>>>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    require_fresh: bool,
+}
+
+fn selection_text(selection: &Selection) -> Option<String> {
+    if *selection == Selection::default() {
+        return None;
+    }
+    let stored = StoredSelection {
+        prefer: selection.prefer.as_deref().map(Cow::Borrowed),
+        select: selection.select.as_deref().map(Cow::Borrowed),
+        require_fresh: selection.require_fresh,
+    };
+    Some(serde_json::to_string(&stored).expect("JSON values are always JSON"))
+}
+
+impl StoredSelection<'_> {
+    fn into_selection(self) -> Selection {
+        Selection {
+            prefer: self.prefer.map(|prefer| Arc::new(prefer.into_owned())),
+            select: self.select.map(|select| Arc::new(select.into_owned())),
+            require_fresh: self.require_fresh,
+        }
     }
 }
 
@@ -309,12 +483,16 @@ fn find_key(
 
 fn read_request(row: &Row<'_>) -> rusqlite::Result<Request> {
     let failure: Option<StoredFailure<'_>> = parsed_of(row, 16)?;
+    let refills: Option<String> = row.get(17)?;
+    let selection: Option<StoredSelection<'_>> = parsed_of(row, 18)?;
     Ok(Request {
         id: RequestId(id(row, 0)?),
         environment: row.get(1)?,
         units: read_units(row, 2)?,
         listed: row.get(3)?,
         source: code(row, 4)?,
+        selection: selection.map(StoredSelection::into_selection).unwrap_or_default(),
+        refills: refills.map(|name| name.parse().map_err(|cause| unreadable(17, cause))).transpose()?,
         ttl_ms: unsigned(row, 5)?,
         holder: row.get(6)?,
         token: TokenId(id(row, 7)?),

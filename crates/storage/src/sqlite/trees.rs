@@ -8,11 +8,11 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use sixpack_model::channel::is_of_channel;
-use sixpack_model::ids::{LeaseId, RequestId, TaskId, TreeId};
+use sixpack_model::ids::{LeaseId, LineId, RequestId, TaskId, TreeId};
 use sixpack_model::lease::LeaseStatus;
 use sixpack_model::limits::CHANNEL_VERSIONS_FROM;
 use sixpack_model::name::ContractName;
-use sixpack_model::tree::{Claim, Tree};
+use sixpack_model::tree::{Claim, PartStatus, Tree};
 use uuid::Uuid;
 
 use super::SqliteStore;
@@ -37,14 +37,14 @@ impl Trees for SqliteStore {
         let TreeWrite { guard, change, leases } = write;
         let change = ChangeRow::from(change);
         self.write("writing a tree", move |tx| {
-            if tx.version_of(change.tree)? != Some(change.expected) {
+            let Some(from) = tx.standing(change.tree)?.filter(|from| from.version == change.expected) else {
                 return Ok(Written::Stale);
-            }
+            };
             let Some(passed) = tx.pass(&guard, change.tree)? else {
                 return Ok(Written::Refused);
             };
             tx.update_tree(&change, passed.claimed_at)?;
-            let before = tx.write_request(&change, &leases)?;
+            let before = tx.write_request(&change, from, &leases)?;
             // A tree that was leased just now, or whose request goes on, is wanted.
             if before.ended {
                 tx.note_unwanted(&change)?;
@@ -160,11 +160,6 @@ impl Passed {
 }
 
 impl Tx<'_> {
-    fn version_of(&self, tree: TreeId) -> rusqlite::Result<Option<i64>> {
-        let read = "SELECT version FROM tree WHERE id = ?1";
-        self.connection.one(read, [tree.0.as_bytes()], |row| row.get(0))
-    }
-
     /// Checks a guard and carries out what it stands for, in one statement: nothing is written when it is not true.
     fn pass(&mut self, guard: &Guard, tree: TreeId) -> rusqlite::Result<Option<Passed>> {
         match guard {
@@ -266,12 +261,14 @@ fn load(connection: &Connection, tree: TreeId, pins: &PinsRead) -> rusqlite::Res
     let found = connection
         .prepare_cached(
             "SELECT t.version, e.name, t.request, t.unit, t.priority, t.channel, t.pins, t.seed, t.unique_text,
-                    t.lease, t.ending, t.made
+                    t.lease, t.ending, t.made, t.line, t.status
              FROM tree t JOIN environment e ON e.id = t.environment WHERE t.id = ?1",
         )?
-        .query_row([tree.0.as_bytes()], |row| Ok((row.get::<_, i64>(6)?, read_tree(row, tree)?)))
+        .query_row([tree.0.as_bytes()], |row| {
+            Ok((row.get::<_, i64>(6)?, code::<PartStatus>(row, 13)?, read_tree(row, tree)?))
+        })
         .optional()?;
-    let Some((number, mut found)) = found else {
+    let Some((number, status, mut found)) = found else {
         return Ok(None);
     };
     found.pins = pins.read(connection, number)?;
@@ -280,6 +277,10 @@ fn load(connection: &Connection, tree: TreeId, pins: &PinsRead) -> rusqlite::Res
          WHERE d.tree = ?1 ORDER BY d.part"
     );
     found.parts = connection.all(&list, [tree.0.as_bytes()], read_part)?;
+    // A grant writes the tree and not its root.
+    if let Some(root) = found.parts.first_mut() {
+        root.status = status;
+    }
     Ok(Some(found))
 }
 
@@ -295,6 +296,7 @@ fn read_tree(row: &Row<'_>, tree: TreeId) -> rusqlite::Result<Tree> {
         pins: Arc::default(),
         seed: unsigned(row, 7)?,
         unique: row.get(8)?,
+        line: row.get::<_, Option<i64>>(12)?.map(LineId),
         lease: id_of(row, 9)?.map(LeaseId),
         ending: code_of(row, 10)?,
         made: row.get(11)?,

@@ -3,7 +3,7 @@
 use rusqlite::params;
 use serde_json::{Value, json};
 use sixpack_model::failure::Failure;
-use sixpack_model::ids::{LeaseId, RequestId, TaskId, TreeId};
+use sixpack_model::ids::{LeaseId, LineId, RequestId, TaskId, TreeId};
 use sixpack_model::plan::{Change, Outcome, ReadyTask};
 use sixpack_model::tree::PartStatus;
 
@@ -12,6 +12,7 @@ use super::columns::{int, ms, ms_of};
 use super::events::EventRow;
 use super::failures::failure_text;
 use super::parts::PartRow;
+use super::placing::{Place, ReadinessRow, Standing};
 use super::queues::Waiting;
 use super::statements::Statements;
 use super::writer::Tx;
@@ -26,11 +27,13 @@ pub(super) struct ChangeRow {
     pub(super) unit: u32,
     priority: i64,
     channel: Option<String>,
+    line: Option<LineId>,
     /// As JSON, when they are new or have grown.
     pins: Option<String>,
     seed: i64,
     unique: String,
     pub(super) status: PartStatus,
+    pub(super) root_version: u32,
     lease: Option<LeaseId>,
     pub(super) ending: Option<i64>,
     made: u32,
@@ -46,7 +49,7 @@ pub(super) struct ChangeRow {
 
 /// What a decision means for the request.
 pub(super) enum OutcomeRow {
-    Ready,
+    Ready(ReadinessRow),
     Failed(FailureRow),
     Ended,
 }
@@ -85,10 +88,12 @@ impl From<Change> for ChangeRow {
             unit: tree.unit,
             priority: tree.priority.code(),
             channel: tree.channel.as_deref().map(str::to_owned),
+            line: tree.line,
             pins,
             seed: int(tree.seed),
             unique: tree.unique.clone(),
             status: tree.root().status,
+            root_version: tree.root().version,
             lease: tree.lease,
             ending: tree.ending.map(Code::code),
             made: tree.made,
@@ -117,12 +122,17 @@ impl ChangeRow {
     pub(super) fn settles(&self) -> bool {
         self.outcome.is_some()
     }
+
+    /// Where the tree stands once it was inserted.
+    pub(super) fn inserted(&self, place: Place) -> Standing {
+        Standing { version: self.version, line: self.line, place }
+    }
 }
 
 impl From<Outcome> for OutcomeRow {
     fn from(outcome: Outcome) -> Self {
         match outcome {
-            Outcome::Ready => Self::Ready,
+            Outcome::Ready(readiness) => Self::Ready(ReadinessRow::from(&readiness)),
             Outcome::Failed(failure) => Self::Failed(FailureRow::from(&*failure)),
             Outcome::Ended => Self::Ended,
         }
@@ -167,8 +177,8 @@ impl Tx<'_> {
         let pins = self.pins(change.pins.as_deref().unwrap_or("{}"))?;
         self.connection.run(
             "INSERT INTO tree (id, version, environment, request, unit, priority, channel, pins, seed, unique_text,
-                               status, lease, ending, made, due_at, fence)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, 0)",
+                               status, lease, ending, made, due_at, fence, line, place)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, 0, ?16, 0)",
             params![
                 change.tree.0.as_bytes(),
                 change.version,
@@ -185,6 +195,7 @@ impl Tx<'_> {
                 change.ending,
                 change.made,
                 change.due_at,
+                change.line.map(|line| line.0),
             ],
         )?;
         self.write_below(environment, change, None)

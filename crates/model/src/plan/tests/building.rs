@@ -17,7 +17,7 @@ fn a_step_begins_as_soon_as_what_it_depends_on_is_there() {
     assert_eq!(scene.status(""), PartStatus::Ready);
     let output = json!({ "customer_id": "customer", "order_id": "order" });
     assert_eq!(scene.part("").output.as_deref(), Some(&output));
-    assert_eq!(scene.outcomes, [Outcome::Ready]);
+    assert_eq!(scene.ended_as(), ["ready"]);
 }
 
 #[test]

@@ -143,7 +143,7 @@ fn an_ended_lease_takes_everything_down_once() {
     assert_eq!(scene.asked(), ["undo"]);
     scene.undo("");
     assert_eq!(scene.status(""), PartStatus::Gone);
-    assert_eq!(scene.outcomes, [Outcome::Ready, Outcome::Ended]);
+    assert_eq!(scene.ended_as(), ["ready", "ended"]);
 }
 
 #[test]
@@ -156,7 +156,7 @@ fn a_single_capability_that_cannot_be_undone_is_over_too() {
     assert_eq!(scene.status(""), PartStatus::Debt);
     let told: Vec<_> = scene.events.iter().rev().take(2).map(|event| &*event.kind).collect();
     assert_eq!(told, ["dataset.owing", "dataset.debt"]);
-    assert_eq!(scene.outcomes, [Outcome::Ready, Outcome::Ended]);
+    assert_eq!(scene.ended_as(), ["ready", "ended"]);
 }
 
 #[test]

@@ -28,7 +28,7 @@ fn it_is_called_again_once_its_children_are_there() {
     assert_eq!(scene.asked(), ["produce second"]);
     scene.produce("second");
     scene.produce("");
-    assert_eq!(scene.outcomes, [Outcome::Ready]);
+    assert_eq!(scene.ended_as(), ["ready"]);
     assert_eq!(scene.paths(), ["", "first", "second"]);
 }
 
@@ -114,5 +114,5 @@ fn children_and_orchestrator_that_cannot_be_undone_are_told_as_owing_once() {
     scene.fail("first", false);
     let told = |kind: &str| scene.events.iter().filter(|event| event.kind == kind).count();
     assert_eq!((told("dataset.debt"), told("dataset.owing")), (2, 1));
-    assert_eq!(scene.outcomes, [Outcome::Ready, Outcome::Ended]);
+    assert_eq!(scene.ended_as(), ["ready", "ended"]);
 }

@@ -130,7 +130,7 @@ fn over(scene: &Scene, effects: &Effects) -> Result<(), TestCaseError> {
         let left = effects.get(&part.part).map_or(0, Vec::len);
         prop_assert!(left == 0 || part.status == PartStatus::Debt, "{left} effects left: {:?}", part);
     }
-    let ready = scene.outcomes.iter().filter(|outcome| **outcome == Outcome::Ready).count();
+    let ready = scene.outcomes.iter().filter(|outcome| matches!(outcome, Outcome::Ready(_))).count();
     prop_assert!(ready <= 1);
     prop_assert_eq!(scene.tree.due_at(), None);
     Ok(())

@@ -57,7 +57,7 @@ fn a_scenario_whose_attempts_are_used_up_is_taken_down_newest_first_and_made_ane
         let output = json!({ "id": format!("{steps} of the second attempt") });
         scene.answer(steps, Answer::Produced { output, facts: None });
     }
-    assert_eq!(scene.outcomes, [Outcome::Ready]);
+    assert_eq!(scene.ended_as(), ["ready"]);
     let output = json!({ "customer_id": "ready › customer of the second attempt" });
     assert_eq!(scene.part("").output.as_deref(), Some(&output));
     assert_eq!((scene.part("ready").failure.as_ref(), scene.tree.due_at()), (None, None));

@@ -131,7 +131,7 @@ fn the_part_that_advanced_an_entity_speaks_for_it() {
 fn a_capability_without_a_check_is_ready_when_it_is_made() {
     let mut scene = Scene::begin(Landscape::default().capability("a/a", MAKE), "a/a", json!({}));
     scene.produce("");
-    assert_eq!(scene.outcomes, [Outcome::Ready]);
+    assert_eq!(scene.ended_as(), ["ready"]);
 }
 
 #[test]

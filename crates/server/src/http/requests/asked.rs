@@ -1,12 +1,14 @@
 //! What a consumer asks for, as it is sent.
 
+use std::sync::Arc;
+
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use sixpack_engine::Wanted;
 use sixpack_model::fault::Fault;
 use sixpack_model::limits::LINE_BYTES;
 use sixpack_model::name::{ContractName, EnvironmentName, NameError, segment};
-use sixpack_model::request::{Priority, Source};
+use sixpack_model::request::{Priority, Selection, Source};
 use sixpack_model::text::line;
 use utoipa::ToSchema;
 
@@ -48,6 +50,13 @@ pub(in crate::http) struct NewRequestJson {
     count: Option<Int<1, 1000>>,
     /// `stock_first` when absent.
     source: Option<SourceJson>,
+    /// Properties of the input that rank what is in stock, the one that has most of them first; they exclude nothing.
+    #[schema(value_type = Option<Object>)]
+    prefer: Option<Map<String, Value>>,
+    /// Criteria on what the output marks `x-selectable`: a scalar, or a list of scalars of which any will do. Such a request
+    /// is served from stock or not at all.
+    #[schema(value_type = Option<Object>)]
+    select: Option<Map<String, Value>>,
     lease: Option<LeaseTermsJson>,
     /// Who uses it, for people; the name of the token when absent.
     #[schema(max_length = 200)]
@@ -88,6 +97,7 @@ struct LeaseTermsJson {
 #[serde(rename_all = "snake_case")]
 enum SourceJson {
     StockFirst,
+    StockOnly,
     Fresh,
 }
 
@@ -114,6 +124,7 @@ impl Check for NewRequestJson {
             (Some(contract), None) => check_contract("contract", contract, faults),
             (None, Some(items)) => self.check_items(items, faults),
         }
+        self.check_selection(faults);
         if let Some(Err(fault)) = self.holder.as_deref().map(clean_holder) {
             faults.add("holder", fault.code, fault.message);
         }
@@ -124,6 +135,37 @@ impl Check for NewRequestJson {
 }
 
 impl NewRequestJson {
+    /// What chooses among datasets in stock goes with a request for one contract that may come from there.
+    fn check_selection(&self, faults: &mut Faults) {
+        let selects = [("prefer", self.prefer.is_some()), ("select", self.select.is_some())];
+        for (name, _) in selects.into_iter().filter(|(_, given)| *given) {
+            if self.items.is_some() {
+                faults.add(name, "exclusive", format!("`{name}` and `items` exclude each other"));
+            }
+            if self.channel.is_some() {
+                faults.add(
+                    name,
+                    "exclusive",
+                    format!("`{name}` and `channel` exclude each other: no channel has stock"),
+                );
+            }
+            if matches!(self.source, Some(SourceJson::Fresh)) {
+                faults.add(
+                    name,
+                    "exclusive",
+                    format!("`{name}` chooses from stock, and `source` is `fresh`"),
+                );
+            }
+        }
+        if self.channel.is_some() && matches!(self.source, Some(SourceJson::StockOnly)) {
+            faults.add(
+                "source",
+                "exclusive",
+                "`stock_only` and `channel` exclude each other: no channel has stock",
+            );
+        }
+    }
+
     fn check_items(&self, items: &[AskedUnitJson], faults: &mut Faults) {
         for (name, given) in [("input", self.input.is_some()), ("count", self.count.is_some())] {
             if given {
@@ -160,7 +202,13 @@ impl NewRequestJson {
             listed,
             source: match self.source {
                 Some(SourceJson::Fresh) => Source::Fresh,
+                Some(SourceJson::StockOnly) => Source::StockOnly,
                 Some(SourceJson::StockFirst) | None => Source::StockFirst,
+            },
+            selection: Selection {
+                prefer: self.prefer.map(|prefer| Arc::new(Value::Object(prefer))),
+                select: self.select.map(Arc::new),
+                require_fresh: false,
             },
             ttl_ms: ms(ttl_s),
             holder: self

@@ -9,6 +9,7 @@ use sixpack_engine::RequestView;
 use sixpack_model::ids::RequestId;
 use sixpack_model::name::ContractName;
 use sixpack_model::request::{Priority, Source};
+use sixpack_model::stock::RuleName;
 use utoipa::ToSchema;
 
 use super::asked::ITEMS_MAX;
@@ -42,6 +43,13 @@ pub(in crate::http) struct RequestJson<'a> {
     /// How many datasets.
     count: usize,
     source: &'static str,
+    /// The stock rule that it refills: what it makes is leased to nobody before somebody asks.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    refills: Option<Text<&'a RuleName>>,
+    /// Requests that wait for the same dataset from stock and come first; absent when it does not wait in line.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ahead: Option<u64>,
     lease: LeaseLengthJson,
     holder: &'a str,
     priority: &'static str,
@@ -121,7 +129,10 @@ impl<'a> RequestJson<'a> {
             source: match request.source {
                 Source::StockFirst => "stock_first",
                 Source::Fresh => "fresh",
+                Source::StockOnly => "stock_only",
             },
+            refills: request.refills.as_ref().map(Text),
+            ahead: view.ahead,
             lease: LeaseLengthJson { ttl_s: request.ttl_ms / 1000 },
             holder: &request.holder,
             priority: match request.priority {

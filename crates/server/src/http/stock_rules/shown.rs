@@ -4,12 +4,13 @@ use std::borrow::Cow;
 
 use serde::Serialize;
 use serde_json::Value;
-use sixpack_engine::{AppliedRule, Put, RuleView};
+use sixpack_engine::{AppliedRule, Put, RuleStock, RuleView};
 use sixpack_model::fault::Fault;
 use sixpack_model::name::ContractName;
 use sixpack_model::stock::{RuleName, Window};
 use utoipa::ToSchema;
 
+use crate::http::shapes::owner::OwnerJson;
 use crate::http::shapes::scalar::{Text, Time};
 use crate::http::shapes::secret::Secrets;
 use crate::http::shapes::word::{RuleStateWord, Word};
@@ -43,6 +44,49 @@ pub(in crate::http) struct StockRuleJson<'a> {
     changed_at: Time,
     /// Why it cannot be filled with what is on offer; empty when it can.
     faults: Vec<RuleFaultJson<'a>>,
+    stock: RuleStockJson<'a>,
+}
+
+/// What is there of what a rule keeps; rules for the same contract and input share it.
+#[derive(Serialize, ToSchema)]
+#[schema(as = RuleStock)]
+struct RuleStockJson<'a> {
+    /// Datasets that can be taken now, counted up to a thousand beyond the target.
+    ready: u64,
+    /// Datasets that are being made for it.
+    coming: u64,
+    /// When the oldest of those that can be taken was made.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    oldest_at: Option<Time>,
+    /// Datasets that were handed out from it, ever.
+    hits: u64,
+    /// Datasets that were asked for and not there, ever.
+    misses: u64,
+    /// Why it is not being filled, although it should be.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    starved: Option<StarvedJson<'a>>,
+}
+
+/// Why a rule is not being filled at its full pace.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Starved)]
+struct StarvedJson<'a> {
+    /// `failing` or `offline`.
+    code: &'static str,
+    /// Which capability, how often, and why.
+    message: &'a str,
+    /// The contract to blame.
+    #[schema(value_type = String)]
+    contract: Text<&'a ContractName>,
+    owner: OwnerJson<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    since: Option<Time>,
+    /// When it is tried again; absent when it is as soon as a supplier connects.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    retry_at: Option<Time>,
 }
 
 /// When a rule is refilled.
@@ -106,6 +150,27 @@ impl<'a> StockRuleJson<'a> {
             faults: faults
                 .map(|Fault { pointer, code, message }| RuleFaultJson { pointer, code, message })
                 .collect(),
+            stock: RuleStockJson::from(&view.stock),
+        }
+    }
+}
+
+impl<'a> From<&'a RuleStock> for RuleStockJson<'a> {
+    fn from(stock: &'a RuleStock) -> Self {
+        Self {
+            ready: stock.ready,
+            coming: stock.coming,
+            oldest_at: stock.oldest_at.map(Time),
+            hits: stock.hits,
+            misses: stock.misses,
+            starved: stock.starved.as_ref().map(|starved| StarvedJson {
+                code: starved.code,
+                message: &starved.message,
+                contract: Text(&starved.contract),
+                owner: OwnerJson::from(&starved.owner),
+                since: starved.since.map(Time),
+                retry_at: starved.retry_at.map(Time),
+            }),
         }
     }
 }

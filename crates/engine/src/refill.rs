@@ -1,0 +1,375 @@
+//! Refill: a level-triggered loop that looks at each line, compares it with its rules, and acts.
+//!
+//! ```text
+//! too many, or too old -> discarded -> undone
+//! too few              -> as many requests as are missing, a limited number at once
+//! cannot be filled     -> left alone, longer each time, and the rule says why
+//! ```
+//!
+//! What is missing is counted by the store in the transaction that accepts the requests: any number of servers may refill
+//! one line at once, whatever they have seen before.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use sixpack_model::channel::Overlay;
+use sixpack_model::contract::Contract;
+use sixpack_model::ids::{LineId, TokenId};
+use sixpack_model::name::ContractName;
+use sixpack_model::plan::Change;
+use sixpack_model::request::{Priority, RequestStatus, Selection, Source};
+use sixpack_model::schema::canonical_json;
+use sixpack_model::stock::{Keeping, Line, StockRule};
+use sixpack_storage::requests::NewRequest;
+use sixpack_storage::stock::{Discard, FillTo, StoredLine, Trouble};
+use uuid::Uuid;
+
+use crate::Engine;
+use crate::refusal::Refusal;
+use crate::requests::{Asked, Planned, new_request};
+use crate::shelf::Shelf;
+use crate::stock::KnownLine;
+
+/// Datasets of one line that are made at once: more than any capability takes at a time, few enough that those of a line
+/// that is not wanted any more are soon gone.
+const AHEAD: u32 = 256;
+
+/// The same while a line could not be filled lately: one to try with.
+const AHEAD_IN_TROUBLE: u32 = 1;
+
+/// Requests that one write accepts, so that others get their turn in between.
+const BATCH: u32 = 64;
+
+/// Datasets that one write discards.
+const DISCARD_BATCH: u32 = 200;
+
+/// Lines that are read at once.
+const PAGE: u32 = 500;
+
+/// How far beyond what a line keeps it is counted: what is more than that is discarded in several turns.
+const COUNTED_BEYOND: u32 = 1_000;
+
+/// How long a dataset for stock may take, when its scenario does not say; nobody waits for it.
+const TIMEOUT_MS: u64 = 15 * 60_000;
+
+/// How long what is leased from a refill would last; nothing ever is.
+const NO_TTL_MS: u64 = 0;
+
+/// One line with everything that decides what becomes of it.
+struct Tended {
+    stored: StoredLine,
+    keeping: Keeping,
+    /// The rule that asks for the most.
+    rule: Option<StockRule>,
+    shelf: Arc<Shelf>,
+}
+
+impl Engine {
+    /// Looks after what has to be looked after.
+    pub(crate) async fn tend_stock(&self) -> Result<(), Refusal> {
+        let served = self.inner.stock.take_served();
+        if !served.is_empty() {
+            self.store().count_served(served).await?;
+        }
+        let now = self.store().now().await?;
+        let mut lines = match self.inner.stock.take_to_tend(now) {
+            None => self.read_lines(None).await?,
+            Some(lines) if lines.is_empty() => return Ok(()),
+            Some(lines) => self.read_lines(Some(&lines)).await?,
+        };
+        // Whoever is filled first has the first turn with the suppliers.
+        lines.sort_by_key(|tended| (std::cmp::Reverse(tended.keeping.priority), tended.stored.line.id));
+        let mut outcome = Ok(());
+        for tended in &lines {
+            if let Err(error) = self.tend_line(tended).await {
+                outcome = outcome.and(Err(error));
+            }
+        }
+        outcome
+    }
+
+    /// Reads some lines, or all, with the rules for each; lines of rules that have none yet are made.
+    async fn read_lines(&self, only: Option<&BTreeSet<LineId>>) -> Result<Vec<Tended>, Refusal> {
+        let now = self.store().now().await?;
+        if only.is_none() {
+            self.make_lines().await?;
+        }
+        let mut stored = Vec::new();
+        match only {
+            Some(only) => {
+                for line in only {
+                    let read = self.store().lines(Some(LineId(line.0 - 1)), 1).await?;
+                    stored.extend(read.into_iter().filter(|read| read.line.id == *line));
+                }
+            }
+            None => loop {
+                let after = stored.last().map(|last: &StoredLine| last.line.id);
+                let page = self.store().lines(after, PAGE).await?;
+                let full = page.len() == PAGE as usize;
+                stored.extend(page);
+                if !full {
+                    break;
+                }
+            },
+        }
+        let mut shelves: HashMap<String, (Arc<Shelf>, Rules)> = HashMap::new();
+        let mut tended = Vec::with_capacity(stored.len());
+        for stored in stored {
+            let (shelf, rules) = shelves.entry(stored.environment.clone()).or_insert_with(|| {
+                let shelf = self.shelf(&stored.environment).unwrap_or_default();
+                let rules = Rules::of(&shelf);
+                (shelf, rules)
+            });
+            let of_line = rules.of_line(&stored.line);
+            let keeping = Keeping::of(of_line.iter().map(|(rule, fits)| (rule, *fits)), now);
+            let rule = of_line.iter().max_by_key(|(rule, _)| rule.target).map(|(rule, _)| rule.clone());
+            tended.push(Tended { stored, keeping, rule, shelf: Arc::clone(shelf) });
+        }
+        if only.is_none() {
+            let known = tended.iter().map(|tended| KnownLine {
+                environment: Arc::from(tended.stored.environment.as_str()),
+                line: tended.stored.line.clone(),
+                max_age_s: tended.keeping.max_age_s,
+            });
+            self.inner.stock.put(known.collect());
+        }
+        Ok(tended)
+    }
+
+    async fn make_lines(&self) -> Result<(), Refusal> {
+        let known: HashSet<(Arc<str>, ContractName, String)> = self
+            .inner
+            .stock
+            .all()
+            .iter()
+            .map(|known| {
+                (
+                    Arc::clone(&known.environment),
+                    known.line.contract.clone(),
+                    canonical_json(&known.line.input),
+                )
+            })
+            .collect();
+        for environment in self.store().environments().await? {
+            let Some(shelf) = self.shelf(&environment.name) else { continue };
+            let name: Arc<str> = Arc::from(environment.name.as_str());
+            for (_, stored) in shelf.rules() {
+                let Some(contract) = shelf.last_known(&stored.rule.contract) else { continue };
+                let input = stored.rule.full_input(&contract);
+                let key = (Arc::clone(&name), contract.name.clone(), canonical_json(&input));
+                if !known.contains(&key) {
+                    self.store().line(&environment.name, &contract.name, &input).await?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn tend_line(&self, tended: &Tended) -> Result<(), Refusal> {
+        let Tended { stored, keeping, .. } = tended;
+        let line = stored.line.id;
+        let now = self.store().now().await?;
+        let known = KnownLine {
+            environment: Arc::from(stored.environment.as_str()),
+            line: stored.line.clone(),
+            max_age_s: keeping.max_age_s,
+        };
+        let made_before = known.not_before(now);
+        let mut level = self.store().level(line, keeping.keep.saturating_add(COUNTED_BEYOND)).await?;
+        let too_old = level.oldest_at.zip(made_before).is_some_and(|(oldest, before)| oldest < before);
+        if level.ready > u64::from(keeping.keep) || too_old {
+            let discard = Discard { keep: keeping.keep, made_before };
+            while self.store().discard_stock(line, discard, DISCARD_BATCH).await? == u64::from(DISCARD_BATCH)
+            {
+            }
+            self.inner.sweeps.unwanted.notify_one();
+            level = self.store().level(line, keeping.keep.saturating_add(COUNTED_BEYOND)).await?;
+        }
+        let surplus = (level.ready + level.coming).saturating_sub(keeping.keep.into()).min(level.coming);
+        if surplus > 0 {
+            self.cancel_refills(line, u32::try_from(surplus).unwrap_or(u32::MAX)).await?;
+        }
+        if level.ready + level.coming < u64::from(keeping.fill_to) {
+            self.fill(tended, now).await?;
+        }
+        Ok(())
+    }
+
+    /// Cancels those that were begun last.
+    async fn cancel_refills(&self, line: LineId, count: u32) -> Result<(), Refusal> {
+        for id in self.store().refills(line, count).await? {
+            if let Some(request) = self.store().request(id).await? {
+                self.end_request(&request, RequestStatus::Cancelled, "request.cancelled").await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn fill(&self, tended: &Tended, now: Timestamp) -> Result<(), Refusal> {
+        let Tended { stored, keeping, rule, shelf } = tended;
+        let (Ok(contract), Some(rule)) = (shelf.requestable(&stored.line.contract), rule) else {
+            return Ok(());
+        };
+        let line = stored.line.id;
+        let in_trouble = match &stored.trouble {
+            Some(trouble) if trouble.retry_at > now => {
+                self.inner.stock.tend_later(line);
+                return Ok(());
+            }
+            trouble => trouble.is_some(),
+        };
+        // Requests that nobody can perform would only fail after a while.
+        if self.first_unserved(&stored.environment, shelf, &contract).await?.is_some() {
+            self.inner.stock.tend_later(line);
+            return Ok(());
+        }
+        let ahead = if in_trouble { AHEAD_IN_TROUBLE } else { AHEAD };
+        let fill_to = FillTo { target: keeping.fill_to, ahead };
+        loop {
+            let level = self.store().level(line, keeping.fill_to).await?;
+            let missing = u64::from(keeping.fill_to).saturating_sub(level.ready + level.coming);
+            let room = u64::from(ahead).saturating_sub(level.coming).min(missing);
+            let count = u32::try_from(room).unwrap_or(u32::MAX).min(BATCH);
+            if count == 0 {
+                return Ok(());
+            }
+            let new = |_| self.new_refill(&stored.environment, shelf, &contract, &stored.line, rule, now);
+            let requests: Vec<NewRequest> = (0..count).map(new).collect();
+            if self.accept_refills(line, fill_to, requests).await? < count as usize || in_trouble {
+                return Ok(());
+            }
+        }
+    }
+
+    fn new_refill(
+        &self,
+        environment: &str,
+        shelf: &Shelf,
+        contract: &Arc<Contract>,
+        line: &Line,
+        rule: &StockRule,
+        now: Timestamp,
+    ) -> NewRequest {
+        let asked = Asked {
+            environment,
+            source: Source::Fresh,
+            selection: Selection::default(),
+            refills: Some(rule.name.clone()),
+            listed: false,
+            ttl_ms: NO_TTL_MS,
+            holder: format!("stock rule {}", rule.name),
+            token: TokenId(Uuid::nil()),
+            priority: Priority::Stock,
+            channel: None,
+            timeout_ms: TIMEOUT_MS,
+        };
+        let unit = (Arc::clone(contract), Arc::clone(&line.input));
+        new_request(asked, &[unit], &[Some(line.id)], (shelf, &Overlay::default()), now)
+    }
+
+    /// Writes requests that refill a line, and offers what they make ready; returns how many were accepted.
+    async fn accept_refills(
+        &self,
+        line: LineId,
+        fill_to: FillTo,
+        requests: Vec<NewRequest>,
+    ) -> Result<usize, Refusal> {
+        let engine = self.clone();
+        // Detached, like every write that offers tasks.
+        let accepting =
+            tokio::spawn(async move { engine.accept_refills_here(line, fill_to, requests).await });
+        accepting.await.map_err(|_| Refusal::Busy)?
+    }
+
+    async fn accept_refills_here(
+        &self,
+        line: LineId,
+        fill_to: FillTo,
+        requests: Vec<NewRequest>,
+    ) -> Result<usize, Refusal> {
+        let changes: Vec<Change> =
+            requests.iter().flat_map(|request| request.trees.iter().cloned()).collect();
+        let offers = self.offers(&changes);
+        changes.iter().for_each(|change| self.inner.trees.expect(&change.tree));
+        let (accepted, offered) =
+            self.commit_with_offers(self.store().refill(line, fill_to, requests), offers).await;
+        let count = accepted.as_ref().copied().unwrap_or(0);
+        for change in &changes[..count] {
+            if change.outcome.is_none() {
+                self.inner.trees.keep(&change.tree);
+            }
+            if let Some(due_at) = change.tree.due_at() {
+                self.remind_of_due(change.at, due_at);
+            }
+        }
+        changes.iter().for_each(|change| self.inner.trees.expect_no_more(change.tree.id));
+        self.inner.committed.beat();
+        self.hand_out(offered).await;
+        Ok(accepted?)
+    }
+
+    /// The first capability below a contract that nobody performs now; a line is not filled while there is one.
+    pub(crate) async fn first_unserved(
+        &self,
+        environment: &str,
+        shelf: &Shelf,
+        contract: &Arc<Contract>,
+    ) -> Result<Option<Arc<Contract>>, Refusal> {
+        let served = self.served(environment).await?;
+        let leaves = crate::contracts::leaves(shelf, contract);
+        let is_served =
+            |leaf: &Arc<Contract>| served.get(&leaf.name.to_string()).is_some_and(|count| *count > 0);
+        Ok(leaves.into_iter().find(|leaf| !is_served(leaf)))
+    }
+
+    /// Why a request that needs stock cannot be served.
+    pub(crate) async fn out_of_stock(&self, planned: &Planned) -> Result<Refusal, Refusal> {
+        let unkept = planned.wishes.iter().position(Option::is_none);
+        let (place, wish) = match unkept {
+            _ if planned.wishes.is_empty() => (0, None),
+            Some(place) => (place, None),
+            None => (0, planned.wishes[0].clone()),
+        };
+        let contract = planned.units[place].0.name.to_string();
+        let Some(wish) = wish else {
+            return Ok(Refusal::OutOfStock { contract, coming: 0, is_kept: false, starved: None });
+        };
+        let (mut coming, mut starved) = (0, None);
+        for line in &wish.lines {
+            coming += self.store().level(line.id, 1).await?.coming;
+            let read = self.store().lines(Some(LineId(line.id.0 - 1)), 1).await?;
+            let trouble =
+                read.into_iter().filter(|read| read.line.id == line.id).find_map(|read| read.trouble);
+            starved = starved.or(trouble.map(|trouble| why_starved(&trouble)));
+        }
+        Ok(Refusal::OutOfStock { contract, coming, is_kept: true, starved })
+    }
+}
+
+/// Why a line is not filled at its full pace, in a sentence: which capability, how often, and why.
+pub(crate) fn why_starved(trouble: &Trouble) -> String {
+    let Trouble { failures, failure, .. } = trouble;
+    format!("{} {} {failures} of {failures}: {}", failure.contract, failure.class.verb(), failure.message)
+}
+
+/// The rules of an environment by what they keep.
+struct Rules(BTreeMap<(ContractName, String), Vec<(StockRule, bool)>>);
+
+impl Rules {
+    fn of(shelf: &Shelf) -> Self {
+        let mut rules: BTreeMap<_, Vec<_>> = BTreeMap::new();
+        for (_, stored) in shelf.rules() {
+            let Some(contract) = shelf.last_known(&stored.rule.contract) else { continue };
+            let key = (contract.name.clone(), canonical_json(&stored.rule.full_input(&contract)));
+            let fits = shelf.rule_faults(&stored.rule).is_empty();
+            rules.entry(key).or_default().push((stored.rule.clone(), fits));
+        }
+        Self(rules)
+    }
+
+    fn of_line(&self, line: &Line) -> &[(StockRule, bool)] {
+        let key = (line.contract.clone(), canonical_json(&line.input));
+        self.0.get(&key).map_or(&[], Vec::as_slice)
+    }
+}

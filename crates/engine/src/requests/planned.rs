@@ -1,0 +1,237 @@
+//! Planning a request: what is asked for is held against the catalogue, and becomes what the store accepts.
+
+use std::sync::Arc;
+
+use jiff::{SignedDuration, Timestamp};
+use serde_json::{Map, Value, json};
+use sixpack_model::channel::Overlay;
+use sixpack_model::contract::Contract;
+use sixpack_model::fault::Fault;
+use sixpack_model::ids::{LeaseId, LineId, RequestId, TokenId, TreeId};
+use sixpack_model::plan::{self, Change, NewTree, World};
+use sixpack_model::request::{Priority, Request, RequestStatus, Selection, Source, Unit};
+use sixpack_model::stock::RuleName;
+use sixpack_model::typecheck::check_criteria;
+use sixpack_storage::requests::{Idempotency, NewRequest};
+use sixpack_storage::stock::StockWish;
+
+use super::{Wanted, request_event};
+use crate::mint;
+use crate::refusal::Refusal;
+use crate::shelf::Shelf;
+
+/// A request that was held against the catalogue and is not written yet.
+pub(crate) struct Planned {
+    pub(crate) wanted: Wanted,
+    pub(crate) source: Source,
+    pub(crate) holder: String,
+    pub(crate) token: TokenId,
+    pub(crate) units: Vec<Accepted>,
+    pub(crate) wishes: Vec<Option<Arc<StockWish>>>,
+    pub(crate) shelf: Arc<Shelf>,
+    pub(crate) overlay: Overlay,
+    pub(crate) now: Timestamp,
+}
+
+impl Planned {
+    /// Whether all of it may be in stock.
+    pub(super) fn may_be_served(&self) -> bool {
+        !self.wishes.is_empty() && self.wishes.iter().all(Option::is_some)
+    }
+
+    /// Whether it asks for what making cannot promise.
+    pub(super) fn needs_stock(&self) -> bool {
+        self.wanted.selection.select.is_some()
+    }
+
+    /// The request, if everything comes from stock.
+    pub(super) fn from_stock(&self, idempotency: Option<Idempotency>) -> NewRequest {
+        let request = request_of(self.asked(), RequestId(mint::id(self.now)), &self.units, self.now);
+        let mut new = unplanned(request, self.now);
+        new.wishes.clone_from(&self.wishes);
+        NewRequest { idempotency, ..new }
+    }
+
+    /// The request, if what is not in stock is made.
+    pub(super) fn made(&self, idempotency: Option<Idempotency>) -> NewRequest {
+        // What is made for a line's own input would do for the line as well.
+        let line = |wish: &Option<Arc<StockWish>>| {
+            wish.as_ref()?.lines.iter().find(|line| line.same_input).map(|line| line.id)
+        };
+        let lines: Vec<_> = self.wishes.iter().map(line).collect();
+        let on = (&*self.shelf, &self.overlay);
+        let new = new_request(self.asked(), &self.units, &lines, on, self.now);
+        NewRequest { idempotency, wishes: self.wishes.clone(), ..new }
+    }
+
+    fn asked(&self) -> Asked<'_> {
+        Asked {
+            environment: &self.wanted.environment,
+            source: self.wanted.source,
+            selection: self.wanted.selection.clone(),
+            refills: None,
+            listed: self.wanted.listed,
+            ttl_ms: self.wanted.ttl_ms,
+            holder: self.holder.clone(),
+            token: self.token,
+            priority: self.wanted.priority,
+            channel: self.wanted.channel.clone(),
+            timeout_ms: self.wanted.timeout_ms,
+        }
+    }
+}
+
+/// Everything about a request but what it asks for.
+pub(crate) struct Asked<'a> {
+    pub(crate) environment: &'a str,
+    pub(crate) source: Source,
+    pub(crate) selection: Selection,
+    /// The stock rule that it refills.
+    pub(crate) refills: Option<RuleName>,
+    pub(crate) listed: bool,
+    pub(crate) ttl_ms: u64,
+    pub(crate) holder: String,
+    pub(crate) token: TokenId,
+    pub(crate) priority: Priority,
+    pub(crate) channel: Option<String>,
+    pub(crate) timeout_ms: u64,
+}
+
+/// A request with the first decision about each of its datasets; `lines` says in which stock line each could be kept.
+pub(crate) fn new_request(
+    asked: Asked<'_>,
+    units: &[Accepted],
+    lines: &[Option<LineId>],
+    (shelf, overlay): (&Shelf, &Overlay),
+    now: Timestamp,
+) -> NewRequest {
+    let id = RequestId(mint::id(now));
+    let environment: Arc<str> = Arc::from(asked.environment);
+    let channel: Option<Arc<str>> = asked.channel.as_deref().map(Arc::from);
+    let timeout_ms = timeout_ms(asked.timeout_ms, units);
+    let trees: Vec<Change> = (0u32..)
+        .zip(units)
+        .map(|(unit, (contract, input))| {
+            let own_ms = own_timeout_ms(contract).filter(|own_ms| *own_ms < timeout_ms);
+            let new = NewTree {
+                id: TreeId(mint::id(now)),
+                environment: Arc::clone(&environment),
+                request: id,
+                unit,
+                contract: Arc::clone(contract),
+                input: Arc::clone(input),
+                priority: asked.priority,
+                channel: channel.clone(),
+                overlay: overlay.clone(),
+                line: lines.get(unit as usize).copied().flatten(),
+                seed: mint::seed(),
+                unique: mint::unique(),
+                until: own_ms.map(|own_ms| later(now, own_ms)),
+            };
+            plan::begin(new, World { versions: shelf, now, chance: mint::chance() })
+        })
+        .collect();
+    NewRequest { trees, ..unplanned(request_of(asked, id, units, now), now) }
+}
+
+/// A request of which nothing is planned.
+fn unplanned(request: Request, now: Timestamp) -> NewRequest {
+    let mut told = json!({ "holder": request.holder });
+    if let Some(channel) = &request.channel {
+        told["channel"] = Value::from(channel.as_str());
+    }
+    if let Some(rule) = &request.refills {
+        told["rule"] = Value::from(rule.as_str());
+    }
+    let event = request_event(&request, now, "request.building", told);
+    let leases = request.units.iter().map(|_| LeaseId(mint::id(now))).collect();
+    NewRequest { request, trees: Vec::new(), wishes: Vec::new(), leases, idempotency: None, event }
+}
+
+fn request_of(asked: Asked<'_>, id: RequestId, units: &[Accepted], now: Timestamp) -> Request {
+    Request {
+        id,
+        environment: asked.environment.to_owned(),
+        units: units
+            .iter()
+            .map(|(contract, input)| Unit {
+                contract: contract.name.clone(),
+                version: contract.version,
+                input: Arc::clone(input),
+            })
+            .collect(),
+        listed: asked.listed,
+        source: asked.source,
+        selection: asked.selection,
+        refills: asked.refills,
+        ttl_ms: asked.ttl_ms,
+        holder: asked.holder,
+        token: asked.token,
+        priority: asked.priority,
+        channel: asked.channel,
+        status: RequestStatus::Building,
+        revision: 1,
+        ready: 0,
+        created_at: now,
+        deadline_at: later(now, timeout_ms(asked.timeout_ms, units)),
+        ended_at: None,
+        failure: None,
+    }
+}
+
+/// The time that a request has: what the consumer allows, or less when no dataset of it may take so long.
+fn timeout_ms(allowed_ms: u64, units: &[Accepted]) -> u64 {
+    let own: Option<Vec<u64>> = units.iter().map(|(contract, _)| own_timeout_ms(contract)).collect();
+    let longest = own.and_then(|own| own.into_iter().max());
+    longest.map_or(allowed_ms, |longest| longest.min(allowed_ms))
+}
+
+/// How long making one dataset of a contract may take, if it says so.
+fn own_timeout_ms(contract: &Contract) -> Option<u64> {
+    contract.scenario()?.timeout_s.map(|timeout_s| u64::from(timeout_s) * 1000)
+}
+
+fn later(now: Timestamp, ms: u64) -> Timestamp {
+    let span = SignedDuration::from_millis(i64::try_from(ms).unwrap_or(i64::MAX));
+    now.checked_add(span).unwrap_or(Timestamp::MAX)
+}
+
+/// The contract of a dataset, and its input with defaults.
+pub(crate) type Accepted = (Arc<Contract>, Arc<Value>);
+
+/// Finds the contract of each dataset and holds its input against it; all faults at once.
+pub(super) fn accept_units(wanted: &Wanted, shelf: &Shelf) -> Result<Vec<Accepted>, Refusal> {
+    let mut faults = Vec::new();
+    let mut units: Vec<Accepted> = Vec::with_capacity(wanted.units.len());
+    for (index, (name, input)) in wanted.units.iter().enumerate() {
+        // A count of one contract repeats the very same unit.
+        if let (false, Some(first)) = (wanted.listed, units.first()) {
+            units.push(first.clone());
+            continue;
+        }
+        let contract = shelf.requestable(name)?;
+        let input = contract.input.with_defaults(input.clone());
+        let prefix = if wanted.listed { format!("/items/{index}/input") } else { "/input".to_owned() };
+        faults.extend(
+            contract
+                .input
+                .validate(&input)
+                .into_iter()
+                .map(|fault| Fault { pointer: format!("{prefix}{}", fault.pointer), ..fault }),
+        );
+        units.push((contract, Arc::new(input)));
+    }
+    if faults.is_empty() { Ok(units) } else { Err(Refusal::InputInvalid(faults)) }
+}
+
+/// Holds criteria against what the contract lets its datasets be chosen by.
+pub(super) fn accept_criteria(wanted: &Wanted, units: &[Accepted]) -> Result<(), Refusal> {
+    let (Some(select), Some((contract, _))) = (&wanted.selection.select, units.first()) else {
+        return Ok(());
+    };
+    let faults = check_criteria(&contract.output, &Value::Object(Map::clone(select)));
+    if faults.is_empty() {
+        return Ok(());
+    }
+    Err(Refusal::Invalid(faults.into_iter().map(|fault| fault.under("/select")).collect()))
+}

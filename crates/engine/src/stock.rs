@@ -1,0 +1,177 @@
+//! Stock in memory: which lines there are, what a request would take from them, and which have to be looked after.
+//!
+//! All of it is a copy of what the store has, read again from time to time: whoever finds less in here than there is makes
+//! its dataset fresh, and whoever finds more is told so by the store.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+
+use jiff::{SignedDuration, Timestamp};
+use serde_json::Value;
+use sixpack_model::contract::Contract;
+use sixpack_model::ids::LineId;
+use sixpack_model::name::ContractName;
+use sixpack_model::plan::pins_of;
+use sixpack_model::request::Selection;
+use sixpack_model::schema::canonical_json;
+use sixpack_model::stock::{Line, matches, prefers};
+use sixpack_storage::requests::Served;
+use sixpack_storage::stock::{StockWish, WishedLine};
+use tokio::sync::Notify;
+
+use crate::shelf::Shelf;
+
+/// A line, and how old what is handed out from it may be.
+#[derive(Debug, Clone)]
+pub(crate) struct KnownLine {
+    pub(crate) environment: Arc<str>,
+    pub(crate) line: Line,
+    pub(crate) max_age_s: Option<u32>,
+}
+
+impl KnownLine {
+    /// What is older than this is too old.
+    pub(crate) fn not_before(&self, now: Timestamp) -> Option<Timestamp> {
+        let age = SignedDuration::from_secs(self.max_age_s?.into());
+        Some(now.checked_sub(age).unwrap_or(Timestamp::MIN))
+    }
+}
+
+/// All lines, by what they are looked for with.
+#[derive(Default)]
+struct Known {
+    by_contract: HashMap<Arc<str>, HashMap<ContractName, Vec<Arc<KnownLine>>>>,
+}
+
+/// How often everything is looked after, whether or not anybody has said that it has to be: what other servers do, and
+/// what follows from the time alone, such as an age or a window.
+const EVERYTHING_EVERY_S: i64 = 10;
+
+/// What is to be looked after.
+#[derive(Default)]
+struct ToTend {
+    /// When everything was looked after; `None` when it has to be.
+    everything_at: Option<Timestamp>,
+    lines: BTreeSet<LineId>,
+}
+
+/// What the engine knows of stock.
+#[derive(Default)]
+pub(crate) struct StockKnown {
+    known: RwLock<Known>,
+    to_tend: Mutex<ToTend>,
+    /// Hits and misses that are not counted in the store yet.
+    served: Mutex<HashMap<LineId, (u64, u64)>>,
+    pub(crate) wake: Notify,
+}
+
+impl StockKnown {
+    /// Puts what was read in place of what was known.
+    pub(crate) fn put(&self, lines: Vec<KnownLine>) {
+        let mut known = Known::default();
+        for line in lines.into_iter().map(Arc::new) {
+            let of_environment = known.by_contract.entry(Arc::clone(&line.environment)).or_default();
+            of_environment.entry(line.line.contract.clone()).or_default().push(line);
+        }
+        *self.known.write().unwrap_or_else(PoisonError::into_inner) = known;
+    }
+
+    pub(crate) fn all(&self) -> Vec<Arc<KnownLine>> {
+        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
+        known.by_contract.values().flat_map(HashMap::values).flatten().cloned().collect()
+    }
+
+    fn of_contract(&self, environment: &str, contract: &ContractName) -> Vec<Arc<KnownLine>> {
+        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
+        known.by_contract.get(environment).and_then(|lines| lines.get(contract)).cloned().unwrap_or_default()
+    }
+
+    /// What a request would take for one dataset; `None` when nothing of its kind is kept.
+    pub(crate) fn wish(
+        &self,
+        environment: &str,
+        shelf: &Shelf,
+        (contract, input): (&Contract, &Value),
+        selection: &Selection,
+        now: Timestamp,
+    ) -> Option<Arc<StockWish>> {
+        let mut lines = self.of_contract(environment, &contract.name);
+        lines.retain(|known| matches(input, &known.line.input));
+        if lines.is_empty() {
+            return None;
+        }
+        if let Some(preferred) = &selection.prefer {
+            lines.sort_by_key(|known| std::cmp::Reverse(prefers(preferred, &known.line.input)));
+        }
+        let own = canonical_json(input);
+        let wished = |known: &Arc<KnownLine>| WishedLine {
+            id: known.line.id,
+            same_input: canonical_json(&known.line.input) == own,
+            not_before: known.not_before(now),
+        };
+        Some(Arc::new(StockWish {
+            lines: lines.iter().map(wished).collect(),
+            select: selection.select.as_deref().cloned(),
+            version: contract.version,
+            pins: Arc::new(pins_of(contract, shelf)),
+        }))
+    }
+
+    /// Has one line looked after soon.
+    pub(crate) fn tend(&self, line: LineId) {
+        self.to_tend().lines.insert(line);
+        self.wake.notify_one();
+    }
+
+    /// Has one line looked after with the next look, whenever that comes.
+    pub(crate) fn tend_later(&self, line: LineId) {
+        self.to_tend().lines.insert(line);
+    }
+
+    /// Has everything looked after soon: rules, contracts or suppliers have changed.
+    pub(crate) fn tend_all(&self) {
+        self.to_tend().everything_at = None;
+        self.wake.notify_one();
+    }
+
+    /// What is to be looked after now; `None` for everything.
+    pub(crate) fn take_to_tend(&self, now: Timestamp) -> Option<BTreeSet<LineId>> {
+        let mut to_tend = self.to_tend();
+        let lines = std::mem::take(&mut to_tend.lines);
+        match to_tend.everything_at {
+            Some(at) if now.duration_since(at).as_secs() < EVERYTHING_EVERY_S => Some(lines),
+            _ => {
+                to_tend.everything_at = Some(now);
+                None
+            }
+        }
+    }
+
+    fn to_tend(&self) -> MutexGuard<'_, ToTend> {
+        self.to_tend.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes what a request was given, and what it would have taken.
+    pub(crate) fn note_served(&self, served: Option<&Served>, wishes: &[Option<Arc<StockWish>>]) {
+        let hit = |unit: usize| {
+            let taken = served.iter().flat_map(|served| &served.taken);
+            taken.clone().find(|taken| taken.unit as usize == unit && taken.was_ready).map(|taken| taken.line)
+        };
+        let mut counted = self.served.lock().unwrap_or_else(PoisonError::into_inner);
+        for (unit, wish) in wishes.iter().enumerate() {
+            let Some(wish) = wish else { continue };
+            let first = wish.lines.first().map(|line| line.id);
+            match (hit(unit), first) {
+                (Some(line), _) => counted.entry(line).or_default().0 += 1,
+                (None, Some(line)) => counted.entry(line).or_default().1 += 1,
+                (None, None) => {}
+            }
+        }
+    }
+
+    /// Hits and misses since this was last asked.
+    pub(crate) fn take_served(&self) -> Vec<(LineId, u64, u64)> {
+        let mut counted = self.served.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::take(&mut *counted).into_iter().map(|(line, (hits, misses))| (line, hits, misses)).collect()
+    }
+}

@@ -1,0 +1,109 @@
+//! Stock levels: what a rule has, and what keeps it from having more.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use sixpack_model::contract::{Contract, Owner};
+use sixpack_model::name::ContractName;
+use sixpack_model::stock::StockRule;
+use sixpack_storage::stock::StoredLine;
+
+use crate::Engine;
+use crate::refill::why_starved;
+use crate::refusal::Refusal;
+use crate::shelf::Shelf;
+
+/// How far beyond its target the stock of a rule is counted.
+const COUNTED_BEYOND: u32 = 1_000;
+
+/// What is there of what a rule keeps. Rules for the same contract and input share it.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct RuleStock {
+    /// Datasets that can be taken now, counted up to a thousand beyond the target.
+    pub ready: u64,
+    /// Datasets that are being made for it.
+    pub coming: u64,
+    /// When the oldest of those that can be taken was made.
+    pub oldest_at: Option<Timestamp>,
+    /// Datasets that were handed out from it, ever.
+    pub hits: u64,
+    /// Datasets that would have been and were not there, ever.
+    pub misses: u64,
+    /// Why it is not being filled, although it should be.
+    pub starved: Option<Starved>,
+}
+
+/// Why a rule is not being filled at its full pace.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Starved {
+    /// `failing` or `offline`.
+    pub code: &'static str,
+    /// Which capability, how often, and why, in a sentence.
+    pub message: String,
+    /// The capability or scenario to blame.
+    pub contract: ContractName,
+    /// Whom to ask.
+    pub owner: Owner,
+    /// Since when.
+    pub since: Option<Timestamp>,
+    /// When it is tried again; with `offline`, as soon as a supplier connects.
+    pub retry_at: Option<Timestamp>,
+}
+
+impl Engine {
+    /// What there is of what a rule keeps; `None` when it is not known yet what that is.
+    pub(crate) async fn rule_stock(
+        &self,
+        environment: &str,
+        shelf: &Shelf,
+        rule: &StockRule,
+    ) -> Result<RuleStock, Refusal> {
+        let Some(contract) = shelf.last_known(&rule.contract) else { return Ok(RuleStock::default()) };
+        let line = self.store().line(environment, &contract.name, &rule.full_input(&contract)).await?;
+        let before = sixpack_model::ids::LineId(line.0 - 1);
+        let stored = self.store().lines(Some(before), 1).await?;
+        let stored = stored.into_iter().find(|stored| stored.line.id == line);
+        let level = self.store().level(line, rule.target.saturating_add(COUNTED_BEYOND)).await?;
+        let is_short = level.ready < u64::from(rule.target);
+        let starved = match &stored {
+            Some(stored) if is_short => self.starved(stored, shelf, &contract).await?,
+            _ => None,
+        };
+        let (hits, misses) = stored.map_or((0, 0), |stored| (stored.hits, stored.misses));
+        Ok(RuleStock {
+            ready: level.ready,
+            coming: level.coming,
+            oldest_at: level.oldest_at,
+            hits,
+            misses,
+            starved,
+        })
+    }
+
+    async fn starved(
+        &self,
+        stored: &StoredLine,
+        shelf: &Shelf,
+        contract: &Arc<Contract>,
+    ) -> Result<Option<Starved>, Refusal> {
+        if let Some(trouble) = &stored.trouble {
+            return Ok(Some(Starved {
+                code: "failing",
+                message: why_starved(trouble),
+                contract: trouble.failure.contract.clone(),
+                owner: trouble.failure.owner.clone(),
+                since: Some(trouble.since),
+                retry_at: Some(trouble.retry_at),
+            }));
+        }
+        let unserved = self.first_unserved(&stored.environment, shelf, contract).await?;
+        Ok(unserved.map(|leaf| Starved {
+            code: "offline",
+            message: format!("no supplier of {} is connected", leaf.name),
+            contract: leaf.name.clone(),
+            owner: leaf.owner.clone(),
+            since: None,
+            retry_at: None,
+        }))
+    }
+}

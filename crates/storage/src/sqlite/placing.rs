@@ -1,0 +1,312 @@
+//! Placing: where a dataset is kept once it is made for stock, and who gets it when somebody waits.
+
+use rusqlite::params;
+use serde_json::json;
+use sixpack_model::ids::{LeaseId, LineId, RequestId, TreeId};
+use sixpack_model::plan::Readiness;
+use sixpack_model::request::{Priority, RequestStatus};
+use sixpack_model::stock::pause_ms;
+use sixpack_model::tree::PartStatus;
+
+use super::codes::Code;
+use super::columns::{code, id, int, ms};
+use super::events::EventRow;
+use super::statements::Statements;
+use super::writer::Tx;
+use super::writes::ChangeRow;
+use crate::trees::RequestAfter;
+
+/// Where a tree is kept; the numbers stand in the migration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Place {
+    /// With its request.
+    Request,
+    /// With its request, which refills stock.
+    Coming,
+    /// With its request, which would take one from stock that is ready earlier.
+    Waiting,
+    /// In stock, and with no request.
+    Stock,
+    /// With no request and out of stock: it is asked about, set aside, or taken down.
+    Apart,
+}
+
+impl Place {
+    pub(super) fn code(self) -> i64 {
+        match self {
+            Self::Request => 0,
+            Self::Coming => 1,
+            Self::Waiting => 2,
+            Self::Stock => 3,
+            Self::Apart => 4,
+        }
+    }
+
+    fn from_code(code: i64) -> Self {
+        match code {
+            1 => Self::Coming,
+            2 => Self::Waiting,
+            3 => Self::Stock,
+            4 => Self::Apart,
+            _ => Self::Request,
+        }
+    }
+}
+
+/// A tree as a write finds it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Standing {
+    pub(super) version: i64,
+    pub(super) line: Option<LineId>,
+    pub(super) place: Place,
+}
+
+/// What stock keeps of a dataset that is ready, as columns.
+pub(super) struct ReadinessRow {
+    ready_at: i64,
+    checked_at: i64,
+    fresh_until: i64,
+    selectable: Option<String>,
+}
+
+impl From<&Readiness> for ReadinessRow {
+    fn from(readiness: &Readiness) -> Self {
+        let selectable = &readiness.selectable;
+        Self {
+            ready_at: ms(readiness.ready_at),
+            checked_at: ms(readiness.checked_at),
+            fresh_until: ms(readiness.fresh_until),
+            selectable: (!selectable.is_empty())
+                .then(|| serde_json::to_string(selectable).expect("a map is always JSON")),
+        }
+    }
+}
+
+/// A tree that waits in line for one that is ready earlier.
+struct Waiter {
+    request: RequestId,
+    unit: u32,
+    tree: TreeId,
+}
+
+impl Tx<'_> {
+    /// The version of a tree, and where it is kept.
+    pub(super) fn standing(&self, tree: TreeId) -> rusqlite::Result<Option<Standing>> {
+        let read = "SELECT version, line, place FROM tree WHERE id = ?1";
+        self.connection.one(read, [tree.0.as_bytes()], |row| {
+            Ok(Standing {
+                version: row.get(0)?,
+                line: row.get::<_, Option<i64>>(1)?.map(LineId),
+                place: Place::from_code(row.get(2)?),
+            })
+        })
+    }
+
+    /// Brings a dataset that is ready into stock; or to whoever has waited longest for one of its line, whose own then
+    /// takes its place.
+    pub(super) fn bring_to_stock(
+        &mut self,
+        change: &ChangeRow,
+        readiness: &ReadinessRow,
+        from: Standing,
+        leases: &[LeaseId],
+    ) -> rusqlite::Result<RequestAfter> {
+        let line = from.line.expect("only a tree of a line goes into stock");
+        self.connection.run("DELETE FROM stock_trouble WHERE line = ?1", [line.0])?;
+        if let Some(waiter) = self.first_waiter(line, change.tree)? {
+            return self.exchange(change, from, line, &waiter, leases);
+        }
+        self.leave_place(change.tree, from)?;
+        self.set_place(change.tree, Place::Stock)?;
+        self.connection.run("DELETE FROM tree_unwanted WHERE tree = ?1", [change.tree.0.as_bytes()])?;
+        self.connection.run(
+            "INSERT INTO stock (line, ready_at, tree, version, pins, checked_at, fresh_until, selectable)
+             SELECT ?1, ?2, id, ?4, pins, ?5, ?6, ?7 FROM tree WHERE id = ?3",
+            params![
+                line.0,
+                readiness.ready_at,
+                change.tree.0.as_bytes(),
+                change.root_version,
+                readiness.checked_at,
+                readiness.fresh_until,
+                readiness.selectable,
+            ],
+        )?;
+        Ok(RequestAfter::Stocked)
+    }
+
+    /// Takes a tree out of the lists that it stands in because of where it is kept; it is with its request from then on.
+    pub(super) fn leave_place(&self, tree: TreeId, from: Standing) -> rusqlite::Result<()> {
+        let Some(line) = from.line else { return Ok(()) };
+        match from.place {
+            Place::Request | Place::Apart => return Ok(()),
+            Place::Coming => {
+                let leave = "DELETE FROM stock_coming WHERE line = ?1 AND tree = ?2";
+                self.connection.run(leave, params![line.0, tree.0.as_bytes()])?;
+            }
+            Place::Waiting => {
+                self.connection.run(
+                    "DELETE FROM stock_waiting
+                     WHERE (line, priority, request, unit) IN (
+                         SELECT t.line, t.priority, t.request, t.unit FROM tree t WHERE t.id = ?1)",
+                    [tree.0.as_bytes()],
+                )?;
+            }
+            // Found by the tree only where it is taken out of stock, which knows the rest of the key.
+            Place::Stock => {
+                let leave = "DELETE FROM stock WHERE line = ?1 AND tree = ?2";
+                self.connection.run(leave, params![line.0, tree.0.as_bytes()])?;
+            }
+        }
+        self.set_place(tree, Place::Request)
+    }
+
+    pub(super) fn set_place(&self, tree: TreeId, place: Place) -> rusqlite::Result<()> {
+        let write = "UPDATE tree SET place = ?2 WHERE id = ?1";
+        self.connection.run(write, params![tree.0.as_bytes(), place.code()]).map(|_| ())
+    }
+
+    /// Puts a tree that is with its request in line for one that is ready earlier.
+    pub(super) fn wait_in_line(&self, tree: TreeId, line: LineId) -> rusqlite::Result<()> {
+        self.connection.run(
+            "INSERT INTO stock_waiting (line, priority, request, unit, tree)
+             SELECT ?2, priority, request, unit, id FROM tree WHERE id = ?1",
+            params![tree.0.as_bytes(), line.0],
+        )?;
+        let write = "UPDATE tree SET line = ?2, place = ?3 WHERE id = ?1";
+        self.connection.run(write, params![tree.0.as_bytes(), line.0, Place::Waiting.code()]).map(|_| ())
+    }
+
+    /// Has a line left alone for a while, because it could not be filled. What fails while it is left alone already was
+    /// begun before: it is counted, and does not make the pause longer.
+    pub(super) fn note_trouble(&self, line: LineId, failure: &str, tree: TreeId) -> rusqlite::Result<()> {
+        let read = "SELECT failures, pauses, retry_at FROM stock_trouble WHERE line = ?1";
+        let before = self.connection.one(read, [line.0], |row| {
+            Ok((row.get::<_, u32>(0)?, row.get::<_, u32>(1)?, row.get::<_, i64>(2)?))
+        })?;
+        let (failures, pauses, retry_at) = before.unwrap_or((0, 0, 0));
+        let grows = retry_at <= self.now;
+        let pauses = if grows { pauses.saturating_add(1) } else { pauses };
+        // Lines that failed together are not tried again together: the last byte of an id is chance enough.
+        let spread = u64::from(tree.0.as_bytes()[15]);
+        let pause = pause_ms(pauses) * (896 + spread) / 1024;
+        let retry_at = if grows { self.now.saturating_add(int(pause)) } else { retry_at };
+        self.connection.run(
+            "INSERT INTO stock_trouble (line, failures, pauses, since, retry_at, failure)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+             ON CONFLICT DO UPDATE SET failures = excluded.failures, pauses = excluded.pauses,
+                 retry_at = excluded.retry_at, failure = excluded.failure",
+            params![line.0, failures.saturating_add(1), pauses, self.now, retry_at, failure],
+        )?;
+        Ok(())
+    }
+
+    fn first_waiter(&self, line: LineId, but: TreeId) -> rusqlite::Result<Option<Waiter>> {
+        self.connection.one(
+            "SELECT request, unit, tree FROM stock_waiting WHERE line = ?1 AND tree <> ?2
+             ORDER BY priority, request, unit LIMIT 1",
+            params![line.0, but.0.as_bytes()],
+            |row| {
+                Ok(Waiter { request: RequestId(id(row, 0)?), unit: row.get(1)?, tree: TreeId(id(row, 2)?) })
+            },
+        )
+    }
+
+    /// The tree that is ready goes to the request that waits, and the one that is being made for that takes its place.
+    fn exchange(
+        &mut self,
+        change: &ChangeRow,
+        from: Standing,
+        line: LineId,
+        waiter: &Waiter,
+        leases: &[LeaseId],
+    ) -> rusqlite::Result<RequestAfter> {
+        let other = self.standing(waiter.tree)?.expect("a tree that waits in line is there");
+        self.leave_place(waiter.tree, other)?;
+        self.leave_place(change.tree, from)?;
+        let (mine, theirs) = (change.request, waiter.request);
+        let priority = "(SELECT priority FROM request WHERE id = ?2)";
+        let go = format!(
+            "UPDATE tree SET request = ?2, unit = ?3, priority = {priority}, version = version + 1 WHERE id = ?1"
+        );
+        // No two trees stand at one unit, not even for a moment.
+        let aside = "UPDATE tree SET place = ?2 WHERE id = ?1";
+        self.connection.run(aside, params![waiter.tree.0.as_bytes(), Place::Apart.code()])?;
+        self.connection.run(&go, params![change.tree.0.as_bytes(), theirs.0.as_bytes(), waiter.unit])?;
+        self.connection.run(&go, params![waiter.tree.0.as_bytes(), mine.0.as_bytes(), change.unit])?;
+        self.set_place(waiter.tree, Place::Request)?;
+        if from.place == Place::Coming {
+            self.come_to_stock(waiter.tree, line)?;
+            self.reprioritise(waiter.tree, Priority::Stock.code())?;
+        } else if from.place == Place::Apart {
+            // There is no request whose dataset it could be.
+            self.set_place(waiter.tree, Place::Apart)?;
+            self.set_unwanted(waiter.tree)?;
+        } else {
+            // Its new request has ended.
+            self.set_unwanted(waiter.tree)?;
+        }
+        let data = json!({ "by": waiter.tree.to_string(), "to": theirs.to_string() });
+        let told = EventRow::told(
+            self.now,
+            &change.environment,
+            "dataset.exchanged",
+            theirs,
+            Some(change.tree),
+            &data,
+        );
+        self.tell(&told)?;
+        let fulfilled = self.count_ready(&change.environment, theirs, leases)?;
+        Ok(RequestAfter::Exchanged { with: theirs, tree: waiter.tree, fulfilled })
+    }
+
+    /// Notes that a tree is being made for stock.
+    pub(super) fn come_to_stock(&self, tree: TreeId, line: LineId) -> rusqlite::Result<()> {
+        let come = "INSERT INTO stock_coming (line, tree) VALUES (?1, ?2)";
+        self.connection.run(come, params![line.0, tree.0.as_bytes()])?;
+        let write = "UPDATE tree SET line = ?2, place = ?3 WHERE id = ?1";
+        self.connection.run(write, params![tree.0.as_bytes(), line.0, Place::Coming.code()]).map(|_| ())
+    }
+
+    /// Every tree of a request that has ended leaves the lists it stands in; those that nobody wants any more are noted
+    /// for whoever takes them down.
+    pub(super) fn release_trees(&self, request: RequestId) -> rusqlite::Result<()> {
+        let trees = self.connection.all(
+            "SELECT id, status, ending IS NULL, version, line, place FROM tree INDEXED BY tree_by_request
+             WHERE request = ?1 AND place < 3",
+            [request.0.as_bytes()],
+            |row| {
+                let standing = Standing {
+                    version: row.get(3)?,
+                    line: row.get::<_, Option<i64>>(4)?.map(LineId),
+                    place: Place::from_code(row.get(5)?),
+                };
+                Ok((TreeId(id(row, 0)?), code::<PartStatus>(row, 1)?, row.get::<_, bool>(2)?, standing))
+            },
+        )?;
+        for (tree, status, stands, standing) in trees {
+            self.leave_place(tree, standing)?;
+            if stands && super::outcomes::is_unwanted(status) {
+                self.set_unwanted(tree)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Notes a tree for whoever takes down what nobody wants.
+    pub(super) fn set_unwanted(&self, tree: TreeId) -> rusqlite::Result<()> {
+        let note = "INSERT INTO tree_unwanted (tree) VALUES (?1) ON CONFLICT DO NOTHING";
+        self.connection.run(note, [tree.0.as_bytes()]).map(|_| ())
+    }
+
+    /// The request that has refilled stock is done.
+    pub(super) fn end_refill(
+        &self,
+        environment: &str,
+        request: RequestId,
+        data: &serde_json::Value,
+    ) -> rusqlite::Result<()> {
+        self.set_ended(request, RequestStatus::Fulfilled, None)?;
+        self.tell(&EventRow::told(self.now, environment, "request.fulfilled", request, None, data))
+    }
+}

@@ -1,0 +1,224 @@
+//! Stock in SQLite.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use rusqlite::{Row, params};
+use serde_json::Value;
+use sixpack_model::ids::{LineId, RequestId, TreeId};
+use sixpack_model::name::ContractName;
+use sixpack_model::schema::canonical_json;
+use sixpack_model::stock::Line;
+
+use super::SqliteStore;
+use super::columns::{id, int, ms_of, name, parsed, parsed_of, time_at, time_of, unreadable, unsigned};
+use super::failures::StoredFailure;
+use super::placing::Place;
+use super::requests::NewRequestRow;
+use super::statements::Statements;
+use super::writer::Tx;
+use crate::error::StoreError;
+use crate::requests::NewRequest;
+use crate::stock::{Discard, FillTo, Level, Stock, StoredLine, Trouble};
+
+#[async_trait]
+impl Stock for SqliteStore {
+    async fn line(
+        &self,
+        environment: &str,
+        contract: &ContractName,
+        input: &Value,
+    ) -> Result<LineId, StoreError> {
+        let (environment, contract) = (environment.to_owned(), contract.to_string());
+        let input = canonical_json(input);
+        self.write("finding a stock line", move |tx| {
+            let environment = tx.environment(&environment)?;
+            let contract = tx.contract(environment, &contract)?;
+            tx.connection.run(
+                "INSERT INTO stock_line (contract, input, hits, misses) VALUES (?1, ?2, 0, 0) ON CONFLICT DO NOTHING",
+                params![contract, input],
+            )?;
+            tx.connection
+                .prepare_cached("SELECT id FROM stock_line WHERE contract = ?1 AND input = ?2")?
+                .query_row(params![contract, input], |row| row.get(0).map(LineId))
+        })
+        .await
+    }
+
+    async fn lines(&self, after: Option<LineId>, limit: u32) -> Result<Vec<StoredLine>, StoreError> {
+        let after = after.map_or(0, |line| line.0);
+        self.read("reading stock lines", move |connection| {
+            connection.all(
+                "SELECT l.id, e.name, c.name, l.input, l.hits, l.misses, t.failures, t.pauses, t.since, t.retry_at,
+                        t.failure
+                 FROM stock_line l JOIN contract c ON c.id = l.contract JOIN environment e ON e.id = c.environment
+                 LEFT JOIN stock_trouble t ON t.line = l.id
+                 WHERE l.id > ?1 ORDER BY l.id LIMIT ?2",
+                params![after, limit],
+                read_line,
+            )
+        })
+        .await
+    }
+
+    async fn level(&self, line: LineId, limit: u32) -> Result<Level, StoreError> {
+        self.read("counting stock", move |connection| {
+            let ready = connection
+                .prepare_cached(
+                    "SELECT count(*), min(ready_at) FROM (
+                         SELECT ready_at FROM stock WHERE line = ?1 ORDER BY ready_at LIMIT ?2)",
+                )?
+                .query_row(params![line.0, limit], |row| Ok((unsigned(row, 0)?, time_of(row, 1)?)))?;
+            let coming = connection
+                .prepare_cached("SELECT count(*) FROM stock_coming WHERE line = ?1")?
+                .query_row([line.0], |row| unsigned(row, 0))?;
+            Ok(Level { ready: ready.0, coming, oldest_at: ready.1 })
+        })
+        .await
+    }
+
+    async fn refill(
+        &self,
+        line: LineId,
+        fill_to: FillTo,
+        requests: Vec<NewRequest>,
+    ) -> Result<usize, StoreError> {
+        let requests: Vec<NewRequestRow> =
+            requests.into_iter().map(|request| NewRequestRow::from(request).refilling(line)).collect();
+        self.write("refilling stock", move |tx| {
+            let count = |sql: &str, limit: u32| {
+                tx.connection
+                    .prepare_cached(sql)?
+                    .query_row(params![line.0, limit], |row| row.get::<_, i64>(0))
+            };
+            let ready =
+                count("SELECT count(*) FROM (SELECT 1 FROM stock WHERE line = ?1 LIMIT ?2)", fill_to.target)?;
+            let coming = count(
+                "SELECT count(*) FROM (SELECT 1 FROM stock_coming WHERE line = ?1 LIMIT ?2)",
+                u32::MAX,
+            )?;
+            let room = (i64::from(fill_to.target) - ready - coming).min(i64::from(fill_to.ahead) - coming);
+            let accepted = usize::try_from(room).unwrap_or(0).min(requests.len());
+            for request in &requests[..accepted] {
+                tx.accept(request)?;
+                let change = request.only_tree();
+                // One that is there already, because nothing of it had to be made, is in stock by now.
+                if !change.settles() {
+                    tx.come_to_stock(change.tree, line)?;
+                }
+            }
+            Ok(accepted)
+        })
+        .await
+    }
+
+    async fn discard_stock(&self, line: LineId, discard: Discard, limit: u32) -> Result<u64, StoreError> {
+        self.write("discarding stock", move |tx| {
+            let there: i64 = tx
+                .connection
+                .prepare_cached("SELECT count(*) FROM stock WHERE line = ?1")?
+                .query_row([line.0], |row| row.get(0))?;
+            let excess = (there - i64::from(discard.keep)).max(0);
+            // A line without an age keeps the old ones.
+            let before = ms_of(discard.made_before).unwrap_or(i64::MIN);
+            let rows = tx.connection.all(
+                "SELECT ready_at, tree FROM (
+                     SELECT ready_at, tree, row_number() OVER (ORDER BY ready_at, tree) AS place FROM (
+                         SELECT ready_at, tree FROM stock WHERE line = ?1 ORDER BY ready_at, tree LIMIT ?4))
+                 WHERE place <= ?2 OR ready_at < ?3",
+                params![line.0, excess, before, limit],
+                |row| Ok((row.get::<_, i64>(0)?, TreeId(id(row, 1)?))),
+            )?;
+            for (ready_at, tree) in &rows {
+                let key = params![line.0, ready_at, tree.0.as_bytes()];
+                tx.connection
+                    .run("DELETE FROM stock WHERE line = ?1 AND ready_at = ?2 AND tree = ?3", key)?;
+                tx.set_aside(*tree)?;
+            }
+            Ok(rows.len() as u64)
+        })
+        .await
+    }
+
+    async fn refills(&self, line: LineId, limit: u32) -> Result<Vec<RequestId>, StoreError> {
+        self.read("reading refills", move |connection| {
+            connection.all(
+                "SELECT t.request FROM stock_coming c CROSS JOIN tree t ON t.id = c.tree
+                 WHERE c.line = ?1 ORDER BY c.tree DESC LIMIT ?2",
+                params![line.0, limit],
+                |row| id(row, 0).map(RequestId),
+            )
+        })
+        .await
+    }
+
+    async fn place_in_line(&self, request: RequestId) -> Result<Option<u64>, StoreError> {
+        self.read("finding the place in a line", move |connection| {
+            let key = request.0.as_bytes();
+            let own = connection.one(
+                "SELECT w.line, w.priority, w.unit FROM tree t INDEXED BY tree_by_request
+                 CROSS JOIN stock_waiting w
+                   ON w.line = t.line AND w.priority = t.priority AND w.request = t.request AND w.unit = t.unit
+                 WHERE t.request = ?1 AND t.place = 2 AND t.place < 3 ORDER BY t.unit LIMIT 1",
+                [key],
+                |row| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?, row.get::<_, i64>(2)?)),
+            )?;
+            let Some((line, priority, unit)) = own else { return Ok(None) };
+            connection
+                .prepare_cached(
+                    "SELECT count(*) FROM (
+                         SELECT 1 FROM stock_waiting
+                         WHERE line = ?1 AND (priority, request, unit) < (?2, ?3, ?4) LIMIT 10000)",
+                )?
+                .query_row(params![line, priority, key, unit], |row| unsigned(row, 0))
+                .map(Some)
+        })
+        .await
+    }
+
+    async fn count_served(&self, served: Vec<(LineId, u64, u64)>) -> Result<(), StoreError> {
+        self.write("counting what stock has served", move |tx| {
+            for (line, hits, misses) in &served {
+                tx.connection.run(
+                    "UPDATE stock_line SET hits = hits + ?2, misses = misses + ?3 WHERE id = ?1",
+                    params![line.0, int(*hits), int(*misses)],
+                )?;
+            }
+            Ok(())
+        })
+        .await
+    }
+}
+
+impl Tx<'_> {
+    /// A dataset that was in stock is nobody's any more, and cannot go back there: it is taken down.
+    fn set_aside(&self, tree: TreeId) -> rusqlite::Result<()> {
+        self.connection.run(
+            "UPDATE tree SET version = version + 1, line = NULL, place = ?2 WHERE id = ?1",
+            params![tree.0.as_bytes(), Place::Apart.code()],
+        )?;
+        self.set_unwanted(tree)
+    }
+}
+
+fn read_line(row: &Row<'_>) -> rusqlite::Result<StoredLine> {
+    let failure: Option<StoredFailure<'_>> = parsed_of(row, 10)?;
+    let trouble = match failure {
+        None => None,
+        Some(failure) => Some(Trouble {
+            failures: row.get(6)?,
+            pauses: row.get(7)?,
+            since: time_at(row, 8)?,
+            retry_at: time_at(row, 9)?,
+            failure: failure.into_failure().map_err(|cause| unreadable(10, cause))?,
+        }),
+    };
+    let line = Line { id: LineId(row.get(0)?), contract: name(row, 2)?, input: Arc::new(parsed(row, 3)?) };
+    Ok(StoredLine {
+        environment: row.get(1)?,
+        line,
+        hits: unsigned(row, 4)?,
+        misses: unsigned(row, 5)?,
+        trouble,
+    })
+}

@@ -1,0 +1,369 @@
+//! Taking: a new request is given what is in stock of what it wishes, or is being made for it.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+
+use rusqlite::params;
+use serde_json::{Map, Value, json};
+use sixpack_model::ids::{LeaseId, LineId, RequestId, TaskId, TreeId};
+use sixpack_model::request::Request;
+use sixpack_model::stock::selects;
+use sixpack_model::tree::PartStatus;
+
+use super::codes::Code;
+use super::columns::{id, int, ms, parsed_of, unsigned};
+use super::events::EventRow;
+use super::limits::{STOCK_LOOK, STOCK_SELECT_LOOK};
+use super::outcomes::{Grant, Terms};
+use super::queues::Waiting;
+use super::statements::Statements;
+use super::writer::Tx;
+use crate::requests::{Served, Taken};
+use crate::stock::{StockWish, WishedLine};
+
+/// What a wish looks for, as columns.
+pub(super) struct WishRow {
+    wish: Arc<StockWish>,
+    pins: String,
+}
+
+impl WishRow {
+    pub(super) fn new(wish: &Arc<StockWish>) -> Self {
+        let pins = wish.pins.iter().map(|(name, version)| (name.to_string(), json!(version)));
+        let pins = pins.collect::<Value>().to_string();
+        Self { wish: Arc::clone(wish), pins }
+    }
+}
+
+/// What was found for one unit.
+#[derive(Debug, Clone)]
+pub(super) enum Found {
+    /// A dataset in stock.
+    Ready { line: LineId, ready_at: i64, tree: TreeId },
+    /// One that is being made for it.
+    Coming { line: LineId, tree: TreeId },
+    /// Nothing; its own is made, and it stands in this line meanwhile.
+    Own { line: Option<LineId> },
+}
+
+/// A row that meets a wish.
+struct Candidate {
+    line: LineId,
+    rank: usize,
+    ready_at: i64,
+    tree: TreeId,
+}
+
+impl Tx<'_> {
+    /// Looks for what each unit wishes; nothing is taken yet. `None` when something is missing that nobody would make.
+    pub(super) fn find_in_stock(
+        &mut self,
+        wishes: &[Option<Arc<WishRow>>],
+        may_make: bool,
+    ) -> rusqlite::Result<Option<Vec<Found>>> {
+        let mut found: Vec<Found> = Vec::with_capacity(wishes.len());
+        let mut taken: BTreeSet<TreeId> = BTreeSet::new();
+        // Units that wish the same share one look.
+        let mut looked: HashMap<*const WishRow, Vec<Found>> = HashMap::new();
+        for (unit, wish) in wishes.iter().enumerate() {
+            let Some(wish) = wish else {
+                found.push(Found::Own { line: None });
+                continue;
+            };
+            let key = Arc::as_ptr(wish);
+            if !looked.contains_key(&key) {
+                let same = wishes[unit..].iter().flatten().filter(|other| Arc::as_ptr(other) == key);
+                let mut there = self.look_in_stock(wish, same.count(), may_make, &taken)?;
+                // Taken from the end.
+                there.reverse();
+                looked.insert(key, there);
+            }
+            let next = looked.get_mut(&key).and_then(Vec::pop);
+            match next {
+                Some(next) => {
+                    if let Found::Ready { tree, .. } | Found::Coming { tree, .. } = next {
+                        taken.insert(tree);
+                    }
+                    found.push(next);
+                }
+                None if may_make => {
+                    let line = wish.wish.lines.iter().find(|line| line.same_input).map(|line| line.id);
+                    found.push(Found::Own { line });
+                }
+                None => return Ok(None),
+            }
+        }
+        Ok(Some(found))
+    }
+
+    /// Up to so many datasets that meet a wish: ready ones, the best first and then the oldest; then, if something may be
+    /// made, those that are coming.
+    fn look_in_stock(
+        &mut self,
+        row: &WishRow,
+        count: usize,
+        may_make: bool,
+        taken: &BTreeSet<TreeId>,
+    ) -> rusqlite::Result<Vec<Found>> {
+        let pins = self.pins(&row.pins)?;
+        let wish = &row.wish;
+        let mut candidates = Vec::new();
+        for (rank, line) in wish.lines.iter().enumerate() {
+            self.candidates(line, rank, pins, wish, count, taken, &mut candidates)?;
+        }
+        candidates.sort_by_key(|candidate| (candidate.rank, candidate.ready_at, candidate.tree));
+        candidates.truncate(count);
+        let mut found: Vec<Found> = candidates
+            .into_iter()
+            .map(|Candidate { line, ready_at, tree, .. }| Found::Ready { line, ready_at, tree })
+            .collect();
+        if may_make && wish.select.is_none() {
+            for line in &wish.lines {
+                if found.len() >= count {
+                    break;
+                }
+                self.coming(line.id, pins, wish.version, count - found.len(), taken, &mut found)?;
+            }
+        }
+        Ok(found)
+    }
+
+    /// Rows of one line that meet a wish. Only the oldest of the line are looked at, and where none of these is fresh, the
+    /// newest: what takes longer than that is not worth it, while somebody waits.
+    #[expect(clippy::too_many_arguments, reason = "a look is told what it looks for")]
+    fn candidates(
+        &self,
+        line: &WishedLine,
+        rank: usize,
+        pins: i64,
+        wish: &StockWish,
+        count: usize,
+        taken: &BTreeSet<TreeId>,
+        found: &mut Vec<Candidate>,
+    ) -> rusqlite::Result<()> {
+        let look = if wish.select.is_some() { STOCK_SELECT_LOOK } else { STOCK_LOOK };
+        let look = look.max(count);
+        let not_before = line.not_before.map_or(i64::MIN, ms);
+        for order in ["", "DESC"] {
+            let sql = format!(
+                "SELECT ready_at, tree, selectable FROM (
+                     SELECT * FROM stock WHERE line = ?1 AND ready_at >= ?2 ORDER BY ready_at {order}, tree {order} LIMIT ?3)
+                 WHERE version = ?4 AND pins = ?5 AND fresh_until > ?6 ORDER BY ready_at, tree"
+            );
+            let mut statement = self.connection.prepare_cached(&sql)?;
+            let mut rows =
+                statement.query(params![line.id.0, not_before, look as i64, wish.version, pins, self.now])?;
+            let before = found.len();
+            while found.len() - before < count {
+                let Some(row) = rows.next()? else { break };
+                let tree = TreeId(id(row, 1)?);
+                let meets = match &wish.select {
+                    None => true,
+                    Some(criteria) => {
+                        let selectable: Option<Map<String, Value>> = parsed_of(row, 2)?;
+                        selects(criteria, &selectable.unwrap_or_default())
+                    }
+                };
+                if meets && !taken.contains(&tree) {
+                    found.push(Candidate { line: line.id, rank, ready_at: row.get(0)?, tree });
+                }
+            }
+            if found.len() > before {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Datasets that are being made for a line, those that were begun first.
+    fn coming(
+        &self,
+        line: LineId,
+        pins: i64,
+        version: u32,
+        count: usize,
+        taken: &BTreeSet<TreeId>,
+        found: &mut Vec<Found>,
+    ) -> rusqlite::Result<()> {
+        let mut statement = self.connection.prepare_cached(
+            "SELECT c.tree FROM stock_coming c
+             CROSS JOIN tree t ON t.id = c.tree CROSS JOIN dataset d ON d.tree = c.tree AND d.part = 0
+             WHERE c.line = ?1 AND t.pins = ?2 AND d.version = ?3 ORDER BY c.tree LIMIT ?4",
+        )?;
+        let limit = (count + taken.len()) as i64;
+        let mut rows = statement.query(params![line.0, pins, version, limit])?;
+        let full = found.len() + count;
+        while found.len() < full {
+            let Some(row) = rows.next()? else { break };
+            let tree = TreeId(id(row, 0)?);
+            if !taken.contains(&tree) {
+                found.push(Found::Coming { line, tree });
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives a request that is being accepted what was found for its units.
+    pub(super) fn take(&mut self, request: &Request, found: &[Found]) -> rusqlite::Result<Vec<Taken>> {
+        let mut all = Vec::new();
+        for (unit, found) in (0u32..).zip(found) {
+            match *found {
+                Found::Own { .. } => {}
+                Found::Ready { line, ready_at, tree } => {
+                    self.take_out(line, ready_at, tree)?;
+                    let version = self.rehome(tree, request, unit)?;
+                    all.push(Taken { unit, tree, version, line, was_ready: true });
+                }
+                Found::Coming { line, tree } => {
+                    let version = self.take_over(line, tree, request, unit)?;
+                    all.push(Taken { unit, tree, version, line, was_ready: false });
+                }
+            }
+        }
+        Ok(all)
+    }
+
+    /// Leases what a request takes, all of which is in stock, without ever being in its hands before that.
+    pub(super) fn take_all_leased(
+        &mut self,
+        request: &Request,
+        found: &[Found],
+        leases: &[LeaseId],
+    ) -> rusqlite::Result<Served> {
+        let environment = self.environment(&request.environment)?;
+        let mut served = Served { taken: Vec::with_capacity(found.len()), leases: None };
+        let mut granted = Vec::with_capacity(found.len());
+        for ((unit, found), lease) in (0u32..).zip(found).zip(leases) {
+            let Found::Ready { line, ready_at, tree } = *found else {
+                unreachable!("everything is in stock");
+            };
+            self.take_out(line, ready_at, tree)?;
+            let mut take = self.connection.prepare_cached(
+                "UPDATE tree SET version = version + 1, status = ?2, lease = ?3, fence = fence + 1, request = ?4,
+                                 unit = ?5, priority = ?6, place = 0
+                 WHERE id = ?1 RETURNING fence, version",
+            )?;
+            let (counter, version) = take.query_row(
+                params![
+                    tree.0.as_bytes(),
+                    PartStatus::Leased.code(),
+                    lease.0.as_bytes(),
+                    request.id.0.as_bytes(),
+                    unit,
+                    request.priority.code(),
+                ],
+                |row| Ok((unsigned(row, 0)?, unsigned(row, 1)?)),
+            )?;
+            let terms = Terms {
+                request: request.id,
+                ttl_ms: int(request.ttl_ms),
+                holder: &request.holder,
+                token: request.token,
+            };
+            let grant = Grant { tree, unit, counter };
+            granted.push(self.insert_lease(environment, &request.environment, &terms, &grant, *lease)?);
+            served.taken.push(Taken { unit, tree, version, line, was_ready: true });
+        }
+        served.leases = Some(granted);
+        Ok(served)
+    }
+
+    fn take_out(&self, line: LineId, ready_at: i64, tree: TreeId) -> rusqlite::Result<()> {
+        let rows = self.connection.run(
+            "DELETE FROM stock WHERE line = ?1 AND ready_at = ?2 AND tree = ?3",
+            params![line.0, ready_at, tree.0.as_bytes()],
+        )?;
+        debug_assert_eq!(rows, 1, "nothing else writes between the look and this");
+        Ok(())
+    }
+
+    /// From now on the tree belongs to a request; returns its version.
+    fn rehome(&self, tree: TreeId, request: &Request, unit: u32) -> rusqlite::Result<u64> {
+        self.connection
+            .prepare_cached(
+                "UPDATE tree SET version = version + 1, request = ?2, unit = ?3, priority = ?4, place = 0 WHERE id = ?1
+                 RETURNING version",
+            )?
+            .query_row(
+                params![tree.0.as_bytes(), request.id.0.as_bytes(), unit, request.priority.code()],
+                |row| unsigned(row, 0),
+            )
+    }
+
+    /// A dataset that is being made for stock is made for a request from now on; what has refilled stock with it is done.
+    fn take_over(
+        &mut self,
+        line: LineId,
+        tree: TreeId,
+        request: &Request,
+        unit: u32,
+    ) -> rusqlite::Result<u64> {
+        let before: Option<RequestId> =
+            self.connection.one("SELECT request FROM tree WHERE id = ?1", [tree.0.as_bytes()], |row| {
+                id(row, 0).map(RequestId)
+            })?;
+        let standing = self.standing(tree)?.expect("a tree that is coming is there");
+        self.leave_place(tree, standing)?;
+        let version = self.rehome(tree, request, unit)?;
+        self.wait_in_line(tree, line)?;
+        self.reprioritise(tree, request.priority.code())?;
+        let before = before.expect("a tree that is coming is there");
+        let data = json!({ "taken_by": request.id.to_string() });
+        self.end_refill(&request.environment, before, &data)?;
+        let told = EventRow::told(
+            self.now,
+            &request.environment,
+            "dataset.taken_over",
+            request.id,
+            Some(tree),
+            &json!({ "from": before.to_string() }),
+        );
+        self.tell(&told)?;
+        Ok(version)
+    }
+
+    /// Moves the open tasks of a tree to another priority.
+    pub(super) fn reprioritise(&mut self, tree: TreeId, priority: i64) -> rusqlite::Result<()> {
+        let tasks = self.connection.all(
+            "SELECT part, contract, detail ->> '$.task.serial', detail ->> '$.task.priority',
+                    detail ->> '$.task.ready_at'
+             FROM dataset WHERE tree = ?1 AND detail ->> '$.task.serial' IS NOT NULL",
+            [tree.0.as_bytes()],
+            |row| {
+                let task = TaskId { tree, part: row.get(0)?, serial: row.get(2)? };
+                Ok((task, row.get::<_, i64>(1)?, row.get::<_, i64>(3)?, row.get::<_, i64>(4)?))
+            },
+        )?;
+        for (task, contract, before, ready_at) in tasks {
+            let waited = self.connection.one(
+                "DELETE FROM task_ready
+                 WHERE queue IN (SELECT id FROM queue WHERE contract = ?1)
+                   AND priority = ?2 AND ready_at = ?3 AND tree = ?4 AND part = ?5 AND serial = ?6
+                 RETURNING queue, attempt, operation, version, tree_version",
+                params![contract, before, ready_at, tree.0.as_bytes(), task.part, task.serial],
+                |row| {
+                    let (attempt, operation) = (row.get(1)?, row.get(2)?);
+                    let (version, tree_version) = (row.get(3)?, row.get(4)?);
+                    let waiting =
+                        Waiting { priority, ready_at, task, attempt, operation, version, tree_version };
+                    Ok((row.get::<_, i64>(0)?, waiting))
+                },
+            )?;
+            match waited {
+                Some((queue, waiting)) => self.enqueue(queue, &waiting)?,
+                // Given back, it waits at the new priority as well.
+                None => {
+                    self.connection.run(
+                        "UPDATE task_claim SET priority = ?4 WHERE tree = ?1 AND part = ?2 AND serial = ?3",
+                        params![tree.0.as_bytes(), task.part, task.serial, priority],
+                    )?;
+                }
+            }
+            self.connection.run(
+                "UPDATE dataset SET detail = json_set(detail, '$.task.priority', ?3) WHERE tree = ?1 AND part = ?2",
+                params![tree.0.as_bytes(), task.part, priority],
+            )?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,148 @@
+//! Stock: datasets that are ready before anybody asks.
+//!
+//! ```text
+//! refill -> coming -> in stock -> taken by a request -> leased
+//!             |          |
+//!             |          '-> discarded: too many, too old, or nobody wants them any more -> undone
+//!             '-> taken over by a request that cannot wait for the next
+//! ```
+//!
+//! A dataset is kept in one place at a time: being made for stock, in stock, or with its request.
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use serde_json::{Map, Value};
+use sixpack_model::failure::Failure;
+use sixpack_model::ids::{LineId, RequestId};
+use sixpack_model::name::ContractName;
+use sixpack_model::stock::Line;
+
+use crate::error::StoreError;
+use crate::requests::NewRequest;
+
+/// A line with what it has served, and what keeps it from being filled.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StoredLine {
+    /// Where.
+    pub environment: String,
+    /// The line.
+    pub line: Line,
+    /// Datasets that were handed out from it.
+    pub hits: u64,
+    /// Datasets that were asked for and not there.
+    pub misses: u64,
+    /// Set while it cannot be filled.
+    pub trouble: Option<Trouble>,
+}
+
+/// Why a line is not being filled at its full pace.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Trouble {
+    /// How many refills have failed since the last one that did not.
+    pub failures: u32,
+    /// How often the pause has grown.
+    pub pauses: u32,
+    /// When the first of them failed.
+    pub since: Timestamp,
+    /// When the next refill is tried.
+    pub retry_at: Timestamp,
+    /// Why the last one failed.
+    pub failure: Failure,
+}
+
+/// How many datasets a line has.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Level {
+    /// In stock.
+    pub ready: u64,
+    /// Being made for it.
+    pub coming: u64,
+    /// When the one in stock that is there longest was made.
+    pub oldest_at: Option<Timestamp>,
+}
+
+/// How far a line is to be filled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FillTo {
+    /// How many shall be there in the end, those that are coming included.
+    pub target: u32,
+    /// How many may be coming at once.
+    pub ahead: u32,
+}
+
+/// What a dataset in stock has to be, to be taken.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StockWish {
+    /// Where to look, the best first.
+    pub lines: Vec<WishedLine>,
+    /// Criteria on what the output marks as selectable.
+    pub select: Option<Map<String, Value>>,
+    /// The version that is offered now: one of another version is left where it is.
+    pub version: u32,
+    /// The versions of everything below that are offered now, as they are pinned for a new tree.
+    pub pins: std::sync::Arc<std::collections::BTreeMap<ContractName, u32>>,
+}
+
+/// A line in which a wish may be met.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WishedLine {
+    /// Which one.
+    pub id: LineId,
+    /// True when what is made for the wish itself would do for the line as well.
+    pub same_input: bool,
+    /// Older ones are too old to be handed out.
+    pub not_before: Option<Timestamp>,
+}
+
+/// What is too much in a line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Discard {
+    /// How many may stay; the oldest go.
+    pub keep: u32,
+    /// Whatever was made before goes.
+    pub made_before: Option<Timestamp>,
+}
+
+/// Keeps datasets in stock.
+#[async_trait]
+pub trait Stock: Send + Sync {
+    /// The line for datasets of a contract made from an input, defaults filled in; made if it is not there.
+    async fn line(
+        &self,
+        environment: &str,
+        contract: &ContractName,
+        input: &Value,
+    ) -> Result<LineId, StoreError>;
+
+    /// All lines of all environments, by number, at most `limit`, behind `after`.
+    async fn lines(&self, after: Option<LineId>, limit: u32) -> Result<Vec<StoredLine>, StoreError>;
+
+    /// How many datasets a line has; those in stock are counted up to `limit`.
+    async fn level(&self, line: LineId, limit: u32) -> Result<Level, StoreError>;
+
+    /// Accepts as many of these requests, from the first on, as the line has room for, and returns how many. Each makes
+    /// one dataset for the line.
+    ///
+    /// What is there is counted in the same transaction: two servers that refill one line together never start more than
+    /// is missing.
+    async fn refill(
+        &self,
+        line: LineId,
+        fill_to: FillTo,
+        requests: Vec<NewRequest>,
+    ) -> Result<usize, StoreError>;
+
+    /// Gives up to `limit` datasets in stock that are too many or too old to whoever takes down what nobody wants;
+    /// returns how many.
+    async fn discard_stock(&self, line: LineId, discard: Discard, limit: u32) -> Result<u64, StoreError>;
+
+    /// Requests that make a dataset for the line now, the newest first, at most `limit`.
+    async fn refills(&self, line: LineId, limit: u32) -> Result<Vec<RequestId>, StoreError>;
+
+    /// How many requests wait for a dataset of the line that this one waits for, those before it; `None` when it does
+    /// not wait for any.
+    async fn place_in_line(&self, request: RequestId) -> Result<Option<u64>, StoreError>;
+
+    /// Adds to what lines have served: hits and misses of each.
+    async fn count_served(&self, served: Vec<(LineId, u64, u64)>) -> Result<(), StoreError>;
+}

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use sixpack_model::ids::LeaseId;
+use sixpack_model::ids::{LeaseId, TreeId};
 use sixpack_model::lease::{Lease, LeaseOutcome, LeaseStatus};
 use sixpack_model::plan::Happened;
 use sixpack_model::tree::Tree;
@@ -59,7 +59,8 @@ impl Engine {
         }
     }
 
-    /// Gives a dataset back; it is undone. Releasing twice with the same fence answers the same.
+    /// Gives a dataset back. One that came from stock and is `unused`, or that is reusable, goes back there if it still
+    /// holds; any other is undone. Releasing twice with the same fence answers the same.
     pub async fn release_lease(
         &self,
         caller: &Caller,
@@ -76,7 +77,12 @@ impl Engine {
             outcome: Some(outcome),
             note,
         };
-        match self.change_tree(lease.tree, Guard::Lease(end), Happened::LeaseEnded).await? {
+        let keep = match outcome {
+            LeaseOutcome::Unused => true,
+            LeaseOutcome::Used => self.is_reusable(lease.tree).await?,
+            LeaseOutcome::Broken => false,
+        };
+        match self.change_tree(lease.tree, Guard::Lease(end), Happened::LeaseEnded { keep }).await? {
             Changed::Done(_) => self.lease(caller, id).await,
             Changed::Unknown => Err(Refusal::unknown("lease", id)),
             Changed::Refused(_) => {
@@ -88,6 +94,15 @@ impl Engine {
                 }
             }
         }
+    }
+
+    /// Whether a dataset may be handed out again although somebody has used it.
+    pub(crate) async fn is_reusable(&self, id: TreeId) -> Result<bool, Refusal> {
+        let Some(tree) = self.tree(id, 0).await? else { return Ok(false) };
+        let shelf = self.shelf_of(&tree).await?.unwrap_or_default();
+        let contract = shelf.contract(&tree.root().contract, tree.root().version);
+        Ok(contract
+            .is_some_and(|contract| contract.capability().is_some_and(|capability| capability.reusable)))
     }
 
     /// Only who made the request may act on its leases; to others they do not exist.

@@ -15,6 +15,7 @@ mod leases;
 mod mint;
 mod parked;
 mod publish;
+mod rechecks;
 mod refill;
 mod refusal;
 mod reminder;
@@ -101,6 +102,7 @@ struct Inner {
     token_uses: tokens::TokenUses,
     sweeps: sweeps::Wakers,
     stock: stock::StockKnown,
+    patrol: rechecks::PatrolWalks,
     broken: CancellationToken,
 }
 
@@ -124,6 +126,7 @@ impl Engine {
                 token_uses: tokens::TokenUses::default(),
                 sweeps: sweeps::Wakers::default(),
                 stock: stock::StockKnown::default(),
+                patrol: rechecks::PatrolWalks::default(),
                 broken: CancellationToken::new(),
             }),
         };

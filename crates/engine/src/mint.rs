@@ -2,8 +2,8 @@
 
 use data_encoding::{Encoding, Specification};
 use jiff::Timestamp;
-use std::sync::LazyLock;
-use uuid::{NoContext, Uuid};
+use std::sync::{LazyLock, Mutex};
+use uuid::{ContextV7, Uuid};
 
 /// Seeds stay below 2^53, so that every language keeps them exact.
 const SEED_BITS: u32 = 53;
@@ -15,11 +15,14 @@ static UNIQUE: LazyLock<Encoding> = LazyLock::new(|| {
     specification.encoding().expect("32 different symbols")
 });
 
-/// A new id that sorts by the given time.
+/// Counts ids of the same millisecond, so that they sort in the order in which they were made.
+static ORDER: LazyLock<Mutex<ContextV7>> = LazyLock::new(|| Mutex::new(ContextV7::new()));
+
+/// A new id that sorts by the given time, and by the order in which this server has made them.
 pub(crate) fn id(at: Timestamp) -> Uuid {
     let seconds = u64::try_from(at.as_second()).unwrap_or_default();
     let nanos = u32::try_from(at.subsec_nanosecond()).unwrap_or_default();
-    Uuid::new_v7(uuid::Timestamp::from_unix(NoContext, seconds, nanos))
+    Uuid::new_v7(uuid::Timestamp::from_unix(&*ORDER, seconds, nanos))
 }
 
 /// A seed for one dataset.

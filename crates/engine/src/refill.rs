@@ -17,7 +17,7 @@ use sixpack_model::channel::Overlay;
 use sixpack_model::contract::Contract;
 use sixpack_model::ids::{LineId, TokenId};
 use sixpack_model::name::ContractName;
-use sixpack_model::plan::Change;
+use sixpack_model::plan::{Change, pins_of};
 use sixpack_model::request::{Priority, RequestStatus, Selection, Source};
 use sixpack_model::schema::canonical_json;
 use sixpack_model::stock::{Keeping, Line, StockRule};
@@ -131,6 +131,7 @@ impl Engine {
                 environment: Arc::from(tended.stored.environment.as_str()),
                 line: tended.stored.line.clone(),
                 max_age_s: tended.keeping.max_age_s,
+                check_every_s: tended.keeping.check_every_s,
             });
             self.inner.stock.put(known.collect());
         }
@@ -174,8 +175,12 @@ impl Engine {
             environment: Arc::from(stored.environment.as_str()),
             line: stored.line.clone(),
             max_age_s: keeping.max_age_s,
+            check_every_s: keeping.check_every_s,
         };
         let made_before = known.not_before(now);
+        if let Ok(contract) = tended.shelf.requestable(&stored.line.contract) {
+            self.suspect_older(line, contract.version, &pins_of(&contract, &*tended.shelf)).await?;
+        }
         let mut level = self.store().level(line, keeping.keep.saturating_add(COUNTED_BEYOND)).await?;
         let too_old = level.oldest_at.zip(made_before).is_some_and(|(oldest, before)| oldest < before);
         if level.ready > u64::from(keeping.keep) || too_old {

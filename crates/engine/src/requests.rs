@@ -9,6 +9,7 @@ use futures::future::try_join_all;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use sixpack_model::event::Event;
+use sixpack_model::failure::Failure;
 use sixpack_model::ids::{RequestId, TreeId};
 use sixpack_model::lease::Lease;
 use sixpack_model::name::ContractName;
@@ -16,13 +17,13 @@ use sixpack_model::plan;
 use sixpack_model::request::{Priority, Request, RequestStatus, Selection, Source};
 use sixpack_model::tree::Tree;
 use sixpack_storage::page::Page;
-use sixpack_storage::requests::{Created, Ended, Idempotency, NewRequest, RequestFilter, Served};
+use sixpack_storage::requests::{Created, Ended, Idempotency, Looking, NewRequest, RequestFilter, Served};
 use sixpack_storage::stock::StockWish;
 use sixpack_storage::trees::{Lately, RequestEnd};
 use tokio::sync::futures::OwnedNotified;
 use tokio::time::Instant;
 
-pub(crate) use planned::{Accepted, Asked, Planned, new_request};
+pub(crate) use planned::{Accepted, Asked, Outlook, Planned, first_change, new_request};
 
 use planned::{accept_criteria, accept_units};
 
@@ -117,11 +118,16 @@ impl Engine {
         };
         // Most often everything is in stock, or nothing is kept: nothing is planned in vain.
         if planned.may_be_served()
-            && let Some(made) = self.make(planned.from_stock(idempotency.clone())).await?
+            && let Some(made) = self.make(planned.from_stock(Looking::Fresh, idempotency.clone())).await?
         {
             return Ok(made);
         }
         if planned.source == Source::StockOnly || planned.needs_stock() {
+            if planned.may_be_served()
+                && let Some(made) = self.make(planned.from_stock(Looking::InStock, idempotency)).await?
+            {
+                return Ok(made);
+            }
             self.inner.stock.note_served(None, &planned.wishes);
             return Err(self.out_of_stock(&planned).await?);
         }
@@ -232,6 +238,7 @@ impl Engine {
             Ok(Created::Served(served)) => {
                 self.inner.stock.note_served(Some(served), &wishes);
                 self.served_from_stock(&request, members, served);
+                self.hand_over(&request, served);
                 due.into_iter().for_each(|(now, at)| self.remind_of_due(now, at));
             }
             _ => {}
@@ -377,6 +384,17 @@ impl Engine {
             RequestStatus::Expired => self.why_late(request).await?,
             _ => None,
         };
+        self.end_request_for(request, status, told, failure).await
+    }
+
+    /// Ends a request from outside of its trees for a reason, and has them taken down.
+    pub(crate) async fn end_request_for(
+        &self,
+        request: &Request,
+        status: RequestStatus,
+        told: &'static str,
+        failure: Option<Failure>,
+    ) -> Result<Ended, Refusal> {
         let at = self.store().now().await?;
         let message = failure.as_ref().map_or("", |failure| failure.message.as_str());
         let event = request_event(request, at, told, json!({ "message": message }));
@@ -390,7 +408,7 @@ impl Engine {
         Ok(ended)
     }
 
-    async fn why_late(&self, request: &Request) -> Result<Option<sixpack_model::failure::Failure>, Refusal> {
+    async fn why_late(&self, request: &Request) -> Result<Option<Failure>, Refusal> {
         let now = self.store().now().await?;
         for id in self.members(request.id).await?.iter() {
             if let Some(tree) = self.tree(*id, 0).await?

@@ -15,7 +15,7 @@ use sixpack_model::plan::pins_of;
 use sixpack_model::request::Selection;
 use sixpack_model::schema::canonical_json;
 use sixpack_model::stock::{Line, matches, prefers};
-use sixpack_storage::requests::Served;
+use sixpack_storage::requests::{How, Served};
 use sixpack_storage::stock::{StockWish, WishedLine};
 use tokio::sync::Notify;
 
@@ -27,6 +27,7 @@ pub(crate) struct KnownLine {
     pub(crate) environment: Arc<str>,
     pub(crate) line: Line,
     pub(crate) max_age_s: Option<u32>,
+    pub(crate) check_every_s: Option<u32>,
 }
 
 impl KnownLine {
@@ -155,7 +156,10 @@ impl StockKnown {
     pub(crate) fn note_served(&self, served: Option<&Served>, wishes: &[Option<Arc<StockWish>>]) {
         let hit = |unit: usize| {
             let taken = served.iter().flat_map(|served| &served.taken);
-            taken.clone().find(|taken| taken.unit as usize == unit && taken.was_ready).map(|taken| taken.line)
+            taken
+                .clone()
+                .find(|taken| taken.unit as usize == unit && taken.how != How::Coming)
+                .map(|taken| taken.line)
         };
         let mut counted = self.served.lock().unwrap_or_else(PoisonError::into_inner);
         for (unit, wish) in wishes.iter().enumerate() {

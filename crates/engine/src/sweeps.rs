@@ -69,11 +69,17 @@ pub enum Sweep {
     TokenUses,
     /// Stock that is too little, too much or too old.
     Stock,
+    /// Datasets that are to be asked about before they go anywhere.
+    Suspects,
+    /// Units of requests whose dataset was found not to hold.
+    VacantUnits,
+    /// Datasets in stock that have not been asked about for a while.
+    Patrol,
 }
 
 impl Sweep {
     /// All of them.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 15] = [
         Self::SilentSessions,
         Self::AbandonedClaims,
         Self::WithdrawnTasks,
@@ -86,6 +92,9 @@ impl Sweep {
         Self::Catalogues,
         Self::TokenUses,
         Self::Stock,
+        Self::Suspects,
+        Self::VacantUnits,
+        Self::Patrol,
     ];
 
     /// Short enough that what is promised in seconds holds: dead sessions' tasks are handed on and leases are reaped
@@ -96,6 +105,8 @@ impl Sweep {
             Self::UnservedTasks | Self::Catalogues => Duration::from_secs(2),
             // What a killed server forgets; each token is written once a minute whatever the pace.
             Self::TokenUses => Duration::from_secs(10),
+            // Those that nobody can tell about are asked about again with each look.
+            Self::Suspects => Duration::from_secs(10),
             Self::OldKeys => Duration::from_secs(600),
             _ => Duration::from_secs(1),
         }
@@ -183,6 +194,9 @@ impl Engine {
             Sweep::Catalogues => Ok(self.refresh_catalogues().await?),
             Sweep::TokenUses => self.keep_token_uses().await,
             Sweep::Stock => self.tend_stock().await,
+            Sweep::Suspects => self.recheck_suspects().await,
+            Sweep::VacantUnits => self.fill_vacant_units().await,
+            Sweep::Patrol => self.patrol().await,
         }
     }
 
@@ -355,8 +369,12 @@ impl Engine {
             let page: Vec<Lease> = self.store().overdue_leases(after, PAGE).await?;
             let Some(last) = page.last() else { return outcome };
             after = Some(last.id);
-            let ended = page.iter().map(|lease| (lease.tree, Guard::Overdue(lease.id), Happened::LeaseEnded));
-            keep_first(&mut outcome, self.change_all(ended).await);
+            let mut ended = Vec::with_capacity(page.len());
+            for lease in &page {
+                let keep = self.is_reusable(lease.tree).await?;
+                ended.push((lease.tree, Guard::Overdue(lease.id), Happened::LeaseEnded { keep }));
+            }
+            keep_first(&mut outcome, self.change_all(ended.into_iter()).await);
         }
     }
 

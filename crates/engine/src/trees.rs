@@ -15,7 +15,7 @@ use sixpack_model::plan::{self, Change, Happened, World};
 use sixpack_model::request::Request;
 use sixpack_model::tree::{PartStatus, Tree};
 use sixpack_storage::StoreError;
-use sixpack_storage::requests::Taken;
+use sixpack_storage::requests::{How, Taken};
 use sixpack_storage::tasks::Claims;
 use sixpack_storage::trees::{Guard, RequestAfter, TreeWrite, Written};
 use tokio::sync::Mutex;
@@ -74,7 +74,7 @@ impl TreeCache {
     /// Brings a tree up to date that a request was given.
     pub(crate) fn taken(&self, request: &Request, taken: &Taken, lease: Option<LeaseId>) {
         let before = self.trees.get(&taken.tree).filter(|tree| tree.version + 1 == taken.version);
-        let (Some(before), true) = (before, taken.was_ready) else {
+        let (Some(before), How::Ready) = (before, taken.how) else {
             return self.trees.invalidate(&taken.tree);
         };
         let mut tree = Tree::clone(&before);
@@ -227,7 +227,13 @@ impl Engine {
         self.inner.trees.expect(&tree);
         let (written, offered) = self.commit_with_offers(self.store().write_tree(write), offers).await;
         match &written {
-            Ok(Written::Done(RequestAfter::GoesOn)) => self.inner.trees.keep(&tree),
+            Ok(Written::Done(RequestAfter::GoesOn | RequestAfter::Quarantined)) => {
+                self.inner.trees.keep(&tree)
+            }
+            Ok(Written::Done(RequestAfter::Vacant)) => {
+                self.inner.trees.keep(&tree);
+                self.inner.trees.forget_places(&[], &[tree.request]);
+            }
             Ok(Written::Done(RequestAfter::Stocked)) => {
                 self.inner.trees.keep(&tree);
                 self.inner.trees.forget_places(&[], &[tree.request]);
@@ -259,6 +265,15 @@ impl Engine {
             }
         }
         self.hand_out(offered).await;
+        if let Ok(Written::Done(RequestAfter::Vacant)) = &written {
+            let (engine, failure) = (self.clone(), tree.root().failure.clone());
+            tokio::spawn(async move {
+                // Found again by the sweep if it does not come to its end.
+                if let Err(error) = engine.fill_unit(tree.request, tree.unit, failure).await {
+                    tracing::warn!(request = %tree.request, %error, "a unit could not be given another dataset");
+                }
+            });
+        }
         written
     }
 
@@ -273,7 +288,7 @@ impl Engine {
     /// Wakes whoever waits for news of a request, or for any.
     fn tell_waiting(&self, request: RequestId, after: &RequestAfter) {
         match after {
-            RequestAfter::GoesOn => {}
+            RequestAfter::GoesOn | RequestAfter::Vacant | RequestAfter::Quarantined => {}
             RequestAfter::Failed | RequestAfter::Stocked => self.inner.ended.wake(request),
             RequestAfter::Exchanged { with, fulfilled, .. } => {
                 if let Some((revision, leases)) = fulfilled {

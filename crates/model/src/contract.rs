@@ -119,6 +119,8 @@ pub struct Capability {
     pub rate: Option<Rate>,
     /// How old evidence may be at hand-over.
     pub fresh_for_s: u32,
+    /// How long what was valid is handed over although its service cannot be asked.
+    pub stale_for_s: u32,
     /// How long the services may take to agree after everything was made.
     pub settle_s: u32,
     /// When an attempt that failed is made again.

@@ -130,6 +130,9 @@ pub const RATE_MAX_PER_S: f64 = 10_000.0;
 /// Longest time that evidence may count as fresh: a week.
 pub const FRESH_FOR_S: u64 = 7 * 86_400;
 
+/// Longest time that a dataset is handed over although a service cannot be asked: a week, a long outage.
+pub const STALE_FOR_S: u64 = 7 * 86_400;
+
 /// Longest time that services get to agree after the last part was made: an hour.
 pub const SETTLE_S: u64 = 3_600;
 

@@ -128,6 +128,7 @@ impl CapabilityDefinition {
             concurrency,
             rate,
             fresh_for_s,
+            stale_for_s,
             settle_s,
             retry,
         } = &self.capability;
@@ -142,6 +143,7 @@ impl CapabilityDefinition {
             "reusable": reusable,
             "timeout_s": timeout_s,
             "fresh_for_s": fresh_for_s,
+            "stale_for_s": stale_for_s,
             "settle_s": settle_s,
             "retry": {
                 "max_attempts": retry.max_attempts,

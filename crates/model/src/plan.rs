@@ -15,6 +15,8 @@ mod children;
 mod deadlines;
 mod happened;
 mod readiness;
+mod recheck;
+mod renew;
 mod retry;
 mod settle;
 mod steps;
@@ -33,13 +35,13 @@ use crate::ids::{LineId, RequestId, TreeId};
 use crate::name::ContractName;
 use crate::request::Priority;
 use crate::schema::Entity;
-use crate::tree::{Ending, Operation, Part, PartStatus, Task, Tree};
+use crate::tree::{Operation, Part, PartStatus, Task, Tree};
 
 use children::Children;
 
 pub use blame::overdue;
 pub use change::{Change, Outcome, Readiness, ReadyTask};
-pub use happened::{Answer, Attempt, Happened};
+pub use happened::{Answer, Attempt, Happened, Resolution};
 
 /// The contracts that a tree may refer to.
 pub trait Versions {
@@ -198,6 +200,7 @@ impl<'w> Plan<'w> {
             seed: new.seed,
             unique: new.unique,
             line: new.line,
+            recheck: None,
             lease: None,
             ending: None,
             made: 0,
@@ -222,7 +225,11 @@ impl<'w> Plan<'w> {
             // What follows from the time is looked at with every event.
             Happened::Due { .. } => {}
             Happened::Unwanted => self.unwanted(),
-            Happened::LeaseEnded => self.end(Ending::Used),
+            Happened::LeaseEnded { keep } => self.lease_ended(keep),
+            Happened::Recheck { why, allow_ms, strict, offline } => {
+                self.recheck(why, allow_ms, strict, &offline);
+            }
+            Happened::Resolved(resolution) => self.resolve(resolution),
         }
         self.advance();
     }
@@ -384,6 +391,7 @@ impl Part {
             output: None,
             facts: None,
             evidence: None,
+            handed: None,
             status: PartStatus::Pending,
             state: None,
             task: None,

@@ -20,6 +20,7 @@ use serde_json::Value;
 use crate::failure::Failure;
 use crate::ids::{DatasetId, LeaseId, LineId, RequestId, SessionId, TaskId, TreeId};
 use crate::name::ContractName;
+use crate::recheck::Recheck;
 use crate::request::Priority;
 
 /// Where one part of a tree stands.
@@ -151,6 +152,15 @@ pub struct Evidence {
     pub message: Option<String>,
 }
 
+/// What was known of a part when its dataset was handed over.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Handed {
+    /// What the owning service had read back.
+    pub facts: Option<Arc<Value>>,
+    /// Its last answer.
+    pub evidence: Option<Evidence>,
+}
+
 /// The one thing that a supplier has to do for a part now.
 ///
 /// It exists from the moment it is planned until its answer is recorded. Whether it is ready, claimed or waiting for its
@@ -222,6 +232,8 @@ pub struct Part {
     pub facts: Option<Arc<Value>>,
     /// The last answer of the service.
     pub evidence: Option<Evidence>,
+    /// What was known at hand-over, kept from the first answer under a lease on; until then it is what is known.
+    pub handed: Option<Box<Handed>>,
     /// Where it stands.
     pub status: PartStatus,
     /// What the supplier wants to be told again next time.
@@ -272,12 +284,18 @@ pub enum Ending {
     Unwanted,
     /// Its lease has ended.
     Used,
+    /// Somebody has decided to forget it as it is.
+    Discarded,
 }
 
 impl Ending {
     /// Every ending with its name in the store.
-    pub const ALL: [(Self, &'static str); 3] =
-        [(Self::Failed, "failed"), (Self::Unwanted, "unwanted"), (Self::Used, "used")];
+    pub const ALL: [(Self, &'static str); 4] = [
+        (Self::Failed, "failed"),
+        (Self::Unwanted, "unwanted"),
+        (Self::Used, "used"),
+        (Self::Discarded, "discarded"),
+    ];
 
     /// The name in the store.
     pub fn name(self) -> &'static str {
@@ -316,6 +334,8 @@ pub struct Tree {
     pub unique: String,
     /// The stock line that it was made for, or has come from: it can go back there as long as nobody has used it.
     pub line: Option<LineId>,
+    /// Set while the whole dataset is asked about again.
+    pub recheck: Option<Recheck>,
     /// The live lease.
     pub lease: Option<LeaseId>,
     /// Why it is being taken down, once it is.
@@ -356,7 +376,8 @@ impl Tree {
 
     /// The next moment at which something follows from the time alone: a limit passes, or a pause is over.
     pub fn due_at(&self) -> Option<Timestamp> {
-        self.parts.iter().filter(|part| part.is_being_made()).flat_map(Part::moments).min()
+        let being_made = self.parts.iter().filter(|part| part.is_being_made()).flat_map(Part::moments);
+        being_made.chain(self.recheck.map(|recheck| recheck.until)).min()
     }
 
     /// The id of one of its parts.

@@ -14,6 +14,36 @@ use crate::page::Page;
 use crate::stock::StockWish;
 use crate::trees::RequestEnd;
 
+/// A dataset for a unit of an open request that has none.
+#[derive(Debug)]
+pub struct UnitFill {
+    /// The request.
+    pub request: RequestId,
+    /// The unit.
+    pub unit: u32,
+    /// What it would take from stock.
+    pub wish: Option<Arc<StockWish>>,
+    /// How far it looks for that.
+    pub looking: Looking,
+    /// What is made for it, if nothing is found.
+    pub tree: Option<Change>,
+    /// Ids for the leases that are granted when that completes the request; one for each unit.
+    pub leases: Vec<LeaseId>,
+}
+
+/// What became of a unit that had no dataset.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Filled {
+    /// It has one from stock, and with it the request may be complete.
+    Served(Served),
+    /// Its own is made.
+    Made,
+    /// Nothing was found, and nothing is to be made. Nothing was written.
+    Short,
+    /// It has one already, or nobody wants it any more. Nothing was written.
+    NotVacant,
+}
+
 /// Makes a repeated call answer what the first one did.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Idempotency {
@@ -35,6 +65,8 @@ pub struct NewRequest {
     pub trees: Vec<Change>,
     /// What each unit would take from stock, in the order of the units; none when nothing is to be taken.
     pub wishes: Vec<Option<Arc<StockWish>>>,
+    /// How far it looks for them.
+    pub looking: Looking,
     /// Ids for the leases that are granted when everything is ready at once, because it is in stock or every step is left
     /// out; one for each unit.
     pub leases: Vec<LeaseId>,
@@ -79,8 +111,30 @@ pub struct Taken {
     pub version: u64,
     /// Where it was.
     pub line: LineId,
-    /// True when it was in stock; false when it was being made for it.
-    pub was_ready: bool,
+    /// How it was there.
+    pub how: How,
+}
+
+/// How a dataset was there that a request was given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum How {
+    /// In stock, with evidence that is fresh.
+    Ready,
+    /// In stock, with evidence that is too old: it is `suspect` until it was asked about.
+    Suspect,
+    /// It was being made for stock.
+    Coming,
+}
+
+/// How far a request looks for what it wishes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Looking {
+    /// Only for what can be leased at once.
+    Fresh,
+    /// Also for what has to be asked about first.
+    InStock,
+    /// Also for what is being made; and the rest is made.
+    Anywhere,
 }
 
 /// What became of the wish to end a request.
@@ -116,6 +170,16 @@ pub trait Requests: Send + Sync {
     /// are one transaction. A key stands for its request for 24 hours of the store's clock, and for nothing afterwards,
     /// whether or not it was forgotten.
     async fn create_request(&self, new: NewRequest) -> Result<Created, StoreError>;
+
+    /// Gives a dataset to a unit of an open request that has none.
+    async fn fill_unit(&self, fill: UnitFill) -> Result<Filled, StoreError>;
+
+    /// Units of open requests that have no dataset, at most `limit`, behind `after`.
+    async fn vacant_units(
+        &self,
+        after: Option<(RequestId, u32)>,
+        limit: u32,
+    ) -> Result<Vec<(RequestId, u32)>, StoreError>;
 
     /// Looks an idempotency key up without writing; one older than 24 hours is not there.
     async fn find_idempotent(&self, idempotency: &Idempotency) -> Result<Option<Created>, StoreError>;

@@ -9,11 +9,13 @@
 //!
 //! A dataset is kept in one place at a time: being made for stock, in stock, or with its request.
 
+use std::collections::BTreeMap;
+
 use async_trait::async_trait;
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 use sixpack_model::failure::Failure;
-use sixpack_model::ids::{LineId, RequestId};
+use sixpack_model::ids::{LineId, RequestId, TreeId};
 use sixpack_model::name::ContractName;
 use sixpack_model::stock::Line;
 
@@ -80,7 +82,7 @@ pub struct StockWish {
     /// The version that is offered now: one of another version is left where it is.
     pub version: u32,
     /// The versions of everything below that are offered now, as they are pinned for a new tree.
-    pub pins: std::sync::Arc<std::collections::BTreeMap<ContractName, u32>>,
+    pub pins: std::sync::Arc<BTreeMap<ContractName, u32>>,
 }
 
 /// A line in which a wish may be met.
@@ -92,6 +94,17 @@ pub struct WishedLine {
     pub same_input: bool,
     /// Older ones are too old to be handed out.
     pub not_before: Option<Timestamp>,
+}
+
+/// A dataset in stock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stocked {
+    /// Which one.
+    pub tree: TreeId,
+    /// When it was made.
+    pub ready_at: Timestamp,
+    /// When the part that was not asked for longest was last found valid.
+    pub checked_at: Timestamp,
 }
 
 /// What is too much in a line.
@@ -142,6 +155,28 @@ pub trait Stock: Send + Sync {
     /// How many requests wait for a dataset of the line that this one waits for, those before it; `None` when it does
     /// not wait for any.
     async fn place_in_line(&self, request: RequestId) -> Result<Option<u64>, StoreError>;
+
+    /// Takes up to `limit` datasets out of stock that were made with other versions than these, so that they are asked about
+    /// before anybody gets them; returns them. They count as coming meanwhile.
+    async fn suspect_stock(
+        &self,
+        line: LineId,
+        version: u32,
+        pins: &BTreeMap<ContractName, u32>,
+        limit: u32,
+    ) -> Result<Vec<TreeId>, StoreError>;
+
+    /// Datasets that are to be asked about before they go anywhere, at most `limit`, behind `after` in id order; and whether
+    /// a request waits for them.
+    async fn suspects(&self, after: Option<TreeId>, limit: u32) -> Result<Vec<(TreeId, bool)>, StoreError>;
+
+    /// Datasets of a line in the order in which they are handed out, at most `limit`, behind `after`.
+    async fn stocked(
+        &self,
+        line: LineId,
+        after: Option<&Stocked>,
+        limit: u32,
+    ) -> Result<Vec<Stocked>, StoreError>;
 
     /// Adds to what lines have served: hits and misses of each.
     async fn count_served(&self, served: Vec<(LineId, u64, u64)>) -> Result<(), StoreError>;

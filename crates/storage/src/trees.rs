@@ -83,6 +83,10 @@ pub enum RequestAfter {
     Failed,
     /// It refills stock, and its dataset is there now.
     Stocked,
+    /// The dataset was on its way to it from stock, and was set aside: it needs another one.
+    Vacant,
+    /// The dataset was in stock, and was set aside.
+    Quarantined,
     /// It refills stock, and its dataset went to another request, which had waited for one; it goes on with the dataset
     /// that was being made for that request.
     Exchanged {

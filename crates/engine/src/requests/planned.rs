@@ -12,7 +12,7 @@ use sixpack_model::plan::{self, Change, NewTree, World};
 use sixpack_model::request::{Priority, Request, RequestStatus, Selection, Source, Unit};
 use sixpack_model::stock::RuleName;
 use sixpack_model::typecheck::check_criteria;
-use sixpack_storage::requests::{Idempotency, NewRequest};
+use sixpack_storage::requests::{Idempotency, Looking, NewRequest};
 use sixpack_storage::stock::StockWish;
 
 use super::{Wanted, request_event};
@@ -45,11 +45,11 @@ impl Planned {
     }
 
     /// The request, if everything comes from stock.
-    pub(super) fn from_stock(&self, idempotency: Option<Idempotency>) -> NewRequest {
+    pub(super) fn from_stock(&self, looking: Looking, idempotency: Option<Idempotency>) -> NewRequest {
         let request = request_of(self.asked(), RequestId(mint::id(self.now)), &self.units, self.now);
         let mut new = unplanned(request, self.now);
         new.wishes.clone_from(&self.wishes);
-        NewRequest { idempotency, ..new }
+        NewRequest { looking, idempotency, ..new }
     }
 
     /// The request, if what is not in stock is made.
@@ -105,33 +105,59 @@ pub(crate) fn new_request(
     (shelf, overlay): (&Shelf, &Overlay),
     now: Timestamp,
 ) -> NewRequest {
-    let id = RequestId(mint::id(now));
-    let environment: Arc<str> = Arc::from(asked.environment);
-    let channel: Option<Arc<str>> = asked.channel.as_deref().map(Arc::from);
-    let timeout_ms = timeout_ms(asked.timeout_ms, units);
+    let request = request_of(asked, RequestId(mint::id(now)), units, now);
     let trees: Vec<Change> = (0u32..)
         .zip(units)
-        .map(|(unit, (contract, input))| {
-            let own_ms = own_timeout_ms(contract).filter(|own_ms| *own_ms < timeout_ms);
-            let new = NewTree {
-                id: TreeId(mint::id(now)),
-                environment: Arc::clone(&environment),
-                request: id,
-                unit,
-                contract: Arc::clone(contract),
-                input: Arc::clone(input),
-                priority: asked.priority,
-                channel: channel.clone(),
-                overlay: overlay.clone(),
-                line: lines.get(unit as usize).copied().flatten(),
-                seed: mint::seed(),
-                unique: mint::unique(),
-                until: own_ms.map(|own_ms| later(now, own_ms)),
-            };
-            plan::begin(new, World { versions: shelf, now, chance: mint::chance() })
+        .map(|(unit, accepted)| {
+            let line = lines.get(unit as usize).copied().flatten();
+            change_in(&request, unit, accepted, Outlook { shelf, line, now }, overlay)
         })
         .collect();
-    NewRequest { trees, ..unplanned(request_of(asked, id, units, now), now) }
+    NewRequest { trees, looking: Looking::Anywhere, ..unplanned(request, now) }
+}
+
+/// What a dataset is begun upon.
+#[derive(Clone, Copy)]
+pub(crate) struct Outlook<'a> {
+    /// The contracts.
+    pub(crate) shelf: &'a Shelf,
+    /// The stock line that it could be kept in.
+    pub(crate) line: Option<LineId>,
+    /// The store's time.
+    pub(crate) now: Timestamp,
+}
+
+/// The first decision about a dataset of a request that uses deployed suppliers only.
+pub(crate) fn first_change(request: &Request, unit: u32, accepted: &Accepted, on: Outlook<'_>) -> Change {
+    change_in(request, unit, accepted, on, &Overlay::default())
+}
+
+fn change_in(
+    request: &Request,
+    unit: u32,
+    (contract, input): &Accepted,
+    on: Outlook<'_>,
+    overlay: &Overlay,
+) -> Change {
+    let Outlook { shelf, line, now } = on;
+    let left_ms = u64::try_from(request.deadline_at.duration_since(now).as_millis()).unwrap_or(0);
+    let own_ms = own_timeout_ms(contract).filter(|own_ms| *own_ms < left_ms);
+    let new = NewTree {
+        id: TreeId(mint::id(now)),
+        environment: Arc::from(request.environment.as_str()),
+        request: request.id,
+        unit,
+        contract: Arc::clone(contract),
+        input: Arc::clone(input),
+        priority: request.priority,
+        channel: request.channel.as_deref().map(Arc::from),
+        overlay: overlay.clone(),
+        line,
+        seed: mint::seed(),
+        unique: mint::unique(),
+        until: own_ms.map(|own_ms| later(now, own_ms)),
+    };
+    plan::begin(new, World { versions: shelf, now, chance: mint::chance() })
 }
 
 /// A request of which nothing is planned.
@@ -145,7 +171,8 @@ fn unplanned(request: Request, now: Timestamp) -> NewRequest {
     }
     let event = request_event(&request, now, "request.building", told);
     let leases = request.units.iter().map(|_| LeaseId(mint::id(now))).collect();
-    NewRequest { request, trees: Vec::new(), wishes: Vec::new(), leases, idempotency: None, event }
+    let looking = Looking::Fresh;
+    NewRequest { request, trees: Vec::new(), wishes: Vec::new(), looking, leases, idempotency: None, event }
 }
 
 fn request_of(asked: Asked<'_>, id: RequestId, units: &[Accepted], now: Timestamp) -> Request {

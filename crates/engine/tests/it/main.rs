@@ -11,3 +11,4 @@ mod stock;
 mod stock_rules;
 mod tokens;
 mod town;
+mod validity;

@@ -10,7 +10,7 @@ use sixpack_model::tree::PartStatus;
 use crate::town::{ALL, Town, capability, refused, wanted, with, with_pair};
 
 impl Town {
-    async fn keep(&self, name: &str, rule: Value) {
+    pub(crate) async fn keep(&self, name: &str, rule: Value) {
         let now = self.engine.now().await.expect("a store that works");
         let draft =
             RuleDraft::read(name.parse().expect("a name"), &rule, now).expect("the test's rule is whole");
@@ -18,29 +18,29 @@ impl Town {
         self.tend().await;
     }
 
-    async fn tend(&self) {
+    pub(crate) async fn tend(&self) {
         self.engine.sweep(Sweep::Stock).await.expect("stock is looked after");
     }
 
-    async fn set(&self, name: &str, edit: RuleEdit) {
+    pub(crate) async fn set(&self, name: &str, edit: RuleEdit) {
         let name = name.parse().expect("a name");
         self.engine.edit_rule(&self.supplier(), "default", &name, edit, None).await.expect("edited");
         self.tend().await;
     }
 
-    async fn stock(&self, name: &str) -> RuleStock {
+    pub(crate) async fn stock(&self, name: &str) -> RuleStock {
         let name = name.parse().expect("a name");
         self.engine.stock_rule(&self.consumer(), "default", &name).await.expect("a rule").stock
     }
 
     /// How many are ready and coming.
-    async fn level(&self, name: &str) -> (u64, u64) {
+    pub(crate) async fn level(&self, name: &str) -> (u64, u64) {
         let stock = self.stock(name).await;
         (stock.ready, stock.coming)
     }
 
     /// Lets suppliers and stock go on until nothing happens any more.
-    async fn settle(&self, sessions: &[SessionId]) {
+    pub(crate) async fn settle(&self, sessions: &[SessionId]) {
         loop {
             self.tend().await;
             let mut served = 0;
@@ -53,17 +53,17 @@ impl Town {
         }
     }
 
-    async fn take(&self, wanted: Wanted) -> RequestView {
+    pub(crate) async fn take(&self, wanted: Wanted) -> RequestView {
         let id = self.ask_for(wanted).await.expect("the request is accepted");
         self.request(id).await
     }
 }
 
-fn from(source: Source, contract: &str, input: Value) -> Wanted {
+pub(crate) fn from(source: Source, contract: &str, input: Value) -> Wanted {
     Wanted { source, ..wanted(contract, input) }
 }
 
-fn stock_first(contract: &str) -> Wanted {
+pub(crate) fn stock_first(contract: &str) -> Wanted {
     from(Source::StockFirst, contract, json!({}))
 }
 

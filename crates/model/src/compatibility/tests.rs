@@ -73,6 +73,7 @@ fn what_nobody_depends_on_changes_no_version() {
         ("concurrency", json!(5)),
         ("rate", json!({"per_s": 5})),
         ("fresh_for_s", json!(5)),
+        ("stale_for_s", json!(5)),
         ("settle_s", json!(5)),
         ("retry", json!({"max_attempts": 1})),
         ("input", json!(true)),

@@ -9,7 +9,8 @@ use crate::fault::{Fault, join};
 use crate::fields::{Faults, Fields, keep, word};
 use crate::limits::{
     ATTEMPTS, CONCURRENCY, DESCRIPTION_BYTES, FAULTS_MAX, FRESH_FOR_S, LABEL_BYTES, LABELS, LINE_BYTES,
-    LINK_BYTES, MANIFEST_CAPABILITIES, RATE_MAX_PER_S, RATE_MIN_PER_S, RETRY_DELAY_MS, SETTLE_S, TIMEOUT_S,
+    LINK_BYTES, MANIFEST_CAPABILITIES, RATE_MAX_PER_S, RATE_MIN_PER_S, RETRY_DELAY_MS, SETTLE_S, STALE_FOR_S,
+    TIMEOUT_S,
 };
 use crate::name::segment;
 use crate::text::line;
@@ -18,6 +19,9 @@ use super::{CapabilityDefinition, Manifest, Mode, Sdk};
 
 /// How long evidence counts as fresh when nobody says: a few minutes of a test run.
 const FRESH_FOR_DEFAULT_S: u64 = 300;
+
+/// A service may be away for an hour before testers notice.
+const STALE_FOR_DEFAULT_S: u64 = 3_600;
 
 /// How long services may take to agree when nobody says: the usual lag of events, several times over.
 const SETTLE_DEFAULT_S: u64 = 30;
@@ -28,7 +32,7 @@ const TIMEOUT_DEFAULT_S: u64 = 60;
 const MANIFEST: [&str; 9] =
     ["environment", "domain", "instance", "mode", "channel", "build", "owner", "sdk", "capabilities"];
 
-pub(super) const CAPABILITY: [&str; 14] = [
+pub(super) const CAPABILITY: [&str; 15] = [
     "name",
     "description",
     "input",
@@ -40,6 +44,7 @@ pub(super) const CAPABILITY: [&str; 14] = [
     "concurrency",
     "rate",
     "fresh_for_s",
+    "stale_for_s",
     "settle_s",
     "retry",
     "labels",
@@ -184,6 +189,9 @@ pub(super) fn read_capability(
         rate: fields.optional("rate").and_then(|rate| read_rate(rate, &fields.at("rate"), faults)),
         fresh_for_s: small(
             fields.integer("fresh_for_s", 0..=FRESH_FOR_S, faults).unwrap_or(FRESH_FOR_DEFAULT_S),
+        ),
+        stale_for_s: small(
+            fields.integer("stale_for_s", 0..=STALE_FOR_S, faults).unwrap_or(STALE_FOR_DEFAULT_S),
         ),
         settle_s: small(fields.integer("settle_s", 0..=SETTLE_S, faults).unwrap_or(SETTLE_DEFAULT_S)),
         retry: fields.optional("retry").map_or_else(RetryPolicy::default, |retry| {

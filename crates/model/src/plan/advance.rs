@@ -35,6 +35,9 @@ impl Plan<'_> {
             if self.turns == turns {
                 self.advance_part(0);
             }
+            if self.turns == turns {
+                self.look_at_recheck();
+            }
             // A failure on the way forward turns things around at once, and there is more to take down.
             if self.turns == turns {
                 return;
@@ -48,6 +51,7 @@ impl Plan<'_> {
             PartStatus::Pending => self.start(part),
             // Whatever has a task open waits for its answer.
             PartStatus::Building if self.part(part).task.is_none() => self.build(part),
+            PartStatus::Checking if part == 0 && self.tree.recheck.is_some() => {}
             PartStatus::Checking => self.settle(part),
             _ => {}
         }
@@ -230,11 +234,12 @@ impl Plan<'_> {
         if self.must_settle(part) {
             self.begin_settling(part);
         } else {
-            self.become_ready(part);
+            self.become_ready(part, &[]);
         }
     }
 
-    pub(super) fn become_ready(&mut self, part: u32) {
+    /// The part is there; of the root, these are the parts that were asked about it.
+    pub(super) fn become_ready(&mut self, part: u32, checked: &[u32]) {
         self.hold_entities(part);
         let now = self.world.now;
         let node = self.change(part);
@@ -242,7 +247,7 @@ impl Plan<'_> {
         node.ready_at = Some(now);
         node.settle_until = None;
         if part == 0 {
-            self.outcome = Some(Outcome::Ready(self.readiness()));
+            self.outcome = Some(Outcome::Ready(self.readiness(checked)));
             self.tell(0, "dataset.ready", json!({}));
         }
     }

@@ -14,7 +14,7 @@ use crate::contract::{Contract, RetryPolicy};
 use crate::failure::FailureClass;
 use crate::ids::SessionId;
 use crate::limits::{AGAIN_LEAST_MS, AGAIN_MS, OBTAINED, ORPHANS, TREE_DEPTH, TREE_PARTS};
-use crate::tree::{Operation, Part, PartStatus, Task, Wish};
+use crate::tree::{Operation, Part, PartStatus, Task, Verdict, Wish};
 
 /// Why an attempt was never answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -110,6 +110,9 @@ impl Plan<'_> {
                 node.contract
             ),
         };
+        if self.stands() {
+            return self.note(part, Verdict::Unknown, None, Some(message));
+        }
         let attempts = task.attempt.saturating_sub(task.spent_from);
         // The grace was the time to wait: making everything anew would not bring the supplier back.
         self.fail_for(part, Cause { attempts, ..Cause::of(FailureClass::SupplierOffline, message) });

@@ -100,7 +100,7 @@ impl Plan<'_> {
     }
 }
 
-fn failure(tree: &Tree, versions: &dyn Versions, part: u32, cause: Cause) -> Failure {
+pub(super) fn failure(tree: &Tree, versions: &dyn Versions, part: u32, cause: Cause) -> Failure {
     let Cause { class, code, message, details, attempts, passes: _ } = cause;
     let node = &tree.parts[part as usize];
     let owner = versions.version(&node.contract, node.version).map_or_else(

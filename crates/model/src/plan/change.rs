@@ -78,6 +78,10 @@ pub struct Readiness {
 pub enum Outcome {
     /// The dataset is ready to be leased, or to be kept in stock.
     Ready(Readiness),
+    /// A dataset in stock was found to hold.
+    Confirmed(Readiness),
+    /// A dataset in stock, or on its way from there, does not hold any more, and is set aside: why.
+    Quarantined(Box<Failure>),
     /// The dataset could not be made.
     Failed(Box<Failure>),
     /// Everything that could be undone is undone.

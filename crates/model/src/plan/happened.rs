@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::ids::SessionId;
+use crate::recheck::{Offline, Why};
 use crate::task::{OpenTask, Standing};
 use crate::tree::{Verdict, Wish};
 
@@ -102,7 +103,52 @@ pub enum Happened {
     /// The request has ended without this dataset.
     Unwanted,
     /// The lease has ended.
-    LeaseEnded,
+    LeaseEnded {
+        /// True when the dataset was not used up: it goes back into stock if it still holds.
+        keep: bool,
+    },
+    /// The dataset stands, and is to be asked about as a whole.
+    Recheck {
+        /// Why.
+        why: Why,
+        /// How long answers are waited for.
+        allow_ms: u64,
+        /// True when only fresh evidence will do.
+        strict: bool,
+        /// What nobody performs now.
+        offline: Vec<Offline>,
+    },
+    /// Somebody has decided what becomes of a dataset that was set aside.
+    Resolved(Resolution),
+}
+
+/// What somebody has decided about a dataset in quarantine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Resolution {
+    /// It is asked about again, and goes back into stock if it holds.
+    Retry,
+    /// It is undone.
+    Undo,
+    /// It is forgotten as it is: whatever is left of it is looked after elsewhere.
+    Discard,
+    /// It goes back into stock unasked.
+    Return,
+}
+
+impl Resolution {
+    /// Every resolution with its name on the wire.
+    pub const ALL: [(Self, &'static str); 4] =
+        [(Self::Retry, "retry"), (Self::Undo, "undo"), (Self::Discard, "discard"), (Self::Return, "return")];
+
+    /// The name on the wire.
+    pub fn name(self) -> &'static str {
+        Self::ALL.iter().find(|(resolution, _)| *resolution == self).expect("every resolution is listed").1
+    }
+
+    /// Reads the name on the wire.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.iter().find(|(_, known)| *known == name).map(|(resolution, _)| *resolution)
+    }
 }
 
 /// One attempt at one task of a tree.
@@ -131,7 +177,12 @@ impl Happened {
                 let standing = Standing::Unclaimed { served: false };
                 vec![OpenTask { part: *part, serial: *serial, standing }]
             }
-            Self::Withdrawn { .. } | Self::Orphaned { .. } | Self::Unwanted | Self::LeaseEnded => Vec::new(),
+            Self::Withdrawn { .. }
+            | Self::Orphaned { .. }
+            | Self::Unwanted
+            | Self::LeaseEnded { .. }
+            | Self::Recheck { .. }
+            | Self::Resolved(_) => Vec::new(),
         }
     }
 }

@@ -6,15 +6,16 @@ use serde_json::{Map, json};
 use super::answers::later;
 use super::change::Readiness;
 use super::{Outcome, Plan};
+use crate::recheck::{Recheck, Why};
 use crate::tree::{Ending, PartStatus};
 
 impl Plan<'_> {
-    /// What is to be known of the whole dataset, now that it is ready.
-    pub(super) fn readiness(&self) -> Readiness {
+    /// What is to be known of the whole dataset, now that it is ready; `checked` are the parts that can be asked.
+    pub(super) fn readiness(&self, checked: &[u32]) -> Readiness {
         let root = self.part(0);
         let ready_at = root.ready_at.unwrap_or(self.world.now);
         let (mut checked_at, mut fresh_until) = (None, Timestamp::MAX);
-        for number in self.checked_parts(self.below(0)) {
+        for number in checked.iter().copied() {
             let Some(valid_at) = self.part(number).evidence.as_ref().and_then(|evidence| evidence.valid_at)
             else {
                 fresh_until = Timestamp::MIN;
@@ -38,12 +39,22 @@ impl Plan<'_> {
     /// The request has ended without this dataset. What came from stock and was seen by nobody goes back there; anything
     /// else is taken down.
     pub(super) fn unwanted(&mut self) {
-        let untouched = self.tree.line.is_some()
-            && self.tree.lease.is_none()
-            && self.tree.ending.is_none()
-            && self.part(0).status == PartStatus::Ready;
+        // Given back already, and asked about before it goes into stock again.
+        let returns = |recheck: &Recheck| matches!(recheck.why, Why::Return | Why::Suspect);
+        if self.tree.recheck.as_ref().is_some_and(returns) {
+            return;
+        }
+        let stands = match self.part(0).status {
+            PartStatus::Ready | PartStatus::Suspect => true,
+            PartStatus::Checking => self.tree.recheck.is_some(),
+            _ => false,
+        };
+        let untouched =
+            self.tree.line.is_some() && self.tree.lease.is_none() && self.tree.ending.is_none() && stands;
         if untouched {
-            self.outcome = Some(Outcome::Ready(self.readiness()));
+            self.stop_recheck();
+            self.change(0).status = PartStatus::Ready;
+            self.outcome = Some(Outcome::Ready(self.readiness(&self.checked_parts(self.below(0)))));
             self.tell(0, "dataset.returned", json!({}));
         } else {
             self.end(Ending::Unwanted);

@@ -62,7 +62,7 @@ impl Plan<'_> {
         let evidence = |part: &u32| self.part(*part).evidence.as_ref().map(|evidence| evidence.verdict);
         if checked.iter().all(|part| evidence(part) == Some(Verdict::Valid)) {
             match self.broken_invariant(part) {
-                None => self.become_ready(part),
+                None => self.become_ready(part, &checked),
                 Some((node, message)) => self.disagree(part, node, &checked, message),
             }
         }
@@ -80,6 +80,9 @@ impl Plan<'_> {
             Some(violation) => (Verdict::Unknown, None, Some(violation)),
             None => (verdict, facts, message),
         };
+        if self.stands() {
+            return self.note(part, verdict, facts, message);
+        }
         let at = self.world.now;
         let node = self.change(part);
         node.task = None;
@@ -193,7 +196,7 @@ impl Plan<'_> {
     }
 
     /// The first invariant that does not hold, innermost scenarios first, with what it says.
-    fn broken_invariant(&mut self, top: u32) -> Option<(u32, String)> {
+    pub(super) fn broken_invariant(&mut self, top: u32) -> Option<(u32, String)> {
         for number in self.below(top).into_iter().rev() {
             let Some(contract) = self.contract(number) else { continue };
             let Some(scenario) = contract.scenario() else { continue };

@@ -23,6 +23,7 @@ impl Plan<'_> {
         self.turns += 1;
         self.tree.ending = Some(ending);
         self.tree.lease = None;
+        self.tree.recheck = None;
         for number in 0..self.tree.parts.len() as u32 {
             self.turn_around(number);
         }
@@ -144,7 +145,7 @@ impl Plan<'_> {
         root.status = match ending {
             _ if owes => PartStatus::Debt,
             Ending::Failed => PartStatus::Failed,
-            Ending::Unwanted | Ending::Used => PartStatus::Gone,
+            Ending::Unwanted | Ending::Used | Ending::Discarded => PartStatus::Gone,
         };
         root.ended_at = Some(now);
         let told = if owes { "dataset.owing" } else { "dataset.gone" };

@@ -137,6 +137,8 @@ impl Scene {
     fn ended_as(&self) -> Vec<&'static str> {
         let name = |outcome: &Outcome| match outcome {
             Outcome::Ready(_) => "ready",
+            Outcome::Confirmed(_) => "confirmed",
+            Outcome::Quarantined(_) => "quarantined",
             Outcome::Failed(_) => "failed",
             Outcome::Ended => "ended",
         };

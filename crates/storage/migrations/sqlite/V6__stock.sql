@@ -41,6 +41,14 @@ CREATE TABLE stock_waiting (
     PRIMARY KEY (line, priority, request, unit)
 ) STRICT, WITHOUT ROWID;
 
+-- A row exists only while a unit of an open request has no dataset, because the one that it was given from stock was found
+-- not to hold.
+CREATE TABLE unit_vacant (
+    request BLOB NOT NULL,
+    unit    INTEGER NOT NULL,
+    PRIMARY KEY (request, unit)
+) STRICT, WITHOUT ROWID;
+
 -- A row exists only while a line cannot be filled.
 CREATE TABLE stock_trouble (
     line     INTEGER PRIMARY KEY,
@@ -62,6 +70,8 @@ ALTER TABLE request ADD COLUMN selection TEXT;
 -- belong to no request.
 ALTER TABLE tree ADD COLUMN line INTEGER;
 ALTER TABLE tree ADD COLUMN place INTEGER NOT NULL DEFAULT 0;
+-- Set while the whole dataset is asked about again, as JSON.
+ALTER TABLE tree ADD COLUMN recheck TEXT;
 
 -- The trees of a request in the order of its units; and no unit has two.
 DROP INDEX tree_by_request;

@@ -21,7 +21,7 @@ use uuid::Uuid;
 use super::factories::{Decision, ENVIRONMENT, FRESH_FOR_MS, Order, Supplier, TTL_MS, ready_task};
 use crate::clock::{Clock, ManualClock};
 use crate::contracts::Publication;
-use crate::requests::{Created, NewRequest};
+use crate::requests::{Created, Looking, NewRequest};
 use crate::sessions::{NewSession, Registered, Service};
 use crate::tasks::{Claimed, Claims};
 use crate::trees::{Guard, TreeWrite, Written};
@@ -160,7 +160,15 @@ impl Fixture {
         };
         let leases = changes.iter().map(|_| LeaseId(self.id())).collect();
         let event = Event { request: Some(id), ..self.event("request.accepted") };
-        NewRequest { request, trees: changes, wishes: Vec::new(), leases, idempotency: None, event }
+        NewRequest {
+            request,
+            trees: changes,
+            wishes: Vec::new(),
+            looking: Looking::Fresh,
+            leases,
+            idempotency: None,
+            event,
+        }
     }
 
     /// A decision that changes nothing yet: cases add what they are about.
@@ -325,6 +333,7 @@ impl Fixture {
             seed: (1 << 53) - 1,
             unique: "k7f3".to_owned(),
             line: order.line,
+            recheck: None,
             lease: None,
             ending: None,
             made: 0,
@@ -345,6 +354,7 @@ impl Fixture {
             output: None,
             facts: None,
             evidence: None,
+            handed: None,
             status: PartStatus::Building,
             state: None,
             task: None,

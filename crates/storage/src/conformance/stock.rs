@@ -10,7 +10,7 @@ use sixpack_model::tree::{PartStatus, Tree};
 
 use super::factories::{ENVIRONMENT, FRESH_FOR_MS, Order, Supplier};
 use super::fixture::Fixture;
-use crate::requests::{Created, NewRequest, Served};
+use crate::requests::{Created, How, Looking, NewRequest, Served};
 use crate::stock::{Discard, FillTo, Level, StockWish, WishedLine};
 use crate::trees::{Guard, RequestAfter, RequestEnd, Written};
 
@@ -52,12 +52,12 @@ fn wish(f: &Fixture, lines: &[LineId]) -> Arc<StockWish> {
 /// A request that takes what there is, and makes the rest.
 fn asking(f: &Fixture, wish: &Arc<StockWish>, units: u32) -> NewRequest {
     let new = f.new_request(Order::of(&["shop/customer"]).times(units));
-    NewRequest { wishes: vec![Some(Arc::clone(wish)); units as usize], ..new }
+    NewRequest { wishes: vec![Some(Arc::clone(wish)); units as usize], looking: Looking::Anywhere, ..new }
 }
 
 /// The same for a request that makes nothing.
 fn asking_stock_only(f: &Fixture, wish: &Arc<StockWish>, units: u32) -> NewRequest {
-    NewRequest { trees: Vec::new(), ..asking(f, wish, units) }
+    NewRequest { trees: Vec::new(), looking: Looking::Fresh, ..asking(f, wish, units) }
 }
 
 async fn served(f: &Fixture, new: NewRequest) -> Served {
@@ -133,8 +133,8 @@ pub async fn the_oldest_in_stock_is_leased_at_once(f: &Fixture) {
     let (id, lease) = (new.request.id, new.leases[0]);
     let served = served(f, new).await;
     assert_eq!(
-        served.taken.iter().map(|taken| (taken.tree, taken.was_ready)).collect::<Vec<_>>(),
-        [(first.id, true)]
+        served.taken.iter().map(|taken| (taken.tree, taken.how)).collect::<Vec<_>>(),
+        [(first.id, How::Ready)]
     );
     let leases = served.leases.unwrap();
     assert_eq!((leases[0].id, leases[0].tree, leases[0].request), (lease, first.id, id));
@@ -256,7 +256,7 @@ pub async fn what_is_coming_is_taken_over_and_made_at_the_priority_of_who_waits(
     let new = asking(f, &wish(f, &[line]), 1);
     let id = new.request.id;
     let served = served(f, new).await;
-    assert_eq!((served.taken[0].tree, served.taken[0].was_ready), (tree, false));
+    assert_eq!((served.taken[0].tree, served.taken[0].how), (tree, How::Coming));
     assert_eq!(served.leases, None);
     assert_eq!(level(f, line).await, (0, 0));
     assert_eq!(status(f, refilling).await, RequestStatus::Fulfilled);

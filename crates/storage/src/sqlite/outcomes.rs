@@ -104,7 +104,11 @@ impl Tx<'_> {
                 }
                 RequestAfter::Failed
             }
-            Some(OutcomeRow::Ended) | None => RequestAfter::GoesOn,
+            Some(OutcomeRow::Quarantined) => {
+                self.leave_vacant(change)?;
+                RequestAfter::Vacant
+            }
+            Some(OutcomeRow::Ended | OutcomeRow::Confirmed(_)) | None => RequestAfter::GoesOn,
         };
         Ok(Counted { ended: false, after })
     }
@@ -120,11 +124,21 @@ impl Tx<'_> {
             (Some(OutcomeRow::Ready(readiness)), Some(_), Place::Apart) => {
                 self.bring_to_stock(change, readiness, from, leases)?
             }
+            (Some(OutcomeRow::Confirmed(readiness)), Some(line), Place::Stock) => {
+                self.note_confirmed(line, change.tree, readiness)?;
+                RequestAfter::GoesOn
+            }
+            (Some(OutcomeRow::Quarantined), Some(_), Place::Stock) => {
+                self.leave_stock(change, from)?;
+                RequestAfter::Quarantined
+            }
             _ => RequestAfter::GoesOn,
         };
         if change.ending.is_some() {
             let wanted = "DELETE FROM tree_unwanted WHERE tree = ?1";
             self.connection.run(wanted, [change.tree.0.as_bytes()])?;
+            self.leave_place(change.tree, from)?;
+            self.set_place(change.tree, Place::Apart)?;
         }
         Ok(Counted { ended: false, after })
     }

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sixpack_model::ids::TreeId;
 use sixpack_model::request::Priority;
-use sixpack_model::tree::{Evidence, Operation, Part, Retrying, Task, Verdict};
+use sixpack_model::tree::{Evidence, Handed, Operation, Part, Retrying, Task, Verdict};
 
 use super::codes::Code;
 use super::columns::{code, json, ms, ms_of, name, parsed, shared_of, time, time_at, time_of, unreadable};
@@ -135,6 +135,7 @@ pub(super) fn read_part(row: &Row<'_>) -> rusqlite::Result<Part> {
         output: shared_of(row, 10)?,
         facts: shared_of(row, 11)?,
         evidence: detail.evidence.map(StoredEvidence::into_evidence).transpose().map_err(refused)?,
+        handed: detail.handed.map(StoredHanded::into_handed).transpose().map_err(refused)?,
         state: detail.state.map(Cow::into_owned),
         task: detail.task.map(StoredTask::into_task).transpose().map_err(refused)?,
         serials: detail.serials,
@@ -162,6 +163,8 @@ struct Detail<'a> {
     task: Option<StoredTask>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     evidence: Option<StoredEvidence<'a>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    handed: Option<StoredHanded<'a>>,
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
     state: Option<Cow<'a, Value>>,
     #[serde(default, skip_serializing_if = "is_zero")]
@@ -227,6 +230,24 @@ struct StoredEvidence<'a> {
     message: Option<Cow<'a, str>>,
 }
 
+/// What was known at hand-over.
+#[derive(Serialize, Deserialize)]
+struct StoredHanded<'a> {
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
+    facts: Option<Cow<'a, Value>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    evidence: Option<StoredEvidence<'a>>,
+}
+
+impl StoredHanded<'_> {
+    fn into_handed(self) -> Result<Box<Handed>, String> {
+        Ok(Box::new(Handed {
+            facts: self.facts.map(|facts| Arc::new(facts.into_owned())),
+            evidence: self.evidence.map(StoredEvidence::into_evidence).transpose()?,
+        }))
+    }
+}
+
 impl StoredTask {
     fn into_task(self) -> Result<Task, String> {
         Ok(Task {
@@ -274,6 +295,17 @@ impl From<Retrying> for StoredRetrying {
     }
 }
 
+impl<'a> StoredEvidence<'a> {
+    fn of(evidence: &'a Evidence) -> Self {
+        Self {
+            verdict: Cow::Borrowed(evidence.verdict.name()),
+            at: ms(evidence.at),
+            valid_at: ms_of(evidence.valid_at),
+            message: evidence.message.as_deref().map(Cow::Borrowed),
+        }
+    }
+}
+
 impl StoredEvidence<'_> {
     fn into_evidence(self) -> Result<Evidence, String> {
         Ok(Evidence {
@@ -289,11 +321,10 @@ impl StoredEvidence<'_> {
 fn detail_text(part: &Part) -> String {
     let detail = Detail {
         task: part.task.as_ref().map(StoredTask::from),
-        evidence: part.evidence.as_ref().map(|evidence| StoredEvidence {
-            verdict: Cow::Borrowed(evidence.verdict.name()),
-            at: ms(evidence.at),
-            valid_at: ms_of(evidence.valid_at),
-            message: evidence.message.as_deref().map(Cow::Borrowed),
+        evidence: part.evidence.as_ref().map(StoredEvidence::of),
+        handed: part.handed.as_ref().map(|handed| StoredHanded {
+            facts: handed.facts.as_deref().map(Cow::Borrowed),
+            evidence: handed.evidence.as_ref().map(StoredEvidence::of),
         }),
         state: part.state.as_ref().map(Cow::Borrowed),
         serials: part.serials,

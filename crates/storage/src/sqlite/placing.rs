@@ -14,7 +14,7 @@ use super::events::EventRow;
 use super::statements::Statements;
 use super::writer::Tx;
 use super::writes::ChangeRow;
-use crate::trees::RequestAfter;
+use crate::trees::{Guard, RequestAfter};
 
 /// Where a tree is kept; the numbers stand in the migration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -139,8 +139,9 @@ impl Tx<'_> {
     pub(super) fn leave_place(&self, tree: TreeId, from: Standing) -> rusqlite::Result<()> {
         let Some(line) = from.line else { return Ok(()) };
         match from.place {
-            Place::Request | Place::Apart => return Ok(()),
-            Place::Coming => {
+            Place::Request => return Ok(()),
+            // One that is asked about, and may come into stock again, counts as coming.
+            Place::Coming | Place::Apart => {
                 let leave = "DELETE FROM stock_coming WHERE line = ?1 AND tree = ?2";
                 self.connection.run(leave, params![line.0, tree.0.as_bytes()])?;
             }
@@ -152,7 +153,7 @@ impl Tx<'_> {
                     [tree.0.as_bytes()],
                 )?;
             }
-            // Found by the tree only where it is taken out of stock, which knows the rest of the key.
+            // Whoever knows when it was made finds it faster.
             Place::Stock => {
                 let leave = "DELETE FROM stock WHERE line = ?1 AND tree = ?2";
                 self.connection.run(leave, params![line.0, tree.0.as_bytes()])?;
@@ -199,6 +200,55 @@ impl Tx<'_> {
             params![line.0, failures.saturating_add(1), pauses, self.now, retry_at, failure],
         )?;
         Ok(())
+    }
+
+    /// A dataset whose lease has ended and that is not taken down belongs to no request any more.
+    pub(super) fn leave_lease(
+        &self,
+        guard: &Guard,
+        change: &ChangeRow,
+        from: Standing,
+    ) -> rusqlite::Result<Standing> {
+        if !matches!(guard, Guard::Lease(_) | Guard::Overdue(_)) || change.ending.is_some() {
+            return Ok(from);
+        }
+        self.set_place(change.tree, Place::Apart)?;
+        Ok(Standing { place: Place::Apart, ..from })
+    }
+
+    /// A dataset in stock was found to hold.
+    pub(super) fn note_confirmed(
+        &self,
+        line: LineId,
+        tree: TreeId,
+        readiness: &ReadinessRow,
+    ) -> rusqlite::Result<()> {
+        self.connection.run(
+            "UPDATE stock SET checked_at = ?4, fresh_until = ?5 WHERE line = ?1 AND ready_at = ?2 AND tree = ?3",
+            params![
+                line.0,
+                readiness.ready_at,
+                tree.0.as_bytes(),
+                readiness.checked_at,
+                readiness.fresh_until
+            ],
+        )?;
+        Ok(())
+    }
+
+    /// A dataset in stock is set aside.
+    pub(super) fn leave_stock(&self, change: &ChangeRow, from: Standing) -> rusqlite::Result<()> {
+        let line = from.line.expect("what is in stock has a line");
+        let leave = "DELETE FROM stock WHERE line = ?1 AND ready_at = ?2 AND tree = ?3";
+        self.connection.run(leave, params![line.0, change.root_ready_at, change.tree.0.as_bytes()])?;
+        self.set_place(change.tree, Place::Apart)
+    }
+
+    /// A dataset that was on its way to a request is set aside, and another one is needed in its place.
+    pub(super) fn leave_vacant(&self, change: &ChangeRow) -> rusqlite::Result<()> {
+        self.set_place(change.tree, Place::Apart)?;
+        let vacant = "INSERT INTO unit_vacant (request, unit) VALUES (?1, ?2) ON CONFLICT DO NOTHING";
+        self.connection.run(vacant, params![change.request.0.as_bytes(), change.unit]).map(|_| ())
     }
 
     fn first_waiter(&self, line: LineId, but: TreeId) -> rusqlite::Result<Option<Waiter>> {
@@ -284,6 +334,7 @@ impl Tx<'_> {
                 Ok((TreeId(id(row, 0)?), code::<PartStatus>(row, 1)?, row.get::<_, bool>(2)?, standing))
             },
         )?;
+        self.connection.run("DELETE FROM unit_vacant WHERE request = ?1", [request.0.as_bytes()])?;
         for (tree, status, stands, standing) in trees {
             self.leave_place(tree, standing)?;
             if stands && super::outcomes::is_unwanted(status) {

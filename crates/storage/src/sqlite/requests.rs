@@ -25,7 +25,9 @@ use super::writer::Tx;
 use super::writes::ChangeRow;
 use crate::error::StoreError;
 use crate::page::Page;
-use crate::requests::{Created, Ended, Idempotency, NewRequest, RequestFilter, Requests, Served};
+use crate::requests::{
+    Created, Ended, Filled, How, Idempotency, Looking, NewRequest, RequestFilter, Requests, Served, UnitFill,
+};
 use crate::stock::StockWish;
 use crate::trees::{RequestAfter, RequestEnd};
 
@@ -38,6 +40,35 @@ impl Requests for SqliteStore {
     async fn create_request(&self, new: NewRequest) -> Result<Created, StoreError> {
         let new = NewRequestRow::from(new);
         self.write("accepting a request", move |tx| tx.accept(&new)).await
+    }
+
+    async fn fill_unit(&self, fill: UnitFill) -> Result<Filled, StoreError> {
+        let fill = UnitFillRow {
+            request: fill.request,
+            unit: fill.unit,
+            wish: fill.wish.as_ref().map(|wish| Arc::new(WishRow::new(wish))),
+            looking: fill.looking,
+            tree: fill.tree.map(ChangeRow::from),
+            leases: fill.leases,
+        };
+        self.write("giving a unit another dataset", move |tx| tx.fill(&fill)).await
+    }
+
+    async fn vacant_units(
+        &self,
+        after: Option<(RequestId, u32)>,
+        limit: u32,
+    ) -> Result<Vec<(RequestId, u32)>, StoreError> {
+        let (request, unit) = after.map_or(([0; 16], -1), |(id, unit)| (id.0.into_bytes(), i64::from(unit)));
+        self.read("reading units without a dataset", move |connection| {
+            connection.all(
+                "SELECT request, unit FROM unit_vacant WHERE (request, unit) > (?1, ?2)
+                 ORDER BY request, unit LIMIT ?3",
+                params![request, unit, limit],
+                |row| Ok((RequestId(id(row, 0)?), row.get(1)?)),
+            )
+        })
+        .await
     }
 
     async fn find_idempotent(&self, idempotency: &Idempotency) -> Result<Option<Created>, StoreError> {
@@ -219,7 +250,7 @@ impl Tx<'_> {
             {
                 return Ok(before);
             }
-            match self.find_in_stock(&new.wishes, !new.trees.is_empty())? {
+            match self.find_in_stock(&new.wishes, new.looking)? {
                 Some(found) => found,
                 None => return Ok(Created::Short),
             }
@@ -234,20 +265,12 @@ impl Tx<'_> {
         }
         self.insert_request(new, None)?;
         self.tell(&new.event)?;
-        let taken = self.take(request, &found)?;
+        let taken = self.take(request, 0, &found)?;
         let mut leases = None;
-        let own = |change: &&ChangeRow| {
-            !matches!(found.get(change.unit as usize), Some(Found::Ready { .. } | Found::Coming { .. }))
-        };
+        let own =
+            |change: &&ChangeRow| matches!(found.get(change.unit as usize), Some(Found::Own { .. }) | None);
         for change in new.trees.iter().filter(own) {
-            self.insert_tree(change)?;
-            let line = match found.get(change.unit as usize) {
-                Some(Found::Own { line }) => line.filter(|_| !change.settles()),
-                _ => None,
-            };
-            if let Some(line) = line {
-                self.wait_in_line(change.tree, line)?;
-            }
+            self.insert_own(change, found.get(change.unit as usize))?;
         }
         for change in new.trees.iter().filter(own).filter(|change| change.settles()) {
             let from = change.inserted(Place::Request);
@@ -261,11 +284,54 @@ impl Tx<'_> {
             return Ok(Created::Accepted);
         }
         // What is ready counts, although nothing of the request has happened yet.
-        if leases.is_none() && taken.iter().any(|taken| taken.was_ready) {
+        if leases.is_none() && taken.iter().any(|taken| taken.how == How::Ready) {
             leases =
                 self.count_ready(&request.environment, request.id, &new.leases)?.map(|(_, leases)| leases);
         }
         Ok(Created::Served(Served { taken, leases }))
+    }
+
+    /// Writes the tree that is made for a unit; it stands in line for one that is ready earlier, if there may be one.
+    fn insert_own(&mut self, change: &ChangeRow, found: Option<&Found>) -> rusqlite::Result<()> {
+        self.insert_tree(change)?;
+        match found {
+            Some(Found::Own { line: Some(line) }) if !change.settles() => {
+                self.wait_in_line(change.tree, *line)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Gives a unit a dataset that has none.
+    fn fill(&mut self, fill: &UnitFillRow) -> rusqlite::Result<Filled> {
+        let key = params![fill.request.0.as_bytes(), fill.unit];
+        let vacant = "SELECT 1 FROM unit_vacant WHERE request = ?1 AND unit = ?2";
+        let is_vacant = self.connection.one(vacant, key, |_| Ok(()))?.is_some();
+        let find = format!(
+            "SELECT {COLUMNS} FROM request r JOIN environment e ON e.id = r.environment WHERE r.id = ?1"
+        );
+        let request = self.connection.one(&find, [fill.request.0.as_bytes()], read_request)?;
+        let Some(request) = request.filter(|request| is_vacant && !request.has_ended()) else {
+            return Ok(Filled::NotVacant);
+        };
+        let found = match &fill.wish {
+            Some(_) => self.find_in_stock(std::slice::from_ref(&fill.wish), fill.looking)?,
+            None => fill.tree.is_some().then(|| vec![Found::Own { line: None }]),
+        };
+        let Some(found) = found else { return Ok(Filled::Short) };
+        let fill_it = "DELETE FROM unit_vacant WHERE request = ?1 AND unit = ?2";
+        self.connection.run(fill_it, params![fill.request.0.as_bytes(), fill.unit])?;
+        let taken = self.take(&request, fill.unit, &found)?;
+        if taken.is_empty() {
+            let change = fill.tree.as_ref().expect("what is not found is made");
+            self.insert_own(change, found.first())?;
+            if change.settles() {
+                self.write_request(change, change.inserted(Place::Request), &fill.leases)?;
+            }
+            return Ok(Filled::Made);
+        }
+        let leases = self.count_ready(&request.environment, request.id, &fill.leases)?;
+        Ok(Filled::Served(Served { taken, leases: leases.map(|(_, leases)| leases) }))
     }
 
     /// Accepts a request of which everything is in stock: it is fulfilled from the beginning.
@@ -337,6 +403,16 @@ impl Tx<'_> {
     }
 }
 
+/// A dataset for a unit that has none, turned into columns before the writer sees it.
+struct UnitFillRow {
+    request: RequestId,
+    unit: u32,
+    wish: Option<Arc<WishRow>>,
+    looking: Looking,
+    tree: Option<ChangeRow>,
+    leases: Vec<LeaseId>,
+}
+
 /// A request to be accepted, turned into columns before the writer sees it.
 pub(super) struct NewRequestRow {
     request: Request,
@@ -345,6 +421,7 @@ pub(super) struct NewRequestRow {
     line: Option<LineId>,
     trees: Vec<ChangeRow>,
     wishes: Vec<Option<Arc<WishRow>>>,
+    looking: Looking,
     leases: Vec<LeaseId>,
     idempotency: Option<Idempotency>,
     event: EventRow,
@@ -352,7 +429,7 @@ pub(super) struct NewRequestRow {
 
 impl From<NewRequest> for NewRequestRow {
     fn from(new: NewRequest) -> Self {
-        let NewRequest { request, trees, wishes, leases, idempotency, event } = new;
+        let NewRequest { request, trees, wishes, looking, leases, idempotency, event } = new;
         let mut rows: Vec<(Arc<StockWish>, Arc<WishRow>)> = Vec::new();
         // Units that wish the same go on doing so.
         let wishes = wishes.into_iter().map(|wish| {
@@ -366,6 +443,7 @@ impl From<NewRequest> for NewRequestRow {
         });
         Self {
             wishes: wishes.collect(),
+            looking,
             units: units_text(&request.units),
             selection: selection_text(&request.selection),
             line: None,

@@ -1,5 +1,6 @@
 //! Stock in SQLite.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -9,17 +10,20 @@ use sixpack_model::ids::{LineId, RequestId, TreeId};
 use sixpack_model::name::ContractName;
 use sixpack_model::schema::canonical_json;
 use sixpack_model::stock::Line;
+use sixpack_model::tree::PartStatus;
 
 use super::SqliteStore;
-use super::columns::{id, int, ms_of, name, parsed, parsed_of, time_at, time_of, unreadable, unsigned};
+use super::codes::Code;
+use super::columns::{id, int, ms, ms_of, name, parsed, parsed_of, time_at, time_of, unreadable, unsigned};
 use super::failures::StoredFailure;
 use super::placing::Place;
 use super::requests::NewRequestRow;
 use super::statements::Statements;
+use super::taking::pins_text;
 use super::writer::Tx;
 use crate::error::StoreError;
 use crate::requests::NewRequest;
-use crate::stock::{Discard, FillTo, Level, Stock, StoredLine, Trouble};
+use crate::stock::{Discard, FillTo, Level, Stock, Stocked, StoredLine, Trouble};
 
 #[async_trait]
 impl Stock for SqliteStore {
@@ -172,6 +176,73 @@ impl Stock for SqliteStore {
                 )?
                 .query_row(params![line, priority, key, unit], |row| unsigned(row, 0))
                 .map(Some)
+        })
+        .await
+    }
+
+    async fn suspect_stock(
+        &self,
+        line: LineId,
+        version: u32,
+        pins: &BTreeMap<ContractName, u32>,
+        limit: u32,
+    ) -> Result<Vec<TreeId>, StoreError> {
+        let pins = pins_text(pins);
+        self.write("taking datasets of older versions out of stock", move |tx| {
+            let pins = tx.pins(&pins)?;
+            let rows = tx.connection.all(
+                "SELECT ready_at, tree FROM stock WHERE line = ?1 AND (version <> ?2 OR pins <> ?3)
+                 ORDER BY ready_at, tree LIMIT ?4",
+                params![line.0, version, pins, limit],
+                |row| Ok((row.get::<_, i64>(0)?, TreeId(id(row, 1)?))),
+            )?;
+            for (ready_at, tree) in &rows {
+                let key = params![line.0, ready_at, tree.0.as_bytes()];
+                tx.connection
+                    .run("DELETE FROM stock WHERE line = ?1 AND ready_at = ?2 AND tree = ?3", key)?;
+                tx.connection.run(
+                    "UPDATE tree SET version = version + 1, status = ?2, place = ?3 WHERE id = ?1",
+                    params![tree.0.as_bytes(), PartStatus::Suspect.code(), Place::Apart.code()],
+                )?;
+                let come = "INSERT INTO stock_coming (line, tree) VALUES (?1, ?2) ON CONFLICT DO NOTHING";
+                tx.connection.run(come, params![line.0, tree.0.as_bytes()])?;
+            }
+            Ok(rows.into_iter().map(|(_, tree)| tree).collect())
+        })
+        .await
+    }
+
+    async fn suspects(&self, after: Option<TreeId>, limit: u32) -> Result<Vec<(TreeId, bool)>, StoreError> {
+        let after = after.map_or([0; 16], |tree| tree.0.into_bytes());
+        self.read("reading suspects", move |connection| {
+            connection.all(
+                "SELECT id, place < 3 FROM tree INDEXED BY tree_by_status WHERE status = ?1 AND id > ?2
+                 ORDER BY id LIMIT ?3",
+                params![PartStatus::Suspect.code(), after, limit],
+                |row| Ok((TreeId(id(row, 0)?), row.get(1)?)),
+            )
+        })
+        .await
+    }
+
+    async fn stocked(
+        &self,
+        line: LineId,
+        after: Option<&Stocked>,
+        limit: u32,
+    ) -> Result<Vec<Stocked>, StoreError> {
+        let (ready_at, tree) =
+            after.map_or((i64::MIN, [0; 16]), |after| (ms(after.ready_at), after.tree.0.into_bytes()));
+        self.read("reading stock", move |connection| {
+            connection.all(
+                "SELECT ready_at, tree, checked_at FROM stock WHERE line = ?1 AND (ready_at, tree) > (?2, ?3)
+                 ORDER BY ready_at, tree LIMIT ?4",
+                params![line.0, ready_at, tree, limit],
+                |row| {
+                    let (ready_at, checked_at) = (time_at(row, 0)?, time_at(row, 2)?);
+                    Ok(Stocked { tree: TreeId(id(row, 1)?), ready_at, checked_at })
+                },
+            )
         })
         .await
     }

@@ -1,11 +1,12 @@
 //! Taking: a new request is given what is in stock of what it wishes, or is being made for it.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use rusqlite::params;
+use rusqlite::{Row, params};
 use serde_json::{Map, Value, json};
 use sixpack_model::ids::{LeaseId, LineId, RequestId, TaskId, TreeId};
+use sixpack_model::name::ContractName;
 use sixpack_model::request::Request;
 use sixpack_model::stock::selects;
 use sixpack_model::tree::PartStatus;
@@ -18,7 +19,7 @@ use super::outcomes::{Grant, Terms};
 use super::queues::Waiting;
 use super::statements::Statements;
 use super::writer::Tx;
-use crate::requests::{Served, Taken};
+use crate::requests::{How, Looking, Served, Taken};
 use crate::stock::{StockWish, WishedLine};
 
 /// What a wish looks for, as columns.
@@ -29,9 +30,7 @@ pub(super) struct WishRow {
 
 impl WishRow {
     pub(super) fn new(wish: &Arc<StockWish>) -> Self {
-        let pins = wish.pins.iter().map(|(name, version)| (name.to_string(), json!(version)));
-        let pins = pins.collect::<Value>().to_string();
-        Self { wish: Arc::clone(wish), pins }
+        Self { wish: Arc::clone(wish), pins: pins_text(&wish.pins) }
     }
 }
 
@@ -40,6 +39,8 @@ impl WishRow {
 pub(super) enum Found {
     /// A dataset in stock.
     Ready { line: LineId, ready_at: i64, tree: TreeId },
+    /// A dataset in stock that has to be asked about first.
+    Due { line: LineId, ready_at: i64, tree: TreeId },
     /// One that is being made for it.
     Coming { line: LineId, tree: TreeId },
     /// Nothing; its own is made, and it stands in this line meanwhile.
@@ -59,7 +60,7 @@ impl Tx<'_> {
     pub(super) fn find_in_stock(
         &mut self,
         wishes: &[Option<Arc<WishRow>>],
-        may_make: bool,
+        looking: Looking,
     ) -> rusqlite::Result<Option<Vec<Found>>> {
         let mut found: Vec<Found> = Vec::with_capacity(wishes.len());
         let mut taken: BTreeSet<TreeId> = BTreeSet::new();
@@ -73,7 +74,7 @@ impl Tx<'_> {
             let key = Arc::as_ptr(wish);
             if !looked.contains_key(&key) {
                 let same = wishes[unit..].iter().flatten().filter(|other| Arc::as_ptr(other) == key);
-                let mut there = self.look_in_stock(wish, same.count(), may_make, &taken)?;
+                let mut there = self.look_in_stock(wish, same.count(), looking, &taken)?;
                 // Taken from the end.
                 there.reverse();
                 looked.insert(key, there);
@@ -81,12 +82,14 @@ impl Tx<'_> {
             let next = looked.get_mut(&key).and_then(Vec::pop);
             match next {
                 Some(next) => {
-                    if let Found::Ready { tree, .. } | Found::Coming { tree, .. } = next {
+                    if let Found::Ready { tree, .. } | Found::Due { tree, .. } | Found::Coming { tree, .. } =
+                        next
+                    {
                         taken.insert(tree);
                     }
                     found.push(next);
                 }
-                None if may_make => {
+                None if looking == Looking::Anywhere => {
                     let line = wish.wish.lines.iter().find(|line| line.same_input).map(|line| line.id);
                     found.push(Found::Own { line });
                 }
@@ -102,7 +105,7 @@ impl Tx<'_> {
         &mut self,
         row: &WishRow,
         count: usize,
-        may_make: bool,
+        looking: Looking,
         taken: &BTreeSet<TreeId>,
     ) -> rusqlite::Result<Vec<Found>> {
         let pins = self.pins(&row.pins)?;
@@ -117,7 +120,15 @@ impl Tx<'_> {
             .into_iter()
             .map(|Candidate { line, ready_at, tree, .. }| Found::Ready { line, ready_at, tree })
             .collect();
-        if may_make && wish.select.is_none() {
+        if looking != Looking::Fresh {
+            for line in &wish.lines {
+                if found.len() >= count {
+                    break;
+                }
+                self.due(line, pins, wish, count - found.len(), taken, &mut found)?;
+            }
+        }
+        if looking == Looking::Anywhere && wish.select.is_none() {
             for line in &wish.lines {
                 if found.len() >= count {
                     break;
@@ -157,19 +168,42 @@ impl Tx<'_> {
             while found.len() - before < count {
                 let Some(row) = rows.next()? else { break };
                 let tree = TreeId(id(row, 1)?);
-                let meets = match &wish.select {
-                    None => true,
-                    Some(criteria) => {
-                        let selectable: Option<Map<String, Value>> = parsed_of(row, 2)?;
-                        selects(criteria, &selectable.unwrap_or_default())
-                    }
-                };
-                if meets && !taken.contains(&tree) {
+                if !taken.contains(&tree) && meets(row, 2, wish)? {
                     found.push(Candidate { line: line.id, rank, ready_at: row.get(0)?, tree });
                 }
             }
             if found.len() > before {
                 break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Datasets of a line that would do if their evidence were fresh, the oldest first.
+    fn due(
+        &self,
+        line: &WishedLine,
+        pins: i64,
+        wish: &StockWish,
+        count: usize,
+        taken: &BTreeSet<TreeId>,
+        found: &mut Vec<Found>,
+    ) -> rusqlite::Result<()> {
+        let look = STOCK_LOOK.max(count + taken.len());
+        let mut statement = self.connection.prepare_cached(
+            "SELECT ready_at, tree, selectable FROM (
+                 SELECT * FROM stock WHERE line = ?1 AND ready_at >= ?2 ORDER BY ready_at, tree LIMIT ?3)
+             WHERE version = ?4 AND pins = ?5 AND fresh_until <= ?6 ORDER BY ready_at, tree",
+        )?;
+        let not_before = line.not_before.map_or(i64::MIN, ms);
+        let mut rows =
+            statement.query(params![line.id.0, not_before, look as i64, wish.version, pins, self.now])?;
+        let full = found.len() + count;
+        while found.len() < full {
+            let Some(row) = rows.next()? else { break };
+            let tree = TreeId(id(row, 1)?);
+            if !taken.contains(&tree) && meets(row, 2, wish)? {
+                found.push(Found::Due { line: line.id, ready_at: row.get(0)?, tree });
             }
         }
         Ok(())
@@ -203,20 +237,32 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// Gives a request that is being accepted what was found for its units.
-    pub(super) fn take(&mut self, request: &Request, found: &[Found]) -> rusqlite::Result<Vec<Taken>> {
+    /// Gives a request what was found for its units, from one on.
+    pub(super) fn take(
+        &mut self,
+        request: &Request,
+        first: u32,
+        found: &[Found],
+    ) -> rusqlite::Result<Vec<Taken>> {
         let mut all = Vec::new();
-        for (unit, found) in (0u32..).zip(found) {
+        for (unit, found) in (first..).zip(found) {
             match *found {
                 Found::Own { .. } => {}
                 Found::Ready { line, ready_at, tree } => {
                     self.take_out(line, ready_at, tree)?;
                     let version = self.rehome(tree, request, unit)?;
-                    all.push(Taken { unit, tree, version, line, was_ready: true });
+                    all.push(Taken { unit, tree, version, line, how: How::Ready });
+                }
+                Found::Due { line, ready_at, tree } => {
+                    self.take_out(line, ready_at, tree)?;
+                    let version = self.rehome(tree, request, unit)?;
+                    let suspect = "UPDATE tree SET status = ?2 WHERE id = ?1";
+                    self.connection.run(suspect, params![tree.0.as_bytes(), PartStatus::Suspect.code()])?;
+                    all.push(Taken { unit, tree, version, line, how: How::Suspect });
                 }
                 Found::Coming { line, tree } => {
                     let version = self.take_over(line, tree, request, unit)?;
-                    all.push(Taken { unit, tree, version, line, was_ready: false });
+                    all.push(Taken { unit, tree, version, line, how: How::Coming });
                 }
             }
         }
@@ -262,7 +308,7 @@ impl Tx<'_> {
             };
             let grant = Grant { tree, unit, counter };
             granted.push(self.insert_lease(environment, &request.environment, &terms, &grant, *lease)?);
-            served.taken.push(Taken { unit, tree, version, line, was_ready: true });
+            served.taken.push(Taken { unit, tree, version, line, how: How::Ready });
         }
         served.leases = Some(granted);
         Ok(served)
@@ -366,4 +412,17 @@ impl Tx<'_> {
         }
         Ok(())
     }
+}
+
+/// Whether a row meets the criteria of a wish; what can be chosen by is in this column.
+fn meets(row: &Row<'_>, column: usize, wish: &StockWish) -> rusqlite::Result<bool> {
+    let Some(criteria) = &wish.select else { return Ok(true) };
+    let selectable: Option<Map<String, Value>> = parsed_of(row, column)?;
+    Ok(selects(criteria, &selectable.unwrap_or_default()))
+}
+
+/// A set of pinned versions as it is stored.
+pub(super) fn pins_text(pins: &BTreeMap<ContractName, u32>) -> String {
+    let pins = pins.iter().map(|(name, version)| (name.to_string(), json!(version)));
+    pins.collect::<Value>().to_string()
 }

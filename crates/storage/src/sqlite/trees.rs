@@ -22,7 +22,7 @@ use super::limits::{LATELY_MS, LATELY_ROWS};
 use super::parts::{PART_COLUMNS, read_part};
 use super::statements::Statements;
 use super::writer::Tx;
-use super::writes::ChangeRow;
+use super::writes::{ChangeRow, read_recheck};
 use crate::error::StoreError;
 use crate::trees::{Guard, Lately, LeaseEnd, TreeWrite, Trees, Written};
 
@@ -44,6 +44,7 @@ impl Trees for SqliteStore {
                 return Ok(Written::Refused);
             };
             tx.update_tree(&change, passed.claimed_at)?;
+            let from = tx.leave_lease(&guard, &change, from)?;
             let before = tx.write_request(&change, from, &leases)?;
             // A tree that was leased just now, or whose request goes on, is wanted.
             if before.ended {
@@ -261,7 +262,7 @@ fn load(connection: &Connection, tree: TreeId, pins: &PinsRead) -> rusqlite::Res
     let found = connection
         .prepare_cached(
             "SELECT t.version, e.name, t.request, t.unit, t.priority, t.channel, t.pins, t.seed, t.unique_text,
-                    t.lease, t.ending, t.made, t.line, t.status
+                    t.lease, t.ending, t.made, t.line, t.status, t.recheck
              FROM tree t JOIN environment e ON e.id = t.environment WHERE t.id = ?1",
         )?
         .query_row([tree.0.as_bytes()], |row| {
@@ -297,6 +298,7 @@ fn read_tree(row: &Row<'_>, tree: TreeId) -> rusqlite::Result<Tree> {
         seed: unsigned(row, 7)?,
         unique: row.get(8)?,
         line: row.get::<_, Option<i64>>(12)?.map(LineId),
+        recheck: read_recheck(row, 14)?,
         lease: id_of(row, 9)?.map(LeaseId),
         ending: code_of(row, 10)?,
         made: row.get(11)?,

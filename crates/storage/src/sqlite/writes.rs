@@ -1,20 +1,25 @@
 //! Writes: one decision about one tree, turned into rows outside of the writer and written within it.
 
-use rusqlite::params;
+use std::borrow::Cow;
+
+use rusqlite::{Row, params};
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sixpack_model::failure::Failure;
 use sixpack_model::ids::{LeaseId, LineId, RequestId, TaskId, TreeId};
 use sixpack_model::plan::{Change, Outcome, ReadyTask};
+use sixpack_model::recheck::{Recheck, Why};
 use sixpack_model::tree::PartStatus;
 
 use super::codes::Code;
-use super::columns::{int, ms, ms_of};
+use super::columns::{int, ms, ms_of, parsed_of, time, unreadable};
 use super::events::EventRow;
 use super::failures::failure_text;
 use super::parts::PartRow;
 use super::placing::{Place, ReadinessRow, Standing};
 use super::queues::Waiting;
 use super::statements::Statements;
+use super::taking::pins_text;
 use super::writer::Tx;
 
 /// A decision about a tree, turned into columns before the writer sees it.
@@ -35,6 +40,8 @@ pub(super) struct ChangeRow {
     pub(super) status: PartStatus,
     pub(super) root_version: u32,
     lease: Option<LeaseId>,
+    recheck: Option<String>,
+    pub(super) root_ready_at: Option<i64>,
     pub(super) ending: Option<i64>,
     made: u32,
     due_at: Option<i64>,
@@ -50,6 +57,8 @@ pub(super) struct ChangeRow {
 /// What a decision means for the request.
 pub(super) enum OutcomeRow {
     Ready(ReadinessRow),
+    Confirmed(ReadinessRow),
+    Quarantined,
     Failed(FailureRow),
     Ended,
 }
@@ -59,6 +68,35 @@ pub(super) struct FailureRow {
     pub(super) text: String,
     /// What the event tells; never the domain's own words, which may hold anything.
     pub(super) event: Value,
+}
+
+/// A recheck that is under way, as it is stored.
+#[derive(Serialize, Deserialize)]
+struct StoredRecheck<'a> {
+    why: Cow<'a, str>,
+    begun_at: i64,
+    until: i64,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    strict: bool,
+}
+
+fn recheck_text(recheck: &Recheck) -> String {
+    let stored = StoredRecheck {
+        why: Cow::Borrowed(recheck.why.name()),
+        begun_at: ms(recheck.begun_at),
+        until: ms(recheck.until),
+        strict: recheck.strict,
+    };
+    serde_json::to_string(&stored).expect("text and numbers are always JSON")
+}
+
+/// Reads a recheck that is under way.
+pub(super) fn read_recheck(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<Recheck>> {
+    let Some(stored) = parsed_of::<StoredRecheck<'_>>(row, column)? else { return Ok(None) };
+    let StoredRecheck { why, begun_at, until, strict } = stored;
+    let unknown = || unreadable(column, format!("{why} is no reason for a recheck"));
+    let why = Why::from_name(&why).ok_or_else(unknown)?;
+    Ok(Some(Recheck { why, begun_at: time(begun_at), until: time(until), strict }))
 }
 
 struct TaskRow {
@@ -75,10 +113,7 @@ impl From<Change> for ChangeRow {
         let tasks = |tasks: &[ReadyTask]| {
             tasks.iter().map(|task| TaskRow::new(tree.id, tree.version, task)).collect::<Vec<_>>()
         };
-        let pins = (change.expected == 0 || change.pins_changed).then(|| {
-            let pins = tree.pins.iter().map(|(name, version)| (name.to_string(), json!(version)));
-            pins.collect::<Value>().to_string()
-        });
+        let pins = (change.expected == 0 || change.pins_changed).then(|| pins_text(&tree.pins));
         Self {
             tree: tree.id,
             request: tree.request,
@@ -95,6 +130,8 @@ impl From<Change> for ChangeRow {
             status: tree.root().status,
             root_version: tree.root().version,
             lease: tree.lease,
+            recheck: tree.recheck.as_ref().map(recheck_text),
+            root_ready_at: ms_of(tree.root().ready_at),
             ending: tree.ending.map(Code::code),
             made: tree.made,
             due_at: ms_of(tree.due_at()),
@@ -133,6 +170,8 @@ impl From<Outcome> for OutcomeRow {
     fn from(outcome: Outcome) -> Self {
         match outcome {
             Outcome::Ready(readiness) => Self::Ready(ReadinessRow::from(&readiness)),
+            Outcome::Confirmed(readiness) => Self::Confirmed(ReadinessRow::from(&readiness)),
+            Outcome::Quarantined(_) => Self::Quarantined,
             Outcome::Failed(failure) => Self::Failed(FailureRow::from(&*failure)),
             Outcome::Ended => Self::Ended,
         }
@@ -210,7 +249,8 @@ impl Tx<'_> {
     ) -> rusqlite::Result<()> {
         let environment = self.environment(&change.environment)?;
         self.connection.run(
-            "UPDATE tree SET version = ?2, status = ?3, lease = ?4, ending = ?5, made = ?6, due_at = ?7 WHERE id = ?1",
+            "UPDATE tree SET version = ?2, status = ?3, lease = ?4, ending = ?5, made = ?6, due_at = ?7, recheck = ?8
+             WHERE id = ?1",
             params![
                 change.tree.0.as_bytes(),
                 change.version,
@@ -219,6 +259,7 @@ impl Tx<'_> {
                 change.ending,
                 change.made,
                 change.due_at,
+                change.recheck,
             ],
         )?;
         if let Some(pins) = &change.pins {

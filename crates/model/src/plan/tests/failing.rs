@@ -138,8 +138,8 @@ fn an_ended_lease_takes_everything_down_once() {
     let landscape = Landscape::default().capability("a/a", MAKE_AND_UNDO);
     let mut scene = Scene::begin(landscape, "a/a", json!({}));
     scene.produce("");
-    scene.happen(Happened::LeaseEnded);
-    scene.happen(Happened::LeaseEnded);
+    scene.happen(Happened::LeaseEnded { keep: false });
+    scene.happen(Happened::LeaseEnded { keep: false });
     assert_eq!(scene.asked(), ["undo"]);
     scene.undo("");
     assert_eq!(scene.status(""), PartStatus::Gone);
@@ -151,7 +151,7 @@ fn a_single_capability_that_cannot_be_undone_is_over_too() {
     let landscape = Landscape::default().capability("a/a", MAKE_AND_UNDO);
     let mut scene = Scene::begin(landscape, "a/a", json!({}));
     scene.produce("");
-    scene.happen(Happened::LeaseEnded);
+    scene.happen(Happened::LeaseEnded { keep: false });
     scene.fail("", false);
     assert_eq!(scene.status(""), PartStatus::Debt);
     let told: Vec<_> = scene.events.iter().rev().take(2).map(|event| &*event.kind).collect();

@@ -93,7 +93,7 @@ fn children_are_undone_although_their_orchestrator_cannot_be() {
     scene.answer("", obtain(vec![wish("first", "customer/active-customer", json!({}))]));
     scene.produce("first");
     scene.produce("");
-    scene.happen(Happened::LeaseEnded);
+    scene.happen(Happened::LeaseEnded { keep: false });
     assert_eq!(scene.asked(), ["undo"]);
     scene.fail("", false);
     assert_eq!(scene.status(""), PartStatus::Debt);
@@ -109,7 +109,7 @@ fn children_and_orchestrator_that_cannot_be_undone_are_told_as_owing_once() {
     scene.answer("", obtain(vec![wish("first", "customer/active-customer", json!({}))]));
     scene.produce("first");
     scene.produce("");
-    scene.happen(Happened::LeaseEnded);
+    scene.happen(Happened::LeaseEnded { keep: false });
     scene.fail("", false);
     scene.fail("first", false);
     let told = |kind: &str| scene.events.iter().filter(|event| event.kind == kind).count();

@@ -115,7 +115,7 @@ fn finish(scene: &mut Scene, effects: &mut Effects) {
         } else if scene.tree.due_at().is_some() {
             scene.due();
         } else if scene.tree.ending.is_none() {
-            scene.happen(Happened::LeaseEnded);
+            scene.happen(Happened::LeaseEnded { keep: false });
         } else {
             return;
         }

@@ -61,7 +61,7 @@ fn a_scenario_whose_attempts_are_used_up_is_taken_down_newest_first_and_made_ane
     let output = json!({ "customer_id": "ready › customer of the second attempt" });
     assert_eq!(scene.part("").output.as_deref(), Some(&output));
     assert_eq!((scene.part("ready").failure.as_ref(), scene.tree.due_at()), (None, None));
-    scene.happen(Happened::LeaseEnded);
+    scene.happen(Happened::LeaseEnded { keep: false });
     let mut undone = 0;
     while let Some(asked) = scene.asked().first().cloned() {
         scene.undo(asked.trim_start_matches("undo").trim());

@@ -93,7 +93,7 @@ fn a_decision_looks_at_parts_and_not_at_pairs_of_parts() {
         size.answer("all scenarios of a loop are made", size.first_open(), made());
         size.answer("the last answer", size.first_open(), made());
         assert_eq!(size.scene.status(""), PartStatus::Ready);
-        size.happen("the lease ends", Happened::LeaseEnded);
+        size.happen("the lease ends", Happened::LeaseEnded { keep: false });
         size.answer("something is undone", size.first_open(), Answer::Undone);
         (size.scene.tree, size.scene.open) = fresh.clone();
         size.happen("nobody wants it", Happened::Unwanted);

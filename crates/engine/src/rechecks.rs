@@ -1,0 +1,268 @@
+//! Rechecks: datasets that stand are asked about again, at hand-over, by patrol, after a change of their contract, when
+//! they come back, and when their holder wants to know.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use futures::future::join_all;
+use jiff::SignedDuration;
+use sixpack_model::failure::{Failure, FailureClass};
+use sixpack_model::ids::{LeaseId, LineId, RequestId, TreeId};
+use sixpack_model::plan::Happened;
+use sixpack_model::recheck::{Offline, Why};
+use sixpack_model::request::{Request, RequestStatus, Source};
+use sixpack_model::tree::Tree;
+use sixpack_storage::requests::{Filled, How, Looking, Served, UnitFill};
+use sixpack_storage::stock::Stocked;
+use sixpack_storage::trees::Guard;
+
+use crate::refusal::Refusal;
+use crate::requests::{Accepted, Fulfilment, Outlook, first_change};
+use crate::trees::Changed;
+use crate::{Engine, mint};
+
+/// How long the services are waited for at hand-over: a tester waits with us, and a service that does not answer in this
+/// time is as good as away.
+const HAND_OVER_ALLOWED_MS: u64 = 2_000;
+
+/// The same when nobody waits.
+const UNHURRIED_ALLOWED_MS: u64 = 60_000;
+
+/// Datasets that one look of the patrol asks about, of one line.
+const PATROL_BATCH: usize = 50;
+
+/// Rows that one look of the patrol goes through, of one line.
+const PATROL_ROWS: u32 = 1_000;
+
+/// Rows that one look takes.
+const PAGE: u32 = 200;
+
+/// How far the patrol has come in each line; a walk begins anew at the end of the line.
+#[derive(Default)]
+pub(crate) struct PatrolWalks(std::sync::Mutex<HashMap<LineId, Stocked>>);
+
+impl Engine {
+    /// Begins to ask about a dataset.
+    pub(crate) async fn recheck(&self, id: TreeId, why: Why, strict: bool) -> Result<Changed, Refusal> {
+        let offline = match self.tree(id, 0).await? {
+            Some(tree) => self.offline_parts(&tree).await?,
+            None => return Ok(Changed::Unknown),
+        };
+        let allow_ms = match why {
+            Why::HandOver | Why::Diagnosis => HAND_OVER_ALLOWED_MS,
+            Why::Patrol | Why::Return | Why::Suspect => UNHURRIED_ALLOWED_MS,
+        };
+        let happened = Happened::Recheck { why, allow_ms, strict, offline };
+        self.change_tree(id, Guard::None, happened).await
+    }
+
+    /// Capabilities of parts of a tree that nobody performs now.
+    async fn offline_parts(&self, tree: &Tree) -> Result<Vec<Offline>, Refusal> {
+        let served = self.served(&tree.environment).await?;
+        let mut offline: Vec<Offline> = Vec::new();
+        for part in tree.parts.iter().filter(|part| part.made.is_some()) {
+            let is_served = served.get(&part.contract.to_string()).is_some_and(|count| *count > 0);
+            if !is_served && !offline.iter().any(|known| known.contract == part.contract) {
+                offline.push(Offline { contract: part.contract.clone(), since: None });
+            }
+        }
+        Ok(offline)
+    }
+
+    /// Asks about what a request was given from stock with evidence that is too old.
+    pub(crate) fn hand_over(&self, request: &Request, served: &Served) {
+        for taken in served.taken.iter().filter(|taken| taken.how == How::Suspect) {
+            let (engine, tree, strict) = (self.clone(), taken.tree, request.selection.require_fresh);
+            tokio::spawn(async move {
+                if let Err(error) = engine.recheck(tree, Why::HandOver, strict).await {
+                    tracing::warn!(%tree, %error, "a dataset could not be asked about; it is tried again");
+                }
+            });
+        }
+    }
+
+    /// Asks about everything that has to be before it goes anywhere; finds again what a server has left that is gone.
+    pub(crate) async fn recheck_suspects(&self) -> Result<(), Refusal> {
+        let mut after = None;
+        loop {
+            let page = self.store().suspects(after, PAGE).await?;
+            let Some((last, _)) = page.last() else { return Ok(()) };
+            after = Some(*last);
+            let asks = page.into_iter().map(|(tree, is_wanted)| async move {
+                let why = if is_wanted { Why::HandOver } else { Why::Suspect };
+                let strict = match self.tree(tree, 0).await? {
+                    Some(tree) if is_wanted => {
+                        let request = self.store().request(tree.request).await?;
+                        request.is_some_and(|request| request.selection.require_fresh)
+                    }
+                    _ => false,
+                };
+                self.recheck(tree, why, strict).await
+            });
+            for asked in join_all(asks).await {
+                asked?;
+            }
+        }
+    }
+
+    /// Takes what was made with other versions than those on offer out of stock, to be asked about.
+    pub(crate) async fn suspect_older(
+        &self,
+        line: LineId,
+        version: u32,
+        pins: &std::collections::BTreeMap<sixpack_model::name::ContractName, u32>,
+    ) -> Result<(), Refusal> {
+        loop {
+            let suspects = self.store().suspect_stock(line, version, pins, PAGE).await?;
+            let asks = suspects.iter().map(|tree| self.recheck(*tree, Why::Suspect, true));
+            for asked in join_all(asks).await {
+                asked?;
+            }
+            if suspects.len() < PAGE as usize {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Gives other datasets to units whose own was found not to hold.
+    pub(crate) async fn fill_vacant_units(&self) -> Result<(), Refusal> {
+        let mut after = None;
+        loop {
+            let page = self.store().vacant_units(after, PAGE).await?;
+            let Some(last) = page.last() else { return Ok(()) };
+            after = Some(*last);
+            for (request, unit) in page {
+                self.fill_unit(request, unit, None).await?;
+            }
+        }
+    }
+
+    /// Gives another dataset to a unit whose own was found not to hold, because of this failure.
+    pub(crate) async fn fill_unit(
+        &self,
+        id: RequestId,
+        unit: u32,
+        failure: Option<Failure>,
+    ) -> Result<(), Refusal> {
+        let Some(request) = self.store().request(id).await?.filter(|request| !request.has_ended()) else {
+            return Ok(());
+        };
+        let Some(shelf) = self.shelf(&request.environment) else { return Ok(()) };
+        let wanted = &request.units[unit as usize];
+        let now = self.store().now().await?;
+        let Ok(contract) = shelf.requestable(&wanted.contract) else {
+            return self.fail_for_want(&request, failure, "its contract is not offered any more").await;
+        };
+        let accepted: Accepted = (contract, Arc::clone(&wanted.input));
+        let wish = self.inner.stock.wish(
+            &request.environment,
+            &shelf,
+            (&accepted.0, &accepted.1),
+            &request.selection,
+            now,
+        );
+        let makes = request.source != Source::StockOnly && request.selection.select.is_none();
+        let line = wish.as_ref().and_then(|wish| wish.lines.iter().find(|line| line.same_input));
+        let line = line.map(|line| line.id);
+        let tree =
+            makes.then(|| first_change(&request, unit, &accepted, Outlook { shelf: &shelf, line, now }));
+        let offers = self.offers(&tree);
+        let planned = tree.as_ref().map(|change| Arc::clone(&change.tree));
+        if let Some(tree) = &planned {
+            self.inner.trees.expect(tree);
+        }
+        let looking = if makes { Looking::Anywhere } else { Looking::InStock };
+        let leases = request.units.iter().map(|_| LeaseId(mint::id(now))).collect();
+        let fill = UnitFill { request: id, unit, wish, looking, tree, leases };
+        let (filled, offered) = self.commit_with_offers(self.store().fill_unit(fill), offers).await;
+        if let Some(tree) = &planned {
+            self.inner.trees.expect_no_more(tree.id);
+        }
+        self.inner.trees.members.invalidate(&id);
+        match &filled {
+            Ok(Filled::Served(served)) => {
+                for taken in &served.taken {
+                    self.inner.trees.taken(&request, taken, None);
+                    self.inner.stock.tend(taken.line);
+                }
+                if let Some(leases) = &served.leases {
+                    let told = || Fulfilment { revision: request.revision + 1, leases: leases.clone() };
+                    self.inner.ended.tell(id, told);
+                }
+                self.hand_over(&request, served);
+            }
+            Ok(Filled::Made) => planned.iter().for_each(|tree| self.inner.trees.keep(tree)),
+            Ok(Filled::Short) => self.fail_for_want(&request, failure, "there is no other in stock").await?,
+            Ok(Filled::NotVacant) | Err(_) => {}
+        }
+        self.inner.requests.wake(id);
+        self.inner.committed.beat();
+        self.hand_out(offered).await;
+        filled.map(|_| ()).map_err(Refusal::from)
+    }
+
+    /// What was in stock does not hold, and nothing can take its place.
+    async fn fail_for_want(
+        &self,
+        request: &Request,
+        failure: Option<Failure>,
+        why: &str,
+    ) -> Result<(), Refusal> {
+        let unit = request.units.first().expect("a request has at least one unit");
+        let shelf = self.shelf(&request.environment).unwrap_or_default();
+        let owner = shelf.contract(&unit.contract, unit.version).map(|contract| contract.owner.clone());
+        let failure = match failure {
+            Some(failure) => Failure { message: format!("{}; {why}", failure.message), ..failure },
+            None => Failure {
+                path: format!("{}@{}", unit.contract, unit.version),
+                class: FailureClass::Check,
+                code: Some("out_of_stock".to_owned()),
+                message: format!("what was in stock does not hold any more; {why}"),
+                details: None,
+                contract: unit.contract.clone(),
+                version: unit.version,
+                part: 0,
+                owner: owner.unwrap_or_else(|| sixpack_model::contract::Owner {
+                    team: unit.contract.domain().to_owned(),
+                    contact: None,
+                    issues: None,
+                }),
+                attempts: 0,
+                retried: Vec::new(),
+                blocked: Vec::new(),
+            },
+        };
+        self.end_request_for(request, RequestStatus::Failed, "request.failed", Some(failure)).await?;
+        Ok(())
+    }
+
+    /// Asks about a part of what is in stock: each dataset once in the time that its rule says.
+    pub(crate) async fn patrol(&self) -> Result<(), Refusal> {
+        let now = self.store().now().await?;
+        for known in self.inner.stock.all() {
+            let Some(check_every_s) = known.check_every_s else { continue };
+            let line = known.line.id;
+            let walks = &self.inner.patrol.0;
+            let lock = || walks.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            let after = lock().get(&line).copied();
+            let rows = self.store().stocked(line, after.as_ref(), PATROL_ROWS).await?;
+            let due_before = now.checked_sub(SignedDuration::from_secs(check_every_s.into())).unwrap_or(now);
+            let due: Vec<&Stocked> =
+                rows.iter().filter(|row| row.checked_at <= due_before).take(PATROL_BATCH).collect();
+            let came_to = match due.last() {
+                // There is more to ask about behind it.
+                Some(last) if due.len() == PATROL_BATCH => Some(**last),
+                _ if rows.len() == PATROL_ROWS as usize => rows.last().copied(),
+                _ => None,
+            };
+            match came_to {
+                Some(row) => lock().insert(line, row),
+                None => lock().remove(&line),
+            };
+            for asked in join_all(due.iter().map(|row| self.recheck(row.tree, Why::Patrol, false))).await {
+                asked?;
+            }
+        }
+        Ok(())
+    }
+}

@@ -171,6 +171,43 @@ fn scenarios(stage: &Stage<'_>) -> Vec<Row> {
                 format!(", with: {{ {} }}", reads.join(", "))
             }),
         ),
+        stage.yaml(
+            "one step that reads 12,000 unknown ones",
+            422,
+            steps(1, |_| {
+                let reads: Vec<String> =
+                    (0..12_000).map(|other| format!("k{other}: \"${{{{ steps.t{other}.x }}}}\"")).collect();
+                format!(", with: {{ {} }}", reads.join(", "))
+            }),
+        ),
+        stage.yaml(
+            "as many expressions as are read",
+            422,
+            steps(200, |number| {
+                let reads: Vec<String> = (0..12)
+                    .map(|other| format!("k{other}: \"${{{{ steps.t{number}_{other}.x }}}}\""))
+                    .collect();
+                format!(", with: {{ {} }}", reads.join(", "))
+            }),
+        ),
+        stage.yaml(
+            "95,000 values in 190 steps",
+            422,
+            steps(190, |_| format!(", with: {{ a: [{}x] }}", "x,".repeat(499))),
+        ),
+        stage.yaml(
+            "as many values as are read",
+            422,
+            steps(190, |_| format!(", with: {{ a: [{}x] }}", "x,".repeat(49))),
+        ),
+        stage.yaml(
+            "one step that needs 90,000",
+            422,
+            steps(1, |_| {
+                let needs: Vec<String> = (0..90_000).map(|other| format!("t{other}")).collect();
+                format!(", needs: [{}]", needs.join(","))
+            }),
+        ),
         stage.yaml("300 parentheses", 422, nested("(", ")", 300)),
         stage.yaml("2,000 signs", 422, nested("-", "", 2_000)),
         stage.yaml("2,000 sums", 422, nested("", "+1", 2_000)),

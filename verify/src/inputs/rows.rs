@@ -256,6 +256,12 @@ fn manifests(stage: &Stage<'_>) -> Vec<Row> {
             path,
             taking(json!({ "pattern": "((((a{1,30}){1,30}){1,30}){1,30})" })),
         ),
+        stage.post(
+            "as many values as a manifest may have",
+            422,
+            path,
+            taking(json!({ "enum": vec![0; 499_980] })),
+        ),
         stage.post("10,001 capabilities", 422, path, manifest((0..10_001).map(small).collect())),
         stage.post("description of 9 MiB", 422, path, taking(json!({ "description": "x".repeat(9 * MIB) }))),
         stage.post(
@@ -281,6 +287,12 @@ fn traffic(stage: &Stage<'_>) -> Vec<Row> {
             200,
             &results,
             json!({ "results": [{ "task_id": "x".repeat(31 * MIB) }] }).to_string(),
+        ),
+        stage.post(
+            "result with thirty texts of 1 MiB",
+            200,
+            &results,
+            json!({ "results": [{ "task_id": stage.session, "output": vec!["x".repeat(MIB); 30] }] }).to_string(),
         ),
         stage.post(
             "result of 300 levels",

@@ -1,24 +1,26 @@
 //! Bodies that are looked at as a whole before they are taken apart.
 
-use serde::{Deserialize, Deserializer};
+use axum::extract::{FromRequest, Request};
 use serde_json::Value;
+use sixpack_model::limits::{FILE_BYTES, INSTANCE_BYTES};
 
-use crate::edge::check::{Check, Faults};
+use crate::edge::json::{LongTexts, TEXT_MAX_BYTES, VALUES_MAX, object, read_value};
+use crate::edge::problem::Problem;
 
-/// A strictly parsed JSON body of at most so many bytes.
-pub(super) struct Document<const MAX_BYTES: usize>(pub(super) Value);
+// The edge knows no field, so that it is held here that none takes a longer text than the edge hands on.
+const _: () = assert!(FILE_BYTES <= TEXT_MAX_BYTES && INSTANCE_BYTES <= TEXT_MAX_BYTES);
 
-impl<'de, const MAX_BYTES: usize> Deserialize<'de> for Document<MAX_BYTES> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Value::deserialize(deserializer).map(Self)
+/// A strictly parsed JSON object of at most so many bytes and values. Whoever takes it apart checks it.
+pub(super) struct Document<const MAX_BYTES: usize, const MAX_VALUES: usize = VALUES_MAX>(pub(super) Value);
+
+impl<S: Sync, const MAX_BYTES: usize, const MAX_VALUES: usize> FromRequest<S>
+    for Document<MAX_BYTES, MAX_VALUES>
+{
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
+        object(read_value(request, MAX_BYTES, MAX_VALUES, LongTexts::Refused).await?).map(Self)
     }
-}
-
-impl<const MAX_BYTES: usize> Check for Document<MAX_BYTES> {
-    const BODY_MAX_BYTES: usize = MAX_BYTES;
-
-    /// Whoever takes it apart checks it.
-    fn check(&self, _: &mut Faults) {}
 }
 
 /// A fingerprint that is the same for every order of keys.

@@ -147,14 +147,53 @@ async fn a_bad_result_leaves_the_task_with_its_supplier() {
         );
         assert!(receipt["message"].as_str().unwrap().contains(place), "{rest}: {receipt}");
     }
-    for (field, bytes) in [("state", 65 * 1024), ("state", 2 * 1024 * 1024)] {
-        let mut large = json!({"outcome": "again", "after_ms": 1});
-        large[field] = json!("x".repeat(bytes));
-        assert_eq!(supplier.answer(&task, large).await["reason"], "bad_result");
+    for (rest, field, kib, place) in [
+        (json!({"outcome": "again", "after_ms": 1}), "state", 65, "/state: has more than 65536 bytes"),
+        (json!({"outcome": "again", "after_ms": 1}), "state", 2 * 1024, "/state: has more than 65536 bytes"),
+        (
+            json!({"outcome": "done", "verdict": "valid"}),
+            "facts",
+            30 * 1024,
+            "/facts: has more than 1048576 bytes",
+        ),
+        (json!({"outcome": "done", "output": {}}), "rubbish", 30 * 1024, "/rubbish"),
+    ] {
+        let mut large = rest;
+        large[field] = json!("x".repeat(kib * 1024));
+        let receipt = supplier.answer(&task, large).await;
+        assert_eq!(receipt["reason"], "bad_result", "{field} of {kib} KiB");
+        assert!(receipt["message"].as_str().unwrap().contains(place), "{field} of {kib} KiB: {receipt}");
     }
     witness.end().await;
     let receipt = supplier.answer(&task, json!({"outcome": "done", "output": {"id": "a-1"}})).await;
     assert_eq!(receipt["accepted"], true, "one that is good is still taken");
+}
+
+#[tokio::test]
+async fn a_text_of_many_megabytes_fails_its_own_result_and_no_other() {
+    let server = ApiServer::start().await;
+    let admin = server.admin().await;
+    let supplier = HandSupplier::open(&admin, &accounts()).await;
+    for _ in 0..3 {
+        admin.post("/v1/requests", &json!({"contract": "billing/account"})).await.expect(201);
+    }
+    let tasks = [supplier.claim().await, supplier.claim().await, supplier.claim().await];
+    let huge = "x".repeat(8 * 1024 * 1024);
+    let mut results = [
+        json!({"outcome": "done", "output": {"id": huge}}),
+        json!({"outcome": "failed", "retryable": false, "code": "no", "message": huge}),
+        json!({"outcome": "done", "output": {"id": "a-1"}}),
+    ];
+    for (result, task) in results.iter_mut().zip(&tasks) {
+        result["task_id"] = task["id"].clone();
+        result["attempt"] = task["attempt"].clone();
+    }
+    let receipts = admin.post(&supplier.path("results"), &json!({"results": results})).await.expect(200);
+    let told: Vec<_> = receipts["results"].as_array().unwrap().iter().collect();
+    assert!(told.iter().all(|receipt| receipt["accepted"] == true), "{receipts}");
+    let reasons = [json!("contract_violation"), Value::Null, Value::Null];
+    assert!(told.iter().zip(&reasons).all(|(receipt, reason)| receipt["reason"] == *reason), "{receipts}");
+    assert!(told[0]["message"].as_str().unwrap().contains("more than 1048576 bytes"), "{receipts}");
 }
 
 #[tokio::test]
@@ -272,9 +311,37 @@ async fn a_manifest_of_too_many_is_refused_by_count() {
     }
     let mut labelled = accounts();
     labelled["capabilities"][0]["labels"] =
-        (0..100_001).map(|number| (format!("l{number}"), json!("x"))).collect();
+        (0..500_001).map(|number| (format!("l{number}"), json!("x"))).collect();
     witness.post("/v1/sessions", &labelled).await.refused(422, "too_many_values");
+    let mut described = accounts();
+    described["capabilities"][0]["description"] = json!("x".repeat(9 * 1024 * 1024));
+    let reply = witness.post("/v1/sessions", &described).await;
+    reply.refused(422, "too_long");
+    assert_eq!(reply.json()["errors"][0]["pointer"], "/capabilities/0/description", "{}", reply.text);
     witness.end().await;
+}
+
+#[tokio::test]
+async fn a_thousand_capabilities_with_thirty_properties_in_each_schema_register() {
+    let server = ApiServer::start().await;
+    let admin = server.admin().await;
+    let schema = |number: usize| {
+        let property = |of: usize| {
+            let described = json!({"type": "string", "description": "what it is", "maxLength": 100 + of});
+            (format!("property_{number}_{of}"), described)
+        };
+        let properties: serde_json::Map<String, Value> = (0..30).map(property).collect();
+        let required: Vec<&String> = properties.keys().take(10).collect();
+        json!({"type": "object", "required": required, "properties": properties, "additionalProperties": false})
+    };
+    let capability = |number: usize| {
+        let schema = schema(number);
+        json!({"name": format!("c{number}"), "description": "one of very many", "input": schema, "output": schema,
+            "facts": schema, "operations": ["produce", "check", "undo"], "timeout_s": 60, "labels": {"tier": "1"}})
+    };
+    let large = manifest("billing", &(0..1_000).map(capability).collect::<Vec<_>>());
+    let opened = within(admin.post("/v1/sessions", &large)).await.expect(201);
+    assert_eq!(opened["contracts"].as_array().unwrap().len(), 1_000);
 }
 
 #[tokio::test]

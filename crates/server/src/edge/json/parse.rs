@@ -13,17 +13,31 @@ use crate::edge::problem::{Problem, ProblemFault, echoed};
 /// Nesting that is refused beyond: every later walk over the value may recurse without fear for its stack.
 pub const DEPTH_MAX: usize = 64;
 
-/// Values in one document, so that the memory of a body is a small multiple of its size.
+/// Values in one document that does not say otherwise, so that the memory of a body is a small multiple of its size.
 pub const VALUES_MAX: usize = 100_000;
 
 /// Bytes of a key; keys are repeated in indexes, paths and messages.
 pub const KEY_MAX_BYTES: usize = 1_024;
+
+/// Bytes of one text: the longest that any field takes is a file. A longer one is never copied as a whole, so that a body
+/// is not there twice to be refused.
+pub const TEXT_MAX_BYTES: usize = 1024 * 1024;
 
 /// Digits of a number and size of its exponent: beyond, writing it out or calculating costs more than it says.
 pub const NUMBER_MAX: usize = 400;
 
 /// Keys by which the library marks numbers and raw values on their way through its data model.
 const RESERVED_KEY_PREFIX: &str = "$serde_json::private::";
+
+/// What becomes of a text of more than [`TEXT_MAX_BYTES`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LongTexts {
+    /// The document is refused.
+    Refused,
+    /// Its end is left out behind the first byte that is too many, for documents of parts that are judged one by one:
+    /// the part that it stands in is refused for its length, and the others are not.
+    Cut,
+}
 
 /// Why a document is refused, and where.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,17 +69,25 @@ impl From<JsonFault> for Problem {
     }
 }
 
-/// Parses one JSON document.
+/// Parses one JSON document of ordinary size.
+///
+/// # Errors
+/// Those of [`parse_within`].
+pub fn parse(bytes: &[u8]) -> Result<Value, JsonFault> {
+    parse_within(bytes, VALUES_MAX, LongTexts::Refused)
+}
+
+/// Parses one JSON document of at most so many values.
 ///
 /// # Errors
 /// `json_syntax`, `json_too_deep`, `duplicate_key` (400); `nul_not_allowed`, `number_range`, `too_many_values`,
-/// `key_too_long`, `reserved_key` (422). The first fault ends the reading.
-pub fn parse(bytes: &[u8]) -> Result<Value, JsonFault> {
+/// `too_long`, `key_too_long`, `reserved_key` (422). The first fault ends the reading.
+pub fn parse_within(bytes: &[u8], max_values: usize, long_texts: LongTexts) -> Result<Value, JsonFault> {
     let text = std::str::from_utf8(bytes).map_err(|error| {
         let fault = Fault::syntax(error.valid_up_to(), "The body is not UTF-8");
         fault.place(bytes)
     })?;
-    let mut parser = Parser { text, bytes, at: 0, depth: 0, values: 0 };
+    let mut parser = Parser { text, bytes, at: 0, depth: 0, values: 0, max_values, long_texts };
     let value = parser.document().map_err(|fault| fault.place(bytes))?;
     Ok(value)
 }
@@ -117,6 +139,8 @@ struct Parser<'a> {
     at: usize,
     depth: usize,
     values: usize,
+    max_values: usize,
+    long_texts: LongTexts,
 }
 
 impl Parser<'_> {
@@ -131,8 +155,8 @@ impl Parser<'_> {
 
     fn value(&mut self) -> Parsed<Value> {
         self.values += 1;
-        if self.values > VALUES_MAX {
-            let message = format!("The document has more than {VALUES_MAX} values");
+        if self.values > self.max_values {
+            let message = format!("The document has more than {} values", self.max_values);
             return Err(Fault::refused("too_many_values", self.at, message));
         }
         self.skip_space();
@@ -233,19 +257,21 @@ impl Parser<'_> {
 
     /// Reads a string; the position is at its opening quote.
     fn string(&mut self) -> Parsed<String> {
+        let start = self.at;
         self.at += 1;
         let mut plain_from = self.at;
         let mut decoded = String::new();
         loop {
             match self.peek() {
                 Some(b'"') => {
-                    decoded.push_str(&self.text[plain_from..self.at]);
+                    self.keep(&mut decoded, &self.text[plain_from..self.at], start)?;
                     self.at += 1;
                     return Ok(decoded);
                 }
                 Some(b'\\') => {
-                    decoded.push_str(&self.text[plain_from..self.at]);
-                    decoded.push(self.escape()?);
+                    self.keep(&mut decoded, &self.text[plain_from..self.at], start)?;
+                    let character = self.escape()?;
+                    self.keep(&mut decoded, character.encode_utf8(&mut [0; 4]), start)?;
                     plain_from = self.at;
                 }
                 Some(0..0x20) => {
@@ -255,6 +281,26 @@ impl Parser<'_> {
                 None => return Err(Fault::syntax(self.at, "The document ends inside a string")),
             }
         }
+    }
+
+    /// Adds to a text what there is room for, and one character more that shows that it was longer.
+    fn keep(&self, decoded: &mut String, more: &str, start: usize) -> Parsed<()> {
+        let room = TEXT_MAX_BYTES.saturating_sub(decoded.len());
+        if more.len() <= room {
+            decoded.push_str(more);
+            return Ok(());
+        }
+        if self.long_texts == LongTexts::Refused {
+            let message = format!("A text may have at most {TEXT_MAX_BYTES} bytes");
+            return Err(Fault::refused("too_long", start, message));
+        }
+        if decoded.len() <= TEXT_MAX_BYTES {
+            let end = (room + 1..)
+                .find(|end| more.is_char_boundary(*end))
+                .expect("the end of a text is a boundary");
+            decoded.push_str(&more[..end]);
+        }
+        Ok(())
     }
 
     fn escape(&mut self) -> Parsed<char> {

@@ -56,8 +56,11 @@ pub(crate) async fn measure(binary: &Path) -> anyhow::Result<Value> {
         let worst = costs.iter().max_by(|one, other| figure(one).total_cmp(&figure(other)));
         worst.map(shown).context("there are rows")
     };
-    let over: Vec<Value> =
-        costs.iter().filter(|cost| cost.ms > AIM_MS || cost.mb_beyond_input() > AIM_MB_BEYOND_INPUT).map(shown).collect();
+    let over: Vec<Value> = costs
+        .iter()
+        .filter(|cost| cost.ms > AIM_MS || cost.mb_beyond_input() > AIM_MB_BEYOND_INPUT)
+        .map(shown)
+        .collect();
     Ok(json!({
         "aim": { "ms_below": AIM_MS, "growth_mb_beyond_input_below": AIM_MB_BEYOND_INPUT },
         "rows": costs.len(),

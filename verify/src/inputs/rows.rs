@@ -292,7 +292,8 @@ fn traffic(stage: &Stage<'_>) -> Vec<Row> {
             "result with thirty texts of 1 MiB",
             200,
             &results,
-            json!({ "results": [{ "task_id": stage.session, "output": vec!["x".repeat(MIB); 30] }] }).to_string(),
+            json!({ "results": [{ "task_id": stage.session, "output": vec!["x".repeat(MIB); 30] }] })
+                .to_string(),
         ),
         stage.post(
             "result of 300 levels",

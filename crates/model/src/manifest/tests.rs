@@ -109,7 +109,7 @@ fn one_wrong_field_is_refused_by_code_and_place() {
         ("/owner/issues", Some(json!("https://")), "link", "/owner/issues"),
         ("/owner/phone", Some(json!("1")), "unknown_field", "/owner/phone"),
         ("/sdk/version", None, "required", "/sdk/version"),
-        ("/protocol", Some(json!(2)), "unknown_field", "/protocol"),
+        ("/protocol", Some(json!(2)), "range", "/protocol"),
         ("/capabilities", Some(json!({})), "type", "/capabilities"),
         ("/capabilities", Some(json!([])), "limit", "/capabilities"),
         ("/capabilities", Some(json!([1].repeat(1_001))), "limit", "/capabilities"),

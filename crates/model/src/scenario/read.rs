@@ -6,12 +6,12 @@ mod templates;
 
 use std::collections::BTreeMap;
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::literals;
 use super::{Draft, DraftInvariant, Located};
 use crate::contract::Owner;
-use crate::diagnostic::{Diagnostic, Place, Position, sort};
+use crate::diagnostic::{Diagnostic, Position, sort};
 use crate::expression::Expression;
 use crate::fault::Fault;
 use crate::limits::{

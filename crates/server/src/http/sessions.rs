@@ -12,6 +12,7 @@ use sixpack_model::fault::Fault;
 use sixpack_model::ids::{SessionId, TaskId};
 use sixpack_model::manifest::{Manifest, Mode};
 use sixpack_model::name::ContractName;
+use sixpack_model::protocol::{PROTOCOLS, check_protocol};
 use sixpack_model::session::HEARTBEAT_MS;
 use utoipa::{IntoParams, ToSchema};
 
@@ -107,10 +108,20 @@ pub(super) struct OpenedJson<'a> {
     id: Text<SessionId>,
     /// How often to say that the supplier is alive.
     heartbeat_s: u64,
+    /// Revisions of the supplier protocol that the server speaks.
+    protocols: ProtocolsJson,
     /// In the order of the manifest.
     contracts: Vec<AppliedJson<'a>>,
     /// What is allowed and probably not meant.
     warnings: Vec<WarningJson<'a>>,
+}
+
+/// From which revision to which.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Protocols)]
+struct ProtocolsJson {
+    min: u32,
+    max: u32,
 }
 
 /// Something that is probably not meant.
@@ -212,7 +223,7 @@ pub(super) struct SessionParameters {
 #[utoipa::path(post, path = "/v1/sessions", tag = "sessions", params(OpenParameters), request_body(content = ManifestJson, description = "At most 10 MiB and 500,000 values"), responses(
     (status = 201, description = "The session", body = OpenedJson<'_>, headers(("Location" = String, description = "Where the session is acted upon"))),
     (status = 404, description = "`environment_not_found`, `domain_not_found`: the token is bound to others", body = ProblemJson),
-    (status = 409, description = "`name_taken`, `too_many_channels`", body = ProblemJson),
+    (status = 409, description = "`protocol` (the supplier speaks another one), `name_taken`, `too_many_channels`", body = ProblemJson),
 ))]
 pub(super) async fn open_session(
     State(engine): State<Engine>,
@@ -220,6 +231,7 @@ pub(super) async fn open_session(
     Query(OpenParameters { strict }): Query<OpenParameters>,
     Document(document): Document<MANIFEST_MAX_BYTES, MANIFEST_MAX_VALUES>,
 ) -> Result<Response, Problem> {
+    check_protocol(&document).map_err(Refusal::Protocol)?;
     let parse = if strict == Some(true) { Manifest::parse_strictly } else { Manifest::parse };
     let manifest = parse(&document).map_err(Refusal::Invalid)?;
     let opened = engine.open_session(&caller, manifest).await?;
@@ -353,6 +365,7 @@ impl<'a> From<&'a Opened> for OpenedJson<'a> {
         Self {
             id: Text(opened.id),
             heartbeat_s: HEARTBEAT_MS / 1000,
+            protocols: ProtocolsJson { min: *PROTOCOLS.start(), max: *PROTOCOLS.end() },
             contracts: opened.contracts.iter().map(AppliedJson::of).collect(),
             warnings: opened.warnings.iter().map(WarningJson::from).collect(),
         }

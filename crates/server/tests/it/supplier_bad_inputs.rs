@@ -153,10 +153,10 @@ async fn a_bad_result_leaves_the_task_with_its_supplier() {
         (
             json!({"outcome": "done", "verdict": "valid"}),
             "facts",
-            30 * 1024,
+            2 * 1024,
             "/facts: has more than 1048576 bytes",
         ),
-        (json!({"outcome": "done", "output": {}}), "rubbish", 30 * 1024, "/rubbish"),
+        (json!({"outcome": "done", "output": {}}), "rubbish", 2 * 1024, "/rubbish"),
     ] {
         let mut large = rest;
         large[field] = json!("x".repeat(kib * 1024));
@@ -272,6 +272,45 @@ async fn a_call_that_cannot_be_read_changes_nothing_and_a_long_message_is_cut() 
     assert_eq!(supplier.answer(&task, failed).await["accepted"], true, "one that is good is still taken");
     let failed = admin.get(&format!("/v1/requests/{}", made["id"].as_str().unwrap())).await.expect(200);
     assert_eq!(failed["failure"]["message"].as_str().unwrap().chars().count(), 2_000);
+}
+
+#[tokio::test]
+async fn a_supplier_of_another_protocol_is_told_which_one_is_spoken() {
+    let server = ApiServer::start().await;
+    let admin = server.admin().await;
+    let mut witness = Witness::of(&server, &admin).await;
+    for (named, who) in [
+        (json!(0), "upgrade the SDK of the supplier"),
+        (json!(-1), "upgrade the SDK of the supplier"),
+        (json!(2), "upgrade the server"),
+        (serde_json::from_str("99999999999999999999").unwrap(), "upgrade the server"),
+    ] {
+        // What else there is may mean something else in that protocol, and is not looked at.
+        let manifest = json!({"protocol": named, "capabilities": {"of": "another form"}});
+        let reply = witness.post("/v1/sessions", &manifest).await;
+        reply.refused(409, "protocol");
+        let problem = reply.json();
+        let detail = problem["detail"].as_str().unwrap();
+        assert!(
+            detail.starts_with(&format!("The supplier speaks protocol {named}, and this server speaks 1")),
+            "{detail}"
+        );
+        assert!(detail.contains(who), "{detail}");
+        assert_eq!(problem["errors"][0]["pointer"], "/protocol");
+        assert_eq!(problem["errors"][0]["message"], "must be 1");
+    }
+    for (named, code) in [(json!("1"), "type"), (json!(1.5), "type"), (Value::Null, "type")] {
+        let mut manifest = accounts();
+        manifest["protocol"] = named;
+        let reply = witness.post("/v1/sessions", &manifest).await;
+        reply.refused(422, code);
+        assert_eq!(reply.json()["errors"][0]["pointer"], "/protocol", "{}", reply.text);
+    }
+    witness.end().await;
+    let mut manifest = accounts();
+    manifest["protocol"] = json!(1);
+    let opened = admin.post("/v1/sessions", &manifest).await.expect(201);
+    assert_eq!(opened["protocols"], json!({"min": 1, "max": 1}));
 }
 
 #[tokio::test]

@@ -197,7 +197,7 @@ fn scenarios(stage: &Stage<'_>) -> Vec<Row> {
         ),
         stage.yaml(
             "as many values as are read",
-            422,
+            200,
             steps(190, |_| format!(", with: {{ a: [{}x] }}", "x,".repeat(49))),
         ),
         stage.yaml(

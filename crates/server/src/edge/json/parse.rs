@@ -16,6 +16,10 @@ pub const DEPTH_MAX: usize = 64;
 /// Values in one document that does not say otherwise, so that the memory of a body is a small multiple of its size.
 pub const VALUES_MAX: usize = 100_000;
 
+/// Values that are built before those of the whole document are counted: most documents have fewer, and it costs nothing to
+/// throw so many away.
+const COUNTED_FROM: usize = 20_000;
+
 /// Bytes of a key; keys are repeated in indexes, paths and messages.
 pub const KEY_MAX_BYTES: usize = 1_024;
 
@@ -155,7 +159,9 @@ impl Parser<'_> {
 
     fn value(&mut self) -> Parsed<Value> {
         self.values += 1;
-        if self.values > self.max_values {
+        // Counted ahead, because what has been built is far larger than what it was built from.
+        let counted = self.values == COUNTED_FROM && has_more_values(self.bytes, self.max_values);
+        if counted || self.values > self.max_values {
             let message = format!("The document has more than {} values", self.max_values);
             return Err(Fault::refused("too_many_values", self.at, message));
         }
@@ -409,6 +415,45 @@ impl Parser<'_> {
             self.at += 1;
         }
     }
+}
+
+/// Whether a document has more values than this, told by its brackets and commas alone; of what is no JSON it may say
+/// either.
+fn has_more_values(bytes: &[u8], max_values: usize) -> bool {
+    let (mut values, mut first) = (1, false);
+    let mut rest = bytes.iter();
+    while let Some(byte) = rest.next() {
+        match byte {
+            b' ' | b'\t' | b'\n' | b'\r' => continue,
+            b']' | b'}' => first = false,
+            b',' => values += 1,
+            // The first value behind an opening bracket has no comma.
+            _ if first => {
+                values += 1;
+                first = false;
+            }
+            _ => {}
+        }
+        match byte {
+            b'[' | b'{' => first = true,
+            b'"' => {
+                while let Some(inside) = rest.next() {
+                    match inside {
+                        b'"' => break,
+                        b'\\' => {
+                            rest.next();
+                        }
+                        _ => {}
+                    }
+                }
+            }
+            _ => {}
+        }
+        if values > max_values {
+            return true;
+        }
+    }
+    false
 }
 
 fn lone_surrogate(at: usize) -> Box<Fault> {

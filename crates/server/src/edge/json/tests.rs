@@ -158,6 +158,26 @@ fn a_body_may_have_a_count_of_values_of_its_own() {
 }
 
 #[test]
+fn values_are_counted_before_they_are_built() {
+    // Built are so many, and that is where the reading ends when there are too many of them further on.
+    let document = |values: usize| format!("[{}]", vec!["[ ]"; values - 1].join(" , "));
+    let read = |text: &str, max_values: usize| {
+        parse_within(text.as_bytes(), max_values, LongTexts::Refused)
+            .map(|_| ())
+            .map_err(|fault| (fault.code, fault.pointer))
+    };
+    let (few, many) = (document(30_000), document(30_001));
+    assert_eq!(read(&few, 30_000), Ok(()));
+    assert_eq!(read(&many, 30_000), Err(("too_many_values", "/19998".to_owned())));
+    let texts = format!("[{}]", vec![r#""a,[b\",{\\""#; 29_999].join(","));
+    assert_eq!(read(&texts, 30_000), Ok(()), "what stands in texts counts for nothing");
+    let object: Vec<String> = (0..29_999).map(|key| format!(r#""k,{key}" : {{ }}"#)).collect();
+    let object = format!("{{{}}}", object.join(","));
+    assert_eq!(read(&object, 30_000), Ok(()));
+    assert_eq!(read(&object, 29_999).map_err(|(code, _)| code), Err("too_many_values"));
+}
+
+#[test]
 fn a_duplicate_key_is_found_however_it_is_written() {
     for text in [r#"{"a":1,"a":1}"#, r#"{"a":1,"\u0061":2}"#, r#"{"x":[{"b":{"a":1,"a":2}}]}"#] {
         assert_eq!(fault(text.as_bytes()), (400, "duplicate_key"), "{text}");

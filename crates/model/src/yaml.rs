@@ -9,7 +9,7 @@ mod scalar;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use align::align;
+use align::{align, as_written};
 use granit_parser::{ErrorKind, Event, Parser, ScalarStyle, ScanError, Span};
 use scalar::{is_null, plain};
 use serde_json::Value;
@@ -332,7 +332,7 @@ impl Builder<'_> {
 
     fn place(&self, text: &str, style: ScalarStyle, span: &Span) -> Place {
         let position = self.position(span);
-        if let Some(quotes) = self.is_as_written(text, style, span) {
+        if let Some(quotes) = as_written(self.characters, span, text, style) {
             return Place::row(position, position.column + quotes, text.chars().count());
         }
         // Long text without an expression is never pointed into, and the map would be eight times its size.
@@ -340,18 +340,6 @@ impl Builder<'_> {
             return Place::whole(position);
         }
         Place::mapped(position, align(self.characters, span, text, style))
-    }
-
-    /// Whether a text of one line stands in the file character by character; then how wide its opening quote is.
-    fn is_as_written(&self, text: &str, style: ScalarStyle, span: &Span) -> Option<u32> {
-        let quotes = match style {
-            ScalarStyle::Plain => 0,
-            ScalarStyle::SingleQuoted | ScalarStyle::DoubleQuoted => 1,
-            ScalarStyle::Literal | ScalarStyle::Folded => return None,
-        };
-        let inside = span.start.index() + quotes..span.end.index().checked_sub(quotes)?;
-        let written = self.characters.get(inside)?;
-        (!text.contains('\n') && written.iter().copied().eq(text.chars())).then(|| narrow(quotes))
     }
 }
 

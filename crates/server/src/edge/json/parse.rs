@@ -4,11 +4,16 @@
 //! numbers kept digit for digit but bounded, no room for keys by which the library smuggles numbers through its
 //! data model, and a code and a place for each refusal. It agrees with the library on every other document (tested).
 
+mod counting;
+mod texts;
+
 use http::StatusCode;
 use serde_json::{Map, Number, Value};
 
 use crate::edge::check::push_segment;
 use crate::edge::problem::{Problem, ProblemFault, echoed};
+
+use counting::has_more_values;
 
 /// Nesting that is refused beyond: every later walk over the value may recurse without fear for its stack.
 pub const DEPTH_MAX: usize = 64;
@@ -261,103 +266,6 @@ impl Parser<'_> {
         }
     }
 
-    /// Reads a string; the position is at its opening quote.
-    fn string(&mut self) -> Parsed<String> {
-        let start = self.at;
-        self.at += 1;
-        let mut plain_from = self.at;
-        let mut decoded = String::new();
-        loop {
-            match self.peek() {
-                Some(b'"') => {
-                    self.keep(&mut decoded, &self.text[plain_from..self.at], start)?;
-                    self.at += 1;
-                    return Ok(decoded);
-                }
-                Some(b'\\') => {
-                    self.keep(&mut decoded, &self.text[plain_from..self.at], start)?;
-                    let character = self.escape()?;
-                    self.keep(&mut decoded, character.encode_utf8(&mut [0; 4]), start)?;
-                    plain_from = self.at;
-                }
-                Some(0..0x20) => {
-                    return Err(Fault::syntax(self.at, "A control character must be escaped in a string"));
-                }
-                Some(_) => self.at += 1,
-                None => return Err(Fault::syntax(self.at, "The document ends inside a string")),
-            }
-        }
-    }
-
-    /// Adds to a text what there is room for, and one character more that shows that it was longer.
-    fn keep(&self, decoded: &mut String, more: &str, start: usize) -> Parsed<()> {
-        let room = TEXT_MAX_BYTES.saturating_sub(decoded.len());
-        if more.len() <= room {
-            decoded.push_str(more);
-            return Ok(());
-        }
-        if self.long_texts == LongTexts::Refused {
-            let message = format!("A text may have at most {TEXT_MAX_BYTES} bytes");
-            return Err(Fault::refused("too_long", start, message));
-        }
-        if decoded.len() <= TEXT_MAX_BYTES {
-            let end = (room + 1..)
-                .find(|end| more.is_char_boundary(*end))
-                .expect("the end of a text is a boundary");
-            decoded.push_str(&more[..end]);
-        }
-        Ok(())
-    }
-
-    fn escape(&mut self) -> Parsed<char> {
-        let start = self.at;
-        let letter = self.bytes.get(self.at + 1).copied();
-        self.at += 2;
-        Ok(match letter {
-            Some(plain @ (b'"' | b'\\' | b'/')) => char::from(plain),
-            Some(b'b') => '\u{8}',
-            Some(b'f') => '\u{c}',
-            Some(b'n') => '\n',
-            Some(b'r') => '\r',
-            Some(b't') => '\t',
-            Some(b'u') => return self.unicode_escape(start),
-            _ => return Err(Fault::syntax(start, "This escape is not one of JSON's")),
-        })
-    }
-
-    fn unicode_escape(&mut self, start: usize) -> Parsed<char> {
-        let unit = self.four_digits(start)?;
-        let code = match unit {
-            0xd800..0xdc00 if self.bytes[self.at..].starts_with(b"\\u") => {
-                self.at += 2;
-                let low = self.four_digits(start)?;
-                if !(0xdc00..0xe000).contains(&low) {
-                    return Err(lone_surrogate(start));
-                }
-                0x10000 + ((unit - 0xd800) << 10) + (low - 0xdc00)
-            }
-            unit => unit,
-        };
-        match char::from_u32(code) {
-            Some('\0') => {
-                Err(Fault::refused("nul_not_allowed", start, "The character U+0000 is not taken in texts"))
-            }
-            Some(character) => Ok(character),
-            None => Err(lone_surrogate(start)),
-        }
-    }
-
-    fn four_digits(&mut self, start: usize) -> Parsed<u32> {
-        let digits = self.bytes.get(self.at..self.at + 4).unwrap_or_default();
-        self.at += 4;
-        let mut value = 0;
-        for digit in digits {
-            let digit = char::from(*digit).to_digit(16);
-            value = value * 16 + digit.ok_or_else(|| bad_unicode_escape(start))?;
-        }
-        if digits.len() == 4 { Ok(value) } else { Err(bad_unicode_escape(start)) }
-    }
-
     fn number(&mut self) -> Parsed<Value> {
         let start = self.at;
         self.take(b'-');
@@ -415,51 +323,4 @@ impl Parser<'_> {
             self.at += 1;
         }
     }
-}
-
-/// Whether a document has more values than this, told by its brackets and commas alone; of what is no JSON it may say
-/// either.
-fn has_more_values(bytes: &[u8], max_values: usize) -> bool {
-    let (mut values, mut first) = (1, false);
-    let mut rest = bytes.iter();
-    while let Some(byte) = rest.next() {
-        match byte {
-            b' ' | b'\t' | b'\n' | b'\r' => continue,
-            b']' | b'}' => first = false,
-            b',' => values += 1,
-            // The first value behind an opening bracket has no comma.
-            _ if first => {
-                values += 1;
-                first = false;
-            }
-            _ => {}
-        }
-        match byte {
-            b'[' | b'{' => first = true,
-            b'"' => {
-                while let Some(inside) = rest.next() {
-                    match inside {
-                        b'"' => break,
-                        b'\\' => {
-                            rest.next();
-                        }
-                        _ => {}
-                    }
-                }
-            }
-            _ => {}
-        }
-        if values > max_values {
-            return true;
-        }
-    }
-    false
-}
-
-fn lone_surrogate(at: usize) -> Box<Fault> {
-    Fault::syntax(at, "Half of a surrogate pair is not a character")
-}
-
-fn bad_unicode_escape(at: usize) -> Box<Fault> {
-    Fault::syntax(at, "`\\u` must be followed by four hexadecimal digits")
 }

@@ -86,7 +86,11 @@ pub(super) fn written_bytes(value: &Value) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
+    use crate::edge::json::parse_within;
+    use crate::http::sessions::{MANIFEST_MAX_BYTES, MANIFEST_MAX_VALUES};
 
     fn print(text: &str) -> [u8; 32] {
         fingerprint(&serde_json::from_str(text).unwrap())
@@ -104,6 +108,40 @@ mod tests {
         ] {
             assert_ne!(one, print(other), "{other}");
         }
+    }
+
+    #[test]
+    fn a_thousand_capabilities_with_thirty_properties_in_each_schema_fit_into_a_manifest() {
+        let schema = |number: usize| {
+            let property = |of: usize| {
+                let described =
+                    json!({ "type": "string", "description": "what it is", "maxLength": 100 + of });
+                (format!("property_{number}_{of}"), described)
+            };
+            let properties: serde_json::Map<String, Value> = (0..30).map(property).collect();
+            let required: Vec<&String> = properties.keys().take(10).collect();
+            json!({ "type": "object", "required": required, "properties": properties, "additionalProperties": false })
+        };
+        let capability = |number: usize| {
+            let schema = schema(number);
+            json!({
+                "name": format!("c{number}"), "description": "one of very many", "input": schema, "output": schema,
+                "facts": schema, "operations": ["produce", "check", "undo"], "timeout_s": 60, "labels": { "tier": "1" },
+            })
+        };
+        let manifest = json!({ "capabilities": (0..1_000).map(capability).collect::<Vec<_>>() }).to_string();
+        assert!(manifest.len() < MANIFEST_MAX_BYTES, "{} bytes", manifest.len());
+        let read = |values| {
+            parse_within(manifest.as_bytes(), values, LongTexts::Refused)
+                .map(|_| ())
+                .map_err(|fault| fault.code)
+        };
+        assert_eq!(read(MANIFEST_MAX_VALUES), Ok(()));
+        assert_eq!(
+            read(MANIFEST_MAX_VALUES * 4 / 5),
+            Err("too_many_values"),
+            "the limit is not far above what is needed"
+        );
     }
 
     #[test]

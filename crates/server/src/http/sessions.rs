@@ -36,7 +36,7 @@ use crate::edge::problem::Problem;
 use crate::edge::query::{Limit, NoParameters, Query};
 
 /// Bytes of a manifest: a thousand capabilities with schemas of ten kilobytes.
-const MANIFEST_MAX_BYTES: usize = 10 * 1024 * 1024;
+pub(super) const MANIFEST_MAX_BYTES: usize = 10 * 1024 * 1024;
 
 /// Values of a manifest: five hundred for each of a thousand capabilities, which is a schema of thirty properties with type,
 /// description and a bound for each of input, output and facts.

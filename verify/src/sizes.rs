@@ -15,6 +15,8 @@ use crate::api::Api;
 use crate::processes::Server;
 
 const CONTRACTS: usize = 1_000;
+/// Properties in each schema of input, output and facts.
+const PROPERTIES: usize = 30;
 const SESSIONS: usize = 10_000;
 const REQUESTS: usize = 100_000;
 
@@ -53,7 +55,7 @@ pub(crate) async fn measure(binary: &Path) -> anyhow::Result<Value> {
     let requests = requests.await?;
     let (claim, claims) = (json!({ "max": 1, "wait_s": 0 }), format!("/v1/sessions/{keeper}/claim"));
     Ok(json!({
-        "contracts": CONTRACTS, "sessions": SESSIONS, "open_requests": REQUESTS,
+        "contracts": CONTRACTS, "properties": 3 * PROPERTIES, "sessions": SESSIONS, "open_requests": REQUESTS,
         "publish_all_ms": round(publish_ms),
         "open_session": sessions,
         "make_request": requests,
@@ -67,8 +69,10 @@ pub(crate) async fn measure(binary: &Path) -> anyhow::Result<Value> {
 
 /// Opens a session with so many capabilities.
 async fn open(api: &Api, instance: &str, capabilities: usize) -> anyhow::Result<String> {
-    let capability =
-        |number| json!({ "name": format!("c{number}"), "input": true, "output": { "type": "object" } });
+    let capability = |number: usize| {
+        let schema = schema(number);
+        json!({ "name": format!("c{number}"), "input": schema, "output": schema, "facts": schema })
+    };
     let manifest = json!({
         "environment": "default", "domain": "sizes", "instance": instance, "owner": { "team": "Bench" },
         "capabilities": (0..capabilities).map(capability).collect::<Vec<_>>(),
@@ -76,6 +80,16 @@ async fn open(api: &Api, instance: &str, capabilities: usize) -> anyhow::Result<
     let reply = api.post("/v1/sessions", &manifest, None).await?;
     ensure!(reply.status == 201, "a session was refused: {} {}", reply.status, reply.body);
     Ok(reply.body["id"].as_str().context("a session without an id")?.to_owned())
+}
+
+/// A schema as large as real ones are; the empty object satisfies it.
+fn schema(number: usize) -> Value {
+    let property = |of: usize| {
+        let described = json!({ "type": "string", "description": "what it is", "maxLength": 100 + of });
+        (format!("property_{number}_{of}"), described)
+    };
+    let properties: serde_json::Map<String, Value> = (0..PROPERTIES).map(property).collect();
+    json!({ "type": "object", "properties": properties, "additionalProperties": false })
 }
 
 /// Keeps a session alive.

@@ -5,6 +5,7 @@ use std::time::Duration;
 use sixpack_model::diagnostic::Diagnostic;
 use sixpack_model::fault::Fault;
 use sixpack_model::lease::LeaseStatus;
+use sixpack_model::protocol::UnsupportedProtocol;
 use sixpack_storage::StoreError;
 
 /// Why an operation was not carried out. Nothing was changed.
@@ -23,6 +24,9 @@ pub enum Refusal {
     /// The body is well-formed and wrong.
     #[error("the body has {} faults", .0.len())]
     Invalid(Vec<Fault>),
+    /// The supplier speaks another revision of the protocol.
+    #[error("{0}")]
+    Protocol(UnsupportedProtocol),
     /// The input does not satisfy the contract's schema.
     #[error("the input does not satisfy the contract")]
     InputInvalid(Vec<Fault>),

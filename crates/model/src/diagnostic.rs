@@ -96,19 +96,35 @@ impl Default for Position {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Place {
     pub(crate) position: Position,
-    // Shared as it was made: of a long text even one copy would be felt.
-    characters: Option<Arc<Vec<(u32, u32)>>>,
+    characters: Characters,
     first: usize,
+}
+
+/// Where the characters of a text stand.
+#[derive(Clone, Debug, Default, PartialEq)]
+enum Characters {
+    /// Somewhere in the position of the whole.
+    #[default]
+    Unknown,
+    /// One after another in one line: so many, from a line and a column on.
+    Row(u32, u32, usize),
+    /// Line and column of each. Shared as it was made: of a long text even one copy would be felt.
+    Each(Arc<Vec<(u32, u32)>>),
 }
 
 impl Place {
     pub(crate) fn whole(position: Position) -> Self {
-        Self { position, characters: None, first: 0 }
+        Self { position, characters: Characters::Unknown, first: 0 }
+    }
+
+    /// The first of `count` characters that follow each other in one line stands at `column`.
+    pub(crate) fn row(position: Position, column: u32, count: usize) -> Self {
+        Self { position, characters: Characters::Row(position.line, column, count), first: 0 }
     }
 
     /// `characters` holds line and column of every character of the text.
     pub(crate) fn mapped(position: Position, characters: Vec<(u32, u32)>) -> Self {
-        Self { position, characters: Some(Arc::new(characters)), first: 0 }
+        Self { position, characters: Characters::Each(Arc::new(characters)), first: 0 }
     }
 
     /// The place of `range` (bytes) of `text`, which stands here.
@@ -123,17 +139,33 @@ impl Place {
 
     /// The position of `range` (bytes) of `text`, which stands here; of its first line if it has several.
     pub(crate) fn position_of(&self, text: &str, range: Range<usize>) -> Position {
-        let Some(characters) = &self.characters else { return self.position };
         let from = self.first + count(text, 0..range.start);
         let to = from + count(text, range).max(1);
-        let Some(&(line, column)) = characters.get(from).or(characters.last()) else { return self.position };
-        let last = characters[from.min(characters.len())..to.min(characters.len())]
-            .iter()
-            .rev()
-            .find(|(other, _)| *other == line)
-            .map_or(column, |(_, column)| *column);
-        Position { line, column, length: last.saturating_sub(column) + 1 }
+        match &self.characters {
+            Characters::Unknown => self.position,
+            Characters::Row(line, column, count) => row(*line, *column, *count, from, to),
+            Characters::Each(characters) => among(characters, from, to).unwrap_or(self.position),
+        }
     }
+}
+
+/// What stands from character to character in a row of `count`; behind its end the last of them is meant.
+fn row(line: u32, column: u32, count: usize, from: usize, to: usize) -> Position {
+    let at = from.min(count.saturating_sub(1));
+    let length = to.min(count).saturating_sub(at).max(1);
+    let narrow = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
+    Position { line, column: column.saturating_add(narrow(at)), length: narrow(length) }
+}
+
+/// The same among characters that stand anywhere: what is meant of the first line.
+fn among(characters: &[(u32, u32)], from: usize, to: usize) -> Option<Position> {
+    let &(line, column) = characters.get(from).or(characters.last())?;
+    let last = characters[from.min(characters.len())..to.min(characters.len())]
+        .iter()
+        .rev()
+        .find(|(other, _)| *other == line)
+        .map_or(column, |(_, column)| *column);
+    Some(Position { line, column, length: last.saturating_sub(column) + 1 })
 }
 
 fn count(text: &str, range: Range<usize>) -> usize {
@@ -152,6 +184,20 @@ mod tests {
         let rest = place.part("aébcd", 3..6);
         assert_eq!(rest.position, Position { line: 1, column: 5, length: 1 });
         assert_eq!(rest.position_of("bcd", 1..3), Position { line: 2, column: 1, length: 2 });
+    }
+
+    #[test]
+    fn characters_in_a_row_stand_where_each_of_them_would() {
+        let position = Position { line: 3, column: 6, length: 7 };
+        let row = Place::row(position, 7, 5);
+        let each = Place::mapped(position, (7..12).map(|column| (3, column)).collect());
+        let text = "aébcd";
+        for (from, to) in [(0, 1), (0, 6), (1, 3), (3, 4), (5, 6), (6, 6), (1, 1), (4, 6)] {
+            assert_eq!(row.position_of(text, from..to), each.position_of(text, from..to), "{from}..{to}");
+            let (row, each) = (row.part(text, from..to), each.part(text, from..to));
+            assert_eq!(row.position_of("bc", 0..2), each.position_of("bc", 0..2), "the part {from}..{to}");
+            assert_eq!(row.position_of("bc", 1..1), each.position_of("bc", 1..1), "the part {from}..{to}");
+        }
     }
 
     #[test]

@@ -19,6 +19,7 @@ pub mod limits;
 pub mod manifest;
 pub mod name;
 pub mod plan;
+pub mod protocol;
 pub mod recheck;
 pub mod request;
 pub mod scenario;

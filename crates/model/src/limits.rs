@@ -200,6 +200,13 @@ pub const FILE_NODES: usize = 100_000;
 /// Steps of one scenario: more cannot be looked at; nest scenarios.
 pub const SCENARIO_STEPS: usize = 200;
 
+/// Values under `with` of all steps and `output` of one scenario: fifty for each of as many steps as there may be. Whoever
+/// applies a file has it read several times, so this bounds what a refusal may cost.
+pub const SCENARIO_VALUES: usize = 10_000;
+
+/// Expressions among them: a dozen for each of as many steps as there may be. They cost ten times as much as other values.
+pub const SCENARIO_EXPRESSIONS: usize = 2_500;
+
 /// Scenarios inside each other: deeper ones cannot be diagnosed by a person.
 pub const SCENARIO_NESTING: usize = 5;
 

@@ -4,6 +4,7 @@
 //! string, number or boolean is written out. What an expression returns is never looked at again: a value that
 //! happens to contain `${{` stays as it is.
 
+use std::collections::HashSet;
 use std::ops::Range;
 
 use serde_json::{Map, Value};
@@ -54,6 +55,19 @@ pub(crate) struct Field {
     pub(crate) value: Node,
 }
 
+impl Kind {
+    /// How many expressions stand in a string.
+    pub(crate) fn expressions(&self) -> usize {
+        match self {
+            Self::Expression(..) => 1,
+            Self::Text(pieces) => {
+                pieces.iter().filter(|piece| matches!(piece, Piece::Expression(..))).count()
+            }
+            Self::Constant(_) | Self::List(_) | Self::Object(_) | Self::Broken => 0,
+        }
+    }
+}
+
 /// What is wrong with a string of a template, and in which of its bytes.
 pub(crate) type Slip = ExpressionError;
 
@@ -84,12 +98,10 @@ impl Template {
     /// The steps that the template reads, each once, in order.
     pub fn references(&self) -> Vec<&str> {
         let mut names: Vec<&str> = Vec::new();
+        let mut seen = HashSet::new();
         self.root.walk(&mut |expression, _| {
-            for name in expression.steps().into_iter().chain(expression.facts()) {
-                if !names.contains(&name) {
-                    names.push(name);
-                }
-            }
+            let read = expression.steps().into_iter().chain(expression.facts());
+            names.extend(read.filter(|name| seen.insert(*name)));
         });
         names
     }

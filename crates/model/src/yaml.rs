@@ -9,7 +9,7 @@ mod scalar;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use align::align;
+use align::{align, as_written};
 use granit_parser::{ErrorKind, Event, Parser, ScalarStyle, ScanError, Span};
 use scalar::{is_null, plain};
 use serde_json::Value;
@@ -332,6 +332,9 @@ impl Builder<'_> {
 
     fn place(&self, text: &str, style: ScalarStyle, span: &Span) -> Place {
         let position = self.position(span);
+        if let Some(quotes) = as_written(self.characters, span, text, style) {
+            return Place::row(position, position.column + quotes, text.chars().count());
+        }
         // Long text without an expression is never pointed into, and the map would be eight times its size.
         if text.len() > EXPRESSION_BYTES && !text.contains(OPENING) {
             return Place::whole(position);

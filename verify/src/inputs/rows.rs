@@ -171,6 +171,43 @@ fn scenarios(stage: &Stage<'_>) -> Vec<Row> {
                 format!(", with: {{ {} }}", reads.join(", "))
             }),
         ),
+        stage.yaml(
+            "one step that reads 12,000 unknown ones",
+            422,
+            steps(1, |_| {
+                let reads: Vec<String> =
+                    (0..12_000).map(|other| format!("k{other}: \"${{{{ steps.t{other}.x }}}}\"")).collect();
+                format!(", with: {{ {} }}", reads.join(", "))
+            }),
+        ),
+        stage.yaml(
+            "as many expressions as are read",
+            422,
+            steps(200, |number| {
+                let reads: Vec<String> = (0..12)
+                    .map(|other| format!("k{other}: \"${{{{ steps.t{number}_{other}.x }}}}\""))
+                    .collect();
+                format!(", with: {{ {} }}", reads.join(", "))
+            }),
+        ),
+        stage.yaml(
+            "95,000 values in 190 steps",
+            422,
+            steps(190, |_| format!(", with: {{ a: [{}x] }}", "x,".repeat(499))),
+        ),
+        stage.yaml(
+            "as many values as are read",
+            200,
+            steps(190, |_| format!(", with: {{ a: [{}x] }}", "x,".repeat(49))),
+        ),
+        stage.yaml(
+            "one step that needs 90,000",
+            422,
+            steps(1, |_| {
+                let needs: Vec<String> = (0..90_000).map(|other| format!("t{other}")).collect();
+                format!(", needs: [{}]", needs.join(","))
+            }),
+        ),
         stage.yaml("300 parentheses", 422, nested("(", ")", 300)),
         stage.yaml("2,000 signs", 422, nested("-", "", 2_000)),
         stage.yaml("2,000 sums", 422, nested("", "+1", 2_000)),
@@ -219,6 +256,12 @@ fn manifests(stage: &Stage<'_>) -> Vec<Row> {
             path,
             taking(json!({ "pattern": "((((a{1,30}){1,30}){1,30}){1,30})" })),
         ),
+        stage.post(
+            "as many values as a manifest may have",
+            422,
+            path,
+            taking(json!({ "enum": vec![0; 499_980] })),
+        ),
         stage.post("10,001 capabilities", 422, path, manifest((0..10_001).map(small).collect())),
         stage.post("description of 9 MiB", 422, path, taking(json!({ "description": "x".repeat(9 * MIB) }))),
         stage.post(
@@ -244,6 +287,13 @@ fn traffic(stage: &Stage<'_>) -> Vec<Row> {
             200,
             &results,
             json!({ "results": [{ "task_id": "x".repeat(31 * MIB) }] }).to_string(),
+        ),
+        stage.post(
+            "result with thirty texts of 1 MiB",
+            200,
+            &results,
+            json!({ "results": [{ "task_id": stage.session, "output": vec!["x".repeat(MIB); 30] }] })
+                .to_string(),
         ),
         stage.post(
             "result of 300 levels",

@@ -13,6 +13,7 @@ use crate::limits::{
     TIMEOUT_S,
 };
 use crate::name::segment;
+use crate::protocol::PROTOCOLS;
 use crate::text::line;
 
 use super::{CapabilityDefinition, Manifest, Mode, Sdk};
@@ -29,8 +30,18 @@ const SETTLE_DEFAULT_S: u64 = 30;
 /// How long one attempt may take when nobody says.
 const TIMEOUT_DEFAULT_S: u64 = 60;
 
-const MANIFEST: [&str; 9] =
-    ["environment", "domain", "instance", "mode", "channel", "build", "owner", "sdk", "capabilities"];
+const MANIFEST: [&str; 10] = [
+    "protocol",
+    "environment",
+    "domain",
+    "instance",
+    "mode",
+    "channel",
+    "build",
+    "owner",
+    "sdk",
+    "capabilities",
+];
 
 pub(super) const CAPABILITY: [&str; 15] = [
     "name",
@@ -56,6 +67,8 @@ pub(super) fn read_manifest(
     warnings: &mut Faults,
 ) -> Option<Manifest> {
     let fields = Fields::open(document, "", &MANIFEST, faults)?;
+    let spoken = u64::from(*PROTOCOLS.start())..=u64::from(*PROTOCOLS.end());
+    fields.integer("protocol", spoken, faults);
     for name in ["environment", "domain", "instance"] {
         fields.required(name, faults);
     }

@@ -70,12 +70,14 @@ fn what_is_left_out_has_its_default() {
         concurrency,
         rate,
         fresh_for_s,
+        stale_for_s,
         settle_s,
         retry,
         facts,
     } = &read.capabilities[0].capability;
     assert_eq!(operations.names(), ["produce"]);
-    assert_eq!((*reusable, *timeout_s, *fresh_for_s, *settle_s), (false, 60, 300, 30));
+    assert_eq!((*reusable, *timeout_s, *settle_s), (false, 60, 30));
+    assert_eq!((*fresh_for_s, *stale_for_s), (300, 3_600));
     assert_eq!(*retry, RetryPolicy { max_attempts: 5, first_delay_ms: 500, max_delay_ms: 30_000 });
     assert!(concurrency.is_none() && rate.is_none() && facts.is_none() && read.build.is_none());
 }
@@ -109,7 +111,7 @@ fn one_wrong_field_is_refused_by_code_and_place() {
         ("/owner/issues", Some(json!("https://")), "link", "/owner/issues"),
         ("/owner/phone", Some(json!("1")), "unknown_field", "/owner/phone"),
         ("/sdk/version", None, "required", "/sdk/version"),
-        ("/protocol", Some(json!(2)), "unknown_field", "/protocol"),
+        ("/protocol", Some(json!(2)), "range", "/protocol"),
         ("/capabilities", Some(json!({})), "type", "/capabilities"),
         ("/capabilities", Some(json!([])), "limit", "/capabilities"),
         ("/capabilities", Some(json!([1].repeat(1_001))), "limit", "/capabilities"),

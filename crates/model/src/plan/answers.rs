@@ -14,6 +14,7 @@ use crate::contract::{Contract, RetryPolicy};
 use crate::failure::FailureClass;
 use crate::ids::SessionId;
 use crate::limits::{AGAIN_LEAST_MS, AGAIN_MS, OBTAINED, ORPHANS, TREE_DEPTH, TREE_PARTS};
+use crate::schema::Schema;
 use crate::tree::{Operation, Part, PartStatus, Task, Verdict, Wish};
 
 /// Why an attempt was never answered.
@@ -119,11 +120,12 @@ impl Plan<'_> {
     }
 
     /// Keeps what a late answer says was made, to be undone with the rest or, when that is past, now. Without an output
-    /// it says only that something may have been made: that goes by the key.
+    /// it says only that something may have been made: that goes by the key, and so does an output that is larger than
+    /// any may be, which is not kept.
     pub(super) fn orphaned(&mut self, part: u32, output: Option<Value>) {
         let Some(node) = self.tree.parts.get(part as usize) else { return };
         let over = node.status.ended();
-        let output = output.unwrap_or(Value::Null);
+        let output = output.filter(|output| Schema::any().validate(output).is_empty()).unwrap_or(Value::Null);
         // Under one idempotency key the same answer tells of the same effect. Once that has been undone it is news
         // again: an attempt that was believed dead may have made it anew.
         let known = node.output.as_deref() == Some(&output) || node.orphans.contains(&output);

@@ -2,15 +2,16 @@
 
 mod fields;
 mod steps;
+mod templates;
 
 use std::collections::BTreeMap;
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::literals;
 use super::{Draft, DraftInvariant, Located};
 use crate::contract::Owner;
-use crate::diagnostic::{Diagnostic, Place, Position, sort};
+use crate::diagnostic::{Diagnostic, Position, sort};
 use crate::expression::Expression;
 use crate::fault::Fault;
 use crate::limits::{
@@ -23,6 +24,7 @@ use crate::text::{excerpt, line, prose};
 use crate::yaml::{self, Content, Entry, Node, is_version};
 
 use fields::Fields;
+use templates::Templates;
 
 /// How long services get to agree when a scenario does not say: the usual lag of events, several times over.
 const SETTLE_DEFAULT_S: u32 = 30;
@@ -61,7 +63,7 @@ pub(crate) fn read_tree(
     tree: &Node,
     diagnostics: Vec<Diagnostic>,
 ) -> (Option<Draft>, Vec<Diagnostic>) {
-    let mut reader = Reader { file, diagnostics, warnings: Vec::new() };
+    let mut reader = Reader { file, diagnostics, warnings: Vec::new(), templates: Templates::default() };
     let draft = reader.draft(tree, text);
     let mut diagnostics = reader.diagnostics;
     sort(&mut diagnostics);
@@ -72,6 +74,7 @@ struct Reader<'a> {
     file: &'a str,
     diagnostics: Vec<Diagnostic>,
     warnings: Vec<Diagnostic>,
+    templates: Templates,
 }
 
 impl Reader<'_> {
@@ -216,7 +219,8 @@ impl Reader<'_> {
         };
         self.limit(node.position(), values.len(), SCENARIO_INVARIANTS, "invariants");
         let mut invariants = Vec::new();
-        for value in values {
+        // Beyond the limit nothing is looked at, as with steps.
+        for value in values.iter().take(SCENARIO_INVARIANTS) {
             let Some(fields) = self.fields(value, "an invariant", &["that", "says"]) else { continue };
             let that = self.required(&fields, "that", value).and_then(|node| self.expression(node));
             let says =
@@ -250,58 +254,6 @@ impl Reader<'_> {
                 self.push(at, error.code, error.message, hint);
                 None
             }
-        }
-    }
-
-    fn object_template(&mut self, node: &Node) -> Option<Template> {
-        match &node.content {
-            Content::Map(_) => Some(Template { root: self.template(node) }),
-            Content::Scalar { text, .. } if template::unwrapped(text).is_some() => {
-                Some(Template { root: self.template(node) })
-            }
-            _ => {
-                self.push(
-                    node.position(),
-                    "wrong_type",
-                    "an object is expected here",
-                    "write fields with their values, or one `${{ }}`",
-                );
-                None
-            }
-        }
-    }
-
-    fn template(&mut self, node: &Node) -> template::Node {
-        let kind = match &node.content {
-            Content::Scalar { text, plain } => match node.json() {
-                Value::String(_) => template::parse_text(text, &node.place).unwrap_or_else(|slips| {
-                    for slip in slips {
-                        let at = node.place.position_of(text, slip.range);
-                        let hint = slip.hint.unwrap_or_else(|| LANGUAGE.to_owned());
-                        self.push(at, slip.code, slip.message, hint);
-                    }
-                    template::Kind::Broken
-                }),
-                scalar => {
-                    debug_assert!(*plain, "only plain scalars are anything but text");
-                    template::Kind::Constant(scalar)
-                }
-            },
-            Content::List(values) => {
-                template::Kind::List(values.iter().map(|value| self.template(value)).collect())
-            }
-            Content::Map(entries) => {
-                template::Kind::Object(entries.iter().map(|entry| self.template_field(entry)).collect())
-            }
-        };
-        template::Node { kind, place: node.place.clone() }
-    }
-
-    fn template_field(&mut self, entry: &Entry) -> template::Field {
-        template::Field {
-            name: entry.name.clone(),
-            place: Place::whole(entry.position),
-            value: self.template(&entry.value),
         }
     }
 

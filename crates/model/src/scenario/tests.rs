@@ -397,6 +397,45 @@ fn counts_are_bounded() {
 }
 
 #[test]
+fn what_templates_hold_is_bounded_over_the_whole_file() {
+    let step = |name: &str, values: &[&str]| {
+        format!("  {name}: {{ uses: c/d, with: {{ a: [{}] }} }}\n", values.join(","))
+    };
+    let file = |one: &[&str], other: &[&str]| {
+        let steps = format!("{}{}", step("one", one), step("other", other));
+        format!("scenario: a/b\nowner: {{ team: T }}\nsteps:\n{steps}output: {{ c: x }}\n")
+    };
+    let read = "\"${{ steps.unknown }}\"";
+    // Each list is a value, too, and so is the map around it, and both of the output.
+    for (one, other, expected) in [
+        (vec!["x"; 4_994], vec!["x"; 5_000], ""),
+        (
+            vec!["x"; 4_995],
+            vec!["x"; 5_000],
+            "6:14 the scenario has more than 10000 values under `with` and `output`",
+        ),
+        (
+            vec!["x"; 9],
+            vec!["x"; 90_000],
+            "5:20009 the scenario has more than 10000 values under `with` and `output`",
+        ),
+        (vec![read; 1_000], vec![read; 1_500], ""),
+        (vec![read; 1_000], vec![read; 1_501], "5:34535 the scenario has more than 2500 expressions"),
+        (vec![read; 9], vec![read; 9_000], "5:57328 the scenario has more than 2500 expressions"),
+    ] {
+        let found = parse("file", &file(&one, &other)).err().unwrap_or_default();
+        let told = |found: &Diagnostic| format!("{}:{} {}", found.line, found.column, found.message);
+        assert_eq!(
+            found.iter().map(told).collect::<Vec<_>>().join("; "),
+            expected,
+            "{} and {}",
+            one.len(),
+            other.len()
+        );
+    }
+}
+
+#[test]
 fn very_many_unknown_fields_are_told_from_the_first_on() {
     let fields: String = (0..40_000).map(|field| format!("scenari{field}: x\n")).collect();
     let found = parse("file", &format!("{fields}scenario: a/b\n")).unwrap_err();

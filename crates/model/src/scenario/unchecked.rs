@@ -1,5 +1,7 @@
 //! Drafts taken as they are written, for scenarios that are not or no longer whole.
 
+use std::collections::HashSet;
+
 use crate::contract::Contract;
 use crate::expression::Expression;
 use crate::schema::Schema;
@@ -38,15 +40,12 @@ impl Draft {
 fn step(draft: &DraftStep) -> Step {
     let condition = draft.condition.as_ref().map(expression);
     let for_each = draft.for_each.as_ref().map(expression);
-    let mut depends_on: Vec<String> = Vec::new();
     let read = draft.with.references().into_iter();
     let read = read.chain(condition.iter().flat_map(Expression::steps));
     let read = read.chain(for_each.iter().flat_map(Expression::steps));
-    for name in read.chain(draft.needs.iter().map(|need| need.value.as_str())) {
-        if !depends_on.iter().any(|known| known == name) {
-            depends_on.push(name.to_owned());
-        }
-    }
+    let read = read.chain(draft.needs.iter().map(|need| need.value.as_str()));
+    let mut seen = HashSet::new();
+    let depends_on = read.filter(|name| seen.insert(*name)).map(str::to_owned).collect();
     Step {
         name: draft.name.clone(),
         uses: draft.uses.value.clone(),

@@ -59,6 +59,7 @@ fn catalogue(input: &Value) -> Catalogue {
         concurrency: None,
         rate: None,
         fresh_for_s: 300,
+        stale_for_s: 3_600,
         settle_s: 30,
         retry: RetryPolicy::default(),
     };

@@ -1,6 +1,6 @@
 //! The graph of a scenario: what waits for what, in which order, and what goes round in circles.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::Contracts;
 use crate::contract::Contract;
@@ -19,8 +19,9 @@ pub(super) struct Edge {
 /// What a step waits for, each step once, in the order of the file.
 pub(super) fn edges(draft: &Draft, step: &DraftStep) -> Vec<Edge> {
     let mut edges: Vec<Edge> = Vec::new();
+    let mut open: HashSet<&str> = draft.step_names.iter().map(String::as_str).collect();
     let mut add = |name: &str, at: Position| {
-        if !edges.iter().any(|edge| edge.to == name) && draft.step_names.iter().any(|known| known == name) {
+        if open.remove(name) {
             edges.push(Edge { to: name.to_owned(), at });
         }
     };

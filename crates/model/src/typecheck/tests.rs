@@ -73,6 +73,7 @@ impl Catalogue {
             concurrency: None,
             rate: None,
             fresh_for_s: 300,
+            stale_for_s: 3_600,
             settle_s: 30,
             retry: RetryPolicy::default(),
         };

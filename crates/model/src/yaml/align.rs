@@ -42,6 +42,18 @@ pub(super) fn align(characters: &[char], span: &Span, text: &str, style: ScalarS
     places
 }
 
+/// Whether a text of one line stands in the file character by character; then how wide its opening quote is.
+pub(super) fn as_written(characters: &[char], span: &Span, text: &str, style: ScalarStyle) -> Option<u32> {
+    let quotes = match style {
+        ScalarStyle::Plain => 0,
+        ScalarStyle::SingleQuoted | ScalarStyle::DoubleQuoted => 1,
+        ScalarStyle::Literal | ScalarStyle::Folded => return None,
+    };
+    let inside = span.start.index() + quotes..span.end.index().checked_sub(quotes)?;
+    let written = characters.get(inside)?;
+    (!text.contains('\n') && written.iter().copied().eq(text.chars())).then(|| narrow(quotes))
+}
+
 struct Walk<'a> {
     characters: &'a [char],
     at: usize,

@@ -3,6 +3,7 @@
 use std::fmt::Display;
 use std::ops::RangeInclusive;
 
+use super::json::LongTexts;
 use super::problem::{FAULTS_MAX, Problem, ProblemFault};
 
 /// Largest body of a route that does not say otherwise; most requests are below 4 KiB.
@@ -12,6 +13,9 @@ pub const BODY_MAX_BYTES: usize = 1024 * 1024;
 pub trait Check {
     /// Largest body of this kind; a larger one is refused with 413 before it is read.
     const BODY_MAX_BYTES: usize = BODY_MAX_BYTES;
+
+    /// What becomes of a text that is longer than any field takes.
+    const LONG_TEXTS: LongTexts = LongTexts::Refused;
 
     /// Notes every fault; a body without faults reaches the handler.
     fn check(&self, faults: &mut Faults);

@@ -15,7 +15,10 @@ use serde_json::Value;
 
 mod parse;
 
-pub use parse::{DEPTH_MAX, JsonFault, KEY_MAX_BYTES, NUMBER_MAX, VALUES_MAX, parse};
+pub use parse::{
+    DEPTH_MAX, JsonFault, KEY_MAX_BYTES, LongTexts, NUMBER_MAX, TEXT_MAX_BYTES, VALUES_MAX, parse,
+    parse_within,
+};
 
 use super::check::{Check, Faults};
 use super::decode::{Misfit, decode};
@@ -30,14 +33,35 @@ pub struct Json<T>(pub T);
 /// # Errors
 /// 422 with pointers into the value.
 pub fn accept<T: DeserializeOwned + Check>(value: Value) -> Result<T, Problem> {
-    if !value.is_object() {
-        return Err(unprocessable(Misfit::new("type", "expected an object")));
-    }
-    let body: T = decode(value).map_err(unprocessable)?;
+    let body: T = decode(object(value)?).map_err(unprocessable)?;
     let mut faults = Faults::default();
     body.check(&mut faults);
     faults.into_result()?;
     Ok(body)
+}
+
+/// A value that is an object, as every body is.
+///
+/// # Errors
+/// 422 `type`.
+pub fn object(value: Value) -> Result<Value, Problem> {
+    if value.is_object() { Ok(value) } else { Err(unprocessable(Misfit::new("type", "expected an object"))) }
+}
+
+/// Reads a JSON body of at most so many bytes and values, strictly.
+///
+/// # Errors
+/// 415, those of [`read_body`], and those of [`parse_within`].
+pub async fn read_value(
+    request: Request,
+    max_bytes: usize,
+    max_values: usize,
+    long_texts: LongTexts,
+) -> Result<Value, Problem> {
+    check_content(request.headers())?;
+    let bytes = read_body(request, max_bytes).await?;
+    // The bytes go with the end of this function: a large body must not be there twice for longer than parsing takes.
+    parse_within(&bytes, max_values, long_texts).map_err(Problem::from)
 }
 
 impl<S, T> FromRequest<S> for Json<T>
@@ -48,11 +72,7 @@ where
     type Rejection = Problem;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
-        check_content(request.headers())?;
-        let bytes = read_body(request, T::BODY_MAX_BYTES).await?;
-        let value = parse(&bytes).map_err(Problem::from)?;
-        // A large body is there once more as a value, and must not be there twice for longer than that takes.
-        drop(bytes);
+        let value = read_value(request, T::BODY_MAX_BYTES, VALUES_MAX, T::LONG_TEXTS).await?;
         accept(value).map(Self)
     }
 }

@@ -1,24 +1,26 @@
 //! Bodies that are looked at as a whole before they are taken apart.
 
-use serde::{Deserialize, Deserializer};
+use axum::extract::{FromRequest, Request};
 use serde_json::Value;
+use sixpack_model::limits::{FILE_BYTES, INSTANCE_BYTES};
 
-use crate::edge::check::{Check, Faults};
+use crate::edge::json::{LongTexts, TEXT_MAX_BYTES, VALUES_MAX, object, read_value};
+use crate::edge::problem::Problem;
 
-/// A strictly parsed JSON body of at most so many bytes.
-pub(super) struct Document<const MAX_BYTES: usize>(pub(super) Value);
+// The edge knows no field, so that it is held here that none takes a longer text than the edge hands on.
+const _: () = assert!(FILE_BYTES <= TEXT_MAX_BYTES && INSTANCE_BYTES <= TEXT_MAX_BYTES);
 
-impl<'de, const MAX_BYTES: usize> Deserialize<'de> for Document<MAX_BYTES> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Value::deserialize(deserializer).map(Self)
+/// A strictly parsed JSON object of at most so many bytes and values. Whoever takes it apart checks it.
+pub(super) struct Document<const MAX_BYTES: usize, const MAX_VALUES: usize = VALUES_MAX>(pub(super) Value);
+
+impl<S: Sync, const MAX_BYTES: usize, const MAX_VALUES: usize> FromRequest<S>
+    for Document<MAX_BYTES, MAX_VALUES>
+{
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
+        object(read_value(request, MAX_BYTES, MAX_VALUES, LongTexts::Refused).await?).map(Self)
     }
-}
-
-impl<const MAX_BYTES: usize> Check for Document<MAX_BYTES> {
-    const BODY_MAX_BYTES: usize = MAX_BYTES;
-
-    /// Whoever takes it apart checks it.
-    fn check(&self, _: &mut Faults) {}
 }
 
 /// A fingerprint that is the same for every order of keys.
@@ -84,7 +86,11 @@ pub(super) fn written_bytes(value: &Value) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
+    use crate::edge::json::parse_within;
+    use crate::http::sessions::{MANIFEST_MAX_BYTES, MANIFEST_MAX_VALUES};
 
     fn print(text: &str) -> [u8; 32] {
         fingerprint(&serde_json::from_str(text).unwrap())
@@ -102,6 +108,40 @@ mod tests {
         ] {
             assert_ne!(one, print(other), "{other}");
         }
+    }
+
+    #[test]
+    fn a_thousand_capabilities_with_thirty_properties_in_each_schema_fit_into_a_manifest() {
+        let schema = |number: usize| {
+            let property = |of: usize| {
+                let described =
+                    json!({ "type": "string", "description": "what it is", "maxLength": 100 + of });
+                (format!("property_{number}_{of}"), described)
+            };
+            let properties: serde_json::Map<String, Value> = (0..30).map(property).collect();
+            let required: Vec<&String> = properties.keys().take(10).collect();
+            json!({ "type": "object", "required": required, "properties": properties, "additionalProperties": false })
+        };
+        let capability = |number: usize| {
+            let schema = schema(number);
+            json!({
+                "name": format!("c{number}"), "description": "one of very many", "input": schema, "output": schema,
+                "facts": schema, "operations": ["produce", "check", "undo"], "timeout_s": 60, "labels": { "tier": "1" },
+            })
+        };
+        let manifest = json!({ "capabilities": (0..1_000).map(capability).collect::<Vec<_>>() }).to_string();
+        assert!(manifest.len() < MANIFEST_MAX_BYTES, "{} bytes", manifest.len());
+        let read = |values| {
+            parse_within(manifest.as_bytes(), values, LongTexts::Refused)
+                .map(|_| ())
+                .map_err(|fault| fault.code)
+        };
+        assert_eq!(read(MANIFEST_MAX_VALUES), Ok(()));
+        assert_eq!(
+            read(MANIFEST_MAX_VALUES * 4 / 5),
+            Err("too_many_values"),
+            "the limit is not far above what is needed"
+        );
     }
 
     #[test]

@@ -9,6 +9,9 @@ use utoipa::ToSchema;
 #[schema(as = Manifest)]
 #[expect(dead_code, reason = "it describes what the model reads")]
 pub(super) struct ManifestJson {
+    /// The revision of the supplier protocol; 1 when absent. One that the server does not speak is 409 `protocol`.
+    #[schema(minimum = 1, maximum = 1)]
+    protocol: Option<u32>,
     /// Created when it is new.
     #[schema(max_length = 63)]
     environment: String,
@@ -131,12 +134,15 @@ mod tests {
         ATTEMPTS, CONCURRENCY, DESCRIPTION_BYTES, FRESH_FOR_S, LINE_BYTES, LINK_BYTES, MANIFEST_CAPABILITIES,
         RATE_MAX_PER_S, RATE_MIN_PER_S, RETRY_DELAY_MS, SEGMENT_LENGTH, SETTLE_S, TIMEOUT_S,
     };
+    use sixpack_model::protocol::PROTOCOLS;
 
     #[test]
     fn documented_limits_are_those_of_the_model() {
         let document: Value = serde_json::from_str(&crate::openapi()).unwrap();
         let schemas = &document["components"]["schemas"];
         for (pointer, limit) in [
+            ("/Manifest/properties/protocol/minimum", *PROTOCOLS.start() as usize),
+            ("/Manifest/properties/protocol/maximum", *PROTOCOLS.end() as usize),
             ("/Manifest/properties/environment/maxLength", SEGMENT_LENGTH),
             ("/Manifest/properties/domain/maxLength", SEGMENT_LENGTH),
             ("/Manifest/properties/instance/maxLength", SEGMENT_LENGTH),

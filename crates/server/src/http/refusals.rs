@@ -6,6 +6,7 @@ use http::StatusCode;
 use sixpack_engine::{Refusal, StoreError};
 use sixpack_model::diagnostic::Diagnostic;
 use sixpack_model::fault::Fault;
+use sixpack_model::protocol::{UnsupportedProtocol, spoken};
 use sixpack_model::session::{HEARTBEAT_MS, HEARTBEATS_AT_ONCE, HEARTBEATS_PER_S};
 
 use crate::edge::problem::{Problem, ProblemFault, echoed};
@@ -21,6 +22,7 @@ impl From<Refusal> for Problem {
         match refusal {
             Refusal::Unknown { what, name, nearest } => unknown(what, &name, nearest.as_deref()),
             Refusal::Invalid(faults) => Self::unprocessable(faults.into_iter().map(ProblemFault::from).collect()),
+            Refusal::Protocol(unsupported) => protocol(&unsupported),
             Refusal::InputInvalid(faults) => input_invalid(faults),
             Refusal::ScenarioFaults(faults) => scenario_faults(faults),
             Refusal::ContractBroken { name, channel, faults } => {
@@ -105,6 +107,16 @@ fn unknown(what: &'static str, name: &str, nearest: Option<&str>) -> Problem {
     };
     let hint = nearest.map(|nearest| format!(" Did you mean `{nearest}`?")).unwrap_or_default();
     Problem::not_found(code, format!("There is no {what} `{}` here for this token.{hint}", echoed(name)))
+}
+
+fn protocol(unsupported: &UnsupportedProtocol) -> Problem {
+    let fault = ProblemFault::new("/protocol", "protocol", format!("must be {}", spoken()));
+    conflict("protocol", "Another protocol").detail(sentence(&unsupported.to_string())).fault(fault)
+}
+
+fn sentence(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().map_or_else(String::new, |first| format!("{}{}.", first.to_uppercase(), letters.as_str()))
 }
 
 fn input_invalid(faults: Vec<Fault>) -> Problem {

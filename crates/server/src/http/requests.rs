@@ -139,7 +139,7 @@ pub(super) async fn create_request(
     Query(parameters): Query<WaitParameters>,
     IdempotencyKey(key): IdempotencyKey,
     call: Call,
-    Json(Document(body)): Json<Document<BODY_MAX_BYTES>>,
+    Document(body): Document<BODY_MAX_BYTES>,
 ) -> Result<Response, Problem> {
     let idempotency = key.map(|key| (key, fingerprint(&body)));
     let wanted = accept::<NewRequestJson>(body)?.into_wanted(idempotency);

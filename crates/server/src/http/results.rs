@@ -14,7 +14,7 @@ use super::body::written_bytes;
 use super::shapes::word::{VerdictWord, Word};
 use crate::edge::check::{Check, Faults};
 use crate::edge::integer::Int;
-use crate::edge::json::accept;
+use crate::edge::json::{LongTexts, accept};
 use crate::edge::problem::ECHO_MAX_CHARS;
 
 /// Bytes of one call: thirty results of the largest kind.
@@ -47,6 +47,9 @@ pub(super) struct AnswersJson {
 
 impl Check for AnswersJson {
     const BODY_MAX_BYTES: usize = RESULTS_MAX_BYTES;
+
+    /// A text that no field takes makes its own result fail, and not the call.
+    const LONG_TEXTS: LongTexts = LongTexts::Cut;
 
     fn check(&self, faults: &mut Faults) {
         if self.results.is_empty() {
@@ -274,9 +277,12 @@ impl ResultJson {
             ("details", &self.details, DETAILS_MAX_BYTES),
         ];
         for (name, value, max_bytes) in bounds {
-            let bytes = value.as_ref().map_or(0, written_bytes);
-            if bytes > max_bytes {
-                faults.add(name, "too_long", format!("has {bytes} bytes, {max_bytes} are allowed"));
+            if value.as_ref().is_some_and(|value| written_bytes(value) > max_bytes) {
+                faults.add(
+                    name,
+                    "too_long",
+                    format!("has more than {max_bytes} bytes, which is the most allowed"),
+                );
             }
         }
         if let Some(children) = &self.children {

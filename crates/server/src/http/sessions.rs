@@ -12,6 +12,7 @@ use sixpack_model::fault::Fault;
 use sixpack_model::ids::{SessionId, TaskId};
 use sixpack_model::manifest::{Manifest, Mode};
 use sixpack_model::name::ContractName;
+use sixpack_model::protocol::{PROTOCOLS, check_protocol};
 use sixpack_model::session::HEARTBEAT_MS;
 use utoipa::{IntoParams, ToSchema};
 
@@ -35,7 +36,11 @@ use crate::edge::problem::Problem;
 use crate::edge::query::{Limit, NoParameters, Query};
 
 /// Bytes of a manifest: a thousand capabilities with schemas of ten kilobytes.
-const MANIFEST_MAX_BYTES: usize = 10 * 1024 * 1024;
+pub(super) const MANIFEST_MAX_BYTES: usize = 10 * 1024 * 1024;
+
+/// Values of a manifest: five hundred for each of a thousand capabilities, which is a schema of thirty properties with type,
+/// description and a bound for each of input, output and facts.
+pub(super) const MANIFEST_MAX_VALUES: usize = 500_000;
 
 /// Tasks that one heartbeat names: far more than one process works on at a time.
 pub(super) const RUNNING_MAX: usize = 10_000;
@@ -103,10 +108,20 @@ pub(super) struct OpenedJson<'a> {
     id: Text<SessionId>,
     /// How often to say that the supplier is alive.
     heartbeat_s: u64,
+    /// Revisions of the supplier protocol that the server speaks.
+    protocols: ProtocolsJson,
     /// In the order of the manifest.
     contracts: Vec<AppliedJson<'a>>,
     /// What is allowed and probably not meant.
     warnings: Vec<WarningJson<'a>>,
+}
+
+/// From which revision to which.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Protocols)]
+struct ProtocolsJson {
+    min: u32,
+    max: u32,
 }
 
 /// Something that is probably not meant.
@@ -205,17 +220,18 @@ pub(super) struct SessionParameters {
 /// Publishes what is new in the manifest's contracts, and takes the place of an older session of the same environment,
 /// domain and instance. In the mode `dev` it publishes for its channel only, and takes the place of an older session of
 /// the same environment, domain and channel.
-#[utoipa::path(post, path = "/v1/sessions", tag = "sessions", params(OpenParameters), request_body(content = ManifestJson, description = "At most 10 MiB"), responses(
+#[utoipa::path(post, path = "/v1/sessions", tag = "sessions", params(OpenParameters), request_body(content = ManifestJson, description = "At most 10 MiB and 500,000 values"), responses(
     (status = 201, description = "The session", body = OpenedJson<'_>, headers(("Location" = String, description = "Where the session is acted upon"))),
     (status = 404, description = "`environment_not_found`, `domain_not_found`: the token is bound to others", body = ProblemJson),
-    (status = 409, description = "`name_taken`, `too_many_channels`", body = ProblemJson),
+    (status = 409, description = "`protocol` (the supplier speaks another one), `name_taken`, `too_many_channels`", body = ProblemJson),
 ))]
 pub(super) async fn open_session(
     State(engine): State<Engine>,
     Authorized(caller): Authorized,
     Query(OpenParameters { strict }): Query<OpenParameters>,
-    Json(Document(document)): Json<Document<MANIFEST_MAX_BYTES>>,
+    Document(document): Document<MANIFEST_MAX_BYTES, MANIFEST_MAX_VALUES>,
 ) -> Result<Response, Problem> {
+    check_protocol(&document).map_err(Refusal::Protocol)?;
     let parse = if strict == Some(true) { Manifest::parse_strictly } else { Manifest::parse };
     let manifest = parse(&document).map_err(Refusal::Invalid)?;
     let opened = engine.open_session(&caller, manifest).await?;
@@ -349,6 +365,7 @@ impl<'a> From<&'a Opened> for OpenedJson<'a> {
         Self {
             id: Text(opened.id),
             heartbeat_s: HEARTBEAT_MS / 1000,
+            protocols: ProtocolsJson { min: *PROTOCOLS.start(), max: *PROTOCOLS.end() },
             contracts: opened.contracts.iter().map(AppliedJson::of).collect(),
             warnings: opened.warnings.iter().map(WarningJson::from).collect(),
         }

@@ -306,3 +306,47 @@ async fn a_time_in_a_payload_is_one_by_the_standard() {
         assert_eq!((reply.status, reply.code().as_str()), (422, "input_invalid"), "{time}: {}", reply.text);
     }
 }
+
+#[tokio::test]
+async fn a_time_is_taken_nowhere_and_refused_where_a_span_is_due() {
+    let (server, admin) = with_accounts().await;
+    let mut witness = Witness::of(&server, &admin).await;
+    for time in [
+        json!("2025-01-01T00:00:00Z"),
+        json!("2025-01-01t00:00:00z"),
+        json!("2016-12-31T23:59:60Z"),
+        json!("2025-01-01T00:00:00-00:00"),
+        json!("2025-01-01T00:00:00.1234567890+02:00"),
+        json!("2025-01-01 24:00"),
+        json!("0000-01-01T00:00:00Z"),
+        json!("P1Y"),
+        json!("-PT5S"),
+        json!("1 day"),
+        json!("1h30"),
+        json!("90s"),
+    ] {
+        for (path, body, at) in [
+            ("/v1/requests", json!({"contract": "billing/account", "timeout_s": time}), "/timeout_s"),
+            (
+                "/v1/requests",
+                json!({"contract": "billing/account", "lease": {"ttl_s": time}}),
+                "/lease/ttl_s",
+            ),
+            ("/v1/tokens", json!({"name": "ci", "role": "admin", "expires_in_s": time}), "/expires_in_s"),
+        ] {
+            let reply = witness.post(path, &body).await;
+            reply.refused(422, "type");
+            assert_eq!(reply.json()["errors"][0]["pointer"], at, "{time}: {}", reply.text);
+        }
+        // An epoch number has no other form than a span, and is far out of the range of any.
+        let reply = witness
+            .post("/v1/requests", &json!({"contract": "billing/account", "timeout_s": 1_735_689_600}))
+            .await;
+        reply.refused(422, "range");
+    }
+    for parameter in ["since", "until", "after", "before", "created_after"] {
+        let list = format!("/v1/requests?{parameter}=2025-01-01T00:00:00Z");
+        admin.get(&list).await.refused(400, "unknown_parameter");
+    }
+    witness.end().await;
+}

@@ -147,14 +147,53 @@ async fn a_bad_result_leaves_the_task_with_its_supplier() {
         );
         assert!(receipt["message"].as_str().unwrap().contains(place), "{rest}: {receipt}");
     }
-    for (field, bytes) in [("state", 65 * 1024), ("state", 2 * 1024 * 1024)] {
-        let mut large = json!({"outcome": "again", "after_ms": 1});
-        large[field] = json!("x".repeat(bytes));
-        assert_eq!(supplier.answer(&task, large).await["reason"], "bad_result");
+    for (rest, field, kib, place) in [
+        (json!({"outcome": "again", "after_ms": 1}), "state", 65, "/state: has more than 65536 bytes"),
+        (json!({"outcome": "again", "after_ms": 1}), "state", 2 * 1024, "/state: has more than 65536 bytes"),
+        (
+            json!({"outcome": "done", "verdict": "valid"}),
+            "facts",
+            2 * 1024,
+            "/facts: has more than 1048576 bytes",
+        ),
+        (json!({"outcome": "done", "output": {}}), "rubbish", 2 * 1024, "/rubbish"),
+    ] {
+        let mut large = rest;
+        large[field] = json!("x".repeat(kib * 1024));
+        let receipt = supplier.answer(&task, large).await;
+        assert_eq!(receipt["reason"], "bad_result", "{field} of {kib} KiB");
+        assert!(receipt["message"].as_str().unwrap().contains(place), "{field} of {kib} KiB: {receipt}");
     }
     witness.end().await;
     let receipt = supplier.answer(&task, json!({"outcome": "done", "output": {"id": "a-1"}})).await;
     assert_eq!(receipt["accepted"], true, "one that is good is still taken");
+}
+
+#[tokio::test]
+async fn a_text_of_many_megabytes_fails_its_own_result_and_no_other() {
+    let server = ApiServer::start().await;
+    let admin = server.admin().await;
+    let supplier = HandSupplier::open(&admin, &accounts()).await;
+    for _ in 0..3 {
+        admin.post("/v1/requests", &json!({"contract": "billing/account"})).await.expect(201);
+    }
+    let tasks = [supplier.claim().await, supplier.claim().await, supplier.claim().await];
+    let huge = "x".repeat(8 * 1024 * 1024);
+    let mut results = [
+        json!({"outcome": "done", "output": {"id": huge}}),
+        json!({"outcome": "failed", "retryable": false, "code": "no", "message": huge}),
+        json!({"outcome": "done", "output": {"id": "a-1"}}),
+    ];
+    for (result, task) in results.iter_mut().zip(&tasks) {
+        result["task_id"] = task["id"].clone();
+        result["attempt"] = task["attempt"].clone();
+    }
+    let receipts = admin.post(&supplier.path("results"), &json!({"results": results})).await.expect(200);
+    let told: Vec<_> = receipts["results"].as_array().unwrap().iter().collect();
+    assert!(told.iter().all(|receipt| receipt["accepted"] == true), "{receipts}");
+    let reasons = [json!("contract_violation"), Value::Null, Value::Null];
+    assert!(told.iter().zip(&reasons).all(|(receipt, reason)| receipt["reason"] == *reason), "{receipts}");
+    assert!(told[0]["message"].as_str().unwrap().contains("more than 1048576 bytes"), "{receipts}");
 }
 
 #[tokio::test]
@@ -236,6 +275,45 @@ async fn a_call_that_cannot_be_read_changes_nothing_and_a_long_message_is_cut() 
 }
 
 #[tokio::test]
+async fn a_supplier_of_another_protocol_is_told_which_one_is_spoken() {
+    let server = ApiServer::start().await;
+    let admin = server.admin().await;
+    let mut witness = Witness::of(&server, &admin).await;
+    for (named, who) in [
+        (json!(0), "upgrade the SDK of the supplier"),
+        (json!(-1), "upgrade the SDK of the supplier"),
+        (json!(2), "upgrade the server"),
+        (serde_json::from_str("99999999999999999999").unwrap(), "upgrade the server"),
+    ] {
+        // What else there is may mean something else in that protocol, and is not looked at.
+        let manifest = json!({"protocol": named, "capabilities": {"of": "another form"}});
+        let reply = witness.post("/v1/sessions", &manifest).await;
+        reply.refused(409, "protocol");
+        let problem = reply.json();
+        let detail = problem["detail"].as_str().unwrap();
+        assert!(
+            detail.starts_with(&format!("The supplier speaks protocol {named}, and this server speaks 1")),
+            "{detail}"
+        );
+        assert!(detail.contains(who), "{detail}");
+        assert_eq!(problem["errors"][0]["pointer"], "/protocol");
+        assert_eq!(problem["errors"][0]["message"], "must be 1");
+    }
+    for (named, code) in [(json!("1"), "type"), (json!(1.5), "type"), (Value::Null, "type")] {
+        let mut manifest = accounts();
+        manifest["protocol"] = named;
+        let reply = witness.post("/v1/sessions", &manifest).await;
+        reply.refused(422, code);
+        assert_eq!(reply.json()["errors"][0]["pointer"], "/protocol", "{}", reply.text);
+    }
+    witness.end().await;
+    let mut manifest = accounts();
+    manifest["protocol"] = json!(1);
+    let opened = admin.post("/v1/sessions", &manifest).await.expect(201);
+    assert_eq!(opened["protocols"], json!({"min": 1, "max": 1}));
+}
+
+#[tokio::test]
 async fn strictly_taken_a_warning_refuses_a_manifest() {
     let server = ApiServer::start().await;
     let admin = server.admin().await;
@@ -272,9 +350,31 @@ async fn a_manifest_of_too_many_is_refused_by_count() {
     }
     let mut labelled = accounts();
     labelled["capabilities"][0]["labels"] =
-        (0..100_001).map(|number| (format!("l{number}"), json!("x"))).collect();
+        (0..500_001).map(|number| (format!("l{number}"), json!("x"))).collect();
     witness.post("/v1/sessions", &labelled).await.refused(422, "too_many_values");
+    let mut described = accounts();
+    described["capabilities"][0]["description"] = json!("x".repeat(9 * 1024 * 1024));
+    let reply = witness.post("/v1/sessions", &described).await;
+    reply.refused(422, "too_long");
+    assert_eq!(reply.json()["errors"][0]["pointer"], "/capabilities/0/description", "{}", reply.text);
     witness.end().await;
+}
+
+#[tokio::test]
+async fn a_manifest_may_have_more_values_than_any_other_body() {
+    let server = ApiServer::start().await;
+    let admin = server.admin().await;
+    // What many compiled schemas take is the benchmark's to measure: here one large value is in many defaults.
+    let default: Vec<usize> = (0..4_000).collect();
+    let capability = |number: usize| {
+        let input = json!({"type": "object", "properties": {"list": {"type": "array", "default": default}}});
+        json!({"name": format!("c{number}"), "description": "one of several", "input": input, "output": true})
+    };
+    let large = manifest("billing", &(0..30).map(capability).collect::<Vec<_>>());
+    let opened = within(admin.post("/v1/sessions", &large)).await.expect(201);
+    assert_eq!(opened["contracts"].as_array().unwrap().len(), 30);
+    let request = json!({"contract": "billing/c0", "input": {"list": vec![0; 100_000]}});
+    admin.post("/v1/requests", &request).await.refused(422, "too_many_values");
 }
 
 #[tokio::test]

@@ -35,6 +35,10 @@ const COLUMNS: &str = "r.id, e.name, r.units, r.listed, r.source, r.ttl_ms, r.ho
      r.channel, r.status, r.revision, r.ready, r.created_at, r.deadline_at, r.ended_at, r.failure, r.refills, \
      r.selection";
 
+/// Looks at every open request, and at nothing of them that is not in the index.
+const OVERDUE: &str = "SELECT id FROM request INDEXED BY request_open
+     WHERE status < 2 AND deadline_at <= ?1 AND id > ?2 ORDER BY id LIMIT ?3";
+
 #[async_trait]
 impl Requests for SqliteStore {
     async fn create_request(&self, new: NewRequest) -> Result<Created, StoreError> {
@@ -105,37 +109,7 @@ impl Requests for SqliteStore {
     ) -> Result<Vec<Request>, StoreError> {
         let filter = filter.clone();
         self.read("listing requests", move |connection| {
-            let before = page.after.map_or([0xff; 16], |id| id.0.into_bytes());
-            // The indexes hold a part of the statuses each, which the planner cannot tell from a single one.
-            let (index, status) = match filter.status {
-                None => ("", String::new()),
-                Some(RequestStatus::Fulfilled) => {
-                    ("", format!(" AND r.status = {}", RequestStatus::Fulfilled.code()))
-                }
-                Some(open) if !open.ended() => {
-                    ("INDEXED BY request_due", format!(" AND r.status < 2 AND r.status = {}", open.code()))
-                }
-                Some(unhappy) => (
-                    "INDEXED BY request_unhappy",
-                    format!(" AND r.status > 2 AND r.status = {}", unhappy.code()),
-                ),
-            };
-            let mut values: Vec<Box<dyn rusqlite::ToSql + Send>> = vec![Box::new(before)];
-            let mut sql = format!(
-                "SELECT {COLUMNS} FROM request r {index} CROSS JOIN environment e ON e.id = r.environment
-                 WHERE r.id < ? {status}"
-            );
-            if let Some(contract) = filter.contract {
-                let environment = filter.environment.as_deref();
-                sql.push_str(" AND ");
-                sql.push_str(&contract_is("r.contract", &contract, environment, &mut values));
-            }
-            if let Some(environment) = filter.environment {
-                sql.push_str(" AND e.name = ?");
-                values.push(Box::new(environment));
-            }
-            sql.push_str(" ORDER BY r.id DESC LIMIT ?");
-            values.push(Box::new(page.limit));
+            let (sql, values) = listing(filter, page);
             connection.all(&sql, params_from_iter(values), read_request)
         })
         .await
@@ -179,12 +153,7 @@ impl Requests for SqliteStore {
         let now = self.clock_ms();
         let after = after.map_or([0; 16], |id| id.0.into_bytes());
         self.read("reading overdue requests", move |connection| {
-            connection.all(
-                "SELECT id FROM request INDEXED BY request_due
-                 WHERE status < 2 AND deadline_at <= ?1 AND id > ?2 ORDER BY id LIMIT ?3",
-                params![now, after, limit],
-                |row| id(row, 0).map(RequestId),
-            )
+            connection.all(OVERDUE, params![now, after, limit], |row| id(row, 0).map(RequestId))
         })
         .await
     }
@@ -501,6 +470,41 @@ impl StoredSelection<'_> {
     }
 }
 
+/// The statement that lists requests, newest first, and its values.
+fn listing(filter: RequestFilter, page: Page<RequestId>) -> (String, Vec<Box<dyn rusqlite::ToSql + Send>>) {
+    let before = page.after.map_or([0xff; 16], |id| id.0.into_bytes());
+    // The indexes hold a part of the statuses each, which the planner cannot tell from a single one.
+    let (index, status) = match filter.status {
+        None => ("", String::new()),
+        Some(RequestStatus::Fulfilled) => {
+            ("", format!(" AND r.status = {}", RequestStatus::Fulfilled.code()))
+        }
+        Some(open) if !open.ended() => {
+            ("INDEXED BY request_open", format!(" AND r.status < 2 AND r.status = {}", open.code()))
+        }
+        Some(unhappy) => {
+            ("INDEXED BY request_unhappy", format!(" AND r.status > 2 AND r.status = {}", unhappy.code()))
+        }
+    };
+    let mut values: Vec<Box<dyn rusqlite::ToSql + Send>> = vec![Box::new(before)];
+    let mut sql = format!(
+        "SELECT {COLUMNS} FROM request r {index} CROSS JOIN environment e ON e.id = r.environment
+         WHERE r.id < ? {status}"
+    );
+    if let Some(contract) = filter.contract {
+        let environment = filter.environment.as_deref();
+        sql.push_str(" AND ");
+        sql.push_str(&contract_is("r.contract", &contract, environment, &mut values));
+    }
+    if let Some(environment) = filter.environment {
+        sql.push_str(" AND e.name = ?");
+        values.push(Box::new(environment));
+    }
+    sql.push_str(" ORDER BY r.id DESC LIMIT ?");
+    values.push(Box::new(page.limit));
+    (sql, values)
+}
+
 /// Units as they are stored; equal neighbours are written once.
 #[derive(Serialize, Deserialize)]
 struct StoredUnits {
@@ -587,4 +591,43 @@ fn read_request(row: &Row<'_>) -> rusqlite::Result<Request> {
             .transpose()
             .map_err(|cause| unreadable(16, cause))?,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use rusqlite::Connection;
+
+    use super::*;
+    use crate::sqlite::{Durability, Settings};
+
+    /// How SQLite goes about a statement, step by step.
+    fn plan(connection: &Connection, sql: &str, values: &[Box<dyn rusqlite::ToSql + Send>]) -> String {
+        let mut statement = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
+        let steps = statement.query_map(params_from_iter(values), |row| row.get::<_, String>(3)).unwrap();
+        steps.map(Result::unwrap).collect::<Vec<_>>().join("; ")
+    }
+
+    #[test]
+    fn lists_and_the_sweep_read_an_index_in_its_order_and_sort_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let settings = Settings { durability: Durability::TestsOnly, ..Settings::default() };
+        drop(SqliteStore::open(folder.path(), settings).unwrap());
+        let file = folder.path().join(crate::sqlite::opening::DATABASE_FILE);
+        let connection = crate::sqlite::opening::open_reader(&file).unwrap();
+        for (status, expected) in [
+            (None, "SEARCH r USING PRIMARY KEY (id<?)"),
+            (Some(RequestStatus::Fulfilled), "SEARCH r USING PRIMARY KEY (id<?)"),
+            (Some(RequestStatus::Queued), "SEARCH r USING INDEX request_open (id<?)"),
+            (Some(RequestStatus::Building), "SEARCH r USING INDEX request_open (id<?)"),
+            (Some(RequestStatus::Failed), "SEARCH r USING INDEX request_unhappy (status=? AND id<?)"),
+        ] {
+            let page = Page { after: None, limit: 100 };
+            let (sql, values) = listing(RequestFilter { status, ..RequestFilter::default() }, page);
+            let plan = plan(&connection, &sql, &values);
+            assert!(plan.starts_with(expected) && !plan.contains("TEMP B-TREE"), "{status:?}: {plan}");
+        }
+        let values: [Box<dyn rusqlite::ToSql + Send>; 3] = [Box::new(0), Box::new([0u8; 16]), Box::new(100)];
+        let expected = "SEARCH request USING COVERING INDEX request_open (id>?)";
+        assert_eq!(plan(&connection, OVERDUE, &values), expected);
+    }
 }

@@ -7,6 +7,7 @@ mod journeys;
 mod keys;
 mod news;
 mod program;
+mod protocol;
 mod restarts;
 mod rules;
 mod shop;

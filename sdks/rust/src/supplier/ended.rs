@@ -141,7 +141,7 @@ impl EndReason {
         }
     }
 
-    fn next(self) -> &'static str {
+    fn next(self, cause: &Error) -> &'static str {
         match self {
             Self::Superseded => {
                 "stop one of the two, or give each a name of its own with `Supplier::instance` (without it every \
@@ -149,6 +149,9 @@ impl EndReason {
             }
             Self::TokenRefused => {
                 "start it with a token of the role supplier in SIXPACK_TOKEN: `sixpack token create --role supplier`"
+            }
+            Self::ProtocolRefused if cause.code() == Some("protocol") => {
+                "do what the server says, and start it again; `sixpack version --server` tells its release"
             }
             Self::ProtocolRefused => {
                 "check the address in SIXPACK_URL, and compare the releases of SDK and server: `sixpack version --server`"
@@ -165,7 +168,7 @@ impl fmt::Display for SupplierEnded {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { domain, instance, reason, cause, unreported } = self;
         write!(f, "the supplier `{instance}` of `{domain}` has ended: {}: {cause}", reason.what())?;
-        write!(f, "\n  next: {}", reason.next())?;
+        write!(f, "\n  next: {}", reason.next(cause))?;
         match unreported.len() {
             0 => return Ok(()),
             1 => f.write_str("\n  1 result could not be reported")?,
@@ -221,6 +224,17 @@ mod tests {
             assert_eq!(error.to_string().matches("No.").count(), 1, "{error}");
             assert!(std::error::Error::source(&error).is_none(), "the cause is told once");
             assert_eq!((error.exit_code(), error.code()), (exit, Some(code)), "{status} {code}");
+        }
+    }
+
+    #[test]
+    fn only_who_has_not_said_who_is_behind_leaves_it_to_the_reader() {
+        for (status, code, next) in [
+            (409, "protocol", "do what the server says"),
+            (404, "route_not_found", "check the address in SIXPACK_URL"),
+        ] {
+            let ended = SupplierEnded::by(said(status, code), "billing", "billing-1", Vec::new()).to_string();
+            assert!(ended.contains(&format!("\n  next: {next}")), "{ended}");
         }
     }
 

@@ -39,6 +39,8 @@ use crate::wire::{Manifest, Owner, Sdk};
 use offer::{Offer, Typed};
 use session::Shared;
 
+/// The revision of the supplier protocol that is spoken here.
+const PROTOCOL: u32 = 1;
 /// Handlers at once in one process until something else is said: enough to hide the waiting of ordinary services.
 const DEFAULT_CONCURRENCY: usize = 32;
 /// How long a drain may take until something else is said: what orchestrators of containers commonly grant.
@@ -231,6 +233,7 @@ impl Supplier {
             }
         }
         Ok(Manifest {
+            protocol: Some(PROTOCOL),
             environment: environment.to_owned(),
             domain: self.domain.clone(),
             instance: self.instance.clone().unwrap_or_else(|| instance_name(&self.domain)),
@@ -269,7 +272,7 @@ mod tests {
             .dynamic(noop("a").about(about).with_undo(|_, _, _| async { Ok(()) }));
         assert_eq!(
             serde_json::to_value(supplier.manifest("qa", None).unwrap()).unwrap(),
-            json!({"environment":"qa","domain":"demo","instance":"demo-1","owner":{"team":"Demo"},
+            json!({"protocol":1,"environment":"qa","domain":"demo","instance":"demo-1","owner":{"team":"Demo"},
                 "sdk":{"name":"rust","version":env!("CARGO_PKG_VERSION")},
                 "capabilities":[{"name":"a","description":"Does nothing","input":{"type":"object"},"output":{"type":"object"},
                     "operations":["produce","undo"],"reusable":false,"timeout_s":5,"rate":{"per_s":0.5},"labels":{"pii":"none"}}]})

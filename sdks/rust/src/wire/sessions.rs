@@ -37,6 +37,9 @@ words! {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Manifest {
+    /// Revision of the supplier protocol; the first when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub protocol: Option<u32>,
     /// Environment; created when new.
     pub environment: String,
     /// Namespace of all capabilities.
@@ -179,12 +182,25 @@ pub struct OpenedSession {
     pub id: String,
     /// How often to send a heartbeat.
     pub heartbeat_s: u64,
+    /// Revisions of the supplier protocol that the server speaks.
+    #[serde(default)]
+    pub protocols: Option<Protocols>,
     /// What became of the capabilities.
     #[serde(default)]
     pub contracts: Vec<PublishedContract>,
     /// What the team should know.
     #[serde(default)]
     pub warnings: Vec<Warning>,
+}
+
+/// From which revision of a protocol to which.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Protocols {
+    /// The first.
+    pub min: u32,
+    /// The last.
+    pub max: u32,
 }
 
 /// What became of one capability.

@@ -1,6 +1,7 @@
 //! Failing and taking down: blame, order of undo, what is owed, what comes too late.
 
 use super::*;
+use crate::limits::INSTANCE_BYTES;
 
 #[test]
 fn a_failure_names_path_owner_and_what_depended_on_it() {
@@ -120,6 +121,19 @@ fn a_late_result_is_undone_although_everything_is_over() {
     // Told again it may have been made again, by an attempt that everybody believed dead.
     scene.happen(Happened::Orphaned { part: scene.at("customer"), output: Some(late) });
     assert_eq!(scene.asked(), ["undo customer"]);
+}
+
+#[test]
+fn a_late_result_that_is_too_large_is_undone_by_its_key() {
+    let mut scene = Scene::begin(shop(MAKE_AND_UNDO), "checkout/ready-customer", json!({}));
+    let attempt = scene.attempt("customer");
+    scene.happen(Happened::Unwanted);
+    scene.happen(Happened::Crashed(attempt));
+    scene.undo("customer");
+    let large = json!({ "id": "x".repeat(INSTANCE_BYTES) });
+    scene.happen(Happened::Orphaned { part: scene.at("customer"), output: Some(large) });
+    assert_eq!(scene.asked(), ["undo customer"]);
+    assert_eq!(scene.part("customer").to_undo(), None);
 }
 
 #[test]

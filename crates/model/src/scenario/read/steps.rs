@@ -105,7 +105,7 @@ impl Reader<'_> {
         };
         self.limit(node.position(), names.len(), STEP_NEEDS, "names in `needs`");
         let mut needs: Vec<Located<String>> = Vec::new();
-        for name in names {
+        for name in names.into_iter().take(STEP_NEEDS) {
             if let Some(text) = self.text(name)
                 && !needs.iter().any(|other| other.value == text)
             {

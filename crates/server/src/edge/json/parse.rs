@@ -4,26 +4,49 @@
 //! numbers kept digit for digit but bounded, no room for keys by which the library smuggles numbers through its
 //! data model, and a code and a place for each refusal. It agrees with the library on every other document (tested).
 
+mod counting;
+mod texts;
+
 use http::StatusCode;
 use serde_json::{Map, Number, Value};
 
 use crate::edge::check::push_segment;
 use crate::edge::problem::{Problem, ProblemFault, echoed};
 
+use counting::has_more_values;
+
 /// Nesting that is refused beyond: every later walk over the value may recurse without fear for its stack.
 pub const DEPTH_MAX: usize = 64;
 
-/// Values in one document, so that the memory of a body is a small multiple of its size.
+/// Values in one document that does not say otherwise, so that the memory of a body is a small multiple of its size.
 pub const VALUES_MAX: usize = 100_000;
+
+/// Values that are built before those of the whole document are counted: most documents have fewer, and it costs nothing to
+/// throw so many away.
+const COUNTED_FROM: usize = 20_000;
 
 /// Bytes of a key; keys are repeated in indexes, paths and messages.
 pub const KEY_MAX_BYTES: usize = 1_024;
+
+/// Bytes of one text: the longest that any field takes is a file. A longer one is never copied as a whole, so that a body
+/// is not there twice to be refused.
+pub const TEXT_MAX_BYTES: usize = 1024 * 1024;
 
 /// Digits of a number and size of its exponent: beyond, writing it out or calculating costs more than it says.
 pub const NUMBER_MAX: usize = 400;
 
 /// Keys by which the library marks numbers and raw values on their way through its data model.
 const RESERVED_KEY_PREFIX: &str = "$serde_json::private::";
+
+/// What becomes of a text of more than [`TEXT_MAX_BYTES`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LongTexts {
+    /// The document is refused.
+    Refused,
+    /// Its end is left out behind the first byte that is too many, for documents of parts that are judged one by one:
+    /// the part that it stands in is refused for its length, and the others are not.
+    Cut,
+}
 
 /// Why a document is refused, and where.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,17 +78,25 @@ impl From<JsonFault> for Problem {
     }
 }
 
-/// Parses one JSON document.
+/// Parses one JSON document of ordinary size.
+///
+/// # Errors
+/// Those of [`parse_within`].
+pub fn parse(bytes: &[u8]) -> Result<Value, JsonFault> {
+    parse_within(bytes, VALUES_MAX, LongTexts::Refused)
+}
+
+/// Parses one JSON document of at most so many values.
 ///
 /// # Errors
 /// `json_syntax`, `json_too_deep`, `duplicate_key` (400); `nul_not_allowed`, `number_range`, `too_many_values`,
-/// `key_too_long`, `reserved_key` (422). The first fault ends the reading.
-pub fn parse(bytes: &[u8]) -> Result<Value, JsonFault> {
+/// `too_long`, `key_too_long`, `reserved_key` (422). The first fault ends the reading.
+pub fn parse_within(bytes: &[u8], max_values: usize, long_texts: LongTexts) -> Result<Value, JsonFault> {
     let text = std::str::from_utf8(bytes).map_err(|error| {
         let fault = Fault::syntax(error.valid_up_to(), "The body is not UTF-8");
         fault.place(bytes)
     })?;
-    let mut parser = Parser { text, bytes, at: 0, depth: 0, values: 0 };
+    let mut parser = Parser { text, bytes, at: 0, depth: 0, values: 0, max_values, long_texts };
     let value = parser.document().map_err(|fault| fault.place(bytes))?;
     Ok(value)
 }
@@ -117,6 +148,8 @@ struct Parser<'a> {
     at: usize,
     depth: usize,
     values: usize,
+    max_values: usize,
+    long_texts: LongTexts,
 }
 
 impl Parser<'_> {
@@ -131,8 +164,10 @@ impl Parser<'_> {
 
     fn value(&mut self) -> Parsed<Value> {
         self.values += 1;
-        if self.values > VALUES_MAX {
-            let message = format!("The document has more than {VALUES_MAX} values");
+        // Counted ahead, because what has been built is far larger than what it was built from.
+        let counted = self.values == COUNTED_FROM && has_more_values(self.bytes, self.max_values);
+        if counted || self.values > self.max_values {
+            let message = format!("The document has more than {} values", self.max_values);
             return Err(Fault::refused("too_many_values", self.at, message));
         }
         self.skip_space();
@@ -231,81 +266,6 @@ impl Parser<'_> {
         }
     }
 
-    /// Reads a string; the position is at its opening quote.
-    fn string(&mut self) -> Parsed<String> {
-        self.at += 1;
-        let mut plain_from = self.at;
-        let mut decoded = String::new();
-        loop {
-            match self.peek() {
-                Some(b'"') => {
-                    decoded.push_str(&self.text[plain_from..self.at]);
-                    self.at += 1;
-                    return Ok(decoded);
-                }
-                Some(b'\\') => {
-                    decoded.push_str(&self.text[plain_from..self.at]);
-                    decoded.push(self.escape()?);
-                    plain_from = self.at;
-                }
-                Some(0..0x20) => {
-                    return Err(Fault::syntax(self.at, "A control character must be escaped in a string"));
-                }
-                Some(_) => self.at += 1,
-                None => return Err(Fault::syntax(self.at, "The document ends inside a string")),
-            }
-        }
-    }
-
-    fn escape(&mut self) -> Parsed<char> {
-        let start = self.at;
-        let letter = self.bytes.get(self.at + 1).copied();
-        self.at += 2;
-        Ok(match letter {
-            Some(plain @ (b'"' | b'\\' | b'/')) => char::from(plain),
-            Some(b'b') => '\u{8}',
-            Some(b'f') => '\u{c}',
-            Some(b'n') => '\n',
-            Some(b'r') => '\r',
-            Some(b't') => '\t',
-            Some(b'u') => return self.unicode_escape(start),
-            _ => return Err(Fault::syntax(start, "This escape is not one of JSON's")),
-        })
-    }
-
-    fn unicode_escape(&mut self, start: usize) -> Parsed<char> {
-        let unit = self.four_digits(start)?;
-        let code = match unit {
-            0xd800..0xdc00 if self.bytes[self.at..].starts_with(b"\\u") => {
-                self.at += 2;
-                let low = self.four_digits(start)?;
-                if !(0xdc00..0xe000).contains(&low) {
-                    return Err(lone_surrogate(start));
-                }
-                0x10000 + ((unit - 0xd800) << 10) + (low - 0xdc00)
-            }
-            unit => unit,
-        };
-        match char::from_u32(code) {
-            Some('\0') => {
-                Err(Fault::refused("nul_not_allowed", start, "The character U+0000 is not taken in texts"))
-            }
-            Some(character) => Ok(character),
-            None => Err(lone_surrogate(start)),
-        }
-    }
-
-    fn four_digits(&mut self, start: usize) -> Parsed<u32> {
-        let digits = self.bytes.get(self.at..self.at + 4).unwrap_or_default();
-        self.at += 4;
-        let mut value = 0;
-        for digit in digits {
-            let digit = char::from(*digit).to_digit(16);
-            value = value * 16 + digit.ok_or_else(|| bad_unicode_escape(start))?;
-        }
-        if digits.len() == 4 { Ok(value) } else { Err(bad_unicode_escape(start)) }
-    }
-
     fn number(&mut self) -> Parsed<Value> {
         let start = self.at;
         self.take(b'-');
@@ -363,12 +323,4 @@ impl Parser<'_> {
             self.at += 1;
         }
     }
-}
-
-fn lone_surrogate(at: usize) -> Box<Fault> {
-    Fault::syntax(at, "Half of a surrogate pair is not a character")
-}
-
-fn bad_unicode_escape(at: usize) -> Box<Fault> {
-    Fault::syntax(at, "`\\u` must be followed by four hexadecimal digits")
 }

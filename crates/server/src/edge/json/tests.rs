@@ -121,6 +121,63 @@ fn depth_counts_and_keys_are_bounded() {
 }
 
 #[test]
+fn a_text_that_is_longer_than_any_field_takes_is_never_there_as_a_whole() {
+    let cut = |text: &str| parse_within(text.as_bytes(), VALUES_MAX, LongTexts::Cut).unwrap();
+    let most = "x".repeat(TEXT_MAX_BYTES);
+    let rest = "y".repeat(TEXT_MAX_BYTES);
+    for (name, text, kept) in [
+        ("as long as may be", most.clone(), most.clone()),
+        ("one longer", format!("{most}y"), format!("{most}y")),
+        ("twice as long", format!("{most}{rest}"), format!("{most}y")),
+        ("longer behind an escape", format!("\\n{most}y"), format!("\n{most}")),
+        ("longer by an escape", format!("{most}\\n{rest}\\n"), format!("{most}\n")),
+        ("cut in a character", format!("{}€{rest}", &most[1..]), format!("{}€", &most[1..])),
+    ] {
+        let document = format!(r#"{{"a":["{text}"],"b":1}}"#);
+        let read = cut(&document);
+        assert!(read["a"][0] == kept && read["b"] == 1, "{name}: {} bytes", read["a"][0].to_string().len());
+        let refused =
+            parse(document.as_bytes()).map(|_| ()).map_err(|fault| (fault.code, fault.pointer, fault.column));
+        let expected =
+            if kept.len() > TEXT_MAX_BYTES { Err(("too_long", "/a/0".to_owned(), 7)) } else { Ok(()) };
+        assert_eq!(refused, expected, "{name}");
+    }
+    let broken = format!("\"{most}{rest}\\x\"");
+    assert!(parse_within(broken.as_bytes(), VALUES_MAX, LongTexts::Cut).is_err(), "what is left out is read");
+}
+
+#[test]
+fn a_body_may_have_a_count_of_values_of_its_own() {
+    let count = |values: usize| {
+        parse_within(b"[1,2,{\"a\":3}]", values, LongTexts::Refused)
+            .map(|_| ())
+            .map_err(|fault| fault.message)
+    };
+    assert_eq!(count(5), Ok(()));
+    assert_eq!(count(4), Err("The document has more than 4 values".to_owned()));
+}
+
+#[test]
+fn values_are_counted_before_they_are_built() {
+    // Built are so many, and that is where the reading ends when there are too many of them further on.
+    let document = |values: usize| format!("[{}]", vec!["[ ]"; values - 1].join(" , "));
+    let read = |text: &str, max_values: usize| {
+        parse_within(text.as_bytes(), max_values, LongTexts::Refused)
+            .map(|_| ())
+            .map_err(|fault| (fault.code, fault.pointer))
+    };
+    let (few, many) = (document(30_000), document(30_001));
+    assert_eq!(read(&few, 30_000), Ok(()));
+    assert_eq!(read(&many, 30_000), Err(("too_many_values", "/19998".to_owned())));
+    let texts = format!("[{}]", vec![r#""a,[b\",{\\""#; 29_999].join(","));
+    assert_eq!(read(&texts, 30_000), Ok(()), "what stands in texts counts for nothing");
+    let object: Vec<String> = (0..29_999).map(|key| format!(r#""k,{key}" : {{ }}"#)).collect();
+    let object = format!("{{{}}}", object.join(","));
+    assert_eq!(read(&object, 30_000), Ok(()));
+    assert_eq!(read(&object, 29_999).map_err(|(code, _)| code), Err("too_many_values"));
+}
+
+#[test]
 fn a_duplicate_key_is_found_however_it_is_written() {
     for text in [r#"{"a":1,"a":1}"#, r#"{"a":1,"\u0061":2}"#, r#"{"x":[{"b":{"a":1,"a":2}}]}"#] {
         assert_eq!(fault(text.as_bytes()), (400, "duplicate_key"), "{text}");

@@ -24,6 +24,7 @@ use tokio::time::Instant;
 
 use crate::caller::Caller;
 use crate::refusal::Refusal;
+use crate::reruns::{Again, RerunView};
 use crate::shelf::Shelf;
 use crate::watch::Watching;
 use crate::{Engine, mint};
@@ -69,6 +70,8 @@ pub struct RequestView {
     pub shelf: Arc<Shelf>,
     /// How the contract that failed has been doing.
     pub lately: Option<Lately>,
+    /// How it relates to the dataset that it asks for again, if it does.
+    pub rerun: Option<RerunView>,
 }
 
 /// A request that was accepted, now or by an earlier call; its end is watched for as long as this lives.
@@ -92,9 +95,20 @@ pub(crate) struct Fulfilment {
 impl Engine {
     /// Accepts a request, or finds the one that the same call made before.
     pub async fn create_request(&self, caller: &Caller, wanted: Wanted) -> Result<Made, Refusal> {
-        let idempotency =
-            wanted.idempotency.clone().map(|(key, body)| Idempotency { token: caller.token, key, body });
-        let new = match self.plan_request(caller, wanted).await {
+        let idempotency = wanted.idempotency.clone();
+        let planned = self.plan_request(caller, wanted).await;
+        self.make_request(caller, planned, idempotency).await
+    }
+
+    /// Makes a request that was planned.
+    pub(crate) async fn make_request(
+        &self,
+        caller: &Caller,
+        planned: Result<NewRequest, Refusal>,
+        idempotency: Option<(String, [u8; 32])>,
+    ) -> Result<Made, Refusal> {
+        let idempotency = idempotency.map(|(key, body)| Idempotency { token: caller.token, key, body });
+        let new = match planned {
             Ok(new) => new,
             // What was accepted once is answered again, also when it would not be accepted any more.
             Err(refusal) => {
@@ -124,7 +138,8 @@ impl Engine {
         let (shelf, overlay) =
             self.visible_shelf_in(caller, &wanted.environment, wanted.channel.as_deref()).await?;
         let now = self.store().now().await?;
-        plan_request(caller, wanted, (&shelf, &overlay), now)
+        let units = accept_units(&wanted, &shelf)?;
+        Ok(plan_units(caller, wanted, units, None, (&shelf, &overlay), now))
     }
 
     fn replay(&self, known: Created) -> Result<Made, Refusal> {
@@ -340,20 +355,23 @@ impl Engine {
             None => self.shelf(&request.environment),
         };
         let shelf = shelf.unwrap_or_default();
-        Ok(RequestView { request, trees, leases, shelf, lately })
+        let rerun = self.view_rerun(&request, &trees, &shelf).await?;
+        Ok(RequestView { request, trees, leases, shelf, lately, rerun })
     }
 }
 
-fn plan_request(
+/// A request with the first decision about each of its datasets.
+pub(crate) fn plan_units(
     caller: &Caller,
     wanted: Wanted,
+    units: Vec<Accepted>,
+    again: Option<&Again>,
     (shelf, overlay): (&Shelf, &Overlay),
     now: Timestamp,
-) -> Result<NewRequest, Refusal> {
+) -> NewRequest {
     let id = RequestId(mint::id(now));
     let environment: Arc<str> = Arc::from(wanted.environment.as_str());
     let channel: Option<Arc<str>> = wanted.channel.as_deref().map(Arc::from);
-    let units = accept_units(&wanted, shelf)?;
     let timeout_ms = timeout_ms(&wanted, &units);
     let deadline_at = later(now, timeout_ms);
     let trees: Vec<Change> = (0u32..)
@@ -370,7 +388,8 @@ fn plan_request(
                 priority: wanted.priority,
                 channel: channel.clone(),
                 overlay: overlay.clone(),
-                seed: mint::seed(),
+                given: again.map(|again| again.versions.clone()).unwrap_or_default(),
+                seed: again.map_or_else(mint::seed, |again| again.seed),
                 unique: mint::unique(),
                 until: own_ms.map(|own_ms| later(now, own_ms)),
             };
@@ -390,6 +409,7 @@ fn plan_request(
             })
             .collect(),
         listed: wanted.listed,
+        rerun_of: again.map(|again| again.of),
         source: wanted.source,
         ttl_ms: wanted.ttl_ms,
         holder,
@@ -408,9 +428,12 @@ fn plan_request(
     if let Some(channel) = &request.channel {
         told["channel"] = Value::from(channel.as_str());
     }
+    if let Some(of) = request.rerun_of {
+        told["rerun_of"] = Value::from(of.to_string());
+    }
     let event = request_event(&request, now, "request.building", told);
     let leases = trees.iter().map(|_| LeaseId(mint::id(now))).collect();
-    Ok(NewRequest { request, trees, leases, idempotency: None, event })
+    NewRequest { request, trees, leases, idempotency: None, event }
 }
 
 /// The time that a request has: what the consumer allows, or less when no dataset of it may take so long.
@@ -431,7 +454,7 @@ fn later(now: Timestamp, ms: u64) -> Timestamp {
 }
 
 /// The contract of a dataset, and its input with defaults.
-type Accepted = (Arc<Contract>, Arc<Value>);
+pub(crate) type Accepted = (Arc<Contract>, Arc<Value>);
 
 /// Finds the contract of each dataset and holds its input against it; all faults at once.
 fn accept_units(wanted: &Wanted, shelf: &Shelf) -> Result<Vec<Accepted>, Refusal> {

@@ -20,6 +20,7 @@ pub mod manifest;
 pub mod name;
 pub mod plan;
 pub mod request;
+pub mod rerun;
 pub mod scenario;
 pub mod schema;
 pub mod session;

@@ -81,6 +81,8 @@ pub struct NewTree {
     pub channel: Option<Arc<str>>,
     /// What the channel puts over the deployed catalogue now; empty without a channel.
     pub overlay: Overlay,
+    /// Versions of contracts that everything below is made in; of those that are not among them, the current ones.
+    pub given: BTreeMap<ContractName, u32>,
     /// See [`Tree::seed`].
     pub seed: u64,
     /// See [`Tree::unique`].
@@ -104,8 +106,12 @@ pub fn decide(tree: &Tree, happened: Happened, world: World<'_>) -> Change {
     plan.into_change()
 }
 
-/// The versions that everything below a contract has now.
-fn pins_of(contract: &Contract, versions: &dyn Versions) -> BTreeMap<ContractName, u32> {
+/// The versions of everything below a contract: those that are given, and otherwise those that it has now.
+fn pins_of(
+    contract: &Contract,
+    versions: &dyn Versions,
+    given: &BTreeMap<ContractName, u32>,
+) -> BTreeMap<ContractName, u32> {
     let mut pins = BTreeMap::new();
     let mut open: Vec<ContractName> = used_by(contract);
     while let Some(name) = open.pop() {
@@ -113,7 +119,11 @@ fn pins_of(contract: &Contract, versions: &dyn Versions) -> BTreeMap<ContractNam
             continue;
         }
         // A name that is unknown here is found out when its step is to begin, with a failure that names it.
-        if let Some(used) = versions.current(&name) {
+        let used = match given.get(&name) {
+            Some(version) => versions.version(&name, *version),
+            None => versions.current(&name),
+        };
+        if let Some(used) = used {
             pins.insert(name, used.version);
             open.extend(used_by(&used));
         }
@@ -174,9 +184,10 @@ impl<'w> Plan<'w> {
     }
 
     fn begun(new: NewTree, world: World<'w>) -> Self {
-        let mut pins = pins_of(&new.contract, world.versions);
+        let mut pins = pins_of(&new.contract, world.versions, &new.given);
         // All of it, because what an orchestrator is going to obtain is not known yet.
         pins.extend(new.overlay.iter().map(|(name, version)| (name.clone(), version)));
+        pins.extend(new.given);
         let mut told = serde_json::json!({ "contract": new.contract.name.to_string() });
         if let Some(channel) = &new.channel {
             told["channel"] = Value::from(channel.as_ref());

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::failure::Failure;
-use crate::ids::{RequestId, TokenId};
+use crate::ids::{RequestId, TokenId, TreeId};
 use crate::name::ContractName;
 
 /// Who is waiting; people go before pipelines, pipelines before stock, stock before patrol.
@@ -106,6 +106,8 @@ pub struct Request {
     pub units: Vec<Unit>,
     /// True when the consumer gave a list of different contracts.
     pub listed: bool,
+    /// The dataset that it asks for again, if it does: same version, same input, same seed.
+    pub rerun_of: Option<TreeId>,
     /// Where the data may come from.
     pub source: Source,
     /// How long each lease lasts.

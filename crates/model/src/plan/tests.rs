@@ -5,6 +5,7 @@ mod channels;
 mod failing;
 mod orchestrating;
 mod random;
+mod rerunning;
 mod retrying;
 mod settling;
 mod sizes;
@@ -113,6 +114,7 @@ fn new_tree(landscape: &Landscape, contract: &str, input: Value) -> NewTree {
         priority: Priority::Pipeline,
         channel: None,
         overlay: Overlay::default(),
+        given: BTreeMap::new(),
         seed: 1,
         unique: "u".to_owned(),
         until: None,

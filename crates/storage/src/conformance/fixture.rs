@@ -142,6 +142,7 @@ impl Fixture {
             environment: order.environment.clone(),
             units: units.collect(),
             listed: false,
+            rerun_of: order.rerun_of,
             source: Source::Fresh,
             ttl_ms: TTL_MS,
             holder: "a test".to_owned(),

@@ -11,7 +11,7 @@ use sixpack_model::request::{Request, RequestStatus, Unit};
 
 use super::SqliteStore;
 use super::codes::Code;
-use super::columns::{code, id, int, ms, parsed, parsed_of, time_at, time_of, unreadable, unsigned};
+use super::columns::{code, id, id_of, int, ms, parsed, parsed_of, time_at, time_of, unreadable, unsigned};
 use super::events::EventRow;
 use super::failures::{StoredFailure, failure_text};
 use super::limits::KEY_MS;
@@ -25,7 +25,8 @@ use crate::requests::{Created, Ended, Idempotency, NewRequest, RequestFilter, Re
 use crate::trees::RequestEnd;
 
 const COLUMNS: &str = "r.id, e.name, r.units, r.listed, r.source, r.ttl_ms, r.holder, r.token, r.priority, \
-     r.channel, r.status, r.revision, r.ready, r.created_at, r.deadline_at, r.ended_at, r.failure";
+     r.channel, r.status, r.revision, r.ready, r.created_at, r.deadline_at, r.ended_at, r.failure, \
+     r.rerun_of";
 
 #[async_trait]
 impl Requests for SqliteStore {
@@ -221,8 +222,8 @@ impl Tx<'_> {
         self.connection.run(
             "INSERT INTO request (id, environment, contract, units, trees, listed, source, ttl_ms, holder, token,
                                   priority, channel, status, revision, ready, created_at, deadline_at, ended_at,
-                                  failure)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19)",
+                                  failure, rerun_of)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20)",
             params![
                 request.id.0.as_bytes(),
                 environment,
@@ -243,6 +244,7 @@ impl Tx<'_> {
                 ms(request.deadline_at),
                 request.ended_at.map(ms),
                 request.failure.as_ref().map(failure_text),
+                request.rerun_of.map(|tree| tree.0.into_bytes()),
             ],
         )?;
         Ok(())
@@ -314,6 +316,7 @@ fn read_request(row: &Row<'_>) -> rusqlite::Result<Request> {
         environment: row.get(1)?,
         units: read_units(row, 2)?,
         listed: row.get(3)?,
+        rerun_of: id_of(row, 17)?.map(TreeId),
         source: code(row, 4)?,
         ttl_ms: unsigned(row, 5)?,
         holder: row.get(6)?,

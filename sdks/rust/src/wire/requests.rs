@@ -41,6 +41,20 @@ words! {
 }
 
 words! {
+    /// Whether the facts of a dataset that was asked for again are the same as they were.
+    RerunFacts {
+        /// They are, but for what varies by its nature.
+        Equal = "equal",
+        /// They are not.
+        Different = "different",
+        /// The request has not ended.
+        Pending = "pending",
+        /// It ended without a dataset, or there are no facts to compare.
+        Undecided = "unknown",
+    }
+}
+
+words! {
     /// Who is served first where a capability is limited.
     Priority {
         /// Somebody waits in front of a screen.
@@ -106,7 +120,7 @@ words! {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct NewRequest {
-    /// Environment; `default` when absent.
+    /// Environment; `default` when absent, and with `rerun_of` that of the dataset.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub environment: Option<String>,
     /// Contract `domain/name`; excludes `items`.
@@ -121,6 +135,9 @@ pub struct NewRequest {
     /// How many datasets of `contract` (1 to 1000); 1 when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub count: Option<u32>,
+    /// A dataset that is asked for again, in place of `contract`, `input`, `items` and `count`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rerun_of: Option<String>,
     /// Stock or fresh; `stock_first` when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<Source>,
@@ -229,12 +246,56 @@ pub struct Request {
     /// Empty until fulfilled; then in the order of `items`.
     #[serde(default)]
     pub leases: Vec<Lease>,
+    /// How it relates to the dataset that it asks for again, if it does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rerun: Option<Rerun>,
     /// How far it is.
     #[serde(default)]
     pub progress: Progress,
     /// Why it ended without leases.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<Failure>,
+}
+
+/// A dataset that was asked for again, and whether the facts are the same as they were.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Rerun {
+    /// The dataset that is asked for again: `ds_…`
+    pub of: String,
+    /// Whether the facts are the same.
+    pub facts: RerunFacts,
+    /// In what they differ; the first hundred.
+    #[serde(default)]
+    pub differences: Vec<Difference>,
+    /// How many differences there are beyond those.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub more: u64,
+}
+
+/// A place in which the facts of two datasets differ.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Difference {
+    /// Step names from the root; empty for a root.
+    pub path: String,
+    /// JSON Pointer into the facts.
+    pub pointer: String,
+    /// As it was; `None` when there was nothing. Secrets are `***`.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
+    pub before: Option<Value>,
+    /// As it is now; `None` when there is nothing. Secrets are `***`.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
+    pub after: Option<Value>,
+}
+
+/// A value that is null is one, other than a value that is not there.
+fn present<'de, D: serde::Deserializer<'de>>(value: D) -> Result<Option<Value>, D::Error> {
+    Value::deserialize(value).map(Some)
+}
+
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 /// How far a request is.

@@ -32,7 +32,7 @@ use crate::ids::{RequestId, TreeId};
 use crate::name::ContractName;
 use crate::request::Priority;
 use crate::schema::Entity;
-use crate::tree::{Ending, Operation, Part, PartStatus, Task, Tree};
+use crate::tree::{Answerer, Ending, Operation, Part, PartStatus, Task, Tree};
 
 use children::Children;
 
@@ -160,6 +160,8 @@ struct Plan<'w> {
     entities: Vec<(u32, Entity)>,
     outcome: Option<Outcome>,
     events: Vec<Event>,
+    /// Who gave the answer that is being taken.
+    answerer: Answerer,
 }
 
 impl<'w> Plan<'w> {
@@ -180,6 +182,7 @@ impl<'w> Plan<'w> {
             entities: Vec::new(),
             outcome: None,
             events: Vec::new(),
+            answerer: Answerer::default(),
         }
     }
 
@@ -220,7 +223,10 @@ impl<'w> Plan<'w> {
     fn happen(&mut self, happened: Happened) {
         self.expire(&happened.open_tasks());
         match happened {
-            Happened::Answered { attempt, session, answer } => self.answered(attempt, session, answer),
+            Happened::Answered { attempt, session, by, answer } => {
+                self.answerer = by;
+                self.answered(attempt, session, answer);
+            }
             Happened::Crashed(attempt) => self.unanswered(attempt, answers::Silence::Crashed),
             Happened::TimedOut(attempt) => self.unanswered(attempt, answers::Silence::TimedOut),
             Happened::Withdrawn { part, serial } => self.withdrawn_unclaimed(part, serial),

@@ -147,6 +147,21 @@ pub struct Evidence {
     pub at: Timestamp,
     /// Why, in the words of the domain.
     pub message: Option<String>,
+    /// When it last said that the part holds; `None` when it never did.
+    pub valid_at: Option<Timestamp>,
+    /// The build of the supplier that said it; `None` when that has told none, or when nobody answered.
+    pub build: Option<Arc<str>>,
+    /// The instance of the supplier that said it; `None` when nobody answered.
+    pub instance: Option<Arc<str>>,
+}
+
+/// Who gives an answer.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Answerer {
+    /// The build of the supplier, if it has told one.
+    pub build: Option<Arc<str>>,
+    /// The instance of the supplier.
+    pub instance: Option<Arc<str>>,
 }
 
 /// The one thing that a supplier has to do for a part now.

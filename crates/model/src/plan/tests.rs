@@ -96,6 +96,11 @@ fn capability(name: &str, operations: &[&str], settings: Value) -> Contract {
         .expect("the definition is whole")
 }
 
+/// Who answers in every scene.
+fn by() -> Answerer {
+    Answerer { build: Some(Arc::from("build-7")), instance: Some(Arc::from("one")) }
+}
+
 /// When every scene begins.
 fn start() -> Timestamp {
     "2026-01-01T00:00:00Z".parse().expect("a time")
@@ -235,7 +240,7 @@ impl Scene {
 
     fn answer_at(&mut self, part: u32, answer: Answer) {
         let attempt = self.attempt_at(part);
-        self.happen(Happened::Answered { attempt, session: SessionId(Uuid::nil()), answer });
+        self.happen(Happened::Answered { attempt, session: SessionId(Uuid::nil()), by: by(), answer });
     }
 
     /// Makes a part; its id is its own name.

@@ -33,8 +33,14 @@ pub async fn every_field_of_a_part_reads_back_as_it_was_written(f: &Fixture) {
         part.input = Arc::new(json!({ "n": 12_345_678_901_234_567_890_u64, "x": null, "s": "é\u{1F600}" }));
         part.output = Some(Arc::new(serde_json::from_str("{\"price\":1.10,\"big\":1e400}").unwrap()));
         part.facts = Some(Arc::new(serde_json::Value::Null));
-        part.evidence =
-            Some(Evidence { verdict: Verdict::Invalid, at: f.in_ms(3), message: Some("closed".to_owned()) });
+        part.evidence = Some(Evidence {
+            verdict: Verdict::Invalid,
+            at: f.in_ms(3),
+            message: Some("closed".to_owned()),
+            valid_at: Some(f.in_ms(1)),
+            build: Some(Arc::from("git:1a2b")),
+            instance: Some(Arc::from("billing-1")),
+        });
         part.state = Some(serde_json::Value::Null);
         part.task = Some(Task {
             serial: 2,

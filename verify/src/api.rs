@@ -69,6 +69,25 @@ impl Api {
         self.call(Method::POST, path, Some(body.to_string()), key).await
     }
 
+    /// Puts something in its place.
+    pub(crate) async fn put(&self, path: &str, body: &Value) -> anyhow::Result<Reply> {
+        self.call(Method::PUT, path, Some(body.to_string()), None).await
+    }
+
+    /// Changes something that is there.
+    pub(crate) async fn patch(&self, path: &str, body: &Value) -> anyhow::Result<Reply> {
+        self.call(Method::PATCH, path, Some(body.to_string()), None).await
+    }
+
+    /// Removes something.
+    pub(crate) async fn delete(&self, path: &str) -> anyhow::Result<()> {
+        let reply = self.call(Method::DELETE, path, None, None).await?;
+        if reply.status != 204 {
+            bail!("DELETE {path}: {} {}", reply.status, reply.body);
+        }
+        Ok(())
+    }
+
     /// Sends a scenario file.
     pub(crate) async fn put_scenario(&self, name: &str, yaml: &str) -> anyhow::Result<()> {
         let uri = format!("http://{}/v1/environments/default/scenarios/{name}", self.address);

@@ -15,7 +15,7 @@ use tokio::task::JoinSet;
 use crate::api::Api;
 use crate::caller::{Caller, find};
 use crate::processes::{Server, SupplierProcess};
-use crate::{inputs, machine, sizes};
+use crate::{inputs, machine, sizes, stock};
 
 /// Requests in flight, and the runs a second that we aim for.
 const LOADS: [(usize, u32); 3] = [(1, 400), (16, 1_500), (64, 2_000)];
@@ -51,6 +51,8 @@ pub(crate) enum Part {
     Inputs,
     /// Ordinary calls among very many of everything.
     Sizes,
+    /// Stock: filled, handed out, reaped.
+    Stock,
 }
 
 /// Measures one part and prints one JSON object.
@@ -58,6 +60,7 @@ pub(crate) async fn run_part(binary: PathBuf, part: Part) -> anyhow::Result<()> 
     let described = machine::describe();
     print(&match part {
         Part::Inputs => json!({ "machine": described, "bad_inputs": inputs::measure(&binary).await? }),
+        Part::Stock => json!({ "machine": described, "stock": stock::measure(&binary).await? }),
         Part::Sizes => json!({ "machine": described, "sizes": sizes::measure(&binary).await? }),
     })
 }
@@ -206,7 +209,8 @@ async fn load(
     Ok((u32::try_from(all.len())?, all, begun.elapsed()))
 }
 
-async fn wait_for_supplier(api: &Api) -> anyhow::Result<()> {
+/// Waits until the one supplier of the benchmark is connected.
+pub(crate) async fn wait_for_supplier(api: &Api) -> anyhow::Result<()> {
     let limit = Instant::now() + Duration::from_secs(30);
     while api.get("/v1/environments/default/contracts/bench/step").await.is_err() {
         ensure!(Instant::now() < limit, "the supplier did not connect");

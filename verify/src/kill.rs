@@ -28,6 +28,9 @@ const LIFE_MS: std::ops::Range<u64> = 20..400;
 /// Of ten kills so many hit the server.
 const SERVER_OF_TEN: u8 = 6;
 
+/// So many requests have to be served from stock; counts of the last moments before a kill are lost.
+const LEAST_HITS: u64 = 10;
+
 /// Progress is told once in so many kills.
 const PROGRESS_EVERY: u32 = 20;
 
@@ -45,6 +48,15 @@ output:
   third: "${{ steps.third.id }}"
 "#;
 
+/// The rule that keeps some of it in stock while everything is killed.
+const RULE: &str = "/v1/environments/default/stock-rules/chain";
+
+/// Fewer than are asked for at once, so that some are served from stock, some wait in line, and some are made; and checked
+/// so often that most are asked about while somebody takes them.
+fn rule() -> serde_json::Value {
+    json!({ "contract": "verify/chain", "target": 6, "max_age_s": 20, "check_every_s": 1 })
+}
+
 /// Runs the test; an error says what was lost, doubled or left behind.
 pub(crate) async fn run(server: PathBuf, cycles: u32, seed: u64) -> anyhow::Result<()> {
     fastrand::seed(seed);
@@ -59,6 +71,8 @@ pub(crate) async fn run(server: PathBuf, cycles: u32, seed: u64) -> anyhow::Resu
     }
     wait_for_contracts(&api).await?;
     api.put_scenario("verify/chain", SCENARIO).await?;
+    let put = api.put(RULE, &rule()).await?;
+    anyhow::ensure!(put.status == 201, "the rule was refused: {} {}", put.status, put.body);
 
     let begun = Instant::now();
     let consumers = Consumers::start(&api, CONSUMERS);
@@ -80,8 +94,13 @@ pub(crate) async fn run(server: PathBuf, cycles: u32, seed: u64) -> anyhow::Resu
         }
     }
     let history = consumers.stop().await;
+    let stock = api.get(RULE).await?["stock"].clone();
+    // What is in stock is nobody's any more, and has to be undone like everything else.
+    api.delete(RULE).await?;
     let report = verdict::reach(&api, &effects, &history, &server.log()?).await;
     let report = report.with_context(|| format!("seed {seed}; repeat with --seed {seed}"))?;
+    let hits = stock["hits"].as_u64().unwrap_or(0);
+    anyhow::ensure!(hits >= LEAST_HITS, "too little came from stock to prove anything: {stock}");
     let facts = json!({
         "seed": seed,
         "cycles": cycles,
@@ -89,6 +108,7 @@ pub(crate) async fn run(server: PathBuf, cycles: u32, seed: u64) -> anyhow::Resu
         "kills_of_suppliers": of_suppliers,
         "seconds": begun.elapsed().as_secs(),
         "slowest_start_ms": slowest_start.as_millis() as u64,
+        "stock": { "hits": stock["hits"], "misses": stock["misses"] },
         "found": report,
     });
     print(&facts.to_string());

@@ -9,6 +9,7 @@ mod kill;
 mod machine;
 mod processes;
 mod sizes;
+mod stock;
 mod supplier;
 
 use std::path::PathBuf;

@@ -47,7 +47,13 @@ fn busy(effects: String) -> DynamicCapability {
     // Many attempts with short pauses: a kill costs attempts, and what is looked for is not patience.
     let rule = RetryRule::attempts(30).delays_ms(20, 500);
     DynamicCapability::new("step", move |cx, _input| produce(make.clone(), cx))
-        .about(About::new("An effect in the world").timeout(Duration::from_secs(10)).retry(rule))
+        .about(
+            About::new("An effect in the world")
+                .timeout(Duration::from_secs(10))
+                .retry(rule)
+                // So that most of what is in stock is asked about before it is handed over.
+                .fresh_for(Duration::from_secs(1)),
+        )
         .output_schema(output_schema())
         .with_check(move |cx, _input, _output| check(look.clone(), cx))
         .with_undo(move |cx, _input, _output| remove(undo.clone(), cx))

@@ -126,6 +126,11 @@ impl Connection {
 }
 
 impl InEnvironment {
+    /// Its name if it is on the command line, whatever the settings say.
+    pub(crate) fn given(&self) -> Option<String> {
+        self.environment.clone()
+    }
+
     /// Its name.
     pub(crate) fn name(&self) -> String {
         self.found().0
@@ -141,6 +146,11 @@ impl InEnvironment {
 }
 
 impl InChannel {
+    /// Its name if it is on the command line, whatever the settings say.
+    pub(crate) fn given(&self) -> Option<String> {
+        self.channel.clone()
+    }
+
     /// Its name; `None` for the deployed suppliers alone.
     pub(crate) fn name(&self) -> Option<String> {
         self.found().0

@@ -190,7 +190,8 @@ pub(crate) fn evidence(evidence: Option<&Evidence>, output: &mut Output) -> Resu
         return Ok(());
     };
     output.line("")?;
-    output.table(["EVIDENCE", "CONTRACT", "VERDICT", "AT", "FACTS"], evidence.parts.iter().map(part))?;
+    output
+        .table(["EVIDENCE", "CONTRACT", "VERDICT", "AT", "BY", "FACTS"], evidence.parts.iter().map(part))?;
     for invariant in &evidence.invariants {
         output.line(format!(
             "{}  {}",
@@ -209,14 +210,18 @@ pub(crate) fn plain(value: &Value) -> String {
     }
 }
 
-fn part(part: &PartEvidence) -> [String; 5] {
+fn part(part: &PartEvidence) -> [String; 6] {
     let facts = part.facts.as_ref().map_or(String::new(), Value::to_string);
-    let said = [Some(facts), part.message.clone()].into_iter().flatten().filter(|text| !text.is_empty());
+    let once = part.valid_at.as_deref().filter(|_| part.verdict != CheckVerdict::Valid);
+    let once = once.map(|at| format!("last valid at {}", moment(at)));
+    let said =
+        [Some(facts), part.message.clone(), once].into_iter().flatten().filter(|text| !text.is_empty());
     [
         if part.path.is_empty() { "(all)".to_owned() } else { part.path.clone() },
         format!("{}@{}", part.contract, part.version),
         part.verdict.to_string(),
         part.checked_at.as_deref().map_or(String::new(), moment),
+        part.build.as_ref().or(part.instance.as_ref()).cloned().unwrap_or_default(),
         said.collect::<Vec<_>>().join("  "),
     ]
 }

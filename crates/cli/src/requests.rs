@@ -4,6 +4,7 @@ mod foreseen;
 mod input;
 mod live;
 mod making;
+mod rerun;
 mod telling;
 
 use clap::{Args, Subcommand};

@@ -218,7 +218,7 @@ fn same(entry: &Entry, contract: &Contract, definition: Definition, fingerprint:
 }
 
 /// How far back a version can be asked about the datasets of those before it: to the last breaking change.
-fn oldest(entry: &Entry, version: u32) -> u32 {
+pub(crate) fn oldest(entry: &Entry, version: u32) -> u32 {
     entry
         .versions
         .iter()

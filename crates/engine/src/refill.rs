@@ -179,7 +179,8 @@ impl Engine {
         };
         let made_before = known.not_before(now);
         if let Ok(contract) = tended.shelf.requestable(&stored.line.contract) {
-            self.suspect_older(line, contract.version, &pins_of(&contract, &*tended.shelf)).await?;
+            let pins = pins_of(&contract, &*tended.shelf, &BTreeMap::new());
+            self.suspect_older(line, contract.version, &pins).await?;
         }
         let mut level = self.store().level(line, keeping.keep.saturating_add(COUNTED_BEYOND)).await?;
         let too_old = level.oldest_at.zip(made_before).is_some_and(|(oldest, before)| oldest < before);
@@ -261,6 +262,7 @@ impl Engine {
             source: Source::Fresh,
             selection: Selection::default(),
             refills: Some(rule.name.clone()),
+            again: None,
             listed: false,
             ttl_ms: NO_TTL_MS,
             holder: format!("stock rule {}", rule.name),

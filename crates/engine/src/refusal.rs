@@ -4,9 +4,12 @@ use std::time::Duration;
 
 use sixpack_model::diagnostic::Diagnostic;
 use sixpack_model::fault::Fault;
+use sixpack_model::ids::DatasetId;
 use sixpack_model::lease::LeaseStatus;
 use sixpack_model::protocol::UnsupportedProtocol;
 use sixpack_storage::StoreError;
+
+use crate::reruns::GoneVersion;
 
 /// Why an operation was not carried out. Nothing was changed.
 #[derive(Debug, thiserror::Error)]
@@ -60,6 +63,28 @@ pub enum Refusal {
         environment: String,
         /// The channels that there are.
         live: Vec<String>,
+    },
+    /// Versions that a dataset was made on are not on offer any more.
+    #[error("{} of the versions that {dataset} was made on are gone", .gone.len())]
+    VersionGone {
+        /// The dataset that was to be made again.
+        dataset: DatasetId,
+        /// Which, that of the dataset itself first.
+        gone: Vec<GoneVersion>,
+    },
+    /// There is nothing to make again.
+    #[error("{dataset} was never made")]
+    NeverMade {
+        /// The dataset that was to be made again.
+        dataset: DatasetId,
+        /// Where it stands.
+        status: &'static str,
+    },
+    /// The input of a dataset holds secrets of another token.
+    #[error("the input of {dataset} holds secrets of another token")]
+    SecretInput {
+        /// The dataset that was to be made again.
+        dataset: DatasetId,
     },
     /// Other scenarios or stock rules use it.
     #[error("{name} is used by {}", .by.join(", "))]

@@ -24,6 +24,7 @@ use sixpack_storage::trees::{Lately, RequestEnd};
 use crate::Engine;
 use crate::caller::Caller;
 use crate::refusal::Refusal;
+use crate::reruns::RerunView;
 use crate::shelf::Shelf;
 
 pub(crate) use planned::{Accepted, Asked, Outlook, Planned, first_change, new_request};
@@ -73,6 +74,8 @@ pub struct RequestView {
     pub lately: Option<Lately>,
     /// How many requests wait for the same from stock and come first; `None` when it does not wait in line.
     pub ahead: Option<u64>,
+    /// How it relates to the dataset that it asks for again, if it does.
+    pub rerun: Option<RerunView>,
 }
 
 impl Engine {
@@ -82,14 +85,7 @@ impl Engine {
             wanted.idempotency.clone().map(|(key, body)| Idempotency { token: caller.token, key, body });
         let planned = match self.plan_request(caller, wanted).await {
             Ok(planned) => planned,
-            // What was accepted once is answered again, also when it would not be accepted any more.
-            Err(refusal) => {
-                let known = match &idempotency {
-                    Some(idempotency) => self.store().find_idempotent(idempotency).await?,
-                    None => None,
-                };
-                return known.map_or(Err(refusal), |known| self.replay(known));
-            }
+            Err(refusal) => return self.made_before(idempotency.as_ref(), refusal).await,
         };
         // Most often everything is in stock, or nothing is kept: nothing is planned in vain.
         if planned.may_be_served()
@@ -107,6 +103,33 @@ impl Engine {
             return Err(self.out_of_stock(&planned).await?);
         }
         self.make(planned.made(idempotency)).await?.ok_or(Refusal::Busy)
+    }
+
+    /// Makes a request that was planned and takes nothing from stock, or finds the one that the same call made before.
+    pub(crate) async fn make_request(
+        &self,
+        caller: &Caller,
+        planned: Result<NewRequest, Refusal>,
+        idempotency: Option<(String, [u8; 32])>,
+    ) -> Result<Made, Refusal> {
+        let idempotency = idempotency.map(|(key, body)| Idempotency { token: caller.token, key, body });
+        match planned {
+            Ok(new) => self.make(NewRequest { idempotency, ..new }).await?.ok_or(Refusal::Busy),
+            Err(refusal) => self.made_before(idempotency.as_ref(), refusal).await,
+        }
+    }
+
+    /// What was accepted once is answered again, also when it would not be accepted any more.
+    async fn made_before(
+        &self,
+        idempotency: Option<&Idempotency>,
+        refusal: Refusal,
+    ) -> Result<Made, Refusal> {
+        let known = match idempotency {
+            Some(idempotency) => self.store().find_idempotent(idempotency).await?,
+            None => None,
+        };
+        known.map_or(Err(refusal), |known| self.replay(known))
     }
 
     /// Writes a request; `None` when not everything that it needs is in stock.
@@ -372,7 +395,8 @@ impl Engine {
             }
             _ => None,
         };
-        Ok(RequestView { request, trees, leases, shelf, lately, ahead })
+        let rerun = self.view_rerun(&request, &trees, &shelf).await?;
+        Ok(RequestView { request, trees, leases, shelf, lately, ahead, rerun })
     }
 }
 

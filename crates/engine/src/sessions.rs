@@ -18,6 +18,7 @@ use sixpack_model::ids::{SessionId, TaskId, TokenId};
 use sixpack_model::manifest::{Manifest, Mode};
 use sixpack_model::plan::Happened;
 use sixpack_model::session::{HeartbeatAllowance, Session, SessionStatus};
+use sixpack_model::tree::Answerer;
 use sixpack_storage::page::Page;
 use sixpack_storage::sessions::{NewSession, Registered, Service};
 use sixpack_storage::trees::Guard;
@@ -34,6 +35,8 @@ pub(crate) struct KnownSession {
     pub(crate) id: SessionId,
     pub(crate) environment: String,
     pub(crate) domain: String,
+    /// Who it is, as kept beside its answers.
+    pub(crate) answerer: Answerer,
     token: TokenId,
     pub(crate) queues: Arc<[Queue]>,
     heartbeats: Mutex<HeartbeatAllowance>,
@@ -260,6 +263,10 @@ fn known(session: &Session) -> KnownSession {
         id: session.id,
         environment: session.environment.clone(),
         domain: session.domain.clone(),
+        answerer: Answerer {
+            build: session.build.as_deref().map(Arc::from),
+            instance: Some(Arc::from(session.instance.as_str())),
+        },
         token: session.token,
         queues: names.iter().map(|name| Queue::new(&environment, name, channel.as_ref())).collect(),
         heartbeats: Mutex::default(),

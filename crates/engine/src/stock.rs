@@ -3,7 +3,7 @@
 //! All of it is a copy of what the store has, read again from time to time: whoever finds less in here than there is makes
 //! its dataset fresh, and whoever finds more is told so by the store.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use jiff::{SignedDuration, Timestamp};
@@ -114,7 +114,7 @@ impl StockKnown {
             lines: lines.iter().map(wished).collect(),
             select: selection.select.as_deref().cloned(),
             version: contract.version,
-            pins: Arc::new(pins_of(contract, shelf)),
+            pins: Arc::new(pins_of(contract, shelf, &BTreeMap::new())),
         }))
     }
 

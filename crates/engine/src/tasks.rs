@@ -133,6 +133,7 @@ impl Engine {
         let happened = Happened::Answered {
             attempt: Attempt { part: task.part, serial: task.serial, number: attempt },
             session: session.id,
+            by: session.answerer.clone(),
             answer: answer.clone(),
         };
         match self.change_tree_here(task.tree, Guard::Claim(claim), happened).await? {

@@ -22,6 +22,7 @@ pub mod plan;
 pub mod protocol;
 pub mod recheck;
 pub mod request;
+pub mod rerun;
 pub mod scenario;
 pub mod schema;
 pub mod session;

@@ -278,3 +278,7 @@ pub const TREE_DEPTH: usize = 5;
 
 /// Parts of one tree: it is read and shown as a whole.
 pub const TREE_PARTS: usize = 10_000;
+
+/// Differences of a dataset that was made again that are listed; more are counted. Whoever sees a hundred knows that it is
+/// another state.
+pub const RERUN_DIFFERENCES: usize = 100;

@@ -35,7 +35,7 @@ use crate::ids::{LineId, RequestId, TreeId};
 use crate::name::ContractName;
 use crate::request::Priority;
 use crate::schema::Entity;
-use crate::tree::{Operation, Part, PartStatus, Task, Tree};
+use crate::tree::{Answerer, Operation, Part, PartStatus, Task, Tree};
 
 use children::Children;
 
@@ -86,6 +86,8 @@ pub struct NewTree {
     pub overlay: Overlay,
     /// The stock line that it is made for.
     pub line: Option<LineId>,
+    /// Versions of contracts that everything below is made in; of those that are not among them, the current ones.
+    pub given: BTreeMap<ContractName, u32>,
     /// See [`Tree::seed`].
     pub seed: u64,
     /// See [`Tree::unique`].
@@ -109,8 +111,13 @@ pub fn decide(tree: &Tree, happened: Happened, world: World<'_>) -> Change {
     plan.into_change()
 }
 
-/// The versions that everything below a contract has now: what a tree of it that is begun now is pinned to.
-pub fn pins_of(contract: &Contract, versions: &dyn Versions) -> BTreeMap<ContractName, u32> {
+/// The versions of everything below a contract: those that are given, and otherwise those that it has now. What a tree of it
+/// that is begun now is pinned to.
+pub fn pins_of(
+    contract: &Contract,
+    versions: &dyn Versions,
+    given: &BTreeMap<ContractName, u32>,
+) -> BTreeMap<ContractName, u32> {
     let mut pins = BTreeMap::new();
     let mut open: Vec<ContractName> = used_by(contract);
     while let Some(name) = open.pop() {
@@ -118,7 +125,11 @@ pub fn pins_of(contract: &Contract, versions: &dyn Versions) -> BTreeMap<Contrac
             continue;
         }
         // A name that is unknown here is found out when its step is to begin, with a failure that names it.
-        if let Some(used) = versions.current(&name) {
+        let used = match given.get(&name) {
+            Some(version) => versions.version(&name, *version),
+            None => versions.current(&name),
+        };
+        if let Some(used) = used {
             pins.insert(name, used.version);
             open.extend(used_by(&used));
         }
@@ -155,6 +166,8 @@ struct Plan<'w> {
     entities: Vec<(u32, Entity)>,
     outcome: Option<Outcome>,
     events: Vec<Event>,
+    /// Who gave the answer that is being taken.
+    answerer: Answerer,
 }
 
 impl<'w> Plan<'w> {
@@ -175,13 +188,15 @@ impl<'w> Plan<'w> {
             entities: Vec::new(),
             outcome: None,
             events: Vec::new(),
+            answerer: Answerer::default(),
         }
     }
 
     fn begun(new: NewTree, world: World<'w>) -> Self {
-        let mut pins = pins_of(&new.contract, world.versions);
+        let mut pins = pins_of(&new.contract, world.versions, &new.given);
         // All of it, because what an orchestrator is going to obtain is not known yet.
         pins.extend(new.overlay.iter().map(|(name, version)| (name.clone(), version)));
+        pins.extend(new.given);
         let mut told = serde_json::json!({ "contract": new.contract.name.to_string() });
         if let Some(channel) = &new.channel {
             told["channel"] = Value::from(channel.as_ref());
@@ -216,7 +231,10 @@ impl<'w> Plan<'w> {
     fn happen(&mut self, happened: Happened) {
         self.expire(&happened.open_tasks());
         match happened {
-            Happened::Answered { attempt, session, answer } => self.answered(attempt, session, answer),
+            Happened::Answered { attempt, session, by, answer } => {
+                self.answerer = by;
+                self.answered(attempt, session, answer);
+            }
             Happened::Crashed(attempt) => self.unanswered(attempt, answers::Silence::Crashed),
             Happened::TimedOut(attempt) => self.unanswered(attempt, answers::Silence::TimedOut),
             Happened::Withdrawn { part, serial } => self.withdrawn_unclaimed(part, serial),

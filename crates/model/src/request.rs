@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use serde_json::{Map, Value};
 
 use crate::failure::Failure;
-use crate::ids::{RequestId, TokenId};
+use crate::ids::{RequestId, TokenId, TreeId};
 use crate::name::ContractName;
 use crate::stock::RuleName;
 
@@ -120,6 +120,8 @@ pub struct Request {
     pub units: Vec<Unit>,
     /// True when the consumer gave a list of different contracts.
     pub listed: bool,
+    /// The dataset that it asks for again, if it does: same version, same input, same seed.
+    pub rerun_of: Option<TreeId>,
     /// Where the data may come from.
     pub source: Source,
     /// Which of what would do is wanted.

@@ -2,7 +2,8 @@
 //!
 //! A schema comes from people and machines that we do not know. It is measured without recursion, its references and
 //! patterns are checked, and the work that a value can cause is calculated before the library compiles it. Compiled once,
-//! it is shared. Marks of our own are understood: `"x-entity": "customer"`, `"x-secret": true` and `"x-selectable": true`.
+//! it is shared. Marks of our own are understood: `"x-entity": "customer"`, and `"x-secret"`, `"x-selectable"` and
+//! `"x-volatile"` with `true`.
 
 mod canonical;
 mod graph;
@@ -138,6 +139,11 @@ impl Schema {
     /// True when the schema marks anything as secret.
     pub fn has_secrets(&self) -> bool {
         self.0.graph.has_secrets()
+    }
+
+    /// The value without what is marked as volatile, to be compared with another one's.
+    pub(crate) fn lasting(&self, instance: &Value) -> Value {
+        self.0.graph.lasting(instance)
     }
 
     /// What a consumer may choose a dataset by: the scalars of a value that are marked `x-selectable`, in the objects that

@@ -146,10 +146,23 @@ pub struct Evidence {
     pub verdict: Verdict,
     /// When it was asked.
     pub at: Timestamp,
-    /// When it last said that it holds.
-    pub valid_at: Option<Timestamp>,
     /// Why, in the words of the domain.
     pub message: Option<String>,
+    /// When it last said that the part holds; `None` when it never did.
+    pub valid_at: Option<Timestamp>,
+    /// The build of the supplier that said it; `None` when that has told none, or when nobody answered.
+    pub build: Option<Arc<str>>,
+    /// The instance of the supplier that said it; `None` when nobody answered.
+    pub instance: Option<Arc<str>>,
+}
+
+/// Who gives an answer.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Answerer {
+    /// The build of the supplier, if it has told one.
+    pub build: Option<Arc<str>>,
+    /// The instance of the supplier.
+    pub instance: Option<Arc<str>>,
 }
 
 /// What was known of a part when its dataset was handed over.

@@ -138,23 +138,25 @@ impl Consumer {
         self.expect(first, || format!("lease {id} was granted to two requests"));
         let _ = count;
         match self.random.u8(..10) {
-            0..6 => self.release(&id, fence).await,
+            0..4 => self.release(&id, fence, "used").await,
+            4..6 => self.release(&id, fence, "unused").await,
             6..8 => {
                 self.insist(&format!("/v1/leases/{id}/renew"), &json!({ "fence": fence }), None).await;
-                self.release(&id, fence).await;
+                self.release(&id, fence, "broken").await;
             }
             // Forgotten: it expires.
             _ => {}
         }
     }
 
-    async fn release(&mut self, id: &str, fence: u64) {
+    async fn release(&mut self, id: &str, fence: u64, outcome: &str) {
         let wrong =
             self.insist(&format!("/v1/leases/{id}/release"), &json!({ "fence": fence + 1 }), None).await;
         self.expect(wrong.is_none_or(|reply| reply.status == 409), || {
             format!("lease {id} was released with a fence that is not its own")
         });
-        let reply = self.insist(&format!("/v1/leases/{id}/release"), &json!({ "fence": fence }), None).await;
+        let body = json!({ "fence": fence, "outcome": outcome });
+        let reply = self.insist(&format!("/v1/leases/{id}/release"), &body, None).await;
         if reply.is_some_and(|reply| reply.status == 200) {
             self.note(|history| history.released.push(id.to_owned()));
         }

@@ -93,14 +93,16 @@ async fn leases(
     wrong: &mut Vec<String>,
 ) -> anyhow::Result<BTreeMap<String, usize>> {
     let mut by_status = BTreeMap::new();
-    let mut holders: BTreeMap<String, usize> = BTreeMap::new();
+    let mut holders: BTreeMap<String, Vec<&Value>> = BTreeMap::new();
     let found = by_id(api.list("/v1/leases").await?);
     for lease in found.values() {
-        *holders.entry(lease["dataset"]["id"].to_string()).or_default() += 1;
+        holders.entry(lease["dataset"]["id"].to_string()).or_default().push(lease);
         *by_status.entry(lease["status"].as_str().unwrap_or_default().to_owned()).or_default() += 1;
     }
-    let doubled = holders.iter().filter(|(_, count)| **count > 1);
-    wrong.extend(doubled.map(|(dataset, count)| format!("dataset {dataset} was leased {count} times")));
+    for (dataset, leases) in &mut holders {
+        leases.sort_by_key(|lease| lease["fence"].as_u64());
+        wrong.extend(leases.windows(2).filter_map(|pair| doubled(dataset, pair[0], pair[1])));
+    }
     for (id, (_, fence)) in &history.leases {
         match found.get(id) {
             None => wrong.push(format!("lease {id} was seen and is lost")),
@@ -116,6 +118,25 @@ async fn leases(
         }
     }
     Ok(by_status)
+}
+
+/// What is wrong with two leases on one dataset, one after the other: nobody may have used it before the second, and the
+/// first must have ended.
+fn doubled(dataset: &str, first: &Value, second: &Value) -> Option<String> {
+    let text = |lease: &Value, field: &str| lease[field].as_str().unwrap_or_default().to_owned();
+    let unused = text(first, "outcome") == "unused" && text(first, "status") == "released";
+    let ended = !text(first, "ended_at").is_empty()
+        && moment(&text(first, "ended_at")) <= moment(&text(second, "granted_at"));
+    let fenced = first["fence"].as_u64() < second["fence"].as_u64();
+    (!unused || !ended || !fenced)
+        .then(|| format!("dataset {dataset} was leased twice: {first} and then {second}"))
+}
+
+/// A time in UTC as it sorts: seconds, then the fraction, which is written as short as it can be.
+fn moment(text: &str) -> (String, String) {
+    let text = text.trim_end_matches('Z');
+    let (seconds, fraction) = text.split_once('.').unwrap_or((text, ""));
+    (seconds.to_owned(), format!("{fraction:0<9}"))
 }
 
 /// Every effect that is still there must be a listed debt: everything was given back or has expired.

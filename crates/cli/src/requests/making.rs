@@ -20,7 +20,7 @@ use super::live::Progress;
 use super::{input, telling};
 use crate::connection::{Connection, InChannel, InEnvironment};
 use crate::exit::Exit;
-use crate::fault::Fault;
+use crate::fault::{Fault, Named};
 use crate::printing::{Output, note};
 use crate::times::{SPAN_S, seconds_within};
 use crate::undoing::Undoing;
@@ -40,6 +40,7 @@ Examples:
   sixpack request checkout/ready-customer --input @customer.json --ttl 2h --holder \"me, refunds\"
   sixpack request checkout/ready-customer --json | jq -r .leases[0].dataset.output.customer_id
   sixpack request checkout/ready-customer --channel ada-laptop   with what Ada is working on
+  sixpack request --rerun-of ds_06e8…            the same once more: version, input and seed
 
 The data is yours until the lease ends: renew it with `sixpack lease renew`, give it back with \
 `sixpack lease release`. While it is being made, ctrl-c cancels the request and undoes what was made.
@@ -47,7 +48,11 @@ The data is yours until the lease ends: renew it with `sixpack lease renew`, giv
 Ends with 0 when the data is leased, with 20 to 30 when it could not be made: `sixpack help` lists the codes.")]
 pub(crate) struct RequestCommand {
     /// The contract: domain/name (`sixpack contracts` lists them)
-    contract: String,
+    #[arg(required_unless_present = "rerun_of")]
+    contract: Option<String>,
+    /// Dataset (ds_…) to make again, also when it is gone: same version, input and seed. Tells which facts differ
+    #[arg(long, value_name = "ID", conflicts_with_all = ["contract", "input", "single", "count", "fresh"])]
+    rerun_of: Option<String>,
     /// Input as a JSON object, @FILE, or @- for the standard input
     #[arg(long, value_name = "JSON|@FILE")]
     input: Option<String>,
@@ -93,13 +98,15 @@ pub(crate) async fn run(command: &RequestCommand, output: &mut Output) -> Result
     let client = command.connection.client()?;
     let mut interrupts = interrupts()?;
     let request = tokio::select! {
-        made = client.create_request(&body, &key, 0) => made?,
+        made = client.create_request(&body, &key, 0) => made.map_err(|error| refused(command, error))?,
         _ = interrupts.recv() => {
             let what = "interrupted before the server answered; if the request was made, its deadline ends it";
             return Err(Fault::new(Exit::Interrupted, what));
         }
     };
-    if let Ok(contract) = client.contract(&command.environment.name(), &command.contract).await {
+    if let Some(name) = &command.contract
+        && let Ok(contract) = client.contract(&command.environment.name(), name).await
+    {
         foreseen(&contract, body.input.as_ref()).into_iter().for_each(note);
     }
     if command.no_wait {
@@ -125,18 +132,33 @@ pub(crate) async fn run(command: &RequestCommand, output: &mut Output) -> Result
 
 fn body(command: &RequestCommand) -> Result<NewRequest, Fault> {
     let mut body = NewRequest::default();
-    body.environment = Some(command.environment.name());
-    body.contract = Some(command.contract.clone());
-    body.input = input::input(command.input.as_deref(), &command.single)?;
-    body.count = command.count;
+    body.rerun_of = command.rerun_of.clone();
+    if body.rerun_of.is_some() {
+        // The dataset is made again where it was made, whatever the settings are for everything else.
+        body.environment = command.environment.given();
+        body.channel = command.channel.given();
+    } else {
+        body.environment = Some(command.environment.name());
+        body.channel = command.channel.name();
+        body.contract = command.contract.clone();
+        body.input = input::input(command.input.as_deref(), &command.single)?;
+        body.count = command.count;
+    }
     body.source = command.fresh.then_some(Source::Fresh);
     body.lease = command.ttl.map(LeaseTerms::new);
     body.holder = command.holder.clone();
     body.timeout_s = command.timeout;
-    body.channel = command.channel.name();
     // Whoever sits before a terminal waits in person.
     body.priority = (std::io::stdout().is_terminal() && !command.json).then_some(Priority::Person);
     Ok(body)
+}
+
+/// Why the server did not take the request.
+fn refused(command: &RequestCommand, error: sixpack::Error) -> Fault {
+    match &command.rerun_of {
+        Some(dataset) => Fault::from(error).about(dataset, Named::Dataset),
+        None => Fault::from(error),
+    }
 }
 
 /// From here on ctrl-c does not end the process by itself.

@@ -37,6 +37,10 @@ pub(crate) fn told(request: &Request, output: &mut Output) -> Result<(), Fault> 
     for line in branches(&steps(request, |_| None)) {
         output.line(line)?;
     }
+    if let Some(rerun) = &request.rerun {
+        output.line("")?;
+        super::rerun::told(rerun, output)?;
+    }
     for lease in &request.leases {
         output.line("")?;
         leases::told(lease, output)?;

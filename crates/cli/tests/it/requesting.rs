@@ -47,8 +47,17 @@ fn a_scenario_is_applied_requested_shown_and_given_back() {
     let customer = request["leases"][0]["dataset"]["output"]["customer_id"].as_str().unwrap().to_owned();
 
     let tree = place.run(&["datasets", "show", &dataset]).expect(0).stdout;
-    for part in ["├─ customer", "└─ payment", "leased", "ACTIVE", "timeline from", "dataset.ready", &customer]
-    {
+    for part in [
+        "├─ customer",
+        "└─ payment",
+        "leased",
+        "ACTIVE",
+        " BY ",
+        " tests ",
+        "timeline from",
+        "dataset.ready",
+        &customer,
+    ] {
         assert!(tree.contains(part), "{part} in\n{tree}");
     }
     let found = place
@@ -290,4 +299,50 @@ fn a_token_is_printed_alone_once_and_can_be_revoked() {
     place.run(&["token", "revoke", ci["id"].as_str().unwrap()]).expect(0);
     place.set("SIXPACK_TOKEN", token);
     place.run(&["requests"]).expect(77);
+}
+
+#[test]
+fn a_dataset_is_made_again_and_the_facts_that_differ_are_told() {
+    let mut place = Place::new();
+    let _server = place.start_dev(&[]);
+    let _shop = Shop::open(&place);
+    let file = place.put("paying.yaml", SCENARIO);
+    place.run(&["apply", "-f", &file]).expect(0);
+    let make = |country: &str| {
+        let country = format!("country={country}");
+        let made = place.run(&["request", "checkout/paying-customer", "--set", &country, "--json"]);
+        let made = made.expect(0).json();
+        let lease = made["leases"][0]["id"].as_str().unwrap().to_owned();
+        place.run(&["lease", "release", &lease, "--wait"]).expect(0);
+        made["leases"][0]["dataset"]["id"].as_str().unwrap().to_owned()
+    };
+    let french = make("FR");
+    let again = place.run(&["request", "--rerun-of", &french]).expect(0).stdout;
+    assert!(again.contains(&format!("rerun of {french}: its facts are the same")), "{again}");
+    let czech = make("CZ");
+    let again = place.run(&["request", "--rerun-of", &czech, "--environment", "default"]).expect(0).stdout;
+    for part in [&format!("rerun of {czech}: one fact differs"), "PART", "customer  /login"] {
+        assert!(again.contains(part), "{part} in\n{again}");
+    }
+    let again = place.run(&["request", "--rerun-of", &czech, "--json"]).expect(0).json();
+    assert_eq!((&again["rerun"]["of"], &again["rerun"]["facts"]), (&czech.into(), &"different".into()));
+    assert_eq!(again["rerun"]["differences"][0]["pointer"], "/login");
+    let shown = place.run(&["requests", "show", again["id"].as_str().unwrap()]).expect(0).stdout;
+    assert!(shown.contains("one fact differs"), "{shown}");
+}
+
+#[test]
+fn a_rerun_that_cannot_be_says_why() {
+    let mut place = Place::new();
+    let _server = place.start_dev(&[]);
+    let _shop = Shop::open(&place);
+    let unknown = "ds_00000000000000000000000000";
+    let refused = place.run(&["request", "--rerun-of", unknown]).expect(1);
+    assert!(
+        refused.stderr.contains(unknown) && refused.stderr.contains("sixpack datasets list"),
+        "{refused:?}"
+    );
+    place.run(&["request", "--rerun-of", unknown, "customer/active-customer"]).expect(64);
+    place.run(&["request", "--rerun-of", unknown, "--set", "country=FR"]).expect(64);
+    place.run(&["request"]).expect(64);
 }

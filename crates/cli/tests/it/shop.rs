@@ -24,7 +24,7 @@ output:
 "#;
 
 /// Two suppliers that run as long as this lives. Billing refuses Germany, never undoes an account in Italy, and takes its
-/// time in Sweden.
+/// time in Sweden. Czech customers have a login that is another one each time.
 pub(crate) struct Shop {
     sweden: watch::Sender<bool>,
     _suppliers: Vec<Running>,
@@ -106,8 +106,16 @@ fn customer(place: &Place) -> Supplier {
     .output_schema(json!({
         "type":"object","properties":{"customer_id":{"type":"string","x-entity":"customer"}},"required":["customer_id"]
     }))
-    .facts_schema(json!({"type":"object","properties":{"status":{"type":"string"}}}))
-    .with_check(|_, _, _| async { Ok(Verdict::valid(json!({ "status": "ACTIVE" }))) })
+    .facts_schema(json!({
+        "type":"object","properties":{"status":{"type":"string"},"customer_id":{"type":"string","x-volatile":true}}
+    }))
+    .with_check(|cx, input, output| async move {
+        let mut facts = json!({ "status": "ACTIVE", "customer_id": output["customer_id"] });
+        if input["country"] == "CZ" {
+            facts["login"] = cx.unique().into();
+        }
+        Ok(Verdict::valid(facts))
+    })
     .with_undo(|_, _, _| async { Ok(()) });
     supplier(place, "customer", "Customer").dynamic(active)
 }

@@ -18,6 +18,7 @@ use sixpack_storage::stock::StockWish;
 use super::{Wanted, request_event};
 use crate::mint;
 use crate::refusal::Refusal;
+use crate::reruns::Again;
 use crate::shelf::Shelf;
 
 /// A request that was held against the catalogue and is not written yet.
@@ -70,6 +71,7 @@ impl Planned {
             source: self.wanted.source,
             selection: self.wanted.selection.clone(),
             refills: None,
+            again: None,
             listed: self.wanted.listed,
             ttl_ms: self.wanted.ttl_ms,
             holder: self.holder.clone(),
@@ -88,6 +90,8 @@ pub(crate) struct Asked<'a> {
     pub(crate) selection: Selection,
     /// The stock rule that it refills.
     pub(crate) refills: Option<RuleName>,
+    /// The dataset that it asks for again.
+    pub(crate) again: Option<&'a Again>,
     pub(crate) listed: bool,
     pub(crate) ttl_ms: u64,
     pub(crate) holder: String,
@@ -105,12 +109,13 @@ pub(crate) fn new_request(
     (shelf, overlay): (&Shelf, &Overlay),
     now: Timestamp,
 ) -> NewRequest {
+    let again = asked.again;
     let request = request_of(asked, RequestId(mint::id(now)), units, now);
     let trees: Vec<Change> = (0u32..)
         .zip(units)
         .map(|(unit, accepted)| {
             let line = lines.get(unit as usize).copied().flatten();
-            change_in(&request, unit, accepted, Outlook { shelf, line, now }, overlay)
+            change_in(&request, unit, accepted, Outlook { shelf, line, now }, (overlay, again))
         })
         .collect();
     NewRequest { trees, looking: Looking::Anywhere, ..unplanned(request, now) }
@@ -129,7 +134,7 @@ pub(crate) struct Outlook<'a> {
 
 /// The first decision about a dataset of a request that uses deployed suppliers only.
 pub(crate) fn first_change(request: &Request, unit: u32, accepted: &Accepted, on: Outlook<'_>) -> Change {
-    change_in(request, unit, accepted, on, &Overlay::default())
+    change_in(request, unit, accepted, on, (&Overlay::default(), None))
 }
 
 fn change_in(
@@ -137,7 +142,7 @@ fn change_in(
     unit: u32,
     (contract, input): &Accepted,
     on: Outlook<'_>,
-    overlay: &Overlay,
+    (overlay, again): (&Overlay, Option<&Again>),
 ) -> Change {
     let Outlook { shelf, line, now } = on;
     let left_ms = u64::try_from(request.deadline_at.duration_since(now).as_millis()).unwrap_or(0);
@@ -153,7 +158,8 @@ fn change_in(
         channel: request.channel.as_deref().map(Arc::from),
         overlay: overlay.clone(),
         line,
-        seed: mint::seed(),
+        given: again.map(|again| again.versions.clone()).unwrap_or_default(),
+        seed: again.map_or_else(mint::seed, |again| again.seed),
         unique: mint::unique(),
         until: own_ms.map(|own_ms| later(now, own_ms)),
     };
@@ -165,6 +171,9 @@ fn unplanned(request: Request, now: Timestamp) -> NewRequest {
     let mut told = json!({ "holder": request.holder });
     if let Some(channel) = &request.channel {
         told["channel"] = Value::from(channel.as_str());
+    }
+    if let Some(of) = request.rerun_of {
+        told["rerun_of"] = Value::from(of.to_string());
     }
     if let Some(rule) = &request.refills {
         told["rule"] = Value::from(rule.as_str());
@@ -191,6 +200,7 @@ fn request_of(asked: Asked<'_>, id: RequestId, units: &[Accepted], now: Timestam
         source: asked.source,
         selection: asked.selection,
         refills: asked.refills,
+        rerun_of: asked.again.map(|again| again.of),
         ttl_ms: asked.ttl_ms,
         holder: asked.holder,
         token: asked.token,

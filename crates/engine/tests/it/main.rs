@@ -6,6 +6,7 @@ mod contracts;
 mod ending;
 mod leasing;
 mod requesting;
+mod rerunning;
 mod steps;
 mod stock;
 mod stock_rules;

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use crate::schema::keywords::{ENTITY, Holds, holds};
+use crate::schema::keywords::{ENTITY, Holds, SECRET, VOLATILE, holds};
 use crate::schema::{canonical, target};
 
 /// What one schema says, in one place.
@@ -144,8 +144,8 @@ impl<'a> Flat<'a> {
 }
 
 /// Keywords that say nothing about a value by themselves.
-const SILENT: [&str; 7] =
-    ["$defs", "definitions", "$anchor", "$dynamicAnchor", "$vocabulary", "contentSchema", "x-secret"];
+const SILENT: [&str; 8] =
+    ["$defs", "definitions", "$anchor", "$dynamicAnchor", "$vocabulary", "contentSchema", SECRET, VOLATILE];
 
 /// The type of a value, in the words of JSON Schema.
 fn type_of(value: &Value) -> &'static str {

@@ -279,7 +279,7 @@ impl Plan<'_> {
 
     /// From now on the whole tree uses what was current when the child was first asked for.
     fn pin(&mut self, contract: &Contract) {
-        let mut pins = super::pins_of(contract, self.world.versions);
+        let mut pins = super::pins_of(contract, self.world.versions, &self.tree.pins);
         pins.insert(contract.name.clone(), contract.version);
         pins.retain(|name, _| !self.tree.pins.contains_key(name));
         if !pins.is_empty() {

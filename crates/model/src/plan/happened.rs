@@ -6,7 +6,7 @@ use serde_json::Value;
 use crate::ids::SessionId;
 use crate::recheck::{Offline, Why};
 use crate::task::{OpenTask, Standing};
-use crate::tree::{Verdict, Wish};
+use crate::tree::{Answerer, Verdict, Wish};
 
 /// What a supplier answered to one attempt.
 #[derive(Debug, Clone, PartialEq)]
@@ -65,6 +65,8 @@ pub enum Happened {
         attempt: Attempt,
         /// Who answered.
         session: SessionId,
+        /// The same as it is kept beside what it says.
+        by: Answerer,
         /// What it said.
         answer: Answer,
     },

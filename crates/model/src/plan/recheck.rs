@@ -10,7 +10,7 @@ use super::{Outcome, Plan, Resolution};
 use crate::failure::FailureClass;
 use crate::recheck::{Offline, Recheck, Why};
 use crate::request::Priority;
-use crate::tree::{Ending, Evidence, Handed, Operation, PartStatus, Verdict};
+use crate::tree::{Answerer, Ending, Evidence, Handed, Operation, PartStatus, Verdict};
 
 /// The pause before a service is asked again that could not tell, while somebody waits for it.
 const PAUSE_MS: u64 = 2_000;
@@ -82,6 +82,7 @@ impl Plan<'_> {
         message: Option<String>,
     ) {
         let at = self.world.now;
+        let Answerer { build, instance } = self.answerer.clone();
         let leased = self.part(0).status == PartStatus::Leased;
         let node = self.change(part);
         node.task = None;
@@ -94,7 +95,7 @@ impl Plan<'_> {
         }
         let before = node.evidence.as_ref().and_then(|evidence| evidence.valid_at);
         let valid_at = if verdict == Verdict::Valid { Some(at) } else { before };
-        node.evidence = Some(Evidence { verdict, at, valid_at, message });
+        node.evidence = Some(Evidence { verdict, at, message, valid_at, build, instance });
         // Late, and no less true: nobody shall be handed what is known not to hold.
         if verdict == Verdict::Invalid && self.tree.recheck.is_none() && !leased {
             self.tree.recheck = Some(Recheck { why: Why::Patrol, begun_at: at, until: at, strict: false });

@@ -1,5 +1,6 @@
 //! Renewing: a dataset that was made by an older version of a contract is held against the one that is offered now.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::Plan;
@@ -19,7 +20,7 @@ impl Plan<'_> {
             }
         }
         let root = self.contract(0).ok_or_else(|| gone(&self.part(0).contract.to_string()))?;
-        let pins = super::pins_of(&root, self.world.versions);
+        let pins = super::pins_of(&root, self.world.versions, &BTreeMap::new());
         if *self.tree.pins != pins {
             self.tree.pins = Arc::new(pins);
             self.pins_changed = true;

@@ -17,7 +17,7 @@ use super::answers::{facts_violation, later};
 use super::blame::Cause;
 use crate::expression::Scope;
 use crate::failure::FailureClass;
-use crate::tree::{Evidence, Operation, PartStatus, Verdict};
+use crate::tree::{Answerer, Evidence, Operation, PartStatus, Verdict};
 
 /// The first pause before a service is asked again: an event is often there after a few tens of milliseconds.
 const FIRST_PAUSE_MS: u64 = 50;
@@ -84,14 +84,17 @@ impl Plan<'_> {
             return self.note(part, verdict, facts, message);
         }
         let at = self.world.now;
+        let Answerer { build, instance } = self.answerer.clone();
         let node = self.change(part);
         node.task = None;
         if let Some(facts) = facts {
             node.facts = Some(Arc::new(facts));
         }
-        let before = node.evidence.as_ref().and_then(|evidence| evidence.valid_at);
-        let valid_at = if verdict == Verdict::Valid { Some(at) } else { before };
-        node.evidence = Some(Evidence { verdict, at, valid_at, message: message.clone() });
+        let valid_at = match verdict {
+            Verdict::Valid => Some(at),
+            Verdict::Invalid | Verdict::Unknown => node.evidence.as_ref().and_then(|last| last.valid_at),
+        };
+        node.evidence = Some(Evidence { verdict, at, message: message.clone(), valid_at, build, instance });
         if verdict != Verdict::Valid {
             self.ask_again_or_fail(part, verdict, message);
         }
@@ -133,9 +136,9 @@ impl Plan<'_> {
         }
     }
 
+    /// What each service said last stays until it answers: nothing is concluded from it as long as anybody is asked.
     fn ask_all(&mut self, part: u32, at: Timestamp) {
         for checked in self.checked_parts(self.below(part)) {
-            self.change(checked).evidence = None;
             self.add_task(checked, Operation::Check, at, self.tree.priority);
         }
     }

@@ -5,6 +5,7 @@ mod channels;
 mod failing;
 mod orchestrating;
 mod random;
+mod rerunning;
 mod retrying;
 mod settling;
 mod sizes;
@@ -95,6 +96,11 @@ fn capability(name: &str, operations: &[&str], settings: Value) -> Contract {
         .expect("the definition is whole")
 }
 
+/// Who answers in every scene.
+fn by() -> Answerer {
+    Answerer { build: Some(Arc::from("build-7")), instance: Some(Arc::from("one")) }
+}
+
 /// When every scene begins.
 fn start() -> Timestamp {
     "2026-01-01T00:00:00Z".parse().expect("a time")
@@ -114,6 +120,7 @@ fn new_tree(landscape: &Landscape, contract: &str, input: Value) -> NewTree {
         channel: None,
         line: None,
         overlay: Overlay::default(),
+        given: BTreeMap::new(),
         seed: 1,
         unique: "u".to_owned(),
         until: None,
@@ -246,7 +253,7 @@ impl Scene {
 
     fn answer_at(&mut self, part: u32, answer: Answer) {
         let attempt = self.attempt_at(part);
-        self.happen(Happened::Answered { attempt, session: SessionId(Uuid::nil()), answer });
+        self.happen(Happened::Answered { attempt, session: SessionId(Uuid::nil()), by: by(), answer });
     }
 
     /// Makes a part; its id is its own name.

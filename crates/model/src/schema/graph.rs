@@ -36,6 +36,7 @@ pub(super) struct Node {
     pub(super) entity: Option<String>,
     pub(super) secret: bool,
     pub(super) selectable: bool,
+    pub(super) volatile: bool,
 }
 
 /// What a schema, or any that it leads to, carries.
@@ -45,13 +46,14 @@ pub(super) enum Mark {
     Entity,
     Secret,
     Selectable,
+    Volatile,
 }
 
 /// All schemas of a document; number 0 is the document itself.
 pub(super) struct Graph {
     pub(super) nodes: Vec<Node>,
     pub(super) matchers: BTreeMap<String, jsonschema::Validator>,
-    bears: Vec<[bool; 4]>,
+    bears: Vec<[bool; 5]>,
     costs: Vec<u64>,
     anywhere: Vec<u64>,
     chains: Vec<usize>,
@@ -68,7 +70,7 @@ impl Graph {
     ) -> Result<Self, Circle> {
         let order = innermost_first(&nodes)?;
         let (costs, anywhere, chains) = weigh(&nodes, &order);
-        let marks = [Mark::Default, Mark::Entity, Mark::Secret, Mark::Selectable];
+        let marks = [Mark::Default, Mark::Entity, Mark::Secret, Mark::Selectable, Mark::Volatile];
         let bears = marks.map(|mark| leads_to(&nodes, mark));
         let bears = (0..nodes.len()).map(|node| bears.each_ref().map(|bears| bears[node])).collect();
         Ok(Self { nodes, matchers, bears, costs, anywhere, chains })
@@ -208,6 +210,7 @@ fn leads_to(nodes: &[Node], mark: Mark) -> Vec<bool> {
             Mark::Entity => node.entity.is_some(),
             Mark::Secret => node.secret,
             Mark::Selectable => node.selectable,
+            Mark::Volatile => node.volatile,
         })
         .collect();
     let mut todo: Vec<usize> = (0..nodes.len()).filter(|at| bears[*at]).collect();

@@ -32,7 +32,7 @@ pub(crate) enum Applies {
     Nowhere,
 }
 
-const KEYWORDS: [(&str, Holds); 63] = {
+const KEYWORDS: [(&str, Holds); 64] = {
     use Applies::{Against, Always, Inside, Nowhere, Sometimes};
     use Holds::{Annotation, Data, List, Map, Schema, Set};
     [
@@ -97,6 +97,7 @@ const KEYWORDS: [(&str, Holds); 63] = {
         (ENTITY, Data),
         (SECRET, Data),
         (SELECTABLE, Data),
+        (VOLATILE, Data),
         // Older drafts; the library still honours them, so they are followed too.
         ("$recursiveRef", Data),
         ("dependencies", Map(Sometimes)),
@@ -111,6 +112,9 @@ pub(crate) const SECRET: &str = "x-secret";
 
 /// The keyword that marks what a consumer may choose a dataset by.
 pub(crate) const SELECTABLE: &str = "x-selectable";
+
+/// The keyword that marks what differs between two datasets that are the same otherwise: keys, times, numbers counted up.
+pub(crate) const VOLATILE: &str = "x-volatile";
 
 /// What a keyword holds; `None` for one that nobody knows, which JSON Schema allows and ignores.
 pub(crate) fn holds(keyword: &str) -> Option<Holds> {

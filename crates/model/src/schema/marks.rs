@@ -1,4 +1,4 @@
-//! Marks in a value: defaults to fill in, entities that it refers to, secrets to cover.
+//! Marks in a value: defaults to fill in, entities that it refers to, secrets to cover, what changes from one to the next.
 
 use std::collections::BTreeSet;
 
@@ -43,6 +43,12 @@ impl Graph {
         self.bears(0, Mark::Secret)
     }
 
+    /// The value without what is marked as volatile: marked members are left out, and marked items are null, so that their
+    /// number still counts.
+    pub(super) fn lasting(&self, instance: &Value) -> Value {
+        self.keep_lasting(instance, &[0], INSTANCE_DEPTH).unwrap_or(Value::Null)
+    }
+
     /// `levels` and `left` bound schemas that ask for themselves by default, for ever.
     fn fill(&self, value: &mut Value, asked: &[usize], levels: usize, left: &mut usize) {
         let here = self.looking(asked, Mark::Default, |applies| applies == Applies::Always);
@@ -71,6 +77,32 @@ impl Graph {
             }
             _ => {}
         }
+    }
+
+    /// `None` for what is volatile itself. A mark in any alternative counts, as an entity does.
+    fn keep_lasting(&self, value: &Value, asked: &[usize], levels: usize) -> Option<Value> {
+        let here = self.looking(asked, Mark::Volatile, |applies| applies != Applies::Against);
+        if here.iter().any(|node| self.nodes[*node].volatile) {
+            return None;
+        }
+        if here.is_empty() || levels == 0 {
+            return Some(value.clone());
+        }
+        let inside = |asked: Vec<usize>, value: &Value| self.keep_lasting(value, &asked, levels - 1);
+        Some(match value {
+            Value::Object(members) => members
+                .iter()
+                .filter_map(|(key, member)| {
+                    Some((key.clone(), inside(self.of_property(&here, key), member)?))
+                })
+                .collect(),
+            Value::Array(items) => items
+                .iter()
+                .enumerate()
+                .map(|(index, item)| inside(self.of_item(&here, index), item).unwrap_or(Value::Null))
+                .collect(),
+            scalar => scalar.clone(),
+        })
     }
 
     fn default_of(&self, node: usize) -> Option<&Value> {

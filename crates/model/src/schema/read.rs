@@ -10,7 +10,7 @@ use crate::name;
 use crate::text::{did_you_mean, excerpt, nearest, quoted};
 
 use super::graph::Node;
-use super::keywords::{self, Applies, ENTITY, Holds, SECRET, SELECTABLE, holds};
+use super::keywords::{self, Applies, ENTITY, Holds, SECRET, SELECTABLE, VOLATILE, holds};
 
 /// A `default` or an example, and the schema that it stands in.
 pub(super) struct Example<'a> {
@@ -244,6 +244,10 @@ impl<'a> Reader<'a> {
                 Some(selectable) => self.read.nodes[node].selectable = selectable,
                 None => self.fault(at, "type", "is neither true nor false"),
             },
+            VOLATILE => match value.as_bool() {
+                Some(volatile) => self.read.nodes[node].volatile = volatile,
+                None => self.fault(at, "type", "is neither true nor false"),
+            },
             _ => {}
         }
     }
@@ -293,7 +297,7 @@ impl<'a> Reader<'a> {
 
     /// Unknown keywords are allowed and ignored, which hides a slip.
     fn unknown(&mut self, keyword: &str, at: String) {
-        if keyword.starts_with("x-") && nearest(keyword, [ENTITY, SECRET, SELECTABLE]).is_none() {
+        if keyword.starts_with("x-") && nearest(keyword, [ENTITY, SECRET, SELECTABLE, VOLATILE]).is_none() {
             return;
         }
         if let Some(near) = nearest(keyword, keywords::names()) {

@@ -113,6 +113,7 @@ fn a_schema_that_is_wrong_is_refused_by_code_and_place() {
         ("entity without a name", json!({"x-entity": true}), "type", "/x-entity"),
         ("entity with a bad name", json!({"x-entity": "A b"}), "name_pattern", "/x-entity"),
         ("secret in words", json!({"x-secret": "yes"}), "type", "/x-secret"),
+        ("volatile in words", json!({"x-volatile": 1}), "type", "/x-volatile"),
         ("secret entity", json!({"x-entity": "a", "x-secret": true}), "secret_entity", "/x-secret"),
         ("U+0000", json!({"const": "\0"}), "nul_not_allowed", "/const"),
     ] {

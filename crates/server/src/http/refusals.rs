@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use http::StatusCode;
-use sixpack_engine::{Refusal, StoreError};
+use sixpack_engine::{GoneVersion, Refusal, StoreError};
 use sixpack_model::diagnostic::Diagnostic;
 use sixpack_model::fault::Fault;
+use sixpack_model::ids::DatasetId;
 use sixpack_model::protocol::{UnsupportedProtocol, spoken};
 use sixpack_model::session::{HEARTBEAT_MS, HEARTBEATS_AT_ONCE, HEARTBEATS_PER_S};
 
@@ -32,6 +33,17 @@ impl From<Refusal> for Problem {
                 unknown_channel(&name, &environment, &live)
             }
             Refusal::TooManyChannels { environment, live } => too_many_channels(&environment, &live),
+            Refusal::VersionGone { dataset, gone } => version_gone(dataset, gone),
+            Refusal::NeverMade { dataset, status } => {
+                conflict("dataset_never_made", "It was never made").detail(format!(
+                    "{dataset} is {status} and was never made as a whole, so there is nothing to make again; request its \
+                     contract anew."
+                ))
+            }
+            Refusal::SecretInput { dataset } => conflict("secret_input", "Its input holds secrets").detail(format!(
+                "The input of {dataset} holds secrets that another token gave; request its contract anew with secrets of \
+                 your own, or ask with the token that requested it."
+            )),
             Refusal::ContractInUse { name, by } => contract_in_use(&name, by),
             Refusal::NameTaken { name, kind } => conflict("name_taken", "The name is taken").detail(format!(
                 "`{}` is already the name of a {kind}; choose another name, or delete that one first.",
@@ -194,6 +206,30 @@ fn out_of_stock(contract: &str, coming: u64, is_kept: bool, starved: Option<&str
     let problem = conflict("out_of_stock", "Not in stock")
         .detail(format!("There is not enough of {contract} in stock that fits: {why}."));
     if coming > 0 { problem.retry_after_s(BUSY_S) } else { problem }
+}
+
+fn version_gone(dataset: DatasetId, gone: Vec<GoneVersion>) -> Problem {
+    let told = |gone: &GoneVersion| {
+        let GoneVersion { contract, wanted, offered } = gone;
+        match offered {
+            Some(offered) => {
+                format!("{contract}@{wanted} is not on offer any more, but {contract}@{offered}")
+            }
+            None => format!("{contract}@{wanted} is not on offer any more, and no other version either"),
+        }
+    };
+    let what = match gone.as_slice() {
+        [only] => told(only),
+        several => format!("{} versions are not on offer any more; see `errors`", several.len()),
+    };
+    let detail = format!(
+        "{dataset} cannot be made again as it was: {what}. Request its contract anew with the same input to get it on the \
+         versions of today."
+    );
+    let problem = conflict("version_gone", "A version is gone").detail(detail);
+    gone.iter().fold(problem, |problem, gone| {
+        problem.fault(ProblemFault::new("/rerun_of", "version_gone", told(gone)))
+    })
 }
 
 fn quoted(names: &[String]) -> String {

@@ -1,6 +1,7 @@
 //! Requests: made, read, waited for, cancelled.
 
 pub(super) mod asked;
+mod rerun;
 pub(super) mod shown;
 
 use std::time::Duration;
@@ -16,7 +17,7 @@ use sixpack_engine::{Caller, Engine, RequestFilter, RequestView};
 use sixpack_model::ids::RequestId;
 use utoipa::IntoParams;
 
-use asked::NewRequestJson;
+use asked::{Asked, NewRequestJson};
 use shown::RequestJson;
 
 use super::Server;
@@ -129,8 +130,8 @@ impl<S: Sync> FromRequestParts<S> for IdempotencyKey {
             ("Location" = String, description = "Where the request can be read"),
             ("Idempotency-Replayed" = Option<bool>, description = "`true` when the key was used before"),
         )),
-        (status = 404, description = "`environment_not_found`, `contract_not_found`, `channel_not_found`", body = ProblemJson),
-        (status = 409, description = "`contract_broken`", body = ProblemJson),
+        (status = 404, description = "`environment_not_found`, `contract_not_found`, `channel_not_found`, `dataset_not_found`", body = ProblemJson),
+        (status = 409, description = "`contract_broken`, `version_gone`, `dataset_never_made`, `secret_input`", body = ProblemJson),
     )
 )]
 pub(super) async fn create_request(
@@ -142,8 +143,10 @@ pub(super) async fn create_request(
     Document(body): Document<BODY_MAX_BYTES>,
 ) -> Result<Response, Problem> {
     let idempotency = key.map(|key| (key, fingerprint(&body)));
-    let wanted = accept::<NewRequestJson>(body)?.into_wanted(idempotency);
-    let made = server.engine.create_request(&caller, wanted).await?;
+    let made = match accept::<NewRequestJson>(body)?.into_asked(idempotency) {
+        Asked::Anew(wanted) => server.engine.create_request(&caller, wanted).await?,
+        Asked::Again(rerun) => server.engine.rerun_dataset(&caller, rerun).await?,
+    };
     // The request is made: when there is no place to wait in, it is answered as it stands.
     let wait = wait(parameters.wait_s);
     let (place, wait) = match server.waiting.park(&caller, wait, &call) {

@@ -134,7 +134,7 @@ pub(super) async fn put_stock_rule(
     Path(RulePath { environment, name }): Path<RulePath>,
     Query(parameters): Query<PutParameters>,
     IfMatch(over): IfMatch,
-    Json(Document(body)): Json<Document<RULE_MAX_BYTES>>,
+    Document(body): Document<RULE_MAX_BYTES>,
 ) -> Result<Response, Problem> {
     let dry_run = parameters.dry_run.unwrap_or(false);
     authorized.may_publish(dry_run)?;
@@ -200,7 +200,7 @@ pub(super) async fn edit_stock_rule(
     Path(RulePath { environment, name }): Path<RulePath>,
     Query(NoParameters {}): Query<NoParameters>,
     IfMatch(over): IfMatch,
-    Json(Document(body)): Json<Document<RULE_MAX_BYTES>>,
+    Document(body): Document<RULE_MAX_BYTES>,
 ) -> Result<Response, Problem> {
     let edit = RuleEdit::read(&body).map_err(unprocessable)?;
     let view = engine.edit_rule(&caller, environment.as_str(), &name, edit, over).await?;

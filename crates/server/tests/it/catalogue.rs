@@ -223,3 +223,24 @@ async fn what_is_not_there_is_a_problem_too() {
         admin.request(reqwest::Method::POST, "/v1/requests").header("content-type", "text/plain").body("{}");
     read(plain).await.refused(415, "content_type");
 }
+
+#[tokio::test]
+async fn evidence_says_which_supplier_gave_it_and_when_the_part_was_valid() {
+    let server = ApiServer::start().await;
+    let admin = server.admin().await;
+    let mut billing = manifest("billing", &[capability("account", &["produce", "check"])]);
+    billing["build"] = json!("git:1a2b");
+    let supplier = HandSupplier::open(&admin, &billing).await;
+    let made = admin.post("/v1/requests", &json!({"contract": "billing/account"})).await.expect(201);
+    supplier.perform("produce", json!({"outcome": "done", "output": {"id": "a-1"}})).await;
+    let dataset = format!("/v1/datasets/{}", made["progress"]["steps"][0]["dataset_id"].as_str().unwrap());
+    supplier.perform("check", json!({"outcome": "done", "verdict": "invalid"})).await;
+    let part = admin.get(&dataset).await.expect(200)["evidence"]["parts"][0].clone();
+    let by = (&json!("git:1a2b"), &json!("by-hand"));
+    assert_eq!((&part["verdict"], part.get("valid_at")), (&json!("invalid"), None), "{part}");
+    assert_eq!((&part["build"], &part["instance"]), by);
+    supplier.perform("check", json!({"outcome": "done", "verdict": "valid"})).await;
+    let part = admin.get(&dataset).await.expect(200)["evidence"]["parts"][0].clone();
+    assert!(part["valid_at"].is_string() && part["valid_at"] == part["checked_at"], "{part}");
+    assert_eq!((&part["build"], &part["instance"]), by);
+}

@@ -19,6 +19,7 @@ mod leases;
 mod lists;
 mod log;
 mod requests;
+mod reruns;
 mod scenarios;
 mod sessions;
 mod steps;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use sixpack_model::ids::{LineId, TaskId, TokenId};
+use sixpack_model::ids::{LineId, TaskId, TokenId, TreeId};
 use sixpack_model::plan::{Change, ReadyTask};
 use sixpack_model::request::Priority;
 use sixpack_model::tree::{Part, Tree};
@@ -124,6 +124,8 @@ pub struct Order {
     pub priority: Priority,
     /// The channel that is preferred.
     pub channel: Option<String>,
+    /// The tree that is asked for again.
+    pub rerun_of: Option<TreeId>,
     /// When the first tasks are ready; at once unless it says so.
     pub ready_at: Option<Timestamp>,
     /// How long it may take.
@@ -145,6 +147,7 @@ impl Order {
             units: 1,
             priority: Priority::Person,
             channel: None,
+            rerun_of: None,
             ready_at: None,
             timeout_ms: 300_000,
             token: TokenId(Uuid::nil()),

@@ -142,6 +142,7 @@ impl Fixture {
             environment: order.environment.clone(),
             units: units.collect(),
             listed: false,
+            rerun_of: order.rerun_of,
             source: Source::Fresh,
             selection: Selection::default(),
             refills: None,

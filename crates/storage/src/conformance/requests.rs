@@ -33,6 +33,18 @@ pub async fn a_request_reads_back_as_it_was_accepted(f: &Fixture) {
     assert_eq!(f.store.trees_of(request.id).await.unwrap(), ids);
 }
 
+pub async fn a_request_keeps_which_dataset_it_asks_for_again(f: &Fixture) {
+    let first = f.one("shop/customer").await;
+    let mut order = Order::of(&["shop/customer"]);
+    order.rerun_of = Some(first.id);
+    let (again, _) = f.accept(order).await;
+    let read = f.store.request(again.id).await.unwrap().unwrap();
+    assert_eq!(read.rerun_of, Some(first.id));
+    let listed = f.store.requests(&RequestFilter::default(), Page::first(10)).await.unwrap();
+    let of: Vec<_> = listed.iter().map(|request| request.rerun_of).collect();
+    assert_eq!(of, [Some(first.id), None]);
+}
+
 pub async fn the_same_key_and_body_answer_the_first_request(f: &Fixture) {
     let token = TokenId(f.id());
     let (first, created) = send(f, key(token, "a", 1)).await;

@@ -97,6 +97,7 @@ macro_rules! conformance_suite {
             }
             requests {
                 a_request_reads_back_as_it_was_accepted,
+                a_request_keeps_which_dataset_it_asks_for_again,
                 the_same_key_and_body_answer_the_first_request,
                 the_same_key_with_another_body_is_refused,
                 keys_of_another_token_are_independent,

@@ -36,8 +36,10 @@ pub async fn every_field_of_a_part_reads_back_as_it_was_written(f: &Fixture) {
         part.evidence = Some(Evidence {
             verdict: Verdict::Invalid,
             at: f.in_ms(3),
-            valid_at: Some(f.in_ms(2)),
             message: Some("closed".to_owned()),
+            valid_at: Some(f.in_ms(1)),
+            build: Some(Arc::from("git:1a2b")),
+            instance: Some(Arc::from("billing-1")),
         });
         part.state = Some(serde_json::Value::Null);
         part.task = Some(Task {

@@ -225,9 +225,13 @@ struct StoredEvidence<'a> {
     verdict: Cow<'a, str>,
     at: i64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    message: Option<Cow<'a, str>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     valid_at: Option<i64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    message: Option<Cow<'a, str>>,
+    build: Option<Cow<'a, str>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    instance: Option<Cow<'a, str>>,
 }
 
 /// What was known at hand-over.
@@ -302,6 +306,8 @@ impl<'a> StoredEvidence<'a> {
             at: ms(evidence.at),
             valid_at: ms_of(evidence.valid_at),
             message: evidence.message.as_deref().map(Cow::Borrowed),
+            build: evidence.build.as_deref().map(Cow::Borrowed),
+            instance: evidence.instance.as_deref().map(Cow::Borrowed),
         }
     }
 }
@@ -312,8 +318,10 @@ impl StoredEvidence<'_> {
             verdict: Verdict::from_name(&self.verdict)
                 .ok_or_else(|| format!("{} is no verdict", self.verdict))?,
             at: time(self.at),
-            valid_at: self.valid_at.map(time),
             message: self.message.map(Cow::into_owned),
+            valid_at: self.valid_at.map(time),
+            build: self.build.as_deref().map(Arc::from),
+            instance: self.instance.as_deref().map(Arc::from),
         })
     }
 }
@@ -347,4 +355,25 @@ fn detail_text(part: &Part) -> String {
 
 fn is_zero(number: &u32) -> bool {
     *number == 0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn evidence_that_was_written_without_its_supplier_reads_back_as_of_nobody() {
+        let detail = r#"{"evidence":{"verdict":"valid","at":7,"message":"fine"}}"#;
+        let detail: Detail<'_> = serde_json::from_str(detail).unwrap();
+        let evidence = detail.evidence.map(StoredEvidence::into_evidence).unwrap().unwrap();
+        let expected = Evidence {
+            verdict: Verdict::Valid,
+            at: time(7),
+            message: Some("fine".to_owned()),
+            valid_at: None,
+            build: None,
+            instance: None,
+        };
+        assert_eq!(evidence, expected);
+    }
 }

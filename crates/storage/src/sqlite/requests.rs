@@ -13,7 +13,7 @@ use sixpack_model::stock::RuleName;
 
 use super::SqliteStore;
 use super::codes::Code;
-use super::columns::{code, id, int, ms, parsed, parsed_of, time_at, time_of, unreadable, unsigned};
+use super::columns::{code, id, id_of, int, ms, parsed, parsed_of, time_at, time_of, unreadable, unsigned};
 use super::events::EventRow;
 use super::failures::{StoredFailure, failure_text};
 use super::limits::KEY_MS;
@@ -33,7 +33,7 @@ use crate::trees::{RequestAfter, RequestEnd};
 
 const COLUMNS: &str = "r.id, e.name, r.units, r.listed, r.source, r.ttl_ms, r.holder, r.token, r.priority, \
      r.channel, r.status, r.revision, r.ready, r.created_at, r.deadline_at, r.ended_at, r.failure, r.refills, \
-     r.selection";
+     r.selection, r.rerun_of";
 
 /// Looks at every open request, and at nothing of them that is not in the index.
 const OVERDUE: &str = "SELECT id FROM request INDEXED BY request_open
@@ -340,9 +340,9 @@ impl Tx<'_> {
         self.connection.run(
             "INSERT INTO request (id, environment, contract, units, trees, listed, source, ttl_ms, holder, token,
                                   priority, channel, status, revision, ready, created_at, deadline_at, ended_at,
-                                  failure, line, refills, selection)
+                                  failure, line, refills, selection, rerun_of)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21,
-                     ?22)",
+                     ?22, ?23)",
             params![
                 request.id.0.as_bytes(),
                 environment,
@@ -366,6 +366,7 @@ impl Tx<'_> {
                 line.map(|line| line.0),
                 request.refills.as_ref().map(RuleName::as_str),
                 selection,
+                request.rerun_of.map(|tree| tree.0.into_bytes()),
             ],
         )?;
         Ok(())
@@ -572,6 +573,7 @@ fn read_request(row: &Row<'_>) -> rusqlite::Result<Request> {
         environment: row.get(1)?,
         units: read_units(row, 2)?,
         listed: row.get(3)?,
+        rerun_of: id_of(row, 19)?.map(TreeId),
         source: code(row, 4)?,
         selection: selection.map(StoredSelection::into_selection).unwrap_or_default(),
         refills: refills.map(|name| name.parse().map_err(|cause| unreadable(17, cause))).transpose()?,

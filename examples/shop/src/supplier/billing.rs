@@ -33,7 +33,9 @@ pub(super) struct Output {
 
 #[derive(Serialize, JsonSchema)]
 pub(super) struct Facts {
+    #[schemars(extend("x-volatile" = true))]
     account_id: String,
+    #[schemars(extend("x-volatile" = true))]
     customer_id: String,
     /// PENDING, OPEN or CLOSED.
     status: String,

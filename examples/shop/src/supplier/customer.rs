@@ -36,6 +36,7 @@ pub(super) struct Output {
 
 #[derive(Serialize, JsonSchema)]
 pub(super) struct Facts {
+    #[schemars(extend("x-volatile" = true))]
     customer_id: String,
     /// REGISTERED, VERIFIED, ACTIVE or SUSPENDED.
     status: String,

@@ -40,7 +40,9 @@ pub(super) struct Output {
 
 #[derive(Serialize, JsonSchema)]
 pub(super) struct Facts {
+    #[schemars(extend("x-volatile" = true))]
     address_id: String,
+    #[schemars(extend("x-volatile" = true))]
     customer_id: String,
     country: String,
     zone: String,

@@ -62,7 +62,9 @@ pub(super) struct PaidOutput {
 
 #[derive(Serialize, JsonSchema)]
 pub(super) struct Facts {
+    #[schemars(extend("x-volatile" = true))]
     order_id: String,
+    #[schemars(extend("x-volatile" = true))]
     customer_id: String,
     /// DRAFT, PREPARED, PLACED, PAID or CANCELLED.
     status: String,

@@ -118,6 +118,32 @@ impl Client {
         RequestBuilder::of_items(self.clone(), items)
     }
 
+    /// Begins a request for a dataset that was made before, perhaps long ago: same version of the contract, same input,
+    /// same seed, and the same versions of everything below. What the request shows in
+    /// [`rerun`](wire::Request::rerun) says whether the facts are the same; watch it with
+    /// [`RequestBuilder::on_progress`].
+    ///
+    /// It is made in the environment and in the channel of the dataset. Once a version that it was made on is not on offer
+    /// any more, the request is refused as `version_gone`.
+    ///
+    /// ```no_run
+    /// // Not run here: it needs a server with suppliers.
+    /// # async fn run(client: sixpack::Client) -> Result<(), sixpack::Error> {
+    /// let lease = client
+    ///     .rerun("ds_06e8b6x8q3v5r7t9w1y2z4a5b7")
+    ///     .on_progress(|request| {
+    ///         if let Some(rerun) = &request.rerun {
+    ///             println!("facts are {}, {} differ", rerun.facts, rerun.differences.len());
+    ///         }
+    ///     })
+    ///     .send()
+    ///     .await?;
+    /// # drop(lease); Ok(()) }
+    /// ```
+    pub fn rerun(&self, dataset: impl Into<String>) -> RequestBuilder {
+        RequestBuilder::of_rerun(self.clone(), dataset.into())
+    }
+
     pub(crate) fn http(&self) -> &Http {
         &self.http
     }

@@ -38,6 +38,12 @@ impl RequestBuilder {
         Self::of(client, NewRequest { items, ..NewRequest::default() })
     }
 
+    /// The channel is that of the dataset, whatever the client's is.
+    pub(super) fn of_rerun(client: Client, dataset: String) -> Self {
+        let body = NewRequest { rerun_of: Some(dataset), ..NewRequest::default() };
+        Self { client, body, key: None, on_progress: None }
+    }
+
     fn of(client: Client, body: NewRequest) -> Self {
         let body = NewRequest { channel: client.channel.clone(), ..body };
         Self { client, body, key: None, on_progress: None }
@@ -230,6 +236,15 @@ mod tests {
         assert_eq!(
             serde_json::to_value(&builder.body).unwrap(),
             serde_json::json!({"items":[{"contract":"a/b","input":{"x":1}}]})
+        );
+    }
+
+    #[test]
+    fn a_rerun_names_the_dataset_and_nothing_of_the_client() {
+        let builder = client().in_channel("bob").rerun("ds_1").ttl(Duration::from_secs(60));
+        assert_eq!(
+            serde_json::to_value(&builder.body).unwrap(),
+            serde_json::json!({"rerun_of":"ds_1","lease":{"ttl_s":60}})
         );
     }
 

@@ -88,7 +88,8 @@ pub trait Capability: Send + Sync + 'static {
     type Input: DeserializeOwned + JsonSchema + Send;
     /// What they get. Mark keys of things with `x-entity`, secrets with `x-secret`.
     type Output: Serialize + DeserializeOwned + JsonSchema + Send;
-    /// What `check` reads back; [`NoFacts`] when there is nothing.
+    /// What `check` reads back; [`NoFacts`] when there is nothing. Mark with `x-volatile` what differs between two datasets
+    /// that are the same otherwise: keys, times, counters.
     type Facts: Serialize + JsonSchema + Send + 'static;
 
     /// Description, limits, labels.

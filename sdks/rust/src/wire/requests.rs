@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Lease, Operation, Owner, words};
+use super::{Lease, Operation, Owner, Rerun, words};
 
 words! {
     /// `queued -> building -> fulfilled | failed | cancelled | expired`; the last four are final.
@@ -106,7 +106,7 @@ words! {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct NewRequest {
-    /// Environment; `default` when absent.
+    /// Environment; `default` when absent, and with `rerun_of` that of the dataset.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub environment: Option<String>,
     /// Contract `domain/name`; excludes `items`.
@@ -121,6 +121,9 @@ pub struct NewRequest {
     /// How many datasets of `contract` (1 to 1000); 1 when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub count: Option<u32>,
+    /// A dataset that is asked for again, in place of `contract`, `input`, `items` and `count`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rerun_of: Option<String>,
     /// Stock or fresh; `stock_first` when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<Source>,
@@ -229,6 +232,9 @@ pub struct Request {
     /// Empty until fulfilled; then in the order of `items`.
     #[serde(default)]
     pub leases: Vec<Lease>,
+    /// How it relates to the dataset that it asks for again, if it does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rerun: Option<Rerun>,
     /// How far it is.
     #[serde(default)]
     pub progress: Progress,

@@ -5,6 +5,7 @@
 mod channels;
 mod fatal_ends;
 mod late_results;
+mod reruns;
 mod server;
 #[cfg(target_os = "linux")]
 mod wall_clock;

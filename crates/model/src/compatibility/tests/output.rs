@@ -72,6 +72,18 @@ fn a_change_of_the_output_breaks_when_something_is_no_longer_promised() {
             object(json!({"a": true}), &[]),
             vec!["/output/properties/a/x-entity"],
         ),
+        (
+            "volatile",
+            object(json!({"a": true}), &[]),
+            object(json!({"a": {"x-volatile": true}}), &[]),
+            vec![],
+        ),
+        (
+            "volatile no more",
+            object(json!({"a": {"x-volatile": true, "type": "string"}}), &[]),
+            object(json!({"a": {"type": "string"}}), &[]),
+            vec![],
+        ),
     ] {
         let expected = if breaks.is_empty() { "compatible" } else { "breaking" };
         assert_eq!(

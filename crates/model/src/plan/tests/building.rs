@@ -27,7 +27,7 @@ fn an_answer_told_twice_changes_nothing_the_second_time() {
     scene.produce("customer");
     let before = scene.tree.clone();
     let answer = Answer::Produced { output: json!({ "id": "another" }), facts: None };
-    scene.happen(Happened::Answered { attempt, session: SessionId(Uuid::nil()), answer });
+    scene.happen(Happened::Answered { attempt, session: SessionId(Uuid::nil()), by: by(), answer });
     assert_eq!(scene.tree, Tree { version: before.version + 1, ..before });
 }
 

@@ -236,7 +236,12 @@ fn a_late_result_of_a_failed_attempt_is_undone_while_the_next_one_goes_on() {
     scene.produce("ready › customer");
     assert!(scene.asked().contains(&"produce ready › payment".to_owned()), "{:?}", scene.asked());
     let attempt = Attempt { part: first, serial: undo.serial, number: 1 };
-    scene.happen(Happened::Answered { attempt, session: SessionId(Uuid::nil()), answer: Answer::Undone });
+    scene.happen(Happened::Answered {
+        attempt,
+        session: SessionId(Uuid::nil()),
+        by: by(),
+        answer: Answer::Undone,
+    });
     assert_eq!(scene.tree.parts[first as usize].status, PartStatus::Gone);
     assert!(scene.outcomes.is_empty());
 }

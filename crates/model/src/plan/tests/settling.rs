@@ -144,3 +144,33 @@ fn a_check_that_does_not_work_is_repeated_like_an_unknown() {
     assert_eq!(scene.asked(), ["check one", "check two"]);
     assert!(scene.outcomes.is_empty());
 }
+
+#[test]
+fn evidence_says_who_gave_it_and_when_the_part_was_last_valid() {
+    let mut scene = agreeing();
+    let evidence = |scene: &Scene, steps: &str| scene.part(steps).evidence.clone().expect("it was asked");
+    scene.check("two", Verdict::Invalid, json!({}));
+    let two = evidence(&scene, "two");
+    assert_eq!(
+        (two.verdict, two.valid_at, two.build, two.instance),
+        (Verdict::Invalid, None, by().build, by().instance)
+    );
+    scene.pass_ms(500);
+    scene.check("two", Verdict::Valid, json!({ "number": 2 }));
+    let valid_at = Some(scene.now);
+    assert_eq!(evidence(&scene, "two").valid_at, valid_at);
+    scene.check("one", Verdict::Valid, json!({ "number": 1 }));
+    assert_eq!(scene.asked(), ["check one", "check two"], "they contradict each other");
+    scene.pass_ms(500);
+    scene.check("two", Verdict::Invalid, json!({}));
+    let two = evidence(&scene, "two");
+    assert_eq!((two.verdict, two.at, two.valid_at), (Verdict::Invalid, scene.now, valid_at));
+}
+
+#[test]
+fn a_check_that_nobody_answered_is_evidence_of_nobody() {
+    let mut scene = agreeing();
+    scene.happen(Happened::Crashed(scene.attempt("two")));
+    let two = scene.part("two").evidence.clone().expect("it was asked");
+    assert_eq!((two.verdict, two.build, two.instance), (Verdict::Unknown, None, None));
+}

@@ -54,7 +54,7 @@ impl Size {
 
     fn answer(&mut self, name: &'static str, part: u32, answer: Answer) {
         let attempt = self.scene.attempt_at(part);
-        self.happen(name, Happened::Answered { attempt, session: SessionId(Uuid::nil()), answer });
+        self.happen(name, Happened::Answered { attempt, session: SessionId(Uuid::nil()), by: by(), answer });
     }
 
     /// Everything that is asked for was done, as if it had been answered before: the next decision finds it so.

@@ -105,3 +105,36 @@ fn secrets_are_covered_wherever_they_are_marked() {
     assert!(!open.has_secrets());
     assert_eq!(open.redacted(&json!({"a": 1})), json!({"a": 1}));
 }
+
+#[test]
+fn what_is_volatile_is_left_out_wherever_it_is_marked() {
+    let document = schema(&json!({
+        "properties": {
+            "id": {"type": "string", "x-volatile": true},
+            "account": {"properties": {"opened_at": {"$ref": "#/$defs/time"}, "status": {"type": "string"}}},
+            "lines": {"items": {"properties": {"number": {"x-volatile": true}}}},
+            "seen": {"items": {"x-volatile": true}},
+            "either": {"anyOf": [{"type": "null"}, {"type": "integer", "x-volatile": true}]},
+            "plain": {"x-volatile": false},
+            "not": {"not": {"x-volatile": true}}
+        },
+        "patternProperties": {"_at$": {"x-volatile": true}},
+        "$defs": {"time": {"type": "string", "x-volatile": true}}
+    }));
+    assert_eq!(
+        document.lasting(&json!({
+            "id": "c-1", "account": {"opened_at": "now", "status": "ACTIVE"}, "lines": [{"number": 1, "sku": "a"}],
+            "seen": [1, 2], "either": 3, "plain": true, "not": 1, "closed_at": null, "more": {"id": 1}
+        })),
+        json!({
+            "account": {"status": "ACTIVE"}, "lines": [{"sku": "a"}], "seen": [null, null], "plain": true, "not": 1,
+            "more": {"id": 1}
+        })
+    );
+    assert_eq!(schema(&json!({"x-volatile": true})).lasting(&json!({"a": 1})), json!(null));
+    assert_eq!(schema(&json!(true)).lasting(&json!({"a": 1})), json!({"a": 1}));
+    let endless = schema(&json!({"properties": {"next": {"$ref": "#"}, "id": {"x-volatile": true}}}));
+    assert_eq!(endless.lasting(&json!({"next": {"id": 1, "a": 2}})), json!({"next": {"a": 2}}));
+    let misspelt = crate::schema::Schema::parse(&json!({"x-volatil": true})).unwrap();
+    assert!(misspelt.warnings()[0].message.contains("x-volatile"), "{:?}", misspelt.warnings());
+}

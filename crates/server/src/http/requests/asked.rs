@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 use serde_json::{Map, Value};
-use sixpack_engine::Wanted;
+use sixpack_engine::{Rerun, Wanted};
 use sixpack_model::fault::Fault;
+use sixpack_model::ids::DatasetId;
 use sixpack_model::limits::LINE_BYTES;
 use sixpack_model::name::{ContractName, EnvironmentName, NameError, segment};
 use sixpack_model::request::{Priority, Selection, Source};
@@ -30,12 +31,12 @@ const TIMEOUT_DEFAULT_S: i64 = 300;
 /// Seconds of a lease or of a request: at most a day.
 pub(in crate::http) type SpanS = Int<1, 86_400>;
 
-/// What a consumer asks for: either `contract`, or `items`.
+/// What a consumer asks for: `contract`, or `items`, or `rerun_of`.
 #[derive(Deserialize, ToSchema)]
 #[schema(as = NewRequest)]
 #[serde(deny_unknown_fields)]
 pub(in crate::http) struct NewRequestJson {
-    /// Where; `default` when absent.
+    /// Where; when absent `default`, and with `rerun_of` where that dataset is.
     environment: Option<String>,
     /// `domain/name`, always its newest version.
     contract: Option<String>,
@@ -48,7 +49,10 @@ pub(in crate::http) struct NewRequestJson {
     /// How many datasets of one contract and input, all or nothing; 1 when absent.
     #[schema(inline)]
     count: Option<Int<1, 1000>>,
-    /// `stock_first` when absent.
+    /// A dataset that was made, perhaps long ago, asked for again: same version, input and seed, and same versions of
+    /// everything below. In place of `contract`, `input`, `items` and `count`.
+    rerun_of: Option<String>,
+    /// `stock_first` when absent; with `rerun_of` always `fresh`.
     source: Option<SourceJson>,
     /// Properties of the input that rank what is in stock, the one that has most of them first; they exclude nothing.
     #[schema(value_type = Option<Object>)]
@@ -66,7 +70,8 @@ pub(in crate::http) struct NewRequestJson {
     timeout_s: Option<SpanS>,
     /// `pipeline` when absent.
     priority: Option<PriorityJson>,
-    /// A channel of suppliers under development: what they offer takes the place of what is deployed.
+    /// A channel of suppliers under development: what they offer takes the place of what is deployed. With `rerun_of`
+    /// that of the dataset when absent.
     #[schema(max_length = 63)]
     channel: Option<String>,
 }
@@ -116,13 +121,16 @@ impl Check for NewRequestJson {
         if let Err(error) = environment.parse::<EnvironmentName>() {
             faults.add("environment", "name_pattern", error.to_string());
         }
-        match (&self.contract, &self.items) {
-            (Some(_), Some(_)) => {
+        match (&self.contract, &self.items, &self.rerun_of) {
+            (_, _, Some(of)) => self.check_rerun(of, faults),
+            (Some(_), Some(_), None) => {
                 faults.add("items", "exclusive", "`contract` and `items` exclude each other");
             }
-            (None, None) => faults.add("contract", "required", "`contract` or `items` is required"),
-            (Some(contract), None) => check_contract("contract", contract, faults),
-            (None, Some(items)) => self.check_items(items, faults),
+            (None, None, None) => {
+                faults.add("contract", "required", "`contract`, `items` or `rerun_of` is required");
+            }
+            (Some(contract), None, None) => check_contract("contract", contract, faults),
+            (None, Some(items), None) => self.check_items(items, faults),
         }
         self.check_selection(faults);
         if let Some(Err(fault)) = self.holder.as_deref().map(clean_holder) {
@@ -132,6 +140,14 @@ impl Check for NewRequestJson {
             faults.add("channel", "name_pattern", error.to_string());
         }
     }
+}
+
+/// What a consumer asks for, as the engine takes it.
+pub(super) enum Asked {
+    /// Datasets of contracts.
+    Anew(Wanted),
+    /// A dataset that was made before.
+    Again(Rerun),
 }
 
 impl NewRequestJson {
@@ -166,6 +182,26 @@ impl NewRequestJson {
         }
     }
 
+    fn check_rerun(&self, of: &str, faults: &mut Faults) {
+        if let Err(error) = of.parse::<DatasetId>() {
+            faults.add("rerun_of", "invalid_value", error.to_string());
+        }
+        let given = [
+            ("contract", self.contract.is_some()),
+            ("input", self.input.is_some()),
+            ("items", self.items.is_some()),
+            ("count", self.count.is_some()),
+        ];
+        for (name, _) in given.into_iter().filter(|(_, given)| *given) {
+            faults.add(name, "exclusive", format!("`{name}` and `rerun_of` exclude each other"));
+        }
+        if let Some(SourceJson::StockFirst) = self.source {
+            let message =
+                "a dataset that is asked for again is always made: leave `source` out, or ask for `fresh`";
+            faults.add("source", "exclusive", message);
+        }
+    }
+
     fn check_items(&self, items: &[AskedUnitJson], faults: &mut Faults) {
         for (name, given) in [("input", self.input.is_some()), ("count", self.count.is_some())] {
             if given {
@@ -184,7 +220,21 @@ impl NewRequestJson {
     }
 
     /// What was checked, as the engine takes it.
-    pub(super) fn into_wanted(self, idempotency: Option<(String, [u8; 32])>) -> Wanted {
+    pub(super) fn into_asked(self, idempotency: Option<(String, [u8; 32])>) -> Asked {
+        match self.rerun_of.as_deref().map(|of| of.parse().expect("the id was checked")) {
+            Some(of) => Asked::Again(self.into_rerun(of, idempotency)),
+            None => Asked::Anew(self.into_wanted(idempotency)),
+        }
+    }
+
+    fn into_rerun(self, of: DatasetId, idempotency: Option<(String, [u8; 32])>) -> Rerun {
+        let (ttl_ms, holder, timeout_ms, priority) = self.terms();
+        let (environment, channel) = (self.environment, self.channel);
+        Rerun { of, environment, channel, ttl_ms, holder, timeout_ms, priority, idempotency }
+    }
+
+    fn into_wanted(self, idempotency: Option<(String, [u8; 32])>) -> Wanted {
+        let (ttl_ms, holder, timeout_ms, priority) = self.terms();
         let listed = self.items.is_some();
         let count = self.count.map_or(1, Int::get);
         let units = match self.items {
@@ -195,7 +245,6 @@ impl NewRequestJson {
                 (0..count).map(|_| (contract.clone(), input.clone())).collect()
             }
         };
-        let ttl_s = self.lease.and_then(|lease| lease.ttl_s).map_or(TTL_DEFAULT_S, Int::get);
         Wanted {
             environment: self.environment.unwrap_or_else(|| ENVIRONMENT_DEFAULT.to_owned()),
             units,
@@ -210,19 +259,25 @@ impl NewRequestJson {
                 select: self.select.map(Arc::new),
                 require_fresh: false,
             },
-            ttl_ms: ms(ttl_s),
-            holder: self
-                .holder
-                .map(|holder| clean_holder(&holder).expect("it was checked"))
-                .unwrap_or_default(),
-            timeout_ms: ms(self.timeout_s.map_or(TIMEOUT_DEFAULT_S, Int::get)),
-            priority: match self.priority {
-                Some(PriorityJson::Person) => Priority::Person,
-                Some(PriorityJson::Pipeline) | None => Priority::Pipeline,
-            },
+            ttl_ms,
+            holder,
+            timeout_ms,
+            priority,
             channel: self.channel,
             idempotency,
         }
+    }
+
+    /// The length of the leases, who uses them, the total time, and who waits.
+    fn terms(&self) -> (u64, String, u64, Priority) {
+        let ttl_s = self.lease.as_ref().and_then(|lease| lease.ttl_s).map_or(TTL_DEFAULT_S, Int::get);
+        let holder = self.holder.as_deref().map(|holder| clean_holder(holder).expect("it was checked"));
+        let priority = match self.priority {
+            Some(PriorityJson::Person) => Priority::Person,
+            Some(PriorityJson::Pipeline) | None => Priority::Pipeline,
+        };
+        let timeout_s = self.timeout_s.map_or(TIMEOUT_DEFAULT_S, Int::get);
+        (ms(ttl_s), holder.unwrap_or_default(), ms(timeout_s), priority)
     }
 }
 

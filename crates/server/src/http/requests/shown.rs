@@ -13,6 +13,7 @@ use sixpack_model::stock::RuleName;
 use utoipa::ToSchema;
 
 use super::asked::ITEMS_MAX;
+use super::rerun::RerunJson;
 use crate::http::shapes::failure::FailureJson;
 use crate::http::shapes::lease::LeaseJson;
 use crate::http::shapes::scalar::{Text, Time};
@@ -69,6 +70,9 @@ pub(in crate::http) struct RequestJson<'a> {
     ended_at: Option<Time>,
     /// Empty until it is fulfilled; then one for each dataset, in the order of `items`.
     leases: Vec<LeaseJson<'a>>,
+    /// Only when it asks for a dataset again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rerun: Option<RerunJson<'a>>,
     progress: ProgressJson<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
     failure: Option<FailureJson<'a>>,
@@ -148,6 +152,7 @@ impl<'a> RequestJson<'a> {
             deadline_at: Time(request.deadline_at),
             ended_at: request.ended_at.map(Time),
             leases: leases.collect(),
+            rerun: view.rerun.as_ref().map(|rerun| RerunJson::of(rerun, view)),
             progress: ProgressJson::of(trees, listed),
             failure: request
                 .failure

@@ -57,6 +57,16 @@ pub(in crate::http) struct PartEvidenceJson<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, format = DateTime)]
     checked_at: Option<Time>,
+    /// When it last said that the part is valid.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    valid_at: Option<Time>,
+    /// The build of the supplier that answered; absent when that has told none, or nobody answered.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    build: Option<&'a str>,
+    /// The instance of the supplier that answered.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    instance: Option<&'a str>,
 }
 
 /// A condition over all parts that held at the last check.
@@ -111,6 +121,9 @@ impl TreeView<'_> {
             facts: self.facts(number),
             message: evidence.and_then(|evidence| evidence.message.as_deref()),
             checked_at: evidence.map(|evidence| Time(evidence.at)),
+            valid_at: evidence.and_then(|evidence| evidence.valid_at).map(Time),
+            build: evidence.and_then(|evidence| evidence.build.as_deref()),
+            instance: evidence.and_then(|evidence| evidence.instance.as_deref()),
         }
     }
 }

@@ -78,6 +78,15 @@ impl Secrets {
     }
 }
 
+/// What a value whose secrets are covered has at a JSON pointer: the cover, when that lies above it.
+pub(in crate::http) fn inside<'a>(covered: &'a Value, pointer: &str) -> Option<&'a Value> {
+    let ends = pointer.match_indices('/').map(|(end, _)| end);
+    let cover = ends
+        .map(|end| &pointer[..end])
+        .find_map(|above| covered.pointer(above).filter(|value| value.as_str() == Some(COVERED)));
+    cover.or_else(|| covered.pointer(pointer))
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -95,5 +104,22 @@ mod tests {
         assert_eq!(shown(Secrets::Shown, Some(&schema)), value);
         assert_eq!(shown(Secrets::Covered, Some(&schema)), json!({ "pin": "***", "id": "c-1" }));
         assert_eq!(shown(Secrets::Covered, None), json!("***"));
+    }
+
+    #[test]
+    fn what_lies_below_a_cover_is_covered() {
+        let value = json!({ "card": "***", "list": [{ "a/b": "***", "c": 1 }] });
+        for (pointer, found) in [
+            ("", Some(value.clone())),
+            ("/card", Some(json!("***"))),
+            ("/card/number", Some(json!("***"))),
+            ("/list/0/a~1b", Some(json!("***"))),
+            ("/list/0/a~1b/x/y", Some(json!("***"))),
+            ("/list/0/c", Some(json!(1))),
+            ("/list/1", None),
+        ] {
+            assert_eq!(inside(&value, pointer), found.as_ref(), "{pointer}");
+        }
+        assert_eq!(inside(&json!("***"), "/x"), Some(&json!("***")));
     }
 }

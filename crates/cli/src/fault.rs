@@ -166,6 +166,8 @@ fn judged(problem: &Problem) -> (Exit, Option<&'static str>) {
                 "`sixpack settings` shows which token is sent, and where it comes from; set another with SIXPACK_TOKEN or --token-file (`sixpack dev` keeps its own in .sixpack/token, an administrator makes others with `sixpack token create`)",
             ),
         ),
+        // It names who may.
+        (403, "foreign_dataset") => (Exit::NotPermitted, None),
         (403, _) => (Exit::NotPermitted, Some("use a token of that role: `sixpack token create --role …`")),
         (404, "environment_not_found") => (
             Exit::No,
@@ -204,6 +206,7 @@ mod tests {
         for (status, code, exit) in [
             (401, "unauthenticated", Exit::NotPermitted),
             (403, "forbidden", Exit::NotPermitted),
+            (403, "foreign_dataset", Exit::NotPermitted),
             (404, "lease_not_found", Exit::No),
             (409, "lease_ended", Exit::No),
             (422, "input_invalid", Exit::Data),

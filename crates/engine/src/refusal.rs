@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
 use sixpack_model::diagnostic::Diagnostic;
 use sixpack_model::fault::Fault;
 use sixpack_model::lease::LeaseStatus;
@@ -90,6 +91,24 @@ pub enum Refusal {
     /// The lease has ended.
     #[error("the lease has ended as {}", .0.name())]
     LeaseEnded(LeaseStatus),
+    /// The lease was taken away.
+    #[error("the lease was revoked by {by}")]
+    LeaseRevoked {
+        /// The name of the token that did it.
+        by: String,
+        /// Why.
+        reason: String,
+        /// When.
+        at: Option<Timestamp>,
+    },
+    /// The caller supplies a domain that has no part in the dataset.
+    #[error("the dataset has no part of the domain {own}")]
+    NotOfDomain {
+        /// What the caller supplies.
+        own: String,
+        /// Those that have a part in it.
+        domains: Vec<String>,
+    },
     /// The session is dead or has ended.
     #[error("the session has ended")]
     SessionEnded,

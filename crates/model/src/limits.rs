@@ -106,6 +106,9 @@ pub const DESCRIPTION_BYTES: usize = 4_000;
 /// Bytes of the name of a team, a contact, a build, an SDK: one line of text.
 pub const LINE_BYTES: usize = 200;
 
+/// Bytes of the reason for which a lease is taken away: a sentence or two. Whoever held it is told it with every refusal.
+pub const REASON_BYTES: usize = 500;
+
 /// Bytes of a link: what every browser takes.
 pub const LINK_BYTES: usize = 2_000;
 

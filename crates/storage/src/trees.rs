@@ -41,8 +41,10 @@ pub struct LeaseEnd {
     pub status: LeaseStatus,
     /// What the holder said.
     pub outcome: Option<LeaseOutcome>,
-    /// What the holder added.
+    /// What the holder added, or why it is taken away.
     pub note: Option<String>,
+    /// The name of the token that takes it away.
+    pub revoked_by: Option<String>,
 }
 
 /// One decision about one tree, to be written as a whole or not at all.
@@ -107,7 +109,7 @@ pub trait Trees: Send + Sync {
     /// A task whose version is one of a channel goes to the supplier in the channel of its tree; when none that performs
     /// the version is live there, a check or an undo goes to the deployed suppliers if the version stands in for one of
     /// theirs. All other tasks go to the deployed suppliers. A lease whose deadline has passed is held until somebody
-    /// ends it: its holder may still give it back.
+    /// ends it: its holder may still give it back. How a lease has ended is told before what follows from it.
     async fn write_tree(&self, write: TreeWrite) -> Result<Written, StoreError>;
 
     /// Trees that are still being made, or made and not leased, although their request has ended; at most `limit`,

@@ -68,6 +68,17 @@ fn a_scenario_is_applied_requested_shown_and_given_back() {
     assert_eq!((&late["code"], &late["exit"]), (&"lease_ended".into(), &1.into()));
     let events = place.run(&["events", "--request", request["id"].as_str().unwrap()]).expect(0).stdout;
     assert!(events.contains("request.fulfilled"), "{events}");
+
+    let taken = place.run(&["request", "checkout/paying-customer", "--json"]).expect(0).json();
+    let taken = taken["leases"][0]["id"].as_str().unwrap().to_owned();
+    place.run(&["lease", "revoke", &taken]).expect(64);
+    let revoked =
+        place.run(&["lease", "revoke", &taken, "--reason", "billing is migrated", "--wait"]).expect(0).stdout;
+    assert!(revoked.contains(&format!("has lost {taken}; what was made for it is undone")), "{revoked}");
+    let shown = place.run(&["lease", "show", &taken]).expect(0).stdout;
+    assert!(shown.contains("revoked by ") && shown.contains("note     billing is migrated"), "{shown}");
+    let late = place.run(&["lease", "renew", &taken]).expect(1).stderr;
+    assert!(late.contains("revoked by ") && late.contains(": billing is migrated. "), "{late}");
 }
 
 #[test]

@@ -3,12 +3,14 @@
 use std::time::Duration;
 
 use http::StatusCode;
+use jiff::Timestamp;
 use sixpack_engine::{Refusal, StoreError};
 use sixpack_model::diagnostic::Diagnostic;
 use sixpack_model::fault::Fault;
+use sixpack_model::limits::REASON_BYTES;
 use sixpack_model::session::{HEARTBEAT_MS, HEARTBEATS_AT_ONCE, HEARTBEATS_PER_S};
 
-use crate::edge::problem::{Problem, ProblemFault, echoed};
+use crate::edge::problem::{Problem, ProblemFault, echoed, echoed_to};
 
 /// When to ask again after the store or the catalogue was too busy: contention passes within a second.
 const BUSY_S: u64 = 1;
@@ -45,6 +47,8 @@ impl From<Refusal> for Problem {
                 .detail("The fence is not the one of this lease; read the lease again and use its `fence`."),
             Refusal::LeaseEnded(status) => conflict("lease_ended", "The lease has ended")
                 .detail(format!("The lease is `{}`; request another dataset.", status.name())),
+            Refusal::LeaseRevoked { by, reason, at } => lease_revoked(&by, &reason, at),
+            Refusal::NotOfDomain { own, domains } => not_of_domain(&own, &domains),
             Refusal::SessionEnded => conflict("session_ended", "The session has ended")
                 .detail("The session is dead or was drained; open a new session."),
             Refusal::Superseded => conflict("superseded", "Another supplier took over").detail(
@@ -184,6 +188,28 @@ fn version_mismatch(expected: u64, current: u64) -> Problem {
     Problem::new(StatusCode::PRECONDITION_FAILED, "version_mismatch", "Another version is current").detail(
         format!("`If-Match` asks for version {expected}; {there}. Read it again before replacing it."),
     )
+}
+
+fn lease_revoked(by: &str, reason: &str, at: Option<Timestamp>) -> Problem {
+    let at = at.map(|at| format!(" at {at:.0}")).unwrap_or_default();
+    let reason = echoed_to(reason, REASON_BYTES);
+    conflict("lease_ended", "The lease has ended").detail(format!(
+        "The lease was revoked by `{}`{at}: {reason}. Stop using the data: it is being undone. Request another dataset.",
+        echoed(by)
+    ))
+}
+
+/// How many domains a problem names: more than these nobody asks one after the other.
+const DOMAINS_NAMED: usize = 10;
+
+fn not_of_domain(own: &str, domains: &[String]) -> Problem {
+    let named = quoted(&domains[..domains.len().min(DOMAINS_NAMED)]);
+    let more = if domains.len() > DOMAINS_NAMED { ", …" } else { "" };
+    Problem::new(StatusCode::FORBIDDEN, "foreign_dataset", "Another domain's dataset").detail(format!(
+        "This token supplies `{}`, which has no part in the dataset; those of {named}{more} may revoke the lease, and \
+         administrators.",
+        echoed(own)
+    ))
 }
 
 fn too_many_heartbeats(wait: Duration) -> Problem {

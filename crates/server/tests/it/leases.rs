@@ -1,6 +1,7 @@
 //! Leases over HTTP: read, renewed, released; and what wrong fences, times and holders get.
 
 use serde_json::{Value, json};
+use sixpack_model::token::Role;
 
 use crate::api_server::{Api, ApiServer, HandSupplier, capability, manifest};
 
@@ -63,6 +64,68 @@ async fn a_second_release_answers_the_same() {
     assert_eq!(second["outcome"], "broken");
     let renew = json!({"fence": lease["fence"]});
     consumer.post(&format!("{}/renew", path(&lease)), &renew).await.refused(409, "lease_ended");
+}
+
+#[tokio::test]
+async fn a_revoked_lease_is_told_to_its_holder_with_who_and_why() {
+    let server = ApiServer::start().await;
+    let consumer = server.consumer().await;
+    let lease = leased(&server, &consumer).await;
+    let revoke = format!("{}/revoke", path(&lease));
+    let why = json!({"reason": " billing is migrated at noon "});
+    consumer.post(&revoke, &why).await.refused(403, "forbidden");
+    let stranger = server.api(Role::Supplier, None, Some("delivery")).await;
+    let refused = stranger.post(&revoke, &why).await;
+    refused.refused(403, "foreign_dataset");
+    assert!(
+        refused.text.contains("supplies `delivery`") && refused.text.contains("`billing`"),
+        "{}",
+        refused.text
+    );
+    let elsewhere = server.api(Role::Supplier, Some("staging"), None).await;
+    elsewhere.post(&revoke, &why).await.refused(404, "lease_not_found");
+    let owner = server.api(Role::Supplier, None, Some("billing")).await;
+    for (body, code) in [
+        (json!({}), "missing_field"),
+        (json!({"reason": "  "}), "empty"),
+        (json!({"reason": "two\nlines"}), "control_character"),
+        (json!({"reason": "x".repeat(501)}), "too_long"),
+        (json!({"reason": "x", "fence": 1}), "unknown_field"),
+    ] {
+        owner.post(&revoke, &body).await.refused(422, code);
+    }
+    let revoked = owner.post(&revoke, &why).await.expect(200);
+    assert_eq!(
+        (&revoked["status"], &revoked["revoked_by"], &revoked["note"], &revoked["ttl_ms"]),
+        (&json!("revoked"), &json!("test supplier"), &json!("billing is migrated at noon"), &json!(0))
+    );
+    let again = server.admin().await.post(&revoke, &json!({"reason": "another"})).await.expect(200);
+    assert_eq!((&again["note"], &again["ended_at"]), (&revoked["note"], &revoked["ended_at"]));
+    for operation in ["renew", "release"] {
+        let path = format!("{}/{operation}", path(&lease));
+        let late = consumer.post(&path, &json!({"fence": lease["fence"]})).await;
+        late.refused(409, "lease_ended");
+        let detail = late.json()["detail"].as_str().unwrap().to_owned();
+        for part in ["revoked by `test supplier` at ", ": billing is migrated at noon. ", "Request another"] {
+            assert!(detail.contains(part), "{operation}: {detail}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_events_of_a_dataset_tell_how_its_lease_has_ended() {
+    let server = ApiServer::start().await;
+    let consumer = server.consumer().await;
+    let lease = leased(&server, &consumer).await;
+    let body = json!({"reason": "it is needed"});
+    server.admin().await.post(&format!("{}/revoke", path(&lease)), &body).await.expect(200);
+    let dataset = format!("/v1/datasets/{}", lease["dataset"]["id"].as_str().unwrap());
+    let timeline = consumer.get(&dataset).await.expect(200)["timeline"].clone();
+    let told = timeline.as_array().unwrap().iter().find(|event| event["kind"] == "lease.revoked").unwrap();
+    assert_eq!(
+        (&told["lease_id"], &told["by"], &told["message"]),
+        (&lease["id"], &json!("test admin"), &json!("it is needed"))
+    );
 }
 
 #[tokio::test]

@@ -83,6 +83,8 @@ macro_rules! conformance_suite {
                 a_release_with_another_fence_is_refused,
                 a_lease_of_another_tree_is_no_guard,
                 an_administrator_needs_no_fence,
+                a_revocation_needs_no_fence_and_says_by_whom_and_why,
+                every_end_of_a_lease_is_told_once,
                 overdue_leases_are_paged_past_those_that_stay,
                 leases_are_listed_newest_first_and_filtered,
                 held_leases_are_counted_by_environment,

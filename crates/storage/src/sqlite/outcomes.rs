@@ -237,6 +237,7 @@ impl Tx<'_> {
             ended_at: None,
             outcome: None,
             note: None,
+            revoked_by: None,
         })
     }
 

@@ -184,6 +184,12 @@ fn judged(problem: &Problem) -> (Exit, Option<&'static str>) {
         }
         (409, "contract_broken") => (Exit::No, Some("see its faults with `sixpack contracts show`")),
         (404 | 409 | 412, _) => (Exit::No, None),
+        (429, "quota_leases") => (
+            Exit::TryLater,
+            Some(
+                "see what is held with `sixpack lease list`, and release what nobody needs with `sixpack lease release`",
+            ),
+        ),
         (408 | 429 | 503, _) => (Exit::TryLater, Some("try again in a moment")),
         (400 | 413 | 414 | 415 | 422, _) => (Exit::Data, None),
         (500, _) => (Exit::Internal, Some("report it with the id in the brackets")),
@@ -212,6 +218,7 @@ mod tests {
             (422, "input_invalid", Exit::Data),
             (400, "json_syntax", Exit::Data),
             (429, "too_many_requests", Exit::TryLater),
+            (429, "quota_leases", Exit::TryLater),
             (503, "unavailable", Exit::TryLater),
             (500, "internal", Exit::Internal),
             (502, "not_sixpack", Exit::Mismatch),

@@ -7,6 +7,7 @@ use sixpack_model::diagnostic::Diagnostic;
 use sixpack_model::fault::Fault;
 use sixpack_model::lease::LeaseStatus;
 use sixpack_storage::StoreError;
+use sixpack_storage::requests::QuotaOf;
 
 /// Why an operation was not carried out. Nothing was changed.
 #[derive(Debug, thiserror::Error)]
@@ -85,6 +86,20 @@ pub enum Refusal {
     /// The idempotency key was used with another body.
     #[error("the idempotency key was used for another request")]
     KeyReused,
+    /// There would be more leases than the quota allows.
+    #[error("{taken} of {limit} leases are taken, and {asked} more were asked for")]
+    QuotaLeases {
+        /// Whose quota it is.
+        of: QuotaOf,
+        /// The name of the token, or of the environment.
+        name: String,
+        /// How many leases it may have.
+        limit: u64,
+        /// How many it has, those of open requests included.
+        taken: u64,
+        /// How many were asked for.
+        asked: u64,
+    },
     /// The fence is not the live one.
     #[error("the fence is not the live one")]
     LeaseFenced,

@@ -17,7 +17,9 @@ use sixpack_model::plan::{self, Change, NewTree, World};
 use sixpack_model::request::{Priority, Request, RequestStatus, Source, Unit};
 use sixpack_model::tree::Tree;
 use sixpack_storage::page::Page;
-use sixpack_storage::requests::{Created, Ended, Idempotency, NewRequest, RequestFilter};
+use sixpack_storage::requests::{
+    Created, Ended, Idempotency, NewRequest, OverQuota, Quota, QuotaOf, RequestFilter,
+};
 use sixpack_storage::trees::{Lately, RequestEnd};
 use tokio::sync::futures::OwnedNotified;
 use tokio::time::Instant;
@@ -94,6 +96,7 @@ impl Engine {
     pub async fn create_request(&self, caller: &Caller, wanted: Wanted) -> Result<Made, Refusal> {
         let idempotency =
             wanted.idempotency.clone().map(|(key, body)| Idempotency { token: caller.token, key, body });
+        let environment = wanted.environment.clone();
         let new = match self.plan_request(caller, wanted).await {
             Ok(new) => new,
             // What was accepted once is answered again, also when it would not be accepted any more.
@@ -105,7 +108,8 @@ impl Engine {
                 return known.map_or(Err(refusal), |known| self.replay(known));
             }
         };
-        let new = NewRequest { idempotency, ..new };
+        let new = NewRequest { idempotency, quota: self.quota(), ..new };
+        let asked = new.trees.len() as u64;
         let (id, open) = (new.request.id, new.request.clone());
         self.inner.trees.members.insert(id, new.trees.iter().map(|change| change.tree.id).collect());
         let settled = new.trees.iter().any(|change| change.outcome.is_some());
@@ -116,8 +120,14 @@ impl Engine {
         let created = tokio::spawn(async move { engine.accept(new).await });
         match created.await.map_err(|_| Refusal::Busy)?? {
             Created::Accepted => Ok(Made { id, replayed: false, open: (!settled).then_some(open), watching }),
+            Created::OverQuota(over) => Err(over_quota(caller, environment, asked, over)),
             known => self.replay(known),
         }
+    }
+
+    fn quota(&self) -> Quota {
+        let settings = &self.inner.settings;
+        Quota { per_token: settings.leases_per_token, per_environment: settings.leases_per_environment }
     }
 
     async fn plan_request(&self, caller: &Caller, wanted: Wanted) -> Result<NewRequest, Refusal> {
@@ -133,7 +143,8 @@ impl Engine {
                 let watching = self.inner.ended.watch(id);
                 Ok(Made { id, replayed: true, open: None, watching })
             }
-            Created::Accepted | Created::KeyReused => Err(Refusal::KeyReused),
+            // A key that is known stands for a request, or for another body.
+            Created::Accepted | Created::KeyReused | Created::OverQuota(_) => Err(Refusal::KeyReused),
         }
     }
 
@@ -410,7 +421,16 @@ fn plan_request(
     }
     let event = request_event(&request, now, "request.building", told);
     let leases = trees.iter().map(|_| LeaseId(mint::id(now))).collect();
-    Ok(NewRequest { request, trees, leases, idempotency: None, event })
+    Ok(NewRequest { request, trees, leases, idempotency: None, quota: Quota::UNLIMITED, event })
+}
+
+fn over_quota(caller: &Caller, environment: String, asked: u64, over: OverQuota) -> Refusal {
+    let OverQuota { of, limit, taken } = over;
+    let name = match of {
+        QuotaOf::Token => caller.name.clone(),
+        QuotaOf::Environment => environment,
+    };
+    Refusal::QuotaLeases { of, name, limit, taken, asked }
 }
 
 /// The time that a request has: what the consumer allows, or less when no dataset of it may take so long.

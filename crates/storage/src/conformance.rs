@@ -15,6 +15,7 @@ mod factories;
 mod fixture;
 pub mod leases;
 pub mod limits;
+pub mod quotas;
 pub mod requests;
 pub mod sessions;
 pub mod stock_rules;

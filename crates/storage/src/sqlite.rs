@@ -24,6 +24,7 @@ mod opening;
 mod outcomes;
 mod parts;
 mod queues;
+mod quotas;
 mod readers;
 mod requests;
 mod services;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use http::StatusCode;
 use jiff::Timestamp;
-use sixpack_engine::{Refusal, StoreError};
+use sixpack_engine::{QuotaOf, Refusal, StoreError};
 use sixpack_model::diagnostic::Diagnostic;
 use sixpack_model::fault::Fault;
 use sixpack_model::limits::REASON_BYTES;
@@ -14,6 +14,9 @@ use crate::edge::problem::{Problem, ProblemFault, echoed, echoed_to};
 
 /// When to ask again after the store or the catalogue was too busy: contention passes within a second.
 const BUSY_S: u64 = 1;
+
+/// When to ask again once a quota is used up: leases last for minutes, and somebody has to give one back.
+const QUOTA_S: u64 = 60;
 
 /// When to ask again while the store is closed or full.
 const STORE_S: u64 = 5;
@@ -42,6 +45,9 @@ impl From<Refusal> for Problem {
                 Self::new(StatusCode::UNPROCESSABLE_ENTITY, "idempotency_mismatch", "The key was used before").detail(
                     "This `Idempotency-Key` was used with another body within the last 24 hours; use a new key.",
                 )
+            }
+            Refusal::QuotaLeases { of, name, limit, taken, asked } => {
+                quota_leases(of, &name, (limit, taken, asked))
             }
             Refusal::LeaseFenced => conflict("lease_fenced", "Another fence is live")
                 .detail("The fence is not the one of this lease; read the lease again and use its `fence`."),
@@ -188,6 +194,25 @@ fn version_mismatch(expected: u64, current: u64) -> Problem {
     Problem::new(StatusCode::PRECONDITION_FAILED, "version_mismatch", "Another version is current").detail(
         format!("`If-Match` asks for version {expected}; {there}. Read it again before replacing it."),
     )
+}
+
+fn quota_leases(of: QuotaOf, name: &str, (limit, taken, asked): (u64, u64, u64)) -> Problem {
+    let name = echoed(name);
+    let (who, whose, setting) = match of {
+        QuotaOf::Token => (format!("The token `{name}` has"), "its holders", "limits.leases_per_token"),
+        QuotaOf::Environment => (
+            format!("All tokens in `{name}` together have"),
+            "their holders",
+            "limits.leases_per_environment",
+        ),
+    };
+    Problem::new(StatusCode::TOO_MANY_REQUESTS, "quota_leases", "Too many leases")
+        .detail(format!(
+            "{who} {taken} of {limit} allowed leases, those of open requests included, and this request asks for \
+             {asked} more; nothing was created. Release what {whose} no longer need (`GET /v1/leases?status=held` lists \
+             it), or ask whoever runs the server for a higher `{setting}`."
+        ))
+        .retry_after_s(QUOTA_S)
 }
 
 fn lease_revoked(by: &str, reason: &str, at: Option<Timestamp>) -> Problem {

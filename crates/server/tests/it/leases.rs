@@ -1,9 +1,10 @@
 //! Leases over HTTP: read, renewed, released; and what wrong fences, times and holders get.
 
 use serde_json::{Value, json};
+use sixpack_engine::EngineSettings;
 use sixpack_model::token::Role;
 
-use crate::api_server::{Api, ApiServer, HandSupplier, capability, manifest};
+use crate::api_server::{Api, ApiServer, HandSupplier, capability, manifest, settings};
 
 /// A lease of sixty seconds on a fresh account.
 async fn leased(server: &ApiServer, consumer: &Api) -> Value {
@@ -126,6 +127,41 @@ async fn the_events_of_a_dataset_tell_how_its_lease_has_ended() {
         (&told["lease_id"], &told["by"], &told["message"]),
         (&lease["id"], &json!("test admin"), &json!("it is needed"))
     );
+}
+
+#[tokio::test]
+async fn a_quota_says_how_many_there_are_and_what_to_do() {
+    let quota =
+        EngineSettings { leases_per_token: 2, leases_per_environment: 3, ..EngineSettings::default() };
+    let server = ApiServer::start_over(settings(), quota).await;
+    let consumer = server.consumer().await;
+    let lease = leased(&server, &consumer).await;
+    let ask = async |api: &Api, count: u32| {
+        let order = json!({"contract": "billing/account", "count": count, "lease": {"ttl_s": 60}});
+        api.post("/v1/requests?wait_s=20", &order).await
+    };
+    let refused = ask(&consumer, 2).await;
+    refused.refused(429, "quota_leases");
+    assert_eq!(refused.header("retry-after"), "60");
+    let detail = refused.json()["detail"].as_str().unwrap().to_owned();
+    for part in [
+        "The token `test consumer` has 1 of 2 allowed leases",
+        "asks for 2 more; nothing was created",
+        "`limits.leases_per_token`",
+    ] {
+        assert!(detail.contains(part), "{part} in {detail}");
+    }
+    let requests = consumer.get("/v1/requests").await.expect(200)["items"].clone();
+    assert_eq!(requests.as_array().unwrap().len(), 1);
+    ask(&consumer, 1).await.expect(201);
+    let other = server.consumer().await;
+    ask(&other, 1).await.expect(201);
+    let refused = ask(&other, 1).await;
+    refused.refused(429, "quota_leases");
+    let detail = refused.json()["detail"].as_str().unwrap().to_owned();
+    assert!(detail.contains("All tokens in `default` together have 3 of 3 allowed leases"), "{detail}");
+    consumer.post(&format!("{}/release", path(&lease)), &json!({"fence": lease["fence"]})).await.expect(200);
+    ask(&other, 1).await.expect(201);
 }
 
 #[tokio::test]

@@ -21,7 +21,7 @@ use uuid::Uuid;
 use super::factories::{Decision, ENVIRONMENT, Order, Supplier, TTL_MS, ready_task};
 use crate::clock::{Clock, ManualClock};
 use crate::contracts::Publication;
-use crate::requests::{Created, NewRequest};
+use crate::requests::{Created, NewRequest, Quota};
 use crate::sessions::{NewSession, Registered, Service};
 use crate::tasks::{Claimed, Claims};
 use crate::trees::{Guard, TreeWrite, Written};
@@ -158,7 +158,7 @@ impl Fixture {
         };
         let leases = changes.iter().map(|_| LeaseId(self.id())).collect();
         let event = Event { request: Some(id), ..self.event("request.accepted") };
-        NewRequest { request, trees: changes, leases, idempotency: None, event }
+        NewRequest { request, trees: changes, leases, idempotency: None, quota: Quota::UNLIMITED, event }
     }
 
     /// A decision that changes nothing yet: cases add what they are about.

@@ -97,6 +97,14 @@ macro_rules! conformance_suite {
                 a_rate_is_never_exceeded_in_the_long_run,
                 a_rate_holds_nothing_back_when_nothing_is_there,
             }
+            quotas {
+                a_request_beyond_the_quota_is_refused_and_leaves_nothing,
+                what_is_under_way_and_what_is_held_count_alike,
+                a_request_that_ends_without_leases_gives_its_places_back,
+                every_end_of_a_lease_gives_one_place_back,
+                the_quota_of_an_environment_counts_all_its_tokens,
+                many_requests_at_once_never_exceed_a_quota,
+            }
             requests {
                 a_request_reads_back_as_it_was_accepted,
                 the_same_key_and_body_answer_the_first_request,

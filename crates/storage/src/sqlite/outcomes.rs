@@ -10,6 +10,7 @@ use sixpack_model::tree::PartStatus;
 use super::codes::Code;
 use super::columns::{code, id, int, time, unsigned};
 use super::events::EventRow;
+use super::quotas::Taker;
 use super::statements::Statements;
 use super::writer::Tx;
 use super::writes::{ChangeRow, OutcomeRow};
@@ -88,7 +89,8 @@ impl Tx<'_> {
         status: RequestStatus,
         failure: Option<&str>,
     ) -> rusqlite::Result<()> {
-        self.set_ended(request, status, failure)?;
+        let (taker, places) = self.set_ended(request, status, failure)?;
+        self.give_places_back(taker, places)?;
         let trees = self.connection.all(
             "SELECT id, status, ending IS NULL FROM tree WHERE request = ?1",
             [request.0.as_bytes()],
@@ -135,16 +137,21 @@ impl Tx<'_> {
         Ok(request)
     }
 
+    /// Returns whose places it has taken, and how many.
     fn set_ended(
         &self,
         request: RequestId,
         status: RequestStatus,
         failure: Option<&str>,
-    ) -> rusqlite::Result<()> {
-        let write = "UPDATE request SET status = ?2, ended_at = ?3, failure = ?4 WHERE id = ?1";
+    ) -> rusqlite::Result<(Taker, i64)> {
         self.connection
-            .run(write, params![request.0.as_bytes(), status.code(), self.now, failure])
-            .map(|_| ())
+            .prepare_cached(
+                "UPDATE request SET status = ?2, ended_at = ?3, failure = ?4 WHERE id = ?1
+                 RETURNING token, environment, trees",
+            )?
+            .query_row(params![request.0.as_bytes(), status.code(), self.now, failure], |row| {
+                Ok((Taker { token: row.get(0)?, environment: row.get(1)? }, row.get(2)?))
+            })
     }
 
     /// Leases every tree of a complete request to whoever asked for it.

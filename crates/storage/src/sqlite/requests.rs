@@ -16,12 +16,13 @@ use super::events::EventRow;
 use super::failures::{StoredFailure, failure_text};
 use super::limits::KEY_MS;
 use super::names::contract_is;
+use super::quotas::Taker;
 use super::statements::Statements;
 use super::writer::Tx;
 use super::writes::ChangeRow;
 use crate::error::StoreError;
 use crate::page::Page;
-use crate::requests::{Created, Ended, Idempotency, NewRequest, RequestFilter, Requests};
+use crate::requests::{Created, Ended, Idempotency, NewRequest, OverQuota, Quota, RequestFilter, Requests};
 use crate::trees::RequestEnd;
 
 const COLUMNS: &str = "r.id, e.name, r.units, r.listed, r.source, r.ttl_ms, r.holder, r.token, r.priority, \
@@ -30,7 +31,7 @@ const COLUMNS: &str = "r.id, e.name, r.units, r.listed, r.source, r.ttl_ms, r.ho
 #[async_trait]
 impl Requests for SqliteStore {
     async fn create_request(&self, new: NewRequest) -> Result<Created, StoreError> {
-        let NewRequest { request, trees, leases, idempotency, event } = new;
+        let NewRequest { request, trees, leases, idempotency, quota, event } = new;
         let units = units_text(&request.units);
         let trees: Vec<ChangeRow> = trees.into_iter().map(ChangeRow::from).collect();
         let event = EventRow::from(event).of_request(request.id);
@@ -39,6 +40,12 @@ impl Requests for SqliteStore {
                 && let Some(before) = tx.keep_key(idempotency, request.id)?
             {
                 return Ok(before);
+            }
+            if let Some(over) = tx.count_request(&request, trees.len(), quota)? {
+                if let Some(idempotency) = &idempotency {
+                    tx.drop_key(idempotency)?;
+                }
+                return Ok(Created::OverQuota(over));
             }
             tx.insert_request(&request, &units, trees.len())?;
             tx.tell(&event)?;
@@ -189,13 +196,27 @@ impl Tx<'_> {
         }
         // Its time is over and the sweep has not come by yet. The new row takes its place among the newest, so that the
         // oldest stay in front.
-        self.connection.run(
-            "DELETE FROM idempotency WHERE token = ?1 AND key = ?2",
-            params![idempotency.token.0.as_bytes(), idempotency.key],
-        )?;
+        self.drop_key(idempotency)?;
         let kept = self.insert_key(idempotency, request)?;
         debug_assert!(kept, "nothing else writes in this transaction");
         Ok(None)
+    }
+
+    fn drop_key(&self, idempotency: &Idempotency) -> rusqlite::Result<()> {
+        let drop = "DELETE FROM idempotency WHERE token = ?1 AND key = ?2";
+        let key = params![idempotency.token.0.as_bytes(), idempotency.key];
+        self.connection.run(drop, key).map(|_| ())
+    }
+
+    /// Counts the leases that a request asks for. Here, and where a request is closed, is said which requests count.
+    fn count_request(
+        &mut self,
+        request: &Request,
+        trees: usize,
+        quota: Quota,
+    ) -> rusqlite::Result<Option<OverQuota>> {
+        let environment = self.environment(&request.environment)?;
+        self.take_places(Taker { token: request.token.0.into_bytes(), environment }, trees, quota)
     }
 
     /// Writes a key; false, and nothing written, when it is there.

@@ -269,5 +269,9 @@ pub const ORPHANS: usize = 100;
 /// How deep datasets nest, obtained children included.
 pub const TREE_DEPTH: usize = 5;
 
+/// Entities that one tree may own: one for each part that it may have. Each is a row while it is leased, and all of them
+/// are written by the transaction that grants.
+pub const TREE_ENTITIES: usize = 10_000;
+
 /// Parts of one tree: it is read and shown as a whole.
 pub const TREE_PARTS: usize = 10_000;

@@ -14,6 +14,7 @@ mod change;
 mod children;
 mod deadlines;
 mod happened;
+mod owning;
 mod retry;
 mod settle;
 mod steps;
@@ -39,6 +40,7 @@ use children::Children;
 pub use blame::overdue;
 pub use change::{Change, Outcome, ReadyTask};
 pub use happened::{Answer, Attempt, Happened};
+pub use owning::{EntityOwner, HeldEntity, decide_beside};
 
 /// The contracts that a tree may refer to.
 pub trait Versions {
@@ -148,6 +150,9 @@ struct Plan<'w> {
     withdrawn: Vec<ReadyTask>,
     pins_changed: bool,
     entities: Vec<(u32, Entity)>,
+    owns: Vec<(u32, Entity)>,
+    /// What is known to be somebody else's.
+    held: Vec<HeldEntity>,
     outcome: Option<Outcome>,
     events: Vec<Event>,
 }
@@ -168,6 +173,8 @@ impl<'w> Plan<'w> {
             withdrawn: Vec::new(),
             pins_changed: false,
             entities: Vec::new(),
+            owns: Vec::new(),
+            held: Vec::new(),
             outcome: None,
             events: Vec::new(),
         }
@@ -219,6 +226,7 @@ impl<'w> Plan<'w> {
             Happened::Due { .. } => {}
             Happened::Unwanted => self.end(Ending::Unwanted),
             Happened::LeaseEnded => self.end(Ending::Used),
+            Happened::EntityHeld(held) => self.entity_held(held),
         }
         self.advance();
     }
@@ -241,6 +249,7 @@ impl<'w> Plan<'w> {
             withdrawn: self.withdrawn,
             pins_changed: self.pins_changed,
             entities: self.entities,
+            owns: self.owns,
             outcome: self.outcome,
             events: self.events,
         }

@@ -10,6 +10,7 @@ pub mod channels;
 pub mod claims;
 pub mod contracts;
 pub mod datasets;
+pub mod entities;
 pub mod events;
 mod factories;
 mod fixture;

@@ -14,6 +14,7 @@ mod codes;
 mod columns;
 mod contracts;
 mod datasets;
+mod entities;
 mod events;
 mod failures;
 mod leases;

@@ -6,7 +6,7 @@ use sixpack_model::event::Event;
 use sixpack_model::failure::Failure;
 use sixpack_model::ids::{LeaseId, TaskId, TreeId};
 use sixpack_model::lease::{Lease, LeaseOutcome, LeaseStatus};
-use sixpack_model::plan::Change;
+use sixpack_model::plan::{Change, HeldEntity};
 use sixpack_model::tree::{Claim, Tree};
 
 use crate::error::StoreError;
@@ -67,6 +67,17 @@ pub enum Written {
     Stale,
     /// What the guard asks for is not true (any more). Nothing was written.
     Refused,
+    /// The tree would be ready, or its request complete, with an entity that is somebody else's. Nothing was written.
+    EntityHeld(Clash),
+}
+
+/// A tree that cannot be leased, and why.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Clash {
+    /// The tree: that of the write, or another one of its request.
+    pub tree: TreeId,
+    /// What is somebody else's.
+    pub held: HeldEntity,
 }
 
 /// What a write has meant for the request of its tree.
@@ -93,7 +104,8 @@ pub trait Trees: Send + Sync {
 
     /// Writes one decision.
     ///
-    /// In one transaction: checks the version of the tree (`Stale`) and then the guard (`Refused`); writes new and
+    /// In one transaction: checks the version of the tree (`Stale`), when it becomes ready whether what it owns is free
+    /// (`EntityHeld`), and then the guard (`Refused`); writes new and
     /// changed parts, the tree's own fields and when it is due, ready tasks, withdrawals, entities and events. The request's revision grows
     /// by one with every write.
     ///
@@ -103,6 +115,10 @@ pub trait Trees: Send + Sync {
     /// request `fulfilled`, each with its event. When it is `Failed` and the request is still open, the request becomes
     /// `failed` with that failure. A tree whose request is no longer open is never leased: its outcome `Ready` is
     /// written as a plain change.
+    ///
+    /// No two live leases of an environment own the same entity: what the trees own (`change.owns`) is written with the
+    /// grant and goes with the lease. When the request would be complete, the trees that wait are looked at as well, and
+    /// held against each other in the order of the units.
     ///
     /// An event about the attempt whose claim is given up says how long that was held.
     ///

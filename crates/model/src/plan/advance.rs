@@ -235,6 +235,9 @@ impl Plan<'_> {
     }
 
     pub(super) fn become_ready(&mut self, part: u32) {
+        if part == 0 && !self.own_entities() {
+            return;
+        }
         self.hold_entities(part);
         let now = self.world.now;
         let node = self.change(part);

@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use serde_json::Value;
 
+use super::HeldEntity;
 use crate::ids::SessionId;
 use crate::task::{OpenTask, Standing};
 use crate::tree::{Verdict, Wish};
@@ -103,6 +104,8 @@ pub enum Happened {
     Unwanted,
     /// The lease has ended.
     LeaseEnded,
+    /// Its request is complete, and it cannot be leased with it: something that it has made is somebody else's.
+    EntityHeld(HeldEntity),
 }
 
 /// One attempt at one task of a tree.
@@ -131,7 +134,11 @@ impl Happened {
                 let standing = Standing::Unclaimed { served: false };
                 vec![OpenTask { part: *part, serial: *serial, standing }]
             }
-            Self::Withdrawn { .. } | Self::Orphaned { .. } | Self::Unwanted | Self::LeaseEnded => Vec::new(),
+            Self::Withdrawn { .. }
+            | Self::Orphaned { .. }
+            | Self::Unwanted
+            | Self::LeaseEnded
+            | Self::EntityHeld(_) => Vec::new(),
         }
     }
 }

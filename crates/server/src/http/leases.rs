@@ -87,7 +87,7 @@ impl Check for RevokeJson {
     fn check(&self, faults: &mut Faults) {
         match line("/reason", &self.reason, REASON_BYTES) {
             Ok(reason) if reason.is_empty() => {
-                faults.add("reason", "empty", "is empty; say why it is taken away")
+                faults.add("reason", "empty", "is empty; say why it is taken away");
             }
             Ok(_) => {}
             Err(fault) => faults.add("reason", fault.code, fault.message),

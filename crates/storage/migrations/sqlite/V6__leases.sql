@@ -1,4 +1,4 @@
--- Leases: who has taken one away, and how many there are.
+-- Leases: who has taken one away, how many there are, and what they own.
 
 -- The name of the token; `note` then says why.
 ALTER TABLE lease ADD COLUMN revoked_by TEXT;
@@ -22,3 +22,19 @@ WITH counted (token, environment, leases) AS (
 SELECT 0, token, sum(leases) FROM counted GROUP BY token
 UNION ALL
 SELECT 1, environment, sum(leases) FROM counted GROUP BY environment;
+
+-- What a tree owns since it is ready, as JSON: [[part, kind, key], …]; nothing when NULL.
+ALTER TABLE tree ADD COLUMN owns TEXT;
+
+-- The owners of entities, as long as their leases live: two live leases that own one entity cannot be written. Leases from
+-- before this migration own nothing.
+CREATE TABLE entity_held (
+    environment INTEGER NOT NULL,
+    kind        TEXT NOT NULL,
+    key         TEXT NOT NULL,
+    lease       BLOB NOT NULL,
+    PRIMARY KEY (environment, kind, key)
+) STRICT, WITHOUT ROWID;
+
+-- What goes when a lease ends.
+CREATE INDEX entity_held_by_lease ON entity_held (lease);

@@ -173,6 +173,7 @@ impl Fixture {
             withdrawn: Vec::new(),
             pins_changed: false,
             entities: Vec::new(),
+            owns: Vec::new(),
             outcome: None,
             events: Vec::new(),
         }

@@ -65,6 +65,16 @@ macro_rules! conformance_suite {
                 debts_are_listed_oldest_first,
                 trees_are_counted_by_the_status_of_their_root,
             }
+            entities {
+                two_live_leases_never_own_the_same_entity,
+                many_trees_that_are_ready_at_once_get_one_lease_on_an_entity,
+                an_entity_is_free_with_every_end_of_its_lease,
+                entities_of_other_environments_kinds_and_keys_are_others,
+                a_clash_leaves_its_claim_and_everything_else_alone,
+                a_tree_that_waits_is_looked_at_again_when_its_request_is_complete,
+                two_datasets_of_one_request_never_own_the_same_entity,
+                a_tree_of_an_ended_request_clashes_with_nobody,
+            }
             events {
                 an_event_reads_back_as_it_was_told,
                 an_event_about_an_attempt_says_how_long_it_was_claimed,

@@ -178,6 +178,7 @@ impl Tx<'_> {
         (kind, mut data): (&'static str, Value),
     ) -> rusqlite::Result<()> {
         self.give_places_back(taker, 1)?;
+        self.free_entities(lease)?;
         data["lease"] = lease.to_string().into();
         let (environment, tree) = (&change.environment, Some(change.tree));
         self.tell(&EventRow::told(self.now, environment, kind, change.request, tree, &data))

@@ -8,7 +8,8 @@ use sixpack_model::request::RequestStatus;
 use sixpack_model::tree::PartStatus;
 
 use super::codes::Code;
-use super::columns::{code, id, int, time, unsigned};
+use super::columns::{code, id, int, parsed_of, time, unsigned};
+use super::entities::Owned;
 use super::events::EventRow;
 use super::quotas::Taker;
 use super::statements::Statements;
@@ -40,6 +41,7 @@ struct Grant {
     unit: u32,
     /// The number of this lease among those of the tree.
     counter: u64,
+    owns: Vec<Owned>,
 }
 
 impl Tx<'_> {
@@ -163,9 +165,13 @@ impl Tx<'_> {
     ) -> rusqlite::Result<Vec<Lease>> {
         let environment = self.environment(&change.environment)?;
         let trees: Vec<Grant> = self.connection.all(
-            "SELECT id, unit, fence + 1 FROM tree WHERE request = ?1 ORDER BY unit",
+            "SELECT id, unit, fence + 1, owns FROM tree WHERE request = ?1 ORDER BY unit",
             [change.request.0.as_bytes()],
-            |row| Ok(Grant { tree: TreeId(id(row, 0)?), unit: row.get(1)?, counter: unsigned(row, 2)? }),
+            |row| {
+                let (unit, counter) = (row.get(1)?, unsigned(row, 2)?);
+                let owns = parsed_of(row, 3)?.unwrap_or_default();
+                Ok(Grant { tree: TreeId(id(row, 0)?), unit, counter, owns })
+            },
         )?;
         assert_eq!(trees.len(), leases.len(), "a complete request needs one lease id for each of its trees");
         let mut granted = Vec::with_capacity(trees.len());
@@ -194,7 +200,7 @@ impl Tx<'_> {
         lease: LeaseId,
     ) -> rusqlite::Result<Lease> {
         let leased = PartStatus::Leased.code();
-        let Grant { tree, unit, counter } = *grant;
+        let Grant { tree, unit, counter, ref owns } = *grant;
         self.connection.run(
             "UPDATE tree SET version = version + 1, status = ?2, lease = ?3, fence = ?4 WHERE id = ?1",
             params![tree.0.as_bytes(), leased, lease.0.as_bytes(), int(counter)],
@@ -220,6 +226,7 @@ impl Tx<'_> {
                 expires_at,
             ],
         )?;
+        self.hold_entities(environment, lease, owns)?;
         let data = json!({ "lease": lease.to_string(), "ttl_ms": request.ttl_ms });
         self.tell(&EventRow::told(
             self.now,

@@ -38,6 +38,9 @@ impl Trees for SqliteStore {
             if tx.version_of(change.tree)? != Some(change.expected) {
                 return Ok(Written::Stale);
             }
+            if let Some(clash) = tx.clash(&change, leases.len())? {
+                return Ok(Written::EntityHeld(clash));
+            }
             let Some(passed) = tx.pass(&guard, &change)? else {
                 return Ok(Written::Refused);
             };

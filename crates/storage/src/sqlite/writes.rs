@@ -5,10 +5,12 @@ use serde_json::{Value, json};
 use sixpack_model::failure::Failure;
 use sixpack_model::ids::{LeaseId, RequestId, TaskId, TreeId};
 use sixpack_model::plan::{Change, Outcome, ReadyTask};
+use sixpack_model::schema::Entity;
 use sixpack_model::tree::PartStatus;
 
 use super::codes::Code;
 use super::columns::{int, ms, ms_of};
+use super::entities::{Owned, owns_text};
 use super::events::EventRow;
 use super::failures::failure_text;
 use super::parts::PartRow;
@@ -39,7 +41,9 @@ pub(super) struct ChangeRow {
     changed: Vec<PartRow>,
     ready: Vec<TaskRow>,
     withdrawn: Vec<TaskRow>,
-    entities: Vec<(u32, String, String)>,
+    entities: Vec<Owned>,
+    /// What the tree owns, when it becomes ready.
+    pub(super) owns: Option<Vec<Owned>>,
     pub(super) outcome: Option<OutcomeRow>,
     events: Vec<EventRow>,
 }
@@ -97,11 +101,8 @@ impl From<Change> for ChangeRow {
             changed: rows(&change.changed),
             ready: tasks(&change.ready),
             withdrawn: tasks(&change.withdrawn),
-            entities: change
-                .entities
-                .into_iter()
-                .map(|(part, entity)| (part, entity.kind, entity.key))
-                .collect(),
+            entities: owned(change.entities),
+            owns: matches!(change.outcome, Some(Outcome::Ready)).then(|| owned(change.owns)),
             outcome: change.outcome.map(OutcomeRow::from),
             events: change
                 .events
@@ -110,6 +111,10 @@ impl From<Change> for ChangeRow {
                 .collect(),
         }
     }
+}
+
+fn owned(entities: Vec<(u32, Entity)>) -> Vec<Owned> {
+    entities.into_iter().map(|(part, entity)| (part, entity.kind, entity.key)).collect()
 }
 
 impl ChangeRow {
@@ -167,8 +172,8 @@ impl Tx<'_> {
         let pins = self.pins(change.pins.as_deref().unwrap_or("{}"))?;
         self.connection.run(
             "INSERT INTO tree (id, version, environment, request, unit, priority, channel, pins, seed, unique_text,
-                               status, lease, ending, made, due_at, fence)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, 0)",
+                               status, lease, ending, made, due_at, owns, fence)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, 0)",
             params![
                 change.tree.0.as_bytes(),
                 change.version,
@@ -185,6 +190,7 @@ impl Tx<'_> {
                 change.ending,
                 change.made,
                 change.due_at,
+                change.owns.as_deref().and_then(owns_text),
             ],
         )?;
         self.write_below(environment, change, None)
@@ -199,7 +205,9 @@ impl Tx<'_> {
     ) -> rusqlite::Result<()> {
         let environment = self.environment(&change.environment)?;
         self.connection.run(
-            "UPDATE tree SET version = ?2, status = ?3, lease = ?4, ending = ?5, made = ?6, due_at = ?7 WHERE id = ?1",
+            "UPDATE tree SET version = ?2, status = ?3, lease = ?4, ending = ?5, made = ?6, due_at = ?7,
+                             owns = iif(?8, ?9, owns)
+             WHERE id = ?1",
             params![
                 change.tree.0.as_bytes(),
                 change.version,
@@ -208,6 +216,8 @@ impl Tx<'_> {
                 change.ending,
                 change.made,
                 change.due_at,
+                change.owns.is_some(),
+                change.owns.as_deref().and_then(owns_text),
             ],
         )?;
         if let Some(pins) = &change.pins {

@@ -58,6 +58,8 @@ fn a_scenario_is_applied_requested_shown_and_given_back() {
     // The part that made it is found too.
     let ids = found["items"].as_array().unwrap().iter().map(|found| found["id"].as_str().unwrap());
     assert!(ids.clone().count() > 0 && ids.clone().all(|id| id.starts_with(&dataset)), "{found}");
+    let rows = found["items"].as_array().unwrap();
+    assert!(rows.iter().all(|row| row["lease_id"] == lease.as_str()), "every part says who has it: {found}");
     let leased = place.run(&["lease", "list"]).expect(0).stdout;
     assert!(leased.contains(&lease) && leased.contains("checkout/paying-customer@1"), "{leased}");
     place.run(&["lease", "renew", &lease, "--ttl", "1h"]).expect(0);

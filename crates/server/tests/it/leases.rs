@@ -229,3 +229,53 @@ async fn secrets_are_shown_to_the_holder_as_long_as_the_lease_is_held() {
     consumer.post(&format!("{}/release", path(&lease)), &json!({"fence": lease["fence"]})).await.expect(200);
     assert_eq!(pin(&consumer).await, (json!("***"), json!("***")));
 }
+
+/// A capability of which the input and the output name a customer.
+fn of_customer(name: &str) -> Value {
+    let customer = json!({"type": "string", "x-entity": "customer"});
+    let mut capability = capability(name, &["produce"]);
+    capability["input"] = json!({"type": "object", "properties": {"customer": customer}});
+    capability["output"]["properties"]["customer"] = customer;
+    capability
+}
+
+#[tokio::test]
+async fn an_entity_is_found_in_every_contract_with_the_lease_that_it_is_under() {
+    let server = ApiServer::start().await;
+    let (admin, consumer) = (server.admin().await, server.consumer().await);
+    let customers = HandSupplier::open(&admin, &manifest("customer", &[of_customer("person")])).await;
+    let orders = HandSupplier::open(&admin, &manifest("order", &[of_customer("basket")])).await;
+    let lease = async |supplier: &HandSupplier, contract: &str, input: Value, output: Value| {
+        let order = json!({"contract": contract, "input": input});
+        let request = consumer.post("/v1/requests", &order).await.expect(201);
+        let task = supplier.claim().await;
+        supplier.answer(&task, json!({"outcome": "done", "output": output})).await;
+        let path = format!("/v1/requests/{}", request["id"].as_str().unwrap());
+        consumer.until(&path, |request| request["status"] != "building").await
+    };
+    let person = lease(&customers, "customer/person", json!({}), json!({"id": "p", "customer": "42"})).await;
+    let basket = json!({"id": "b", "customer": "42"});
+    let basket = lease(&orders, "order/basket", json!({"customer": "42"}), basket).await;
+    let by_entity = async || {
+        let rows = consumer.get("/v1/datasets?entity=customer:42").await.expect(200)["items"].clone();
+        let row =
+            |row: &Value| ["contract", "lease_id"].map(|name| row[name].as_str().unwrap_or("").to_owned());
+        let mut rows: Vec<[String; 2]> = rows.as_array().unwrap().iter().map(row).collect();
+        rows.sort_unstable();
+        rows
+    };
+    let id = |request: &Value| request["leases"][0]["id"].as_str().unwrap().to_owned();
+    let rows = |expected: &[(&str, &str)]| -> Vec<[String; 2]> {
+        expected.iter().map(|(contract, lease)| [(*contract).to_owned(), (*lease).to_owned()]).collect()
+    };
+    let (of_person, of_basket) = (id(&person), id(&basket));
+    assert_eq!(by_entity().await, rows(&[("customer/person", &of_person), ("order/basket", &of_basket)]));
+    let lost = lease(&orders, "order/basket", json!({}), json!({"id": "c", "customer": "42"})).await;
+    assert_eq!((&lost["status"], &lost["failure"]["code"]), (&json!("failed"), &json!("entity_held")));
+    let message = lost["failure"]["message"].as_str().unwrap();
+    assert!(message.contains(&of_person), "the one that has made it owns it: {message}");
+    let person = &person["leases"][0];
+    consumer.post(&format!("{}/release", path(person)), &json!({"fence": person["fence"]})).await.expect(200);
+    let left = rows(&[("customer/person", ""), ("order/basket", ""), ("order/basket", &of_basket)]);
+    assert_eq!(by_entity().await, left);
+}

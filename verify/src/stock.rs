@@ -103,7 +103,8 @@ async fn hand_out(api: &Api, server: &Server, count: u32, ttl_s: u32) -> anyhow:
     let begun = Instant::now();
     for _ in 0..CONNECTIONS {
         let (left, failed) = (Arc::clone(&left), Arc::clone(&failed));
-        let body = json!({ "contract": "bench/three-parts", "source": "stock_only", "lease": { "ttl_s": ttl_s } });
+        let body =
+            json!({ "contract": "bench/three-parts", "source": "stock_only", "lease": { "ttl_s": ttl_s } });
         let mut caller = Caller::connect(api, "/v1/requests", &body).await?;
         tasks.spawn(async move {
             let mut latencies = Histogram::<u64>::new(3)?;

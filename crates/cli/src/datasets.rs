@@ -20,7 +20,7 @@ const SAYS_CHARS: usize = 80;
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  sixpack datasets list --entity customer:c-17   every dataset that made or used this customer
+  sixpack datasets list --entity customer:c-17   every dataset that made or used this customer, and its lease
   sixpack datasets show ds_06e8…                 its parts, who agreed to it, what happened to it")]
 pub(crate) struct DatasetsCommand {
     #[command(subcommand)]
@@ -102,7 +102,7 @@ async fn show_all(list: &ListDatasets, output: &mut Output) -> Result<(), Fault>
         client.datasets(&DatasetFilter { limit: Some(limit), cursor, ..filter.clone() }).await
     };
     let rows = list.listing.read(page).await?;
-    let header = ["DATASET", "STATUS", "CONTRACT", "CREATED", "OUTPUT OR FAILURE"];
+    let header = ["DATASET", "STATUS", "CONTRACT", "CREATED", "LEASE", "OUTPUT OR FAILURE"];
     let none = format!("there is no such dataset in the environment `{}`", list.environment.name());
     list.listing.print(output, &rows, header, &none, |dataset| {
         [
@@ -110,6 +110,7 @@ async fn show_all(list: &ListDatasets, output: &mut Output) -> Result<(), Fault>
             dataset.status.to_string(),
             format!("{}@{}", dataset.contract, dataset.version),
             moment(&dataset.created_at),
+            dataset.lease_id.clone().unwrap_or_else(|| "-".to_owned()),
             match (&dataset.failure, &dataset.output) {
                 (Some(failure), _) => format!("{} ({})", failure.path, failure.class),
                 (None, output) => output.as_ref().map_or(String::new(), |output| excerpt(&plain(output))),

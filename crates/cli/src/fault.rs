@@ -166,6 +166,8 @@ fn judged(problem: &Problem) -> (Exit, Option<&'static str>) {
                 "`sixpack settings` shows which token is sent, and where it comes from; set another with SIXPACK_TOKEN or --token-file (`sixpack dev` keeps its own in .sixpack/token, an administrator makes others with `sixpack token create`)",
             ),
         ),
+        // It names who may.
+        (403, "foreign_dataset") => (Exit::NotPermitted, None),
         (403, _) => (Exit::NotPermitted, Some("use a token of that role: `sixpack token create --role …`")),
         (404, "environment_not_found") => (
             Exit::No,
@@ -182,6 +184,12 @@ fn judged(problem: &Problem) -> (Exit, Option<&'static str>) {
         }
         (409, "contract_broken") => (Exit::No, Some("see its faults with `sixpack contracts show`")),
         (404 | 409 | 412, _) => (Exit::No, None),
+        (429, "quota_leases") => (
+            Exit::TryLater,
+            Some(
+                "see what is held with `sixpack lease list`, and release what nobody needs with `sixpack lease release`",
+            ),
+        ),
         (408 | 429 | 503, _) => (Exit::TryLater, Some("try again in a moment")),
         (400 | 413 | 414 | 415 | 422, _) => (Exit::Data, None),
         (500, _) => (Exit::Internal, Some("report it with the id in the brackets")),
@@ -204,11 +212,13 @@ mod tests {
         for (status, code, exit) in [
             (401, "unauthenticated", Exit::NotPermitted),
             (403, "forbidden", Exit::NotPermitted),
+            (403, "foreign_dataset", Exit::NotPermitted),
             (404, "lease_not_found", Exit::No),
             (409, "lease_ended", Exit::No),
             (422, "input_invalid", Exit::Data),
             (400, "json_syntax", Exit::Data),
             (429, "too_many_requests", Exit::TryLater),
+            (429, "quota_leases", Exit::TryLater),
             (503, "unavailable", Exit::TryLater),
             (500, "internal", Exit::Internal),
             (502, "not_sixpack", Exit::Mismatch),

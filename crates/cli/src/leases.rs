@@ -1,4 +1,4 @@
-//! `sixpack lease`: lists, shows, renews and releases leases.
+//! `sixpack lease`: lists, shows, renews, releases and revokes leases.
 
 use std::time::Duration;
 
@@ -7,6 +7,7 @@ use serde_json::Value;
 use sixpack::Client;
 use sixpack::wire::{
     CheckVerdict, Evidence, Lease, LeaseFilter, LeaseStatus, Outcome, PartEvidence, Release, Renewal,
+    Revocation,
 };
 
 use crate::connection::{Connection, InEnvironment};
@@ -17,7 +18,7 @@ use crate::printing::{Output, note};
 use crate::times::{SPAN_S, moment, seconds_within, span};
 use crate::undoing::Undoing;
 
-/// Lists, shows, renews and releases leases.
+/// Lists, shows, renews, releases and revokes leases.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -25,7 +26,8 @@ Examples:
   sixpack lease show lease_06e8…
   sixpack lease renew lease_06e8… --ttl 1h
   sixpack lease release lease_06e8… --wait     and come back when nothing of it is left
-  sixpack lease release lease_06e8… --outcome broken --note \"the order has no lines\"")]
+  sixpack lease release lease_06e8… --outcome broken --note \"the order has no lines\"
+  sixpack lease revoke lease_06e8… --reason \"billing is migrated at noon; ask #billing\"")]
 pub(crate) struct LeaseCommand {
     #[command(subcommand)]
     pub(crate) action: LeaseAction,
@@ -42,6 +44,8 @@ pub(crate) enum LeaseAction {
     Renew(RenewLease),
     /// Give a dataset back; what was made for it is undone
     Release(ReleaseLease),
+    /// Take a dataset away from its holder; for owners of a part of it, and administrators
+    Revoke(RevokeLease),
 }
 
 /// Lists leases.
@@ -115,6 +119,24 @@ pub(crate) struct ReleaseLease {
     connection: Connection,
 }
 
+/// Takes a dataset away.
+#[derive(Debug, Args)]
+pub(crate) struct RevokeLease {
+    /// Id of the lease (lease_…)
+    id: String,
+    /// Why, for whoever holds it: one line
+    #[arg(long)]
+    reason: String,
+    /// Come back only when what was made is undone; ends with 1 when some of it could not be
+    #[arg(long)]
+    wait: bool,
+    /// Print one JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    connection: Connection,
+}
+
 /// What became of the data.
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum ReleaseOutcome {
@@ -139,6 +161,9 @@ pub(crate) async fn run(command: &LeaseCommand, output: &mut Output) -> Result<E
         LeaseAction::Release(release) => {
             return give_back(release, output).await.map_err(|fault| fault.about(&release.id, Named::Lease));
         }
+        LeaseAction::Revoke(revoke) => {
+            return take_away(revoke, output).await.map_err(|fault| fault.about(&revoke.id, Named::Lease));
+        }
     }
     Ok(Exit::Done)
 }
@@ -146,11 +171,15 @@ pub(crate) async fn run(command: &LeaseCommand, output: &mut Output) -> Result<E
 /// Prints a lease with its data, and how to go on with it.
 pub(crate) fn told(lease: &Lease, output: &mut Output) -> Result<(), Fault> {
     let dataset = &lease.dataset;
-    let state = match lease.status {
-        LeaseStatus::Held => format!("held by {} for {}", lease.holder, left(lease)),
-        other => format!("{other}, was held by {}", lease.holder),
+    let state = match (lease.status, &lease.revoked_by) {
+        (LeaseStatus::Held, _) => format!("held by {} for {}", lease.holder, left(lease)),
+        (LeaseStatus::Revoked, Some(by)) => format!("revoked by {by}, was held by {}", lease.holder),
+        (other, _) => format!("{other}, was held by {}", lease.holder),
     };
     output.line(format!("lease    {}  {state}", lease.id))?;
+    if let Some(note) = &lease.note {
+        output.line(format!("note     {note}"))?;
+    }
     let verdict =
         dataset.evidence.as_ref().map_or(String::new(), |evidence| format!("  {}", verdict(evidence)));
     output.line(format!("dataset  {}  {}@{}{verdict}", dataset.id, dataset.contract, dataset.version))?;
@@ -289,15 +318,34 @@ async fn give_back(command: &ReleaseLease, output: &mut Output) -> Result<Exit, 
         release = release.note(note);
     }
     let lease = client.release_lease(&command.id, &release).await?;
-    let dataset = &lease.dataset.id;
-    let undoing = Undoing::of_dataset(&client, dataset, command.wait).await?;
-    if command.json {
-        output.json(&lease)?;
-    } else {
-        output.line(format!("released {}; {}", lease.id, undoing.told()))?;
-        undoing.next(&format!("sixpack datasets show {dataset}")).into_iter().for_each(note);
-    }
+    let undoing = Undoing::of_dataset(&client, &lease.dataset.id, command.wait).await?;
+    tell_ended("released", &lease, undoing, command.json, output)?;
     Ok(undoing.exit(command.wait))
+}
+
+async fn take_away(command: &RevokeLease, output: &mut Output) -> Result<Exit, Fault> {
+    let client =
+        if command.wait { command.connection.waiting_client()? } else { command.connection.client()? };
+    let lease = client.revoke_lease(&command.id, &Revocation::new(&command.reason)).await?;
+    let undoing = Undoing::of_dataset(&client, &lease.dataset.id, command.wait).await?;
+    let told = format!("{} has lost", lease.holder);
+    tell_ended(&told, &lease, undoing, command.json, output)?;
+    Ok(undoing.exit(command.wait))
+}
+
+fn tell_ended(
+    what: &str,
+    lease: &Lease,
+    undoing: Undoing,
+    json: bool,
+    output: &mut Output,
+) -> Result<(), Fault> {
+    if json {
+        return output.json(lease);
+    }
+    output.line(format!("{what} {}; {}", lease.id, undoing.told()))?;
+    undoing.next(&format!("sixpack datasets show {}", lease.dataset.id)).into_iter().for_each(note);
+    Ok(())
 }
 
 async fn fence(client: &Client, id: &str, said: Option<u64>) -> Result<u64, Fault> {

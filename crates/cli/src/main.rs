@@ -172,6 +172,7 @@ impl Command {
                 LeaseAction::Show(show) => show.json,
                 LeaseAction::Renew(renew) => renew.json,
                 LeaseAction::Release(release) => release.json,
+                LeaseAction::Revoke(revoke) => revoke.json,
             },
             Self::Datasets(command) => match &command.action {
                 DatasetsAction::List(list) => list.listing.json,

@@ -58,6 +58,8 @@ impl Server {
         let store = Arc::new(store);
         let engine_settings = EngineSettings {
             offline_grace: Duration::from_secs(settings.offline_grace_s),
+            leases_per_token: settings.leases_per_token,
+            leases_per_environment: settings.leases_per_environment,
             ..EngineSettings::default()
         };
         let engine = Engine::start(Arc::clone(&store) as Arc<_>, engine_settings);

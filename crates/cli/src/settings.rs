@@ -32,6 +32,8 @@ pub(crate) struct Settings {
     pub(crate) log_json: bool,
     pub(crate) max_connections: u64,
     pub(crate) long_polls_per_token: u64,
+    pub(crate) leases_per_token: u64,
+    pub(crate) leases_per_environment: u64,
 }
 
 /// One setting that cannot be used, by its name and where it was found.

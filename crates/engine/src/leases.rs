@@ -1,10 +1,12 @@
-//! Leases: renewed and given back by whoever holds the live fence.
+//! Leases: renewed and given back by whoever holds the live fence, taken away by an owner of a part or an administrator.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use sixpack_model::ids::{LeaseId, TreeId};
 use sixpack_model::lease::{Lease, LeaseOutcome, LeaseStatus};
 use sixpack_model::plan::Happened;
+use sixpack_model::token::Role;
 use sixpack_model::tree::Tree;
 use sixpack_storage::leases::{LeaseFilter, Renewed};
 use sixpack_storage::page::Page;
@@ -54,7 +56,7 @@ impl Engine {
         match self.store().renew_lease(id, fence, ttl_ms).await? {
             Renewed::Until(_) => self.lease(caller, id).await,
             Renewed::Fenced(_) => Err(Refusal::LeaseFenced),
-            Renewed::Ended(lease) => Err(Refusal::LeaseEnded(ended_as(&lease))),
+            Renewed::Ended(lease) => Err(ended(lease)),
             Renewed::Unknown => Err(Refusal::unknown("lease", id)),
         }
     }
@@ -76,6 +78,7 @@ impl Engine {
             status: LeaseStatus::Released,
             outcome: Some(outcome),
             note,
+            revoked_by: None,
         };
         let keep = match outcome {
             LeaseOutcome::Unused => true,
@@ -90,7 +93,7 @@ impl Engine {
                 match lease.status {
                     _ if lease.fence != fence => Err(Refusal::LeaseFenced),
                     LeaseStatus::Released => Ok((lease, tree)),
-                    _ => Err(Refusal::LeaseEnded(ended_as(&lease))),
+                    _ => Err(ended(lease)),
                 }
             }
         }
@@ -103,6 +106,35 @@ impl Engine {
         let contract = shelf.contract(&tree.root().contract, tree.root().version);
         Ok(contract
             .is_some_and(|contract| contract.capability().is_some_and(|capability| capability.reusable)))
+    }
+
+    /// Takes a dataset away from its holder; it is undone. Revoking twice answers the same, with the first reason.
+    ///
+    /// Allowed to administrators, and to whoever supplies a domain that has made a part of the dataset.
+    pub async fn revoke_lease(
+        &self,
+        caller: &Caller,
+        id: LeaseId,
+        reason: String,
+    ) -> Result<(Lease, Arc<Tree>), Refusal> {
+        let (lease, tree) = self.lease(caller, id).await?;
+        may_revoke(caller, &tree)?;
+        let end = LeaseEnd {
+            lease: id,
+            fence: None,
+            status: LeaseStatus::Revoked,
+            outcome: None,
+            note: Some(reason),
+            revoked_by: Some(caller.name.clone()),
+        };
+        match self.change_tree(lease.tree, Guard::Lease(end), Happened::LeaseEnded { keep: false }).await? {
+            Changed::Done(_) => self.lease(caller, id).await,
+            Changed::Unknown => Err(Refusal::unknown("lease", id)),
+            Changed::Refused(_) => match self.lease(caller, id).await? {
+                (lease, tree) if lease.status == LeaseStatus::Revoked => Ok((lease, tree)),
+                (lease, _) => Err(ended(lease)),
+            },
+        }
     }
 
     /// Only who made the request may act on its leases; to others they do not exist.
@@ -118,9 +150,24 @@ impl Engine {
 }
 
 /// A lease whose deadline has passed is as good as expired, also before the reaper has come by.
-fn ended_as(lease: &Lease) -> LeaseStatus {
-    match lease.status {
-        LeaseStatus::Held => LeaseStatus::Expired,
-        ended => ended,
+fn ended(lease: Lease) -> Refusal {
+    match (lease.status, lease.revoked_by) {
+        (LeaseStatus::Held, _) => Refusal::LeaseEnded(LeaseStatus::Expired),
+        (LeaseStatus::Revoked, Some(by)) => {
+            Refusal::LeaseRevoked { by, reason: lease.note.unwrap_or_default(), at: lease.ended_at }
+        }
+        (ended, _) => Refusal::LeaseEnded(ended),
     }
+}
+
+/// The domain that has made a part of a dataset has a say in it: the part is in its service.
+fn may_revoke(caller: &Caller, tree: &Tree) -> Result<(), Refusal> {
+    let domains: BTreeSet<&str> = tree.parts.iter().map(|part| part.contract.domain()).collect();
+    if caller.role == Role::Admin || domains.iter().any(|domain| caller.supplies(domain)) {
+        return Ok(());
+    }
+    Err(Refusal::NotOfDomain {
+        own: caller.domain.clone().unwrap_or_default(),
+        domains: domains.into_iter().map(str::to_owned).collect(),
+    })
 }

@@ -61,7 +61,7 @@ pub use sixpack_storage::datasets::DatasetFilter;
 pub use sixpack_storage::events::EventFilter;
 pub use sixpack_storage::leases::LeaseFilter;
 pub use sixpack_storage::page::Page;
-pub use sixpack_storage::requests::RequestFilter;
+pub use sixpack_storage::requests::{QuotaOf, RequestFilter};
 pub use sixpack_storage::stock_rules::{Put, StoredRule};
 pub use sixpack_storage::trees::Lately;
 
@@ -73,11 +73,21 @@ pub struct EngineSettings {
     pub offline_grace: Duration,
     /// How many parts of trees are kept in memory; each is about two kilobytes.
     pub cached_parts: u64,
+    /// How many leases a token may have at one time, those of its open requests included: a pipeline with hundreds of
+    /// tests at once has enough, one that never gives anything back is told so within a day.
+    pub leases_per_token: u64,
+    /// How many leases all tokens of an environment may have at one time: what suppliers have to keep for them is real.
+    pub leases_per_environment: u64,
 }
 
 impl Default for EngineSettings {
     fn default() -> Self {
-        Self { offline_grace: Duration::from_secs(60), cached_parts: 50_000 }
+        Self {
+            offline_grace: Duration::from_secs(60),
+            cached_parts: 50_000,
+            leases_per_token: 1_000,
+            leases_per_environment: 10_000,
+        }
     }
 }
 

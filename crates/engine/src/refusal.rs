@@ -2,12 +2,14 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
 use sixpack_model::diagnostic::Diagnostic;
 use sixpack_model::fault::Fault;
 use sixpack_model::ids::DatasetId;
 use sixpack_model::lease::LeaseStatus;
 use sixpack_model::protocol::UnsupportedProtocol;
 use sixpack_storage::StoreError;
+use sixpack_storage::requests::QuotaOf;
 
 use crate::reruns::GoneVersion;
 
@@ -125,12 +127,44 @@ pub enum Refusal {
     /// The idempotency key was used with another body.
     #[error("the idempotency key was used for another request")]
     KeyReused,
+    /// There would be more leases than the quota allows.
+    #[error("{taken} of {limit} leases are taken, and {asked} more were asked for")]
+    QuotaLeases {
+        /// Whose quota it is.
+        of: QuotaOf,
+        /// The name of the token, or of the environment.
+        name: String,
+        /// How many leases it may have.
+        limit: u64,
+        /// How many it has, those of open requests included.
+        taken: u64,
+        /// How many were asked for.
+        asked: u64,
+    },
     /// The fence is not the live one.
     #[error("the fence is not the live one")]
     LeaseFenced,
     /// The lease has ended.
     #[error("the lease has ended as {}", .0.name())]
     LeaseEnded(LeaseStatus),
+    /// The lease was taken away.
+    #[error("the lease was revoked by {by}")]
+    LeaseRevoked {
+        /// The name of the token that did it.
+        by: String,
+        /// Why.
+        reason: String,
+        /// When.
+        at: Option<Timestamp>,
+    },
+    /// The caller supplies a domain that has no part in the dataset.
+    #[error("the dataset has no part of the domain {own}")]
+    NotOfDomain {
+        /// What the caller supplies.
+        own: String,
+        /// Those that have a part in it.
+        domains: Vec<String>,
+    },
     /// The session is dead or has ended.
     #[error("the session has ended")]
     SessionEnded,

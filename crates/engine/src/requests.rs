@@ -17,7 +17,9 @@ use sixpack_model::plan;
 use sixpack_model::request::{Priority, Request, RequestStatus, Selection, Source};
 use sixpack_model::tree::Tree;
 use sixpack_storage::page::Page;
-use sixpack_storage::requests::{Created, Ended, Idempotency, Looking, NewRequest, RequestFilter, Served};
+use sixpack_storage::requests::{
+    Created, Ended, Idempotency, Looking, NewRequest, OverQuota, Quota, QuotaOf, RequestFilter, Served,
+};
 use sixpack_storage::stock::StockWish;
 use sixpack_storage::trees::{Lately, RequestEnd};
 
@@ -89,20 +91,22 @@ impl Engine {
         };
         // Most often everything is in stock, or nothing is kept: nothing is planned in vain.
         if planned.may_be_served()
-            && let Some(made) = self.make(planned.from_stock(Looking::Fresh, idempotency.clone())).await?
+            && let Some(made) =
+                self.make(caller, planned.served_by_stock(Looking::Fresh, idempotency.clone())).await?
         {
             return Ok(made);
         }
         if planned.source == Source::StockOnly || planned.needs_stock() {
             if planned.may_be_served()
-                && let Some(made) = self.make(planned.from_stock(Looking::InStock, idempotency)).await?
+                && let Some(made) =
+                    self.make(caller, planned.served_by_stock(Looking::InStock, idempotency)).await?
             {
                 return Ok(made);
             }
             self.inner.stock.note_served(None, &planned.wishes);
             return Err(self.out_of_stock(&planned).await?);
         }
-        self.make(planned.made(idempotency)).await?.ok_or(Refusal::Busy)
+        self.make(caller, planned.made(idempotency)).await?.ok_or(Refusal::Busy)
     }
 
     /// Makes a request that was planned and takes nothing from stock, or finds the one that the same call made before.
@@ -114,7 +118,7 @@ impl Engine {
     ) -> Result<Made, Refusal> {
         let idempotency = idempotency.map(|(key, body)| Idempotency { token: caller.token, key, body });
         match planned {
-            Ok(new) => self.make(NewRequest { idempotency, ..new }).await?.ok_or(Refusal::Busy),
+            Ok(new) => self.make(caller, NewRequest { idempotency, ..new }).await?.ok_or(Refusal::Busy),
             Err(refusal) => self.made_before(idempotency.as_ref(), refusal).await,
         }
     }
@@ -133,7 +137,8 @@ impl Engine {
     }
 
     /// Writes a request; `None` when not everything that it needs is in stock.
-    async fn make(&self, new: NewRequest) -> Result<Option<Made>, Refusal> {
+    async fn make(&self, caller: &Caller, new: NewRequest) -> Result<Option<Made>, Refusal> {
+        let new = NewRequest { quota: self.quota(), ..new };
         let (id, open) = (new.request.id, new.request.clone());
         let settled = new.trees.iter().any(|change| change.outcome.is_some());
         // Watched from before it is written: not even the quickest end is missed.
@@ -152,8 +157,14 @@ impl Engine {
                 Ok(Some(Made { id, replayed: false, open, fulfilled, watching }))
             }
             Created::Short => Ok(None),
+            Created::OverQuota(over) => Err(over_quota(caller, &open, over)),
             known => self.replay(known).map(Some),
         }
+    }
+
+    fn quota(&self) -> Quota {
+        let settings = &self.inner.settings;
+        Quota { per_token: settings.leases_per_token, per_environment: settings.leases_per_environment }
     }
 
     async fn plan_request(&self, caller: &Caller, wanted: Wanted) -> Result<Planned, Refusal> {
@@ -207,9 +218,12 @@ impl Engine {
                 let watching = self.inner.ended.watch(id);
                 Ok(Made { id, replayed: true, open: None, fulfilled: None, watching })
             }
-            Created::Accepted | Created::Served(_) | Created::Short | Created::KeyReused => {
-                Err(Refusal::KeyReused)
-            }
+            // A key that is known stands for a request, or for another body.
+            Created::Accepted
+            | Created::Served(_)
+            | Created::Short
+            | Created::KeyReused
+            | Created::OverQuota(_) => Err(Refusal::KeyReused),
         }
     }
 
@@ -398,6 +412,16 @@ impl Engine {
         let rerun = self.view_rerun(&request, &trees, &shelf).await?;
         Ok(RequestView { request, trees, leases, shelf, lately, ahead, rerun })
     }
+}
+
+/// What keeps a request from being accepted, with the name of whoever has too many.
+fn over_quota(caller: &Caller, request: &Request, over: OverQuota) -> Refusal {
+    let OverQuota { of, limit, taken } = over;
+    let name = match of {
+        QuotaOf::Token => caller.name.clone(),
+        QuotaOf::Environment => request.environment.clone(),
+    };
+    Refusal::QuotaLeases { of, name, limit, taken, asked: request.units.len() as u64 }
 }
 
 fn request_event(request: &Request, at: Timestamp, kind: &'static str, data: Value) -> Event {

@@ -111,6 +111,7 @@ impl StockKnown {
             not_before: known.not_before(now),
         };
         Some(Arc::new(StockWish {
+            environment: Arc::clone(&lines[0].environment),
             lines: lines.iter().map(wished).collect(),
             select: selection.select.as_deref().cloned(),
             version: contract.version,

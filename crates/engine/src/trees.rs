@@ -17,7 +17,7 @@ use sixpack_model::tree::{PartStatus, Tree};
 use sixpack_storage::StoreError;
 use sixpack_storage::requests::{How, Taken};
 use sixpack_storage::tasks::Claims;
-use sixpack_storage::trees::{Guard, RequestAfter, TreeWrite, Written};
+use sixpack_storage::trees::{Clash, Guard, RequestAfter, TreeWrite, Written};
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
@@ -136,6 +136,14 @@ pub(crate) enum Changed {
     Unknown,
 }
 
+/// How a turn at a tree has ended.
+enum Turn {
+    /// With the change, or without.
+    Over(Changed),
+    /// Another tree of the same request has to fail first.
+    NotBeside(Clash),
+}
+
 impl Engine {
     /// The tree, at least as new as this version.
     pub(crate) async fn tree(&self, id: TreeId, version: u64) -> Result<Option<Arc<Tree>>, StoreError> {
@@ -188,22 +196,41 @@ impl Engine {
         guard: Guard,
         happened: Happened,
     ) -> Result<Changed, Refusal> {
+        for _ in 0..STALE_LIMIT {
+            match self.change_in_turn(id, guard.clone(), happened.clone()).await? {
+                Turn::Over(changed) => return Ok(changed),
+                // It cannot be complete with that one. The turn is over before the other begins: two trees that wait for
+                // each other's would wait for ever.
+                Turn::NotBeside(other) => {
+                    let held = Happened::EntityHeld(other.held);
+                    self.change_in_turn(other.tree, Guard::None, held).await?;
+                }
+            }
+        }
+        Err(Refusal::Busy)
+    }
+
+    async fn change_in_turn(&self, id: TreeId, guard: Guard, happened: Happened) -> Result<Turn, Refusal> {
+        let mut held = Vec::new();
         let _turn = self.inner.trees.turn(id).lock().await;
         for _ in 0..STALE_LIMIT {
-            let Some(tree) = self.tree(id, 0).await? else { return Ok(Changed::Unknown) };
-            let Some(shelf) = self.shelf_of(&tree).await? else { return Ok(Changed::Unknown) };
+            let Some(tree) = self.tree(id, 0).await? else { return Ok(Turn::Over(Changed::Unknown)) };
+            let Some(shelf) = self.shelf_of(&tree).await? else { return Ok(Turn::Over(Changed::Unknown)) };
             let now = self.store().now().await?;
             let world = World { versions: &*shelf, now, chance: mint::chance() };
-            let change = plan::decide(&tree, happened.clone(), world);
+            let change = plan::decide_beside(&tree, happened.clone(), held.clone(), world);
             let decided = Arc::clone(&change.tree);
             match self.write_tree(TreeWrite { guard: guard.clone(), change, leases: Vec::new() }).await? {
-                Written::Done(_) => return Ok(Changed::Done(decided)),
+                Written::Done(_) => return Ok(Turn::Over(Changed::Done(decided))),
                 Written::Refused => {
                     self.inner.trees.trees.invalidate(&id);
                     let tree = self.tree(id, 0).await?;
-                    return Ok(tree.map_or(Changed::Unknown, Changed::Refused));
+                    return Ok(Turn::Over(tree.map_or(Changed::Unknown, Changed::Refused)));
                 }
                 Written::Stale => self.inner.trees.trees.invalidate(&id),
+                // The same again, in the knowledge that it is somebody else's.
+                Written::EntityHeld(clash) if clash.tree == id => held.push(clash.held),
+                Written::EntityHeld(other) => return Ok(Turn::NotBeside(other)),
             }
         }
         Err(Refusal::Busy)
@@ -228,7 +255,7 @@ impl Engine {
         let (written, offered) = self.commit_with_offers(self.store().write_tree(write), offers).await;
         match &written {
             Ok(Written::Done(RequestAfter::GoesOn | RequestAfter::Quarantined)) => {
-                self.inner.trees.keep(&tree)
+                self.inner.trees.keep(&tree);
             }
             Ok(Written::Done(RequestAfter::Vacant)) => {
                 self.inner.trees.keep(&tree);

@@ -106,6 +106,8 @@ pub struct Lease {
     pub ended_at: Option<Timestamp>,
     /// What the holder said at release.
     pub outcome: Option<LeaseOutcome>,
-    /// What the holder added.
+    /// What the holder added at release, or why it was taken away.
     pub note: Option<String>,
+    /// The name of the token that took it away.
+    pub revoked_by: Option<String>,
 }

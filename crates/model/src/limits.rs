@@ -106,6 +106,9 @@ pub const DESCRIPTION_BYTES: usize = 4_000;
 /// Bytes of the name of a team, a contact, a build, an SDK: one line of text.
 pub const LINE_BYTES: usize = 200;
 
+/// Bytes of the reason for which a lease is taken away: a sentence or two. Whoever held it is told it with every refusal.
+pub const REASON_BYTES: usize = 500;
+
 /// Bytes of a link: what every browser takes.
 pub const LINK_BYTES: usize = 2_000;
 
@@ -275,6 +278,10 @@ pub const ORPHANS: usize = 100;
 
 /// How deep datasets nest, obtained children included.
 pub const TREE_DEPTH: usize = 5;
+
+/// Entities that one tree may own: one for each part that it may have. Each is a row while it is leased, and all of them
+/// are written by the transaction that grants.
+pub const TREE_ENTITIES: usize = 10_000;
 
 /// Parts of one tree: it is read and shown as a whole.
 pub const TREE_PARTS: usize = 10_000;

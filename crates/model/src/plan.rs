@@ -14,6 +14,7 @@ mod change;
 mod children;
 mod deadlines;
 mod happened;
+mod owning;
 mod readiness;
 mod recheck;
 mod renew;
@@ -42,6 +43,7 @@ use children::Children;
 pub use blame::overdue;
 pub use change::{Change, Outcome, Readiness, ReadyTask};
 pub use happened::{Answer, Attempt, Happened, Resolution};
+pub use owning::{EntityOwner, HeldEntity, decide_beside};
 
 /// The contracts that a tree may refer to.
 pub trait Versions {
@@ -164,6 +166,9 @@ struct Plan<'w> {
     withdrawn: Vec<ReadyTask>,
     pins_changed: bool,
     entities: Vec<(u32, Entity)>,
+    owns: Vec<(u32, Entity)>,
+    /// What is known to be somebody else's.
+    held: Vec<HeldEntity>,
     outcome: Option<Outcome>,
     events: Vec<Event>,
     /// Who gave the answer that is being taken.
@@ -186,6 +191,8 @@ impl<'w> Plan<'w> {
             withdrawn: Vec::new(),
             pins_changed: false,
             entities: Vec::new(),
+            owns: Vec::new(),
+            held: Vec::new(),
             outcome: None,
             events: Vec::new(),
             answerer: Answerer::default(),
@@ -248,6 +255,7 @@ impl<'w> Plan<'w> {
                 self.recheck(why, allow_ms, strict, &offline);
             }
             Happened::Resolved(resolution) => self.resolve(resolution),
+            Happened::EntityHeld(held) => self.entity_held(held),
         }
         self.advance();
     }
@@ -270,6 +278,7 @@ impl<'w> Plan<'w> {
             withdrawn: self.withdrawn,
             pins_changed: self.pins_changed,
             entities: self.entities,
+            owns: self.owns,
             outcome: self.outcome,
             events: self.events,
         }

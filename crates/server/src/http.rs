@@ -85,6 +85,7 @@ fn operations() -> OpenApiRouter<Server> {
         .routes(routes!(leases::get_lease))
         .routes(routes!(leases::renew_lease))
         .routes(routes!(leases::release_lease))
+        .routes(routes!(leases::revoke_lease))
         .routes(routes!(datasets::list_datasets))
         .routes(routes!(datasets::get_dataset))
         .routes(routes!(debts::list_debts))

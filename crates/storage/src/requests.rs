@@ -55,6 +55,40 @@ pub struct Idempotency {
     pub body: [u8; 32],
 }
 
+/// How many leases there may be at one time, held ones and those that open requests have asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Quota {
+    /// Of the token that asks.
+    pub per_token: u64,
+    /// Of all tokens in the environment.
+    pub per_environment: u64,
+}
+
+impl Quota {
+    /// None at all.
+    pub const UNLIMITED: Self = Self { per_token: u64::MAX, per_environment: u64::MAX };
+}
+
+/// Whose quota a request would exceed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum QuotaOf {
+    /// That of the token that asks.
+    Token,
+    /// That of all tokens in the environment.
+    Environment,
+}
+
+/// A quota that a request would exceed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OverQuota {
+    /// Whose.
+    pub of: QuotaOf,
+    /// How many leases there may be.
+    pub limit: u64,
+    /// How many there are, those of open requests included.
+    pub taken: u64,
+}
+
 /// A request with the first decision about each of its trees.
 #[derive(Debug)]
 pub struct NewRequest {
@@ -72,6 +106,8 @@ pub struct NewRequest {
     pub leases: Vec<LeaseId>,
     /// The caller's key, if it sent one.
     pub idempotency: Option<Idempotency>,
+    /// How many leases there may be with those that it asks for.
+    pub quota: Quota,
     /// What to tell.
     pub event: Event,
 }
@@ -89,6 +125,8 @@ pub enum Created {
     Replayed(RequestId),
     /// The same caller used the key for something else.
     KeyReused,
+    /// There would be more leases than the quota allows. The key stands for nothing.
+    OverQuota(OverQuota),
 }
 
 /// What a new request was given at once.
@@ -169,6 +207,9 @@ pub trait Requests: Send + Sync {
     /// Its row, its trees with their parts and ready tasks, the idempotency record and the events
     /// are one transaction. A key stands for its request for 24 hours of the store's clock, and for nothing afterwards,
     /// whether or not it was forgotten.
+    ///
+    /// Its leases count from now on, until it ends without them or each of them has ended: whatever is under way can be
+    /// granted without exceeding the quota. A request that was accepted before is answered whatever the quota says.
     async fn create_request(&self, new: NewRequest) -> Result<Created, StoreError>;
 
     /// Gives a dataset to a unit of an open request that has none.

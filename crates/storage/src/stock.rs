@@ -75,6 +75,8 @@ pub struct FillTo {
 /// What a dataset in stock has to be, to be taken.
 #[derive(Debug, Clone, PartialEq)]
 pub struct StockWish {
+    /// In which environment.
+    pub environment: std::sync::Arc<str>,
     /// Where to look, the best first.
     pub lines: Vec<WishedLine>,
     /// Criteria on what the output marks as selectable.

@@ -6,7 +6,7 @@ use sixpack_model::event::Event;
 use sixpack_model::failure::Failure;
 use sixpack_model::ids::{LeaseId, RequestId, TaskId, TreeId};
 use sixpack_model::lease::{Lease, LeaseOutcome, LeaseStatus};
-use sixpack_model::plan::Change;
+use sixpack_model::plan::{Change, HeldEntity};
 use sixpack_model::tree::{Claim, Tree};
 
 use crate::error::StoreError;
@@ -41,8 +41,10 @@ pub struct LeaseEnd {
     pub status: LeaseStatus,
     /// What the holder said.
     pub outcome: Option<LeaseOutcome>,
-    /// What the holder added.
+    /// What the holder added, or why it is taken away.
     pub note: Option<String>,
+    /// The name of the token that takes it away.
+    pub revoked_by: Option<String>,
 }
 
 /// One decision about one tree, to be written as a whole or not at all.
@@ -65,6 +67,17 @@ pub enum Written {
     Stale,
     /// What the guard asks for is not true (any more). Nothing was written.
     Refused,
+    /// The tree would be ready, or its request complete, with an entity that is somebody else's. Nothing was written.
+    EntityHeld(Clash),
+}
+
+/// A tree that cannot be leased, and why.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Clash {
+    /// The tree: that of the write, or another one of its request.
+    pub tree: TreeId,
+    /// What is somebody else's.
+    pub held: HeldEntity,
 }
 
 /// What a write has meant for the request of its tree.
@@ -107,7 +120,8 @@ pub trait Trees: Send + Sync {
 
     /// Writes one decision.
     ///
-    /// In one transaction: checks the version of the tree (`Stale`) and then the guard (`Refused`); writes new and
+    /// In one transaction: checks the version of the tree (`Stale`), when it becomes ready whether what it owns is free
+    /// (`EntityHeld`), and then the guard (`Refused`); writes new and
     /// changed parts, the tree's own fields and when it is due, ready tasks, withdrawals, entities and events. The request's revision grows
     /// by one with every write.
     ///
@@ -121,13 +135,16 @@ pub trait Trees: Send + Sync {
     /// A tree whose request refills stock goes there when it is ready, or to the request that waits longest for one of its
     /// line. One of a request that has ended goes there too when it came from there ([`Tree::line`]) and is `Ready`. A
     /// refill that fails has its line left alone for a while, longer each time.
+    /// No two live leases of an environment own the same entity: what the trees own (`change.owns`) is written with the
+    /// grant and goes with the lease. When the request would be complete, the trees that wait are looked at as well, and
+    /// held against each other in the order of the units.
     ///
     /// An event about the attempt whose claim is given up says how long that was held.
     ///
     /// A task whose version is one of a channel goes to the supplier in the channel of its tree; when none that performs
     /// the version is live there, a check or an undo goes to the deployed suppliers if the version stands in for one of
     /// theirs. All other tasks go to the deployed suppliers. A lease whose deadline has passed is held until somebody
-    /// ends it: its holder may still give it back.
+    /// ends it: its holder may still give it back. How a lease has ended is told before what follows from it.
     async fn write_tree(&self, write: TreeWrite) -> Result<Written, StoreError>;
 
     /// Trees that are still being made, or made and not leased, although their request has ended; at most `limit`,

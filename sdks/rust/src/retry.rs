@@ -31,6 +31,8 @@ pub(crate) fn delay_before_retry(
 ) -> Option<Duration> {
     let wanted = match trouble {
         Trouble::Connection | Trouble::Status { status: 408, .. } => Duration::ZERO,
+        // Leases last for minutes, and it is for people to give some back.
+        Trouble::Status { status: 429, code, .. } if code == "quota_leases" => return None,
         Trouble::Status { status: 429 | 503, retry_after, .. } => retry_after.unwrap_or_default(),
         Trouble::Status { status: 409, code, retry_after } if code == "idempotency_in_progress" => {
             retry_after.unwrap_or_default()
@@ -60,6 +62,14 @@ mod tests {
 
     fn delay(trouble: &Trouble, tries: u32) -> Option<Duration> {
         delay_before_retry(trouble, tries, Duration::ZERO, PATIENCE, 1.0)
+    }
+
+    #[test]
+    fn a_quota_is_told_at_once() {
+        let patience = Duration::from_secs(3_600);
+        let delay = |code| delay_before_retry(&status(429, code, Some(60)), 1, Duration::ZERO, patience, 0.0);
+        assert_eq!(delay("quota_leases"), None);
+        assert_eq!(delay("too_many_polls"), Some(Duration::from_secs(60)));
     }
 
     #[test]

@@ -76,6 +76,12 @@ pub(crate) struct SettingsArgs {
     /// Calls of one token that may wait for news at one time
     #[arg(long, value_name = "COUNT")]
     limits_long_polls_per_token: Option<String>,
+    /// Leases of one token at one time
+    #[arg(long, value_name = "COUNT")]
+    limits_leases_per_token: Option<String>,
+    /// Leases of all tokens in one environment at one time
+    #[arg(long, value_name = "COUNT")]
+    limits_leases_per_environment: Option<String>,
 }
 
 impl SettingsArgs {
@@ -95,6 +101,8 @@ impl SettingsArgs {
             ("log.format", self.log_format.clone()),
             ("limits.max_connections", self.limits_max_connections.clone()),
             ("limits.long_polls_per_token", self.limits_long_polls_per_token.clone()),
+            ("limits.leases_per_token", self.limits_leases_per_token.clone()),
+            ("limits.leases_per_environment", self.limits_leases_per_environment.clone()),
         ];
         let values = said.into_iter().filter_map(|(name, value)| Some((name, value?))).collect();
         SettingFlags { file: self.config.clone(), values, ..SettingFlags::default() }

@@ -61,6 +61,8 @@ pub(crate) const KEYS: &[Key] = &[
     Key { name: "log.format", kind: Kind::Word(&["json", "text"]) },
     Key { name: "limits.max_connections", kind: Kind::Number { min: 10, max: 100_000 } },
     Key { name: "limits.long_polls_per_token", kind: Kind::Number { min: 1, max: 100_000 } },
+    Key { name: "limits.leases_per_token", kind: Kind::Number { min: 1, max: 1_000_000 } },
+    Key { name: "limits.leases_per_environment", kind: Kind::Number { min: 1, max: 1_000_000 } },
 ];
 
 impl Key {

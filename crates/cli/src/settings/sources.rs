@@ -225,7 +225,7 @@ impl Reading {
 /// The values that hold when nobody says anything else.
 fn defaults() -> Found {
     let text = |text: &str| Value::Text(text.to_owned());
-    let values: [(&'static str, Value); 12] = [
+    let values: [(&'static str, Value); 14] = [
         ("listen", text("127.0.0.1:6776")),
         ("data", text(".sixpack")),
         ("behind_proxy", Value::Switch(false)),
@@ -238,6 +238,8 @@ fn defaults() -> Found {
         ("log.format", text("json")),
         ("limits.max_connections", Value::Number(8192)),
         ("limits.long_polls_per_token", Value::Number(2000)),
+        ("limits.leases_per_token", Value::Number(1000)),
+        ("limits.leases_per_environment", Value::Number(10_000)),
     ];
     values.into_iter().map(|(name, value)| (name, (value, Origin::Default))).collect()
 }
@@ -269,6 +271,8 @@ fn settings_of(found: &Found) -> Option<Settings> {
         log_json: text("log.format")? == "json",
         max_connections: number("limits.max_connections")?,
         long_polls_per_token: number("limits.long_polls_per_token")?,
+        leases_per_token: number("limits.leases_per_token")?,
+        leases_per_environment: number("limits.leases_per_environment")?,
     })
 }
 

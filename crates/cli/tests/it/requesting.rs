@@ -67,6 +67,8 @@ fn a_scenario_is_applied_requested_shown_and_given_back() {
     // The part that made it is found too.
     let ids = found["items"].as_array().unwrap().iter().map(|found| found["id"].as_str().unwrap());
     assert!(ids.clone().count() > 0 && ids.clone().all(|id| id.starts_with(&dataset)), "{found}");
+    let rows = found["items"].as_array().unwrap();
+    assert!(rows.iter().all(|row| row["lease_id"] == lease.as_str()), "every part says who has it: {found}");
     let leased = place.run(&["lease", "list"]).expect(0).stdout;
     assert!(leased.contains(&lease) && leased.contains("checkout/paying-customer@1"), "{leased}");
     place.run(&["lease", "renew", &lease, "--ttl", "1h"]).expect(0);
@@ -77,6 +79,17 @@ fn a_scenario_is_applied_requested_shown_and_given_back() {
     assert_eq!((&late["code"], &late["exit"]), (&"lease_ended".into(), &1.into()));
     let events = place.run(&["events", "--request", request["id"].as_str().unwrap()]).expect(0).stdout;
     assert!(events.contains("request.fulfilled"), "{events}");
+
+    let taken = place.run(&["request", "checkout/paying-customer", "--json"]).expect(0).json();
+    let taken = taken["leases"][0]["id"].as_str().unwrap().to_owned();
+    place.run(&["lease", "revoke", &taken]).expect(64);
+    let revoked =
+        place.run(&["lease", "revoke", &taken, "--reason", "billing is migrated", "--wait"]).expect(0).stdout;
+    assert!(revoked.contains(&format!("has lost {taken}; what was made for it is undone")), "{revoked}");
+    let shown = place.run(&["lease", "show", &taken]).expect(0).stdout;
+    assert!(shown.contains("revoked by ") && shown.contains("note     billing is migrated"), "{shown}");
+    let late = place.run(&["lease", "renew", &taken]).expect(1).stderr;
+    assert!(late.contains("revoked by ") && late.contains(": billing is migrated. "), "{late}");
 }
 
 #[test]

@@ -55,6 +55,9 @@ fn the_file_of_defaults_can_be_used_as_it_is() {
     place.put("sixpack.toml", &defaults);
     let shown = place.run(&["settings", "--json"]).expect(0).json();
     assert_eq!(shown["limits.max_connections"]["value"], "8192");
+    assert_eq!(shown["limits.leases_per_token"]["value"], "1000");
+    let none = place.run(&["settings", "--limits-leases-per-token", "0"]).expect(78);
+    assert!(none.stderr.contains("must be a whole number from 1 to 1000000, not 0"), "{}", none.stderr);
 }
 
 #[test]

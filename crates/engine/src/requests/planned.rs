@@ -12,7 +12,7 @@ use sixpack_model::plan::{self, Change, NewTree, World};
 use sixpack_model::request::{Priority, Request, RequestStatus, Selection, Source, Unit};
 use sixpack_model::stock::RuleName;
 use sixpack_model::typecheck::check_criteria;
-use sixpack_storage::requests::{Idempotency, Looking, NewRequest};
+use sixpack_storage::requests::{Idempotency, Looking, NewRequest, Quota};
 use sixpack_storage::stock::StockWish;
 
 use super::{Wanted, request_event};
@@ -46,7 +46,7 @@ impl Planned {
     }
 
     /// The request, if everything comes from stock.
-    pub(super) fn from_stock(&self, looking: Looking, idempotency: Option<Idempotency>) -> NewRequest {
+    pub(super) fn served_by_stock(&self, looking: Looking, idempotency: Option<Idempotency>) -> NewRequest {
         let request = request_of(self.asked(), RequestId(mint::id(self.now)), &self.units, self.now);
         let mut new = unplanned(request, self.now);
         new.wishes.clone_from(&self.wishes);
@@ -181,7 +181,16 @@ fn unplanned(request: Request, now: Timestamp) -> NewRequest {
     let event = request_event(&request, now, "request.building", told);
     let leases = request.units.iter().map(|_| LeaseId(mint::id(now))).collect();
     let looking = Looking::Fresh;
-    NewRequest { request, trees: Vec::new(), wishes: Vec::new(), looking, leases, idempotency: None, event }
+    NewRequest {
+        request,
+        trees: Vec::new(),
+        wishes: Vec::new(),
+        looking,
+        leases,
+        idempotency: None,
+        quota: Quota::UNLIMITED,
+        event,
+    }
 }
 
 fn request_of(asked: Asked<'_>, id: RequestId, units: &[Accepted], now: Timestamp) -> Request {

@@ -120,7 +120,7 @@ async fn of_two_requests_at_once_each_is_made_by_the_right_build() {
     for (session, id, version) in [(b, plain, 1), (ours, named, FIRST)] {
         let task = town.claim_one(session).await;
         assert_eq!((task.version, task.task.tree), (version, town.request(id).await.trees[0].id));
-        town.answer(session, &task, made("x")).await;
+        town.answer(session, &task, made(&task.idempotency_key)).await;
     }
     for session in [b, ours, a] {
         town.serve(session).await;

@@ -4,6 +4,7 @@ mod channels;
 mod claiming;
 mod contracts;
 mod ending;
+mod entities;
 mod leasing;
 mod requesting;
 mod rerunning;

@@ -87,7 +87,7 @@ async fn what_the_services_read_back_is_compared_but_for_what_is_volatile() {
     let a = town.connect("a", &[with(capability("first", ALL), json!({ "facts": facts_schema }))]).await;
     let make = async |id: RequestId, facts: Value| {
         let task = town.claim_one(a).await;
-        town.answer(a, &task, made("x")).await;
+        town.answer(a, &task, made(&task.unique)).await;
         let task = town.claim_one(a).await;
         let checked = Answer::Checked { verdict: Verdict::Valid, facts: Some(facts), message: None };
         town.answer(a, &task, checked).await;

@@ -240,6 +240,9 @@ impl Plan<'_> {
 
     /// The part is there; of the root, these are the parts that were asked about it.
     pub(super) fn become_ready(&mut self, part: u32, checked: &[u32]) {
+        if part == 0 && !self.own_entities() {
+            return;
+        }
         self.hold_entities(part);
         let now = self.world.now;
         let node = self.change(part);

@@ -33,6 +33,9 @@ pub struct Change {
     pub pins_changed: bool,
     /// Entities that parts hold from now on.
     pub entities: Vec<(u32, Entity)>,
+    /// Entities that the tree owns once it is leased, each with the part that has made it; together with
+    /// [`Outcome::Ready`] only.
+    pub owns: Vec<(u32, Entity)>,
     /// What it means for the request.
     pub outcome: Option<Outcome>,
     /// What to tell.

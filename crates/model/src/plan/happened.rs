@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use serde_json::Value;
 
+use super::HeldEntity;
 use crate::ids::SessionId;
 use crate::recheck::{Offline, Why};
 use crate::task::{OpenTask, Standing};
@@ -122,6 +123,8 @@ pub enum Happened {
     },
     /// Somebody has decided what becomes of a dataset that was set aside.
     Resolved(Resolution),
+    /// Its request is complete, and it cannot be leased with it: something that it has made is somebody else's.
+    EntityHeld(HeldEntity),
 }
 
 /// What somebody has decided about a dataset in quarantine.
@@ -184,7 +187,8 @@ impl Happened {
             | Self::Unwanted
             | Self::LeaseEnded { .. }
             | Self::Recheck { .. }
-            | Self::Resolved(_) => Vec::new(),
+            | Self::Resolved(_)
+            | Self::EntityHeld(_) => Vec::new(),
         }
     }
 }

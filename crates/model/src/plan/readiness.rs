@@ -54,6 +54,7 @@ impl Plan<'_> {
         if untouched {
             self.stop_recheck();
             self.change(0).status = PartStatus::Ready;
+            self.owns = self.owned();
             self.outcome = Some(Outcome::Ready(self.readiness(&self.checked_parts(self.below(0)))));
             self.tell(0, "dataset.returned", json!({}));
         } else {

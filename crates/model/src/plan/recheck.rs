@@ -137,7 +137,13 @@ impl Plan<'_> {
     }
 
     fn confirmed(&mut self, recheck: Recheck, checked: &[u32]) {
+        if recheck.why == Why::HandOver
+            && let Some((part, cause)) = self.clash()
+        {
+            return self.drifted(recheck, part, cause);
+        }
         self.stop_recheck();
+        self.owns = self.owned();
         let readiness = self.readiness(checked);
         match recheck.why {
             Why::HandOver | Why::Return | Why::Suspect => {
@@ -161,7 +167,7 @@ impl Plan<'_> {
         match recheck.why {
             // It was handed over while the patrol was there.
             Why::Patrol if self.part(0).status == PartStatus::Leased => {
-                self.tell(part, "dataset.drifted", told)
+                self.tell(part, "dataset.drifted", told);
             }
             Why::HandOver | Why::Patrol => {
                 let root = self.change(0);
@@ -205,11 +211,15 @@ impl Plan<'_> {
         let recent = unknown.iter().all(|part| self.was_valid_lately(*part));
         match recheck.why {
             Why::HandOver if recent && !recheck.strict => {
+                if let Some((part, cause)) = self.clash() {
+                    return self.drifted(recheck, part, cause);
+                }
                 self.stop_recheck();
                 let paths: Vec<String> = unknown.iter().map(|part| self.tree.path_of(*part)).collect();
                 self.tell(0, "dataset.stale", json!({ "unconfirmed": paths }));
                 let checked = self.checked_parts(self.below(0));
                 self.change(0).status = PartStatus::Ready;
+                self.owns = self.owned();
                 self.outcome = Some(Outcome::Ready(self.readiness(&checked)));
             }
             // Whoever waits goes on waiting, until the time of the request is over.
@@ -299,6 +309,7 @@ impl Plan<'_> {
                 root.status = PartStatus::Ready;
                 root.failure = None;
                 let checked = self.checked_parts(self.below(0));
+                self.owns = self.owned();
                 self.outcome = Some(Outcome::Ready(self.readiness(&checked)));
             }
         }

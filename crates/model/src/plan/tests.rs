@@ -4,6 +4,7 @@ mod building;
 mod channels;
 mod failing;
 mod orchestrating;
+mod owning;
 mod random;
 mod rerunning;
 mod retrying;

@@ -211,9 +211,14 @@ impl ProblemFault {
 
 /// Foreign input as a message may repeat it: cut to [`ECHO_MAX_CHARS`], nothing unprintable left unescaped.
 pub fn echoed(input: &str) -> String {
-    let mut shown = String::with_capacity(input.len().min(2 * ECHO_MAX_CHARS));
+    echoed_to(input, ECHO_MAX_CHARS)
+}
+
+/// The same, cut to so many characters: for what is meant to be read to its end.
+pub fn echoed_to(input: &str, chars: usize) -> String {
+    let mut shown = String::with_capacity(input.len().min(2 * chars));
     for (index, character) in input.chars().enumerate() {
-        if index == ECHO_MAX_CHARS {
+        if index == chars {
             shown.push('…');
             break;
         }

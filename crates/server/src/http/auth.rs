@@ -37,6 +37,7 @@ pub(super) const OPERATIONS: &[(&str, &str, &str, Access)] = &[
     ("get_lease", "GET", "/v1/leases/{id}", ANY),
     ("renew_lease", "POST", "/v1/leases/{id}/renew", CONSUMERS),
     ("release_lease", "POST", "/v1/leases/{id}/release", CONSUMERS),
+    ("revoke_lease", "POST", "/v1/leases/{id}/revoke", SUPPLIERS),
     ("list_datasets", "GET", "/v1/datasets", ANY),
     ("get_dataset", "GET", "/v1/datasets/{id}", ANY),
     ("list_debts", "GET", "/v1/debts", ANY),

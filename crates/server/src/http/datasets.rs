@@ -43,7 +43,7 @@ pub(super) struct DatasetParameters {
 
 /// Lists datasets, newest first
 ///
-/// Roots only, unless `contract` or `entity` is given.
+/// Roots only, unless `contract` or `entity` is given. A part names the lease that its tree is under.
 #[utoipa::path(get, path = "/v1/datasets", tag = "datasets", params(DatasetParameters), responses(
     (status = 200, description = "A page of datasets without their parts", body = PageJson<DatasetJson<'_>>),
 ))]

@@ -1,4 +1,4 @@
-//! Leases: read, renewed, given back.
+//! Leases: read, renewed, given back, taken away.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use serde::Deserialize;
 use sixpack_engine::{Caller, Engine, LeaseFilter, Shelf};
 use sixpack_model::ids::LeaseId;
 use sixpack_model::lease::{Lease, LeaseOutcome};
-use sixpack_model::limits::LINE_BYTES;
+use sixpack_model::limits::{LINE_BYTES, REASON_BYTES};
 use sixpack_model::text::{line, prose};
 use sixpack_model::tree::Tree;
 use utoipa::{IntoParams, ToSchema};
@@ -69,6 +69,28 @@ impl Check for ReleaseJson {
     fn check(&self, faults: &mut Faults) {
         if let Some(Err(fault)) = self.note.as_deref().map(|note| prose("/note", note, NOTE_MAX_BYTES)) {
             faults.add("note", fault.code, fault.message);
+        }
+    }
+}
+
+/// Why a lease is taken away.
+#[derive(Deserialize, ToSchema)]
+#[schema(as = RevokeLease)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RevokeJson {
+    /// One line for whoever holds it: what happens to the data, and whom to ask.
+    #[schema(min_length = 1, max_length = 500)]
+    reason: String,
+}
+
+impl Check for RevokeJson {
+    fn check(&self, faults: &mut Faults) {
+        match line("/reason", &self.reason, REASON_BYTES) {
+            Ok(reason) if reason.is_empty() => {
+                faults.add("reason", "empty", "is empty; say why it is taken away");
+            }
+            Ok(_) => {}
+            Err(fault) => faults.add("reason", fault.code, fault.message),
         }
     }
 }
@@ -185,6 +207,28 @@ pub(super) async fn release_lease(
     let outcome = body.outcome.map_or(LeaseOutcome::Used, |Word(outcome)| outcome);
     let note = body.note.map(|note| prose("/note", &note, NOTE_MAX_BYTES).expect("it was checked"));
     let leased = engine.release_lease(&caller, id, body.fence.get().unsigned_abs(), outcome, note).await?;
+    answer(&engine, &caller, &leased).await
+}
+
+/// Takes a dataset away from its holder
+///
+/// For administrators, and for suppliers of a domain that has a part in the dataset. A second call answers the same, with
+/// the first reason.
+#[utoipa::path(post, path = "/v1/leases/{id}/revoke", tag = "leases", params(("id" = String, Path)), request_body = RevokeJson, responses(
+    (status = 200, description = "The lease", body = LeaseJson<'_>),
+    (status = 403, description = "`foreign_dataset`: no part of the dataset is of the token's domain", body = ProblemJson),
+    (status = 404, description = "`lease_not_found`", body = ProblemJson),
+    (status = 409, description = "`lease_ended`: it was released or has expired before", body = ProblemJson),
+))]
+pub(super) async fn revoke_lease(
+    State(engine): State<Engine>,
+    Authorized(caller): Authorized,
+    Path((id,)): Path<(LeaseId,)>,
+    Query(NoParameters {}): Query<NoParameters>,
+    Json(body): Json<RevokeJson>,
+) -> Result<Response, Problem> {
+    let reason = line("/reason", &body.reason, REASON_BYTES).expect("it was checked");
+    let leased = engine.revoke_lease(&caller, id, reason).await?;
     answer(&engine, &caller, &leased).await
 }
 

@@ -3,17 +3,22 @@
 use std::time::Duration;
 
 use http::StatusCode;
-use sixpack_engine::{GoneVersion, Refusal, StoreError};
+use jiff::Timestamp;
+use sixpack_engine::{GoneVersion, QuotaOf, Refusal, StoreError};
 use sixpack_model::diagnostic::Diagnostic;
 use sixpack_model::fault::Fault;
 use sixpack_model::ids::DatasetId;
+use sixpack_model::limits::REASON_BYTES;
 use sixpack_model::protocol::{UnsupportedProtocol, spoken};
 use sixpack_model::session::{HEARTBEAT_MS, HEARTBEATS_AT_ONCE, HEARTBEATS_PER_S};
 
-use crate::edge::problem::{Problem, ProblemFault, echoed};
+use crate::edge::problem::{Problem, ProblemFault, echoed, echoed_to};
 
 /// When to ask again after the store or the catalogue was too busy: contention passes within a second.
 const BUSY_S: u64 = 1;
+
+/// When to ask again once a quota is used up: leases last for minutes, and somebody has to give one back.
+const QUOTA_S: u64 = 60;
 
 /// When to ask again while the store is closed or full.
 const STORE_S: u64 = 5;
@@ -58,10 +63,15 @@ impl From<Refusal> for Problem {
                     "This `Idempotency-Key` was used with another body within the last 24 hours; use a new key.",
                 )
             }
+            Refusal::QuotaLeases { of, name, limit, taken, asked } => {
+                quota_leases(of, &name, (limit, taken, asked))
+            }
             Refusal::LeaseFenced => conflict("lease_fenced", "Another fence is live")
                 .detail("The fence is not the one of this lease; read the lease again and use its `fence`."),
             Refusal::LeaseEnded(status) => conflict("lease_ended", "The lease has ended")
                 .detail(format!("The lease is `{}`; request another dataset.", status.name())),
+            Refusal::LeaseRevoked { by, reason, at } => lease_revoked(&by, &reason, at),
+            Refusal::NotOfDomain { own, domains } => not_of_domain(&own, &domains),
             Refusal::SessionEnded => conflict("session_ended", "The session has ended")
                 .detail("The session is dead or was drained; open a new session."),
             Refusal::Superseded => conflict("superseded", "Another supplier took over").detail(
@@ -252,6 +262,47 @@ fn version_mismatch(expected: u64, current: u64) -> Problem {
     Problem::new(StatusCode::PRECONDITION_FAILED, "version_mismatch", "Another version is current").detail(
         format!("`If-Match` asks for version {expected}; {there}. Read it again before replacing it."),
     )
+}
+
+fn quota_leases(of: QuotaOf, name: &str, (limit, taken, asked): (u64, u64, u64)) -> Problem {
+    let name = echoed(name);
+    let (who, whose, setting) = match of {
+        QuotaOf::Token => (format!("The token `{name}` has"), "its holders", "limits.leases_per_token"),
+        QuotaOf::Environment => (
+            format!("All tokens in `{name}` together have"),
+            "their holders",
+            "limits.leases_per_environment",
+        ),
+    };
+    Problem::new(StatusCode::TOO_MANY_REQUESTS, "quota_leases", "Too many leases")
+        .detail(format!(
+            "{who} {taken} of {limit} allowed leases, those of open requests included, and this request asks for \
+             {asked} more; nothing was created. Release what {whose} no longer need (`GET /v1/leases?status=held` lists \
+             it), or ask whoever runs the server for a higher `{setting}`."
+        ))
+        .retry_after_s(QUOTA_S)
+}
+
+fn lease_revoked(by: &str, reason: &str, at: Option<Timestamp>) -> Problem {
+    let at = at.map(|at| format!(" at {at:.0}")).unwrap_or_default();
+    let reason = echoed_to(reason, REASON_BYTES);
+    conflict("lease_ended", "The lease has ended").detail(format!(
+        "The lease was revoked by `{}`{at}: {reason}. Stop using the data: it is being undone. Request another dataset.",
+        echoed(by)
+    ))
+}
+
+/// How many domains a problem names: more than these nobody asks one after the other.
+const DOMAINS_NAMED: usize = 10;
+
+fn not_of_domain(own: &str, domains: &[String]) -> Problem {
+    let named = quoted(&domains[..domains.len().min(DOMAINS_NAMED)]);
+    let more = if domains.len() > DOMAINS_NAMED { ", …" } else { "" };
+    Problem::new(StatusCode::FORBIDDEN, "foreign_dataset", "Another domain's dataset").detail(format!(
+        "This token supplies `{}`, which has no part in the dataset; those of {named}{more} may revoke the lease, and \
+         administrators.",
+        echoed(own)
+    ))
 }
 
 fn too_many_heartbeats(wait: Duration) -> Problem {

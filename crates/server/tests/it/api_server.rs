@@ -37,6 +37,10 @@ impl ApiServer {
     }
 
     pub(crate) async fn start_with(settings: ServerSettings) -> Self {
+        Self::start_over(settings, EngineSettings::default()).await
+    }
+
+    pub(crate) async fn start_over(settings: ServerSettings, engine: EngineSettings) -> Self {
         // Only the first of the tests installs it.
         let _installed = rustls::crypto::ring::default_provider().install_default();
         log::keep();
@@ -45,7 +49,7 @@ impl ApiServer {
             folder.path(),
             Settings { durability: Durability::TestsOnly, ..Settings::default() },
         );
-        let engine = Engine::start(Arc::new(store.unwrap()), EngineSettings::default()).await.unwrap();
+        let engine = Engine::start(Arc::new(store.unwrap()), engine).await.unwrap();
         let sweeper = Sweeper::start(&engine);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();

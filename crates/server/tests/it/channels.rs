@@ -131,8 +131,8 @@ async fn a_request_that_names_the_channel_is_made_in_it_and_one_beside_it_is_not
     let plain = ask(json!({"contract": "checkout/pair"})).await;
     let named = ask(json!({"contract": "checkout/pair", "channel": "ada-laptop"})).await;
     assert_eq!((plain.get("channel"), &named["channel"]), (None, &json!("ada-laptop")));
-    for _ in 0..2 {
-        shop.perform("produce", json!({"outcome": "done", "output": {"id": "c-1"}})).await;
+    for customer in ["c-1", "c-2"] {
+        shop.perform("produce", json!({"outcome": "done", "output": {"id": customer}})).await;
     }
     let here = billing.perform("produce", json!({"outcome": "done", "output": {"id": "deployed"}})).await;
     let there = json!({"outcome": "done", "output": {"id": "developed", "iban": "FR76"}});

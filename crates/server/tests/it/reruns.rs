@@ -18,7 +18,9 @@ fn account() -> Value {
 /// Has an account made and checked with these facts; answers with its request, fulfilled.
 async fn make(api: &Api, supplier: &HandSupplier, body: Value, facts: Value) -> Value {
     let made = api.post("/v1/requests", &body).await.expect(201);
-    let output = json!({"outcome": "done", "output": {"id": "a-1", "pin": "9"}});
+    // No two live leases own the same account.
+    let account = made["id"].as_str().unwrap();
+    let output = json!({"outcome": "done", "output": {"id": account, "pin": "9"}});
     supplier.perform("produce", output).await;
     supplier.perform("check", json!({"outcome": "done", "verdict": "valid", "facts": facts})).await;
     let request = api.get(&format!("/v1/requests/{}", made["id"].as_str().unwrap())).await.expect(200);

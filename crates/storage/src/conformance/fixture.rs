@@ -21,7 +21,7 @@ use uuid::Uuid;
 use super::factories::{Decision, ENVIRONMENT, FRESH_FOR_MS, Order, Supplier, TTL_MS, ready_task};
 use crate::clock::{Clock, ManualClock};
 use crate::contracts::Publication;
-use crate::requests::{Created, Looking, NewRequest};
+use crate::requests::{Created, Looking, NewRequest, Quota};
 use crate::sessions::{NewSession, Registered, Service};
 use crate::tasks::{Claimed, Claims};
 use crate::trees::{Guard, TreeWrite, Written};
@@ -168,6 +168,7 @@ impl Fixture {
             looking: Looking::Fresh,
             leases,
             idempotency: None,
+            quota: Quota::UNLIMITED,
             event,
         }
     }
@@ -184,6 +185,7 @@ impl Fixture {
             withdrawn: Vec::new(),
             pins_changed: false,
             entities: Vec::new(),
+            owns: Vec::new(),
             outcome: None,
             events: Vec::new(),
         }

@@ -1,11 +1,13 @@
 //! Leases: renewed, ended, and fenced.
 
+use sixpack_model::event::Event;
 use sixpack_model::ids::{LeaseId, TokenId};
 use sixpack_model::lease::{FENCE_EPOCH, LeaseOutcome, LeaseStatus};
 use sixpack_model::tree::{PartStatus, Tree};
 
 use super::factories::TTL_MS;
 use super::fixture::Fixture;
+use crate::events::EventFilter;
 use crate::leases::{LeaseFilter, Renewed};
 use crate::page::Page;
 use crate::trees::{Guard, LeaseEnd, RequestAfter, Written};
@@ -19,12 +21,32 @@ fn release(lease: LeaseId, fence: Option<u64>) -> Guard {
         status: LeaseStatus::Released,
         outcome: Some(LeaseOutcome::Unused),
         note: Some("not needed".to_owned()),
+        revoked_by: None,
     })
+}
+
+fn revocation(lease: LeaseId) -> Guard {
+    Guard::Lease(LeaseEnd {
+        lease,
+        fence: None,
+        status: LeaseStatus::Revoked,
+        outcome: None,
+        note: Some("the service is migrated".to_owned()),
+        revoked_by: Some("ada".to_owned()),
+    })
+}
+
+/// What is told of leases and datasets of a request behind the grant.
+async fn told_behind_the_grant(f: &Fixture, tree: &Tree) -> Vec<Event> {
+    let filter = EventFilter { request: Some(tree.request), ..EventFilter::default() };
+    let events = f.store.events(&filter, 0, 100).await.unwrap();
+    events.into_iter().skip_while(|event| event.kind != "request.fulfilled").skip(1).collect()
 }
 
 fn undoing(f: &Fixture, tree: &Tree) -> sixpack_model::plan::Change {
     let mut change = f.part_change(tree, 0, |root| root.status = PartStatus::Undoing);
-    std::sync::Arc::make_mut(&mut change.tree).lease = None;
+    let tree = std::sync::Arc::make_mut(&mut change.tree);
+    (tree.lease, tree.ending) = (None, Some(sixpack_model::tree::Ending::Used));
     change
 }
 
@@ -120,6 +142,50 @@ pub async fn an_administrator_needs_no_fence(f: &Fixture) {
     let (tree, lease) = f.leased().await;
     assert_eq!(f.write(release(lease.id, None), undoing(f, &tree)).await, DONE);
     assert_eq!(f.store.lease(lease.id).await.unwrap().unwrap().status, LeaseStatus::Released);
+}
+
+pub async fn a_revocation_needs_no_fence_and_says_by_whom_and_why(f: &Fixture) {
+    let (tree, lease) = f.leased().await;
+    assert_eq!(f.write(revocation(lease.id), undoing(f, &tree)).await, DONE);
+    let read = f.store.lease(lease.id).await.unwrap().unwrap();
+    assert_eq!((read.status, read.ended_at), (LeaseStatus::Revoked, Some(f.now())));
+    assert_eq!(read.revoked_by.as_deref(), Some("ada"));
+    assert_eq!((read.note.as_deref(), read.outcome), (Some("the service is migrated"), None));
+    let renewed = f.store.renew_lease(lease.id, lease.fence, None).await.unwrap();
+    assert_eq!(renewed, Renewed::Ended(read.clone()));
+    let now = f.load(tree.id).await;
+    for guard in [revocation(lease.id), release(lease.id, Some(lease.fence)), Guard::Overdue(lease.id)] {
+        assert_eq!(f.write(guard, f.change(&now)).await, Written::Refused);
+    }
+    assert_eq!(f.store.lease(lease.id).await.unwrap(), Some(read));
+}
+
+pub async fn every_end_of_a_lease_is_told_once(f: &Fixture) {
+    for (kind, guard) in [
+        ("released", release as fn(LeaseId, Option<u64>) -> Guard),
+        ("revoked", |lease, _| revocation(lease)),
+        ("expired", |lease, _| Guard::Overdue(lease)),
+    ] {
+        let (tree, lease) = f.leased().await;
+        f.clock.advance_ms(TTL_MS as i64);
+        let guard = guard(lease.id, Some(lease.fence));
+        assert_eq!(f.write(guard.clone(), undoing(f, &tree)).await, DONE);
+        let now = f.load(tree.id).await;
+        assert_eq!(f.write(guard, f.change(&now)).await, Written::Refused);
+        let told = told_behind_the_grant(f, &tree).await;
+        let kinds: Vec<_> = told.iter().map(|event| event.kind.to_string()).collect();
+        assert_eq!(kinds, [format!("lease.{kind}")]);
+        assert_eq!((told[0].tree, told[0].at), (Some(tree.id), f.now()));
+        assert_eq!(told[0].data["lease"], lease.id.to_string());
+        let details = ["outcome", "by", "message"]
+            .map(|name| told[0].data[name].as_str().unwrap_or_default().to_owned());
+        let expected = match kind {
+            "released" => ["unused", "", ""],
+            "revoked" => ["", "ada", "the service is migrated"],
+            _ => ["", "", ""],
+        };
+        assert_eq!(details, expected, "{kind}");
+    }
 }
 
 pub async fn overdue_leases_are_paged_past_those_that_stay(f: &Fixture) {

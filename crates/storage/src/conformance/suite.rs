@@ -65,6 +65,16 @@ macro_rules! conformance_suite {
                 debts_are_listed_oldest_first,
                 trees_are_counted_by_the_status_of_their_root,
             }
+            entities {
+                two_live_leases_never_own_the_same_entity,
+                many_trees_that_are_ready_at_once_get_one_lease_on_an_entity,
+                an_entity_is_free_with_every_end_of_its_lease,
+                entities_of_other_environments_kinds_and_keys_are_others,
+                a_clash_leaves_its_claim_and_everything_else_alone,
+                a_tree_that_waits_is_looked_at_again_when_its_request_is_complete,
+                two_datasets_of_one_request_never_own_the_same_entity,
+                a_tree_of_an_ended_request_clashes_with_nobody,
+            }
             events {
                 an_event_reads_back_as_it_was_told,
                 an_event_about_an_attempt_says_how_long_it_was_claimed,
@@ -83,6 +93,8 @@ macro_rules! conformance_suite {
                 a_release_with_another_fence_is_refused,
                 a_lease_of_another_tree_is_no_guard,
                 an_administrator_needs_no_fence,
+                a_revocation_needs_no_fence_and_says_by_whom_and_why,
+                every_end_of_a_lease_is_told_once,
                 overdue_leases_are_paged_past_those_that_stay,
                 leases_are_listed_newest_first_and_filtered,
                 held_leases_are_counted_by_environment,
@@ -94,6 +106,14 @@ macro_rules! conformance_suite {
                 a_low_rate_is_spaced_evenly_over_all_sessions,
                 a_rate_is_never_exceeded_in_the_long_run,
                 a_rate_holds_nothing_back_when_nothing_is_there,
+            }
+            quotas {
+                a_request_beyond_the_quota_is_refused_and_leaves_nothing,
+                what_is_under_way_and_what_is_held_count_alike,
+                a_request_that_ends_without_leases_gives_its_places_back,
+                every_end_of_a_lease_gives_one_place_back,
+                the_quota_of_an_environment_counts_all_its_tokens,
+                many_requests_at_once_never_exceed_a_quota,
             }
             requests {
                 a_request_reads_back_as_it_was_accepted,

@@ -2,19 +2,25 @@
 
 use async_trait::async_trait;
 use rusqlite::{Connection, Row, params, params_from_iter};
+use serde_json::{Value, json};
 use sixpack_model::ids::{LeaseId, RequestId, TokenId, TreeId};
-use sixpack_model::lease::{Lease, LeaseStatus};
+use sixpack_model::lease::{Lease, LeaseOutcome, LeaseStatus};
 
 use super::SqliteStore;
 use super::codes::Code;
 use super::columns::{code, code_of, id, int, ms, time, time_at, time_of, unsigned};
+use super::events::EventRow;
+use super::quotas::Taker;
 use super::statements::Statements;
+use super::writer::Tx;
+use super::writes::ChangeRow;
 use crate::error::StoreError;
 use crate::leases::{LeaseFilter, Leases, Renewed};
 use crate::page::Page;
+use crate::trees::LeaseEnd;
 
 const COLUMNS: &str = "l.id, l.tree, e.name, l.request, l.holder, l.token, l.fence, l.status, l.ttl_ms, \
-     l.granted_at, l.expires_at, l.ended_at, l.outcome, l.note";
+     l.granted_at, l.expires_at, l.ended_at, l.outcome, l.note, l.revoked_by";
 
 #[async_trait]
 impl Leases for SqliteStore {
@@ -120,6 +126,69 @@ impl Leases for SqliteStore {
     }
 }
 
+impl Tx<'_> {
+    /// Ends a lease by somebody's word; false, and nothing written, when it is not held with this fence.
+    pub(super) fn end_lease(&self, end: &LeaseEnd, change: &ChangeRow) -> rusqlite::Result<bool> {
+        let taker = self.connection.one(
+            "UPDATE lease SET status = ?3, ended_at = ?4, outcome = ?5, note = ?6, revoked_by = ?7
+             WHERE id = ?1 AND tree = ?2 AND status = 0 AND (?8 IS NULL OR fence = ?8)
+             RETURNING token, environment",
+            params![
+                end.lease.0.as_bytes(),
+                change.tree.0.as_bytes(),
+                end.status.code(),
+                self.now,
+                end.outcome.map(Code::code),
+                end.note,
+                end.revoked_by,
+                end.fence.map(int),
+            ],
+            read_taker,
+        )?;
+        let (kind, data) = match &end.revoked_by {
+            // What a holder adds may be anything; a reason is written to be told.
+            Some(by) => ("lease.revoked", json!({ "by": by, "message": end.note })),
+            None => ("lease.released", json!({ "outcome": end.outcome.map(LeaseOutcome::name) })),
+        };
+        let Some(taker) = taker else { return Ok(false) };
+        self.lease_ended(end.lease, taker, change, (kind, data))?;
+        Ok(true)
+    }
+
+    /// Ends a lease whose deadline has passed; false, and nothing written, when it has not, or the lease has ended.
+    pub(super) fn expire_lease(&self, lease: LeaseId, change: &ChangeRow) -> rusqlite::Result<bool> {
+        let taker = self.connection.one(
+            "UPDATE lease SET status = ?3, ended_at = ?4
+             WHERE id = ?1 AND tree = ?2 AND status = 0 AND expires_at <= ?4
+             RETURNING token, environment",
+            params![lease.0.as_bytes(), change.tree.0.as_bytes(), LeaseStatus::Expired.code(), self.now],
+            read_taker,
+        )?;
+        let Some(taker) = taker else { return Ok(false) };
+        self.lease_ended(lease, taker, change, ("lease.expired", json!({})))?;
+        Ok(true)
+    }
+
+    /// What follows from the end of a lease, however it came.
+    fn lease_ended(
+        &self,
+        lease: LeaseId,
+        taker: Taker,
+        change: &ChangeRow,
+        (kind, mut data): (&'static str, Value),
+    ) -> rusqlite::Result<()> {
+        self.give_places_back(taker, 1)?;
+        self.free_entities(lease)?;
+        data["lease"] = lease.to_string().into();
+        let (environment, tree) = (&change.environment, Some(change.tree));
+        self.tell(&EventRow::told(self.now, environment, kind, change.request, tree, &data))
+    }
+}
+
+fn read_taker(row: &Row<'_>) -> rusqlite::Result<Taker> {
+    Ok(Taker { token: row.get(0)?, environment: row.get(1)? })
+}
+
 fn lease_by_id(connection: &Connection, id: LeaseId) -> rusqlite::Result<Option<Lease>> {
     let find =
         format!("SELECT {COLUMNS} FROM lease l JOIN environment e ON e.id = l.environment WHERE l.id = ?1");
@@ -142,5 +211,6 @@ fn read_lease(row: &Row<'_>) -> rusqlite::Result<Lease> {
         ended_at: time_of(row, 11)?,
         outcome: code_of(row, 12)?,
         note: row.get(13)?,
+        revoked_by: row.get(14)?,
     })
 }

@@ -221,4 +221,27 @@ mod tests {
         let expected: Vec<_> = (1..).take(numbers.len()).collect();
         assert_eq!(numbers, expected, "two changes of the schema that meet get numbers one after the other");
     }
+
+    #[test]
+    fn leases_and_requests_from_before_there_were_quotas_are_counted() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        let before = refinery::Target::Version(5);
+        migrations::migrations::runner().set_target(before).run(&mut connection).unwrap();
+        for (id, token, environment, status) in [(1, 1, 1, 0), (2, 1, 2, 0), (3, 2, 1, 0), (4, 2, 1, 2)] {
+            let lease =
+                "INSERT INTO lease VALUES (?1, ?1, ?3, ?1, 0, 'me', ?2, 1, ?4, 1, 1, 1, NULL, NULL, NULL)";
+            connection.execute(lease, (&[id; 16], &[token; 16], environment, status)).unwrap();
+        }
+        for (id, token, trees, status) in [(1, 1, 3, 1), (2, 1, 5, 2), (3, 3, 2, 0)] {
+            let request = "INSERT INTO request VALUES (?1, 1, 1, '[]', ?3, 0, 0, 1, 'me', ?2, 1, NULL, ?4, 1, 0, 1, 1, NULL, NULL)";
+            connection.execute(request, (&[id; 16], &[token; 16], trees, status)).unwrap();
+        }
+        migrations::migrations::runner().run(&mut connection).unwrap();
+        let count = |scope: i64, owner: &dyn rusqlite::ToSql| -> i64 {
+            let read = "SELECT leases FROM quota_use WHERE scope = ?1 AND owner = ?2";
+            connection.query_row(read, rusqlite::params![scope, owner], |row| row.get(0)).unwrap()
+        };
+        assert_eq!([1_u8, 2, 3].map(|token| count(0, &[token; 16])), [5, 1, 2]);
+        assert_eq!([1, 2].map(|environment| count(1, &environment)), [7, 1]);
+    }
 }

@@ -1,5 +1,7 @@
 //! Outcomes: what a decision about a tree means for its request, and the leases that it grants.
 
+use std::collections::HashSet;
+
 use rusqlite::params;
 use serde_json::json;
 use sixpack_model::ids::{LeaseId, LineId, RequestId, TokenId, TreeId};
@@ -8,9 +10,11 @@ use sixpack_model::request::RequestStatus;
 use sixpack_model::tree::PartStatus;
 
 use super::codes::Code;
-use super::columns::{code, id, int, time, unsigned};
+use super::columns::{code, id, int, parsed_of, time, unsigned};
+use super::entities::Owned;
 use super::events::EventRow;
 use super::placing::{Place, Standing};
+use super::quotas::Taker;
 use super::statements::Statements;
 use super::writer::Tx;
 use super::writes::{ChangeRow, OutcomeRow};
@@ -57,6 +61,7 @@ pub(super) struct Grant {
     pub(super) unit: u32,
     /// The number of this lease among those of the tree.
     pub(super) counter: u64,
+    pub(super) owns: Vec<Owned>,
 }
 
 impl Tx<'_> {
@@ -179,7 +184,8 @@ impl Tx<'_> {
         status: RequestStatus,
         failure: Option<&str>,
     ) -> rusqlite::Result<()> {
-        self.set_ended(request, status, failure)?;
+        let (taker, places) = self.set_ended(request, status, failure)?;
+        self.give_places_back(taker, places)?;
         self.release_trees(request)
     }
 
@@ -221,16 +227,21 @@ impl Tx<'_> {
         self.connection.run(write, params![key, request.ready]).map(|_| ())
     }
 
+    /// Returns whose places it has taken, and how many; what refills stock takes none.
     pub(super) fn set_ended(
         &self,
         request: RequestId,
         status: RequestStatus,
         failure: Option<&str>,
-    ) -> rusqlite::Result<()> {
-        let write = "UPDATE request SET status = ?2, ended_at = ?3, failure = ?4 WHERE id = ?1";
+    ) -> rusqlite::Result<(Taker, i64)> {
         self.connection
-            .run(write, params![request.0.as_bytes(), status.code(), self.now, failure])
-            .map(|_| ())
+            .prepare_cached(
+                "UPDATE request SET status = ?2, ended_at = ?3, failure = ?4 WHERE id = ?1
+                 RETURNING token, environment, iif(line IS NULL, trees, 0)",
+            )?
+            .query_row(params![request.0.as_bytes(), status.code(), self.now, failure], |row| {
+                Ok((Taker { token: row.get(0)?, environment: row.get(1)? }, row.get(2)?))
+            })
     }
 
     /// Leases every tree of a request to whoever asked for it, once all of them are ready.
@@ -245,12 +256,19 @@ impl Tx<'_> {
         }
         let number = self.environment(environment)?;
         let trees: Vec<Grant> = self.connection.all(
-            "SELECT id, unit, fence + 1 FROM tree INDEXED BY tree_by_request
+            "SELECT id, unit, fence + 1, owns FROM tree INDEXED BY tree_by_request
              WHERE request = ?1 AND place < 3 ORDER BY unit",
             [request.id.0.as_bytes()],
-            |row| Ok(Grant { tree: TreeId(id(row, 0)?), unit: row.get(1)?, counter: unsigned(row, 2)? }),
+            |row| {
+                let (unit, counter) = (row.get(1)?, unsigned(row, 2)?);
+                let owns = parsed_of(row, 3)?.unwrap_or_default();
+                Ok(Grant { tree: TreeId(id(row, 0)?), unit, counter, owns })
+            },
         )?;
         assert_eq!(trees.len(), leases.len(), "a complete request needs one lease id for each of its trees");
+        if self.leave_those_held(number, request.id, &trees)? {
+            return Ok(None);
+        }
         let mut granted = Vec::with_capacity(trees.len());
         for (grant, lease) in trees.iter().zip(leases) {
             // The root is as the tree says: its own row is written with its next change.
@@ -271,6 +289,26 @@ impl Tx<'_> {
         Ok(Some(granted))
     }
 
+    /// Sets aside what came from stock and has made something that is somebody else's by now; true when there was any, and
+    /// other datasets are needed in their places. Whoever is written about was looked at before.
+    fn leave_those_held(
+        &self,
+        environment: i64,
+        request: RequestId,
+        trees: &[Grant],
+    ) -> rusqlite::Result<bool> {
+        let mut any = false;
+        let mut own: HashSet<(&str, &str)> = HashSet::new();
+        for grant in trees.iter().filter(|grant| !grant.owns.is_empty()) {
+            let twice = grant.owns.iter().any(|(_, kind, key)| !own.insert((kind, key)));
+            if twice || self.first_held(environment, &grant.owns)?.is_some() {
+                self.leave_unit(grant.tree, request, grant.unit)?;
+                any = true;
+            }
+        }
+        Ok(any)
+    }
+
     /// Writes the lease of a tree that was marked as leased.
     pub(super) fn insert_lease(
         &self,
@@ -280,7 +318,7 @@ impl Tx<'_> {
         grant: &Grant,
         lease: LeaseId,
     ) -> rusqlite::Result<Lease> {
-        let Grant { tree, unit, counter } = *grant;
+        let Grant { tree, unit, counter, ref owns } = *grant;
         let (fence, expires_at) = (self.fence(counter), self.now.saturating_add(terms.ttl_ms));
         self.connection.run(
             "INSERT INTO lease (id, tree, environment, request, unit, holder, token, fence, status, ttl_ms,
@@ -300,6 +338,7 @@ impl Tx<'_> {
                 expires_at,
             ],
         )?;
+        self.hold_entities(number, lease, owns)?;
         let data = json!({ "lease": lease.to_string(), "ttl_ms": terms.ttl_ms });
         self.tell(&EventRow::told(self.now, environment, "lease.granted", terms.request, Some(tree), &data))?;
         Ok(Lease {
@@ -317,6 +356,7 @@ impl Tx<'_> {
             ended_at: None,
             outcome: None,
             note: None,
+            revoked_by: None,
         })
     }
 

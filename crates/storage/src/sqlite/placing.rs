@@ -251,6 +251,21 @@ impl Tx<'_> {
         self.connection.run(vacant, params![change.request.0.as_bytes(), change.unit]).map(|_| ())
     }
 
+    /// A dataset that is ready cannot be handed over now, and another one is needed in its place. It is asked about before
+    /// it goes back into stock; one that was not made for any is taken down.
+    pub(super) fn leave_unit(&self, tree: TreeId, request: RequestId, unit: u32) -> rusqlite::Result<()> {
+        self.connection.run(
+            "UPDATE tree SET version = version + 1, status = ?2, place = ?3 WHERE id = ?1",
+            params![tree.0.as_bytes(), PartStatus::Suspect.code(), Place::Apart.code()],
+        )?;
+        let no_line = "SELECT 1 FROM tree WHERE id = ?1 AND line IS NULL";
+        if self.connection.one(no_line, [tree.0.as_bytes()], |_| Ok(()))?.is_some() {
+            self.set_unwanted(tree)?;
+        }
+        let vacant = "INSERT INTO unit_vacant (request, unit) VALUES (?1, ?2) ON CONFLICT DO NOTHING";
+        self.connection.run(vacant, params![request.0.as_bytes(), unit]).map(|_| ())
+    }
+
     fn first_waiter(&self, line: LineId, but: TreeId) -> rusqlite::Result<Option<Waiter>> {
         self.connection.one(
             "SELECT request, unit, tree FROM stock_waiting WHERE line = ?1 AND tree <> ?2
@@ -357,6 +372,7 @@ impl Tx<'_> {
         request: RequestId,
         data: &serde_json::Value,
     ) -> rusqlite::Result<()> {
+        // What refills stock has taken no places.
         self.set_ended(request, RequestStatus::Fulfilled, None)?;
         self.tell(&EventRow::told(self.now, environment, "request.fulfilled", request, None, data))
     }

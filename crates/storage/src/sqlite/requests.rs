@@ -19,6 +19,7 @@ use super::failures::{StoredFailure, failure_text};
 use super::limits::KEY_MS;
 use super::names::contract_is;
 use super::placing::Place;
+use super::quotas::Taker;
 use super::statements::Statements;
 use super::taking::{Found, WishRow};
 use super::writer::Tx;
@@ -26,7 +27,8 @@ use super::writes::ChangeRow;
 use crate::error::StoreError;
 use crate::page::Page;
 use crate::requests::{
-    Created, Ended, Filled, How, Idempotency, Looking, NewRequest, RequestFilter, Requests, Served, UnitFill,
+    Created, Ended, Filled, How, Idempotency, Looking, NewRequest, OverQuota, Quota, RequestFilter, Requests,
+    Served, UnitFill,
 };
 use crate::stock::StockWish;
 use crate::trees::{RequestAfter, RequestEnd};
@@ -183,13 +185,27 @@ impl Tx<'_> {
         }
         // Its time is over and the sweep has not come by yet. The new row takes its place among the newest, so that the
         // oldest stay in front.
-        self.connection.run(
-            "DELETE FROM idempotency WHERE token = ?1 AND key = ?2",
-            params![idempotency.token.0.as_bytes(), idempotency.key],
-        )?;
+        self.drop_key(idempotency)?;
         let kept = self.insert_key(idempotency, request)?;
         debug_assert!(kept, "nothing else writes in this transaction");
         Ok(None)
+    }
+
+    fn drop_key(&self, idempotency: &Idempotency) -> rusqlite::Result<()> {
+        let drop = "DELETE FROM idempotency WHERE token = ?1 AND key = ?2";
+        let key = params![idempotency.token.0.as_bytes(), idempotency.key];
+        self.connection.run(drop, key).map(|_| ())
+    }
+
+    /// Counts the leases that a request asks for; what refills stock asks for none.
+    fn count_request(&mut self, new: &NewRequestRow) -> rusqlite::Result<Option<OverQuota>> {
+        if new.line.is_some() {
+            return Ok(None);
+        }
+        let request = &new.request;
+        let environment = self.environment(&request.environment)?;
+        let taker = Taker { token: request.token.0.into_bytes(), environment };
+        self.take_places(taker, request.units.len(), new.quota)
     }
 
     /// Writes a key; false, and nothing written, when it is there.
@@ -228,6 +244,12 @@ impl Tx<'_> {
             && let Some(before) = self.keep_key(idempotency, request.id)?
         {
             return Ok(before);
+        }
+        if let Some(over) = self.count_request(new)? {
+            if let Some(idempotency) = &new.idempotency {
+                self.drop_key(idempotency)?;
+            }
+            return Ok(Created::OverQuota(over));
         }
         if !found.is_empty() && found.iter().all(|found| matches!(found, Found::Ready { .. })) {
             return self.accept_served(new, &found);
@@ -394,12 +416,13 @@ pub(super) struct NewRequestRow {
     looking: Looking,
     leases: Vec<LeaseId>,
     idempotency: Option<Idempotency>,
+    quota: Quota,
     event: EventRow,
 }
 
 impl From<NewRequest> for NewRequestRow {
     fn from(new: NewRequest) -> Self {
-        let NewRequest { request, trees, wishes, looking, leases, idempotency, event } = new;
+        let NewRequest { request, trees, wishes, looking, leases, idempotency, quota, event } = new;
         let mut rows: Vec<(Arc<StockWish>, Arc<WishRow>)> = Vec::new();
         // Units that wish the same go on doing so.
         let wishes = wishes.into_iter().map(|wish| {
@@ -420,6 +443,7 @@ impl From<NewRequest> for NewRequestRow {
             trees: trees.into_iter().map(ChangeRow::from).collect(),
             leases,
             idempotency,
+            quota,
             event: EventRow::from(event).of_request(request.id),
             request,
         }

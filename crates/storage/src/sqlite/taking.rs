@@ -1,5 +1,6 @@
 //! Taking: a new request is given what is in stock of what it wishes, or is being made for it.
 
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
@@ -72,12 +73,12 @@ impl Tx<'_> {
                 continue;
             };
             let key = Arc::as_ptr(wish);
-            if !looked.contains_key(&key) {
+            if let Entry::Vacant(entry) = looked.entry(key) {
                 let same = wishes[unit..].iter().flatten().filter(|other| Arc::as_ptr(other) == key);
                 let mut there = self.look_in_stock(wish, same.count(), looking, &taken)?;
                 // Taken from the end.
                 there.reverse();
-                looked.insert(key, there);
+                entry.insert(there);
             }
             let next = looked.get_mut(&key).and_then(Vec::pop);
             match next {
@@ -168,7 +169,7 @@ impl Tx<'_> {
             while found.len() - before < count {
                 let Some(row) = rows.next()? else { break };
                 let tree = TreeId(id(row, 1)?);
-                if !taken.contains(&tree) && meets(row, 2, wish)? {
+                if !taken.contains(&tree) && meets(row, 2, wish)? && self.is_free(wish, tree)? {
                     found.push(Candidate { line: line.id, rank, ready_at: row.get(0)?, tree });
                 }
             }
@@ -177,6 +178,28 @@ impl Tx<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Whether nobody else owns now what a dataset in stock has made.
+    fn is_free(&self, wish: &StockWish, tree: TreeId) -> rusqlite::Result<bool> {
+        let owns = self.owned_by(tree)?;
+        if owns.is_empty() {
+            return Ok(true);
+        }
+        let environment = self.memory.environments.get(&*wish.environment);
+        // An environment that nobody has written to since the start is read like any other.
+        let environment = match environment {
+            Some(number) => Some(*number),
+            None => self.connection.one(
+                "SELECT id FROM environment WHERE name = ?1",
+                [&*wish.environment],
+                |row| row.get(0),
+            )?,
+        };
+        match environment {
+            Some(environment) => Ok(self.first_held(environment, &owns)?.is_none()),
+            None => Ok(true),
+        }
     }
 
     /// Datasets of a line that would do if their evidence were fresh, the oldest first.
@@ -202,7 +225,7 @@ impl Tx<'_> {
         while found.len() < full {
             let Some(row) = rows.next()? else { break };
             let tree = TreeId(id(row, 1)?);
-            if !taken.contains(&tree) && meets(row, 2, wish)? {
+            if !taken.contains(&tree) && meets(row, 2, wish)? && self.is_free(wish, tree)? {
                 found.push(Found::Due { line: line.id, ready_at: row.get(0)?, tree });
             }
         }
@@ -287,9 +310,9 @@ impl Tx<'_> {
             let mut take = self.connection.prepare_cached(
                 "UPDATE tree SET version = version + 1, status = ?2, lease = ?3, fence = fence + 1, request = ?4,
                                  unit = ?5, priority = ?6, place = 0
-                 WHERE id = ?1 RETURNING fence, version",
+                 WHERE id = ?1 RETURNING fence, version, owns",
             )?;
-            let (counter, version) = take.query_row(
+            let (counter, version, owns) = take.query_row(
                 params![
                     tree.0.as_bytes(),
                     PartStatus::Leased.code(),
@@ -298,7 +321,7 @@ impl Tx<'_> {
                     unit,
                     request.priority.code(),
                 ],
-                |row| Ok((unsigned(row, 0)?, unsigned(row, 1)?)),
+                |row| Ok((unsigned(row, 0)?, unsigned(row, 1)?, parsed_of(row, 2)?.unwrap_or_default())),
             )?;
             let terms = Terms {
                 request: request.id,
@@ -306,7 +329,7 @@ impl Tx<'_> {
                 holder: &request.holder,
                 token: request.token,
             };
-            let grant = Grant { tree, unit, counter };
+            let grant = Grant { tree, unit, counter, owns };
             granted.push(self.insert_lease(environment, &request.environment, &terms, &grant, *lease)?);
             served.taken.push(Taken { unit, tree, version, line, how: How::Ready });
         }

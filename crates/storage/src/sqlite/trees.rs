@@ -9,14 +9,12 @@ use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use sixpack_model::channel::is_of_channel;
 use sixpack_model::ids::{LeaseId, LineId, RequestId, TaskId, TreeId};
-use sixpack_model::lease::LeaseStatus;
 use sixpack_model::limits::CHANNEL_VERSIONS_FROM;
 use sixpack_model::name::ContractName;
 use sixpack_model::tree::{Claim, PartStatus, Tree};
 use uuid::Uuid;
 
 use super::SqliteStore;
-use super::codes::Code;
 use super::columns::{code, code_of, id, id_of, parsed, time_of, unreadable, unsigned};
 use super::limits::{LATELY_MS, LATELY_ROWS};
 use super::parts::{PART_COLUMNS, read_part};
@@ -24,7 +22,7 @@ use super::statements::Statements;
 use super::writer::Tx;
 use super::writes::{ChangeRow, read_recheck};
 use crate::error::StoreError;
-use crate::trees::{Guard, Lately, LeaseEnd, TreeWrite, Trees, Written};
+use crate::trees::{Guard, Lately, TreeWrite, Trees, Written};
 
 #[async_trait]
 impl Trees for SqliteStore {
@@ -40,7 +38,10 @@ impl Trees for SqliteStore {
             let Some(from) = tx.standing(change.tree)?.filter(|from| from.version == change.expected) else {
                 return Ok(Written::Stale);
             };
-            let Some(passed) = tx.pass(&guard, change.tree)? else {
+            if let Some(clash) = tx.clash(&change, from, leases.len())? {
+                return Ok(Written::EntityHeld(clash));
+            }
+            let Some(passed) = tx.pass(&guard, &change)? else {
                 return Ok(Written::Refused);
             };
             tx.update_tree(&change, passed.claimed_at)?;
@@ -162,7 +163,7 @@ impl Passed {
 
 impl Tx<'_> {
     /// Checks a guard and carries out what it stands for, in one statement: nothing is written when it is not true.
-    fn pass(&mut self, guard: &Guard, tree: TreeId) -> rusqlite::Result<Option<Passed>> {
+    fn pass(&mut self, guard: &Guard, change: &ChangeRow) -> rusqlite::Result<Option<Passed>> {
         match guard {
             Guard::None => Ok(Some(Passed::default())),
             Guard::Claim(claim) => self.drop_claim(claim),
@@ -173,8 +174,8 @@ impl Tx<'_> {
                 self.connection.run(take, key).map(Passed::by)
             }
             Guard::Unclaimed(task) => self.drop_unclaimed(*task),
-            Guard::Lease(end) => self.end_lease(end, tree),
-            Guard::Overdue(lease) => self.expire_lease(*lease, tree),
+            Guard::Lease(end) => Ok(self.end_lease(end, change)?.then(Passed::default)),
+            Guard::Overdue(lease) => Ok(self.expire_lease(*lease, change)?.then(Passed::default)),
         }
     }
 
@@ -229,32 +230,6 @@ impl Tx<'_> {
         };
         let waited = self.dequeue(contract, priority, ready_at, task)?;
         Ok(waited.then(Passed::default))
-    }
-
-    fn end_lease(&self, end: &LeaseEnd, tree: TreeId) -> rusqlite::Result<Option<Passed>> {
-        let rows = self.connection.run(
-            "UPDATE lease SET status = ?3, ended_at = ?4, outcome = ?5, note = ?6
-             WHERE id = ?1 AND tree = ?2 AND status = 0 AND (?7 IS NULL OR fence = ?7)",
-            params![
-                end.lease.0.as_bytes(),
-                tree.0.as_bytes(),
-                end.status.code(),
-                self.now,
-                end.outcome.map(Code::code),
-                end.note,
-                end.fence.map(super::columns::int),
-            ],
-        )?;
-        Ok(Passed::by(rows))
-    }
-
-    fn expire_lease(&self, lease: LeaseId, tree: TreeId) -> rusqlite::Result<Option<Passed>> {
-        let rows = self.connection.run(
-            "UPDATE lease SET status = ?3, ended_at = ?4
-             WHERE id = ?1 AND tree = ?2 AND status = 0 AND expires_at <= ?4",
-            params![lease.0.as_bytes(), tree.0.as_bytes(), LeaseStatus::Expired.code(), self.now],
-        )?;
-        Ok(Passed::by(rows))
     }
 }
 

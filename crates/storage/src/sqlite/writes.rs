@@ -9,10 +9,12 @@ use sixpack_model::failure::Failure;
 use sixpack_model::ids::{LeaseId, LineId, RequestId, TaskId, TreeId};
 use sixpack_model::plan::{Change, Outcome, ReadyTask};
 use sixpack_model::recheck::{Recheck, Why};
+use sixpack_model::schema::Entity;
 use sixpack_model::tree::PartStatus;
 
 use super::codes::Code;
 use super::columns::{int, ms, ms_of, parsed_of, time, unreadable};
+use super::entities::{Owned, owns_text};
 use super::events::EventRow;
 use super::failures::failure_text;
 use super::parts::PartRow;
@@ -49,7 +51,9 @@ pub(super) struct ChangeRow {
     changed: Vec<PartRow>,
     ready: Vec<TaskRow>,
     withdrawn: Vec<TaskRow>,
-    entities: Vec<(u32, String, String)>,
+    entities: Vec<Owned>,
+    /// What the tree owns, when it becomes ready.
+    pub(super) owns: Option<Vec<Owned>>,
     pub(super) outcome: Option<OutcomeRow>,
     events: Vec<EventRow>,
 }
@@ -139,11 +143,8 @@ impl From<Change> for ChangeRow {
             changed: rows(&change.changed),
             ready: tasks(&change.ready),
             withdrawn: tasks(&change.withdrawn),
-            entities: change
-                .entities
-                .into_iter()
-                .map(|(part, entity)| (part, entity.kind, entity.key))
-                .collect(),
+            entities: owned(change.entities),
+            owns: matches!(change.outcome, Some(Outcome::Ready(_))).then(|| owned(change.owns)),
             outcome: change.outcome.map(OutcomeRow::from),
             events: change
                 .events
@@ -152,6 +153,10 @@ impl From<Change> for ChangeRow {
                 .collect(),
         }
     }
+}
+
+fn owned(entities: Vec<(u32, Entity)>) -> Vec<Owned> {
+    entities.into_iter().map(|(part, entity)| (part, entity.kind, entity.key)).collect()
 }
 
 impl ChangeRow {
@@ -216,8 +221,8 @@ impl Tx<'_> {
         let pins = self.pins(change.pins.as_deref().unwrap_or("{}"))?;
         self.connection.run(
             "INSERT INTO tree (id, version, environment, request, unit, priority, channel, pins, seed, unique_text,
-                               status, lease, ending, made, due_at, fence, line, place)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, 0, ?16, 0)",
+                               status, lease, ending, made, due_at, fence, line, place, owns)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, 0, ?16, 0, ?17)",
             params![
                 change.tree.0.as_bytes(),
                 change.version,
@@ -235,6 +240,7 @@ impl Tx<'_> {
                 change.made,
                 change.due_at,
                 change.line.map(|line| line.0),
+                change.owns.as_deref().and_then(owns_text),
             ],
         )?;
         self.write_below(environment, change, None)
@@ -249,7 +255,8 @@ impl Tx<'_> {
     ) -> rusqlite::Result<()> {
         let environment = self.environment(&change.environment)?;
         self.connection.run(
-            "UPDATE tree SET version = ?2, status = ?3, lease = ?4, ending = ?5, made = ?6, due_at = ?7, recheck = ?8
+            "UPDATE tree SET version = ?2, status = ?3, lease = ?4, ending = ?5, made = ?6, due_at = ?7, recheck = ?8,
+                             owns = iif(?9, ?10, owns)
              WHERE id = ?1",
             params![
                 change.tree.0.as_bytes(),
@@ -260,6 +267,8 @@ impl Tx<'_> {
                 change.made,
                 change.due_at,
                 change.recheck,
+                change.owns.is_some(),
+                change.owns.as_deref().and_then(owns_text),
             ],
         )?;
         if let Some(pins) = &change.pins {

@@ -72,6 +72,12 @@ impl Client {
         self.read(&self.post(&["v1", "leases", id, "release"]).json(release)?, "the lease").await
     }
 
+    /// Takes a lease away from its holder: for administrators, and suppliers of a domain that has a part in the dataset.
+    /// Repeating it answers the same, with the first reason.
+    pub async fn revoke_lease(&self, id: &str, revocation: &wire::Revocation) -> Result<wire::Lease, Error> {
+        self.read(&self.post(&["v1", "leases", id, "revoke"]).json(revocation)?, "the lease").await
+    }
+
     /// Lists roots of datasets, newest first.
     pub async fn datasets(&self, filter: &wire::DatasetFilter) -> Result<wire::Page<wire::Dataset>, Error> {
         self.list(&["v1", "datasets"], filter).await

@@ -14,7 +14,7 @@ words! {
         Released = "released",
         /// Its time ran out.
         Expired = "expired",
-        /// Taken away by an administrator.
+        /// Taken away by the owner of a part, or an administrator.
         Revoked = "revoked",
     }
 }
@@ -83,9 +83,12 @@ pub struct Lease {
     /// What the holder said at the end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outcome: Option<Outcome>,
-    /// What the holder added.
+    /// What the holder added, or why it was revoked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
+    /// Name of the token that revoked it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revoked_by: Option<String>,
     /// The data.
     pub dataset: LeasedDataset,
 }
@@ -219,6 +222,21 @@ impl Release {
     pub fn note(mut self, note: impl Into<String>) -> Self {
         self.note = Some(note.into());
         self
+    }
+}
+
+/// Body of `POST /v1/leases/{id}/revoke`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Revocation {
+    /// One line of 1 to 500 bytes for whoever holds the lease.
+    pub reason: String,
+}
+
+impl Revocation {
+    /// Takes a lease away for this reason.
+    pub fn new(reason: impl Into<String>) -> Self {
+        Self { reason: reason.into() }
     }
 }
 

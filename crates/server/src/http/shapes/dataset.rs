@@ -54,6 +54,7 @@ pub(in crate::http) struct DatasetJson<'a> {
     evidence: Option<EvidenceJson<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     owner: Option<OwnerJson<'a>>,
+    /// The live lease on the tree that it belongs to.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
     lease_id: Option<Text<LeaseId>>,
@@ -107,7 +108,7 @@ impl<'a> DatasetJson<'a> {
             facts: view.facts(number),
             evidence: view.evidence(number),
             owner: view.contract(number).map(|contract| OwnerJson::from(&contract.owner)),
-            lease_id: view.tree.lease.filter(|_| number == 0).map(Text),
+            lease_id: view.tree.lease.map(Text),
             request_id: Text(view.tree.request),
             channel: view.tree.channel.as_deref(),
             created_at: Time(part.created_at),

@@ -47,8 +47,12 @@ pub(in crate::http) struct LeaseJson<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(inline)]
     outcome: Option<OutcomeWord>,
+    /// What the holder added at release, or why it was revoked.
     #[serde(skip_serializing_if = "Option::is_none")]
     note: Option<&'a str>,
+    /// The name of the token that revoked it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    revoked_by: Option<&'a str>,
     dataset: LeasedDatasetJson<'a>,
 }
 
@@ -88,6 +92,7 @@ impl<'a> LeaseJson<'a> {
             ended_at: lease.ended_at.map(Time),
             outcome: lease.outcome.map(Word),
             note: lease.note.as_deref(),
+            revoked_by: lease.revoked_by.as_deref(),
             dataset: LeasedDatasetJson {
                 id: Text(view.tree.id.root()),
                 contract: Text(&root.contract),

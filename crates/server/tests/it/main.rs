@@ -22,6 +22,7 @@ mod requests;
 mod scenarios;
 mod sessions;
 mod steps;
+mod stock;
 mod stock_rules;
 mod supplier_bad_inputs;
 mod witness;

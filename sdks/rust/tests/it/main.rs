@@ -6,5 +6,6 @@ mod channels;
 mod fatal_ends;
 mod late_results;
 mod server;
+mod stock;
 #[cfg(target_os = "linux")]
 mod wall_clock;

@@ -15,7 +15,7 @@ use sixpack::Client;
 use sixpack::wire::{LeaseTerms, NewRequest, Outcome, Priority, Release, Request, RequestStatus, Source};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use super::foreseen::foreseen;
+use super::foreseen::{unread, unserved};
 use super::live::Progress;
 use super::{input, telling};
 use crate::connection::{Connection, InChannel, InEnvironment};
@@ -128,7 +128,10 @@ pub(crate) async fn run(command: &RequestCommand, output: &mut Output) -> Result
         }
     };
     if let Ok(contract) = client.contract(&command.environment.name(), &command.contract).await {
-        foreseen(&contract, body.input.as_ref()).into_iter().for_each(note);
+        unread(&contract, "input", body.input.as_ref()).into_iter().for_each(note);
+        unread(&contract, "preference", body.prefer.as_ref()).into_iter().for_each(note);
+        // What came from stock needs nobody any more.
+        unserved(&contract).filter(|_| !request.status.ended()).into_iter().for_each(note);
     }
     if command.no_wait {
         if command.json {

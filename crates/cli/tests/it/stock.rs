@@ -135,7 +135,7 @@ fn listed(place: &Place) -> (Vec<String>, Vec<String>) {
 
 #[test]
 fn a_request_is_served_from_stock_and_the_list_tells_what_is_there() {
-    let (place, _server, _shop, mut events) =
+    let (place, _server, shop, mut events) =
         with_rule("{ contract: customer/active-customer, input: { country: FR }, target: 2 }");
     let mut fulfilled = || drop(events.line(|line| line.contains("request.fulfilled")));
     (0..2).for_each(|_| fulfilled());
@@ -157,9 +157,9 @@ fn a_request_is_served_from_stock_and_the_list_tells_what_is_there() {
     }
     let requests = place.run(&["requests"]).expect(0).stdout;
     assert_eq!(requests.matches("(refills kept)").count(), 3, "{requests}");
-    let listed = place.run(&["requests", "--json"]).expect(0).json();
+    let all = place.run(&["requests", "--json"]).expect(0).json();
     let refill =
-        listed["items"].as_array().unwrap().iter().find(|request| request["refills"] == "kept").unwrap();
+        all["items"].as_array().unwrap().iter().find(|request| request["refills"] == "kept").unwrap();
     let refill = place.run(&["requests", "show", refill["id"].as_str().unwrap()]).expect(0).stdout;
     assert!(refill.contains("refills the stock rule kept"), "{refill}");
 
@@ -169,6 +169,16 @@ fn a_request_is_served_from_stock_and_the_list_tells_what_is_there() {
     }
     let absent = place.run(&[&ask[..], &["country=CZ", "--json"]].concat()).expect(31).json();
     assert_eq!((&absent["code"], &absent["exit"]), (&"out_of_stock".into(), &31.into()), "{absent}");
+
+    shop.close();
+    let made = place.run(&[&ask[..], &["country=FR", "--prefer", "cuntry=FR"]].concat()).expect(0);
+    assert!(!made.stderr.contains("not connected"), "it needs nobody any more: {made:?}");
+    assert!(made.stderr.contains("nothing reads the preference `cuntry`"), "{made:?}");
+    let (row, below) = listed(&place);
+    assert_eq!((row[2].as_str(), row[row.len() - 1].as_str()), ("1/2", "active, starved"), "{row:?}");
+    let why = "  ✖ no supplier of customer/active-customer is connected; owner Customer · customer@shop.test; tried again as soon \
+               as one connects";
+    assert_eq!(below, [why]);
 }
 
 #[test]

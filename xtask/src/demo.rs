@@ -48,6 +48,7 @@ fn build(root: &Path) -> anyhow::Result<Command> {
     let mut show = Command::new(folder.join("shop"));
     show.arg("demo").arg("--sixpack").arg(folder.join("sixpack"));
     show.arg("--scenarios").arg(root.join("examples/shop/scenarios"));
+    show.arg("--stock").arg(root.join("examples/shop/stock.yaml"));
     Ok(show)
 }
 

@@ -2,7 +2,7 @@
 
 use sixpack::wire::{FailureClass, Request, RequestStatus};
 
-/// How the program ends. Codes from 64 are those of `sysexits`; 20 to 30 say why a request ended without data.
+/// How the program ends. Codes from 64 are those of `sysexits`; 20 to 31 say why a request brought no data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Exit {
     /// Everything was done; also after SIGTERM.
@@ -13,6 +13,8 @@ pub(crate) enum Exit {
     Request(FailureClass),
     /// A request was cancelled.
     Cancelled,
+    /// A request that needs stock was refused: not enough of it is there.
+    OutOfStock,
     /// Wrong usage.
     Usage,
     /// Bad input: a scenario with faults, an input that breaks its schema, a foreign database.
@@ -53,6 +55,7 @@ Exit codes:
   28  request failed: orchestration
   29  request failed for a reason that this release does not know
   30  request was cancelled
+  31  request refused: not in stock
   64  wrong usage
   65  bad input: a scenario with faults, an input that breaks its schema, a foreign database
   69  server not reachable, or port in use
@@ -96,6 +99,7 @@ impl Exit {
                 _ => 29,
             },
             Self::Cancelled => 30,
+            Self::OutOfStock => 31,
             Self::Usage => 64,
             Self::Data => 65,
             Self::Unavailable => 69,
@@ -132,6 +136,7 @@ mod tests {
         ];
         let rest = [
             Exit::Cancelled,
+            Exit::OutOfStock,
             Exit::Usage,
             Exit::Data,
             Exit::Unavailable,

@@ -40,7 +40,7 @@ impl Named {
             Self::Lease => ("lease_", "sixpack lease list --all"),
             Self::Dataset => ("ds_", "sixpack datasets list"),
             Self::Token => ("tok_", "sixpack token list"),
-            Self::StockRule => ("", "sixpack stock list"),
+            Self::StockRule => ("", "sixpack stock"),
         }
     }
 }
@@ -176,13 +176,19 @@ fn judged(problem: &Problem) -> (Exit, Option<&'static str>) {
         (404, "contract_not_found" | "scenario_not_found") => {
             (Exit::No, Some("list what there is with `sixpack contracts`"))
         }
-        (404, "stock_rule_not_found") => (Exit::No, Some("list what there is with `sixpack stock list`")),
+        (404, "stock_rule_not_found") => (Exit::No, Some("list what there is with `sixpack stock`")),
         (422, "name_pattern")
             if problem.errors.iter().any(|fault| fault.pointer.as_deref() == Some("/contract")) =>
         {
             (Exit::Data, Some("list what there is with `sixpack contracts`"))
         }
         (409, "contract_broken") => (Exit::No, Some("see its faults with `sixpack contracts show`")),
+        (409, "out_of_stock") => (
+            Exit::OutOfStock,
+            Some(
+                "`sixpack stock` shows what is kept, and why it is not there; without --source stock_only and --select it is made for you",
+            ),
+        ),
         (404 | 409 | 412, _) => (Exit::No, None),
         (429, "quota_leases") => (
             Exit::TryLater,
@@ -215,6 +221,7 @@ mod tests {
             (403, "foreign_dataset", Exit::NotPermitted),
             (404, "lease_not_found", Exit::No),
             (409, "lease_ended", Exit::No),
+            (409, "out_of_stock", Exit::OutOfStock),
             (422, "input_invalid", Exit::Data),
             (400, "json_syntax", Exit::Data),
             (429, "too_many_requests", Exit::TryLater),

@@ -179,13 +179,16 @@ impl Command {
                 DatasetsAction::Show(show) => show.json,
             },
             Self::Stock(command) => match &command.action {
-                StockAction::List(list) => list.listing.json,
-                StockAction::Set(set) => set.rule.json,
-                StockAction::Show(rule)
-                | StockAction::Pause(rule)
-                | StockAction::Resume(rule)
-                | StockAction::Drain(rule)
-                | StockAction::Delete(rule) => rule.json,
+                None => command.list.listing.json,
+                Some(StockAction::List(list)) => list.listing.json,
+                Some(StockAction::Set(set)) => set.rule.json,
+                Some(
+                    StockAction::Show(rule)
+                    | StockAction::Pause(rule)
+                    | StockAction::Resume(rule)
+                    | StockAction::Drain(rule)
+                    | StockAction::Delete(rule),
+                ) => rule.json,
             },
             Self::Suppliers(command) => command.listing.json,
             Self::Debts(command) => command.listing.json,

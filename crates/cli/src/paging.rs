@@ -59,6 +59,18 @@ impl Listing {
         none: &str,
         row: impl Fn(&T) -> [String; N],
     ) -> Result<(), Fault> {
+        self.print_with(output, rows, header, none, |one| (row(one), Vec::new()))
+    }
+
+    /// The same, with lines below a row; `row` makes the cells and these.
+    pub(crate) fn print_with<T: Serialize, const N: usize>(
+        &self,
+        output: &mut Output,
+        rows: &Rows<T>,
+        header: [&str; N],
+        none: &str,
+        row: impl Fn(&T) -> ([String; N], Vec<String>),
+    ) -> Result<(), Fault> {
         if self.json {
             return output.json(&json!({ "items": rows.rows, "more": rows.more }));
         }
@@ -66,7 +78,7 @@ impl Listing {
             note(none);
             return Ok(());
         }
-        output.table(header, rows.rows.iter().map(row))?;
+        output.table_with(header, rows.rows.iter().map(row))?;
         if rows.more {
             note(format!("there are more than {}; see them with --limit", self.limit));
         }

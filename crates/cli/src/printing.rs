@@ -64,20 +64,35 @@ impl Output {
         header: [&str; N],
         rows: impl IntoIterator<Item = [String; N]>,
     ) -> Result<(), Fault> {
+        self.table_with(header, rows.into_iter().map(|row| (row, Vec::new())))
+    }
+
+    /// The same, with what is told of a row besides in lines of its own below it.
+    pub(crate) fn table_with<const N: usize>(
+        &mut self,
+        header: [&str; N],
+        rows: impl IntoIterator<Item = ([String; N], Vec<String>)>,
+    ) -> Result<(), Fault> {
         let mut table = Table::new();
         table.load_style(TableStyle::new());
         table.set_content_arrangement(ContentArrangement::Disabled);
         table.set_header(header);
-        for row in rows {
+        let mut besides = vec![Vec::new()];
+        for (row, below) in rows {
             table.add_row(row.map(|cell| clean(&cell)));
+            besides.push(below);
         }
         for column in 0..N {
             if let Some(column) = table.column_mut(column) {
                 column.set_padding((0, 2));
             }
         }
-        // Cleaned cell by cell, so that a line break in a cell cannot begin a row.
-        table.trim_fmt().lines().try_for_each(|line| self.write(line))
+        // Cleaned cell by cell, so that a line break in a cell cannot begin a row: each row is one line.
+        for (line, below) in table.trim_fmt().lines().zip(besides) {
+            self.write(line)?;
+            below.iter().try_for_each(|line| self.line(format!("  {line}")))?;
+        }
+        Ok(())
     }
 
     fn write(&mut self, text: &str) -> Result<(), Fault> {

@@ -174,13 +174,18 @@ async fn show_all(list: &ListRequests, output: &mut Output) -> Result<(), Fault>
             asked(request),
             format!("{} of {}", request.progress.done, request.progress.total),
             moment(&request.created_at),
-            request.holder.clone(),
+            holder(request),
             request
                 .failure
                 .as_ref()
                 .map_or(String::new(), |failure| format!("{} ({})", failure.path, failure.class)),
         ]
     })
+}
+
+/// Who uses the data; what refills stock is for nobody yet.
+fn holder(request: &Request) -> String {
+    request.refills.as_ref().map_or_else(|| request.holder.clone(), |rule| format!("(refills {rule})"))
 }
 
 fn status(text: &str) -> Result<RequestStatus, String> {

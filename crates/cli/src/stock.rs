@@ -1,27 +1,28 @@
 //! `sixpack stock`: lists, shows and edits the rules by which datasets are kept ready.
 
-use std::time::Duration;
+mod telling;
 
 use clap::{Args, Subcommand};
 use serde_json::json;
-use sixpack::wire::{PageFilter, RuleState, StockRule, StockRuleEdit};
+use sixpack::wire::{PageFilter, RuleState, StockRuleEdit};
 
 use crate::connection::{Connection, InEnvironment};
 use crate::exit::Exit;
 use crate::fault::{Fault, Named};
-use crate::paging::{Listing, or_dash};
+use crate::paging::Listing;
 use crate::printing::Output;
-use crate::times::{moment, span};
 
 /// Lists, shows and edits stock rules: which datasets are kept ready before anybody asks.
 ///
 /// Rules are written in a file and put with `sixpack apply`. What is set here holds until the file is applied again; a
 /// rule that was paused or drained here stays so, unless its file says `paused`.
 #[derive(Debug, Args)]
-#[command(after_help = "\
+#[command(
+    args_conflicts_with_subcommands = true,
+    after_help = "\
 Examples:
   sixpack apply -f stock.yaml                       puts the rules of a file
-  sixpack stock list                                which rules there are, and whether they fit
+  sixpack stock                                     what is there, what is coming, and what keeps it away
   sixpack stock show ready-customer-fr              one rule, and what is wrong with it
   sixpack stock set ready-customer-fr --target 50   keeps more
   sixpack stock pause ready-customer-fr             no more are made; what is there stays
@@ -34,18 +35,21 @@ A file of rules looks like this:
     ready-customer-fr:
       contract: checkout/ready-customer
       input: { country: FR }
-      target: 20")]
+      target: 20"
+)]
 pub(crate) struct StockCommand {
     #[command(subcommand)]
-    pub(crate) action: StockAction,
+    pub(crate) action: Option<StockAction>,
+    #[command(flatten)]
+    pub(crate) list: ListRules,
 }
 
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub(crate) enum StockAction {
-    /// List rules by name
+    /// List rules by name, with what is there (the default)
     List(ListRules),
-    /// Show one rule, and why it cannot be filled
+    /// Show one rule, what is there, and why it is not filled
     Show(OneRule),
     /// Change how many datasets a rule keeps ready
     Set(SetRule),
@@ -98,18 +102,19 @@ pub(crate) struct SetRule {
 pub(crate) async fn run(command: &StockCommand, output: &mut Output) -> Result<Exit, Fault> {
     let to = |state| StockRuleEdit { state: Some(state), ..StockRuleEdit::default() };
     let done = match &command.action {
-        StockAction::List(list) => list_rules(list, output).await,
-        StockAction::Show(rule) => {
+        None => list_rules(&command.list, output).await,
+        Some(StockAction::List(list)) => list_rules(list, output).await,
+        Some(StockAction::Show(rule)) => {
             show(rule, output).await.map_err(|fault| fault.about(&rule.name, Named::StockRule))
         }
-        StockAction::Set(set) => {
+        Some(StockAction::Set(set)) => {
             let edit = StockRuleEdit { target: Some(set.target), ..StockRuleEdit::default() };
             edited(&set.rule, edit, output).await
         }
-        StockAction::Pause(rule) => edited(rule, to(RuleState::Paused), output).await,
-        StockAction::Resume(rule) => edited(rule, to(RuleState::Active), output).await,
-        StockAction::Drain(rule) => edited(rule, to(RuleState::Draining), output).await,
-        StockAction::Delete(rule) => {
+        Some(StockAction::Pause(rule)) => edited(rule, to(RuleState::Paused), output).await,
+        Some(StockAction::Resume(rule)) => edited(rule, to(RuleState::Active), output).await,
+        Some(StockAction::Drain(rule)) => edited(rule, to(RuleState::Draining), output).await,
+        Some(StockAction::Delete(rule)) => {
             delete(rule, output).await.map_err(|fault| fault.about(&rule.name, Named::StockRule))
         }
     };
@@ -123,24 +128,10 @@ async fn list_rules(list: &ListRules, output: &mut Output) -> Result<(), Fault> 
         client.stock_rules(&environment, &PageFilter { limit: Some(limit), cursor }).await
     };
     let rows = list.listing.read(page).await?;
-    let header = ["NAME", "CONTRACT", "INPUT", "TARGET", "STATE", "PRIORITY", "MAX AGE", "WINDOW"];
     let none =
         "there is no stock rule yet; write some in a file and put them with `sixpack apply -f stock.yaml`";
-    list.listing.print(output, &rows, header, none, |rule| {
-        [
-            rule.name.clone(),
-            rule.contract.clone(),
-            rule.input.to_string(),
-            rule.target.to_string(),
-            state(rule),
-            rule.priority.to_string(),
-            or_dash(rule.max_age_s.map(seconds)),
-            match &rule.window {
-                None => "always".to_owned(),
-                Some(window) if window.is_open => "open".to_owned(),
-                Some(_) => "closed".to_owned(),
-            },
-        ]
+    list.listing.print_with(output, &rows, telling::HEADER, none, |rule| {
+        (telling::row(rule), telling::starved(rule).map(telling::in_a_line).into_iter().collect())
     })
 }
 
@@ -150,7 +141,7 @@ async fn show(command: &OneRule, output: &mut Output) -> Result<(), Fault> {
     if command.json {
         return output.json(&rule);
     }
-    told(&rule, output)
+    telling::told(&rule, output)
 }
 
 async fn edited(command: &OneRule, edit: StockRuleEdit, output: &mut Output) -> Result<(), Fault> {
@@ -176,48 +167,4 @@ async fn delete(command: &OneRule, output: &mut Output) -> Result<(), Fault> {
         return output.json(&json!({ "deleted": command.name }));
     }
     output.line(format!("deleted the stock rule {}", command.name))
-}
-
-/// Prints everything that is known of a rule.
-fn told(rule: &StockRule, output: &mut Output) -> Result<(), Fault> {
-    output.line(format!("rule         {}  {}", rule.name, state(rule)))?;
-    output.line(format!("contract     {}", rule.contract))?;
-    output.line(format!("input        {}", rule.input))?;
-    output.line(format!("target       {}", rule.target))?;
-    output.line(format!("priority     {}", rule.priority))?;
-    let age = rule.max_age_s.map_or_else(|| "any".to_owned(), seconds);
-    output.line(format!("max age      {age}"))?;
-    let check = rule
-        .check_every_s
-        .map_or_else(|| "only at hand-over".to_owned(), |s| format!("every {}", seconds(s)));
-    output.line(format!("checked      {check}"))?;
-    match &rule.window {
-        None => output.line("window       always open")?,
-        Some(window) => {
-            let now = if window.is_open { "open" } else { "closed" };
-            let next = match &window.next_opening_at {
-                Some(next) => format!("opens next {} UTC", moment(next)),
-                None => "never opens again".to_owned(),
-            };
-            let (opens, zone, long) = (&window.opens, &window.time_zone, seconds(window.for_s));
-            output.line(format!("window       `{opens}` in {zone} for {long}: {now}, {next}"))?;
-        }
-    }
-    output.line(format!("changed      {} UTC, revision {}", moment(&rule.changed_at), rule.revision))?;
-    for fault in &rule.faults {
-        output.line(format!("✖ {fault}"))?;
-    }
-    Ok(())
-}
-
-/// Its state, and that it cannot be filled, if it cannot.
-fn state(rule: &StockRule) -> String {
-    if rule.faults.is_empty() { rule.state.to_string() } else { format!("{}, broken", rule.state) }
-}
-
-fn seconds(seconds: u32) -> String {
-    match seconds {
-        0..60 => format!("{seconds} s"),
-        _ => span(Duration::from_secs(seconds.into())),
-    }
 }

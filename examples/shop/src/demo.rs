@@ -1,7 +1,8 @@
-//! The demonstration: the four services, a Sixpack server and the suppliers, shown on loopback in five acts.
+//! The demonstration: the four services, a Sixpack server and the suppliers, shown on loopback in six acts.
 //!
 //! ```text
-//! start --> a naive script fails --> ready customer --> checkout --> billing rejects --> released --> stop, or stay up
+//! start --> a naive script fails --> ready customer --> checkout --> billing rejects
+//!       --> served from stock --> released --> stop, or stay up
 //! ```
 //!
 //! Nothing is taken on trust from what is printed: each act asks the services themselves whether it held.
@@ -15,6 +16,7 @@ mod ready;
 mod rejection;
 mod release;
 mod stage;
+mod stocked;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -23,7 +25,7 @@ use anyhow::Context as _;
 use clap::Args;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use self::landscape::Landscape;
+use self::landscape::{Landscape, Parts};
 use self::processes::Processes;
 use self::stage::{Shown, Stage};
 
@@ -36,6 +38,9 @@ pub(crate) struct Flags {
     /// The folder of the scenarios.
     #[arg(long, value_name = "DIR", default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/scenarios"))]
     scenarios: PathBuf,
+    /// The file of the stock rule.
+    #[arg(long, value_name = "FILE", default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/stock.yaml"))]
+    stock: PathBuf,
     /// End after the last act, well only if all of them held.
     #[arg(long)]
     once: bool,
@@ -81,7 +86,8 @@ async fn show(
     stage: &Stage,
 ) -> anyhow::Result<bool> {
     let once = flags.once || flags.json;
-    let landscape = Landscape::start(&flags.sixpack, &flags.scenarios, folder, processes, stage).await?;
+    let Flags { sixpack, scenarios, stock, .. } = flags;
+    let landscape = Landscape::start(Parts { sixpack, scenarios, stock }, folder, processes, stage).await?;
     let acts = play(&landscape, stage).await;
     // What an act that did not hold has left behind would spoil the rest.
     let go_on = once && acts.iter().all(Shown::held);
@@ -94,7 +100,7 @@ async fn show(
     Ok(held)
 }
 
-/// The five acts. One that needs what an earlier one did not leave fails for that reason.
+/// The six acts. One that needs what an earlier one did not leave fails for that reason.
 async fn play(landscape: &Landscape, stage: &Stage) -> Vec<Shown> {
     let naive = stage.play(&naive::ACT, naive::play(landscape, stage)).await;
     let mut data = None;
@@ -109,9 +115,10 @@ async fn play(landscape: &Landscape, stage: &Stage) -> Vec<Shown> {
     let checkout =
         stage.play(&checkout::ACT, async { checkout::play(landscape, stage, brought()?).await }).await;
     let rejection = stage.play(&rejection::ACT, rejection::play(landscape, stage)).await;
+    let stocked = stage.play(&stocked::ACT, stocked::play(landscape, stage)).await;
     let release =
         stage.play(&release::ACT, async { release::play(landscape, stage, brought()?).await }).await;
-    vec![naive, ready, checkout, rejection, release]
+    vec![naive, ready, checkout, rejection, stocked, release]
 }
 
 /// Ctrl-c or SIGTERM.

@@ -139,7 +139,8 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         }
         Command::Delivery(flags) => serve(flags.into_options(ServiceName::Delivery)).await?,
         Command::Supplier { team } => supply(team.into_team()).await?,
-        Command::Demo(flags) => return demo::run(flags).await,
+        // All acts together are more than a stack should carry.
+        Command::Demo(flags) => return Box::pin(demo::run(flags)).await,
     }
     Ok(ExitCode::SUCCESS)
 }

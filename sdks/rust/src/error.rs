@@ -5,6 +5,9 @@ use std::fmt;
 use crate::supplier::SupplierEnded;
 use crate::wire::{Failure, Problem, Request, RequestStatus};
 
+/// The code of a refusal that stock could not prevent.
+const OUT_OF_STOCK: &str = "out_of_stock";
+
 /// Why a call did not give what was asked for, or a supplier could not go on.
 ///
 /// Its debug form is its message: that is what Rust prints of an error that `main` returns.
@@ -80,6 +83,13 @@ impl Error {
             Self::Unreadable { .. } => 76,
             Self::Failed(_) => 1,
         }
+    }
+
+    /// Whether the request was refused because not everything that has to be in stock is there: it is of
+    /// [`Source::StockOnly`](crate::Source::StockOnly), or chooses what stock does not have. The message says what is being
+    /// made, or why it is not; nothing was taken.
+    pub fn is_out_of_stock(&self) -> bool {
+        self.code() == Some(OUT_OF_STOCK)
     }
 
     /// The failure of a request, if a capability is to blame.

@@ -1,4 +1,4 @@
-//! The input of a request as people write it: JSON, a file, and single values.
+//! Objects of a request as people write them: JSON, a file, and single values.
 
 use std::io::Read;
 use std::path::Path;
@@ -8,64 +8,90 @@ use serde_json::{Map, Value};
 use crate::exit::Exit;
 use crate::fault::Fault;
 
-/// Puts an input together from `--input` and `--set`; nothing when none of them was said.
-pub(super) fn input(whole: Option<&str>, single: &[String]) -> Result<Option<Value>, Fault> {
-    if whole.is_none() && single.is_empty() {
-        return Ok(None);
-    }
-    let mut input = match whole {
-        Some(text) => read(text)?,
-        None => Map::new(),
-    };
-    for setting in single {
-        set(&mut input, setting)?;
-    }
-    Ok(Some(Value::Object(input)))
+/// What is written so, and by which flags.
+pub(super) struct Written {
+    what: &'static str,
+    /// The flag of the whole object.
+    whole: &'static str,
+    /// The flag of a single value.
+    single: &'static str,
 }
 
-fn read(text: &str) -> Result<Map<String, Value>, Fault> {
-    let (text, place) = match text.strip_prefix('@') {
-        Some("-") => {
-            let mut read = String::new();
-            let failed = |error| Fault::new(Exit::Io, format!("the standard input cannot be read: {error}"));
-            std::io::stdin().read_to_string(&mut read).map_err(failed)?;
-            (read, "the standard input")
-        }
-        Some(path) => {
-            let path_read = Path::new(path);
-            (std::fs::read_to_string(path_read).map_err(|error| Fault::unreadable(path_read, &error))?, path)
-        }
-        None => (text.to_owned(), "--input"),
-    };
-    match serde_json::from_str(&text) {
-        Ok(Value::Object(object)) => Ok(object),
-        Ok(_) => Err(Fault::new(Exit::Data, format!("the input ({place}) is JSON, but no object"))
-            .next("write it like '{\"country\":\"FR\"}'")),
-        Err(error) => Err(Fault::new(Exit::Data, format!("the input ({place}) is no JSON: {error}"))
-            .next("write it like '{\"country\":\"FR\"}', or use --set country=FR")),
-    }
-}
+/// The input.
+pub(super) const INPUT: Written = Written { what: "input", whole: "--input", single: "--set" };
 
-/// Sets one value: JSON if it is JSON, else text. Dots lead into objects.
-fn set(input: &mut Map<String, Value>, setting: &str) -> Result<(), Fault> {
-    let wrong = |why: &str| {
-        Fault::new(Exit::Usage, format!("--set {setting}: {why}"))
-            .next("write it like --set country=FR or --set address.city=Paris")
-    };
-    let (path, text) = setting.split_once('=').ok_or_else(|| wrong("there is no ="))?;
-    let mut names: Vec<&str> = path.split('.').collect();
-    let last = names.pop().unwrap_or_default();
-    if last.is_empty() || names.iter().any(|name| name.is_empty()) {
-        return Err(wrong("a name is empty"));
+/// What is preferred.
+pub(super) const PREFER: Written = Written { what: "preference", whole: "--prefer-json", single: "--prefer" };
+
+/// What is chosen by; there is no flag of the whole.
+pub(super) const SELECT: Written = Written { what: "choice", whole: "", single: "--select" };
+
+impl Written {
+    /// Puts the object together; nothing when none of its flags was said.
+    pub(super) fn object(&self, whole: Option<&str>, single: &[String]) -> Result<Option<Value>, Fault> {
+        if whole.is_none() && single.is_empty() {
+            return Ok(None);
+        }
+        let mut object = match whole {
+            Some(text) => self.read(text)?,
+            None => Map::new(),
+        };
+        for setting in single {
+            self.set(&mut object, setting)?;
+        }
+        Ok(Some(Value::Object(object)))
     }
-    let mut object = input;
-    for name in names {
-        let inner = object.entry(name).or_insert_with(|| Value::Object(Map::new()));
-        object = inner.as_object_mut().ok_or_else(|| wrong(&format!("`{name}` is no object")))?;
+
+    fn read(&self, text: &str) -> Result<Map<String, Value>, Fault> {
+        let (text, place) = match text.strip_prefix('@') {
+            Some("-") => {
+                let mut read = String::new();
+                let failed =
+                    |error| Fault::new(Exit::Io, format!("the standard input cannot be read: {error}"));
+                std::io::stdin().read_to_string(&mut read).map_err(failed)?;
+                (read, "the standard input")
+            }
+            Some(path) => {
+                let path_read = Path::new(path);
+                (
+                    std::fs::read_to_string(path_read)
+                        .map_err(|error| Fault::unreadable(path_read, &error))?,
+                    path,
+                )
+            }
+            None => (text.to_owned(), self.whole),
+        };
+        let Self { what, single, .. } = self;
+        match serde_json::from_str(&text) {
+            Ok(Value::Object(object)) => Ok(object),
+            Ok(_) => Err(Fault::new(Exit::Data, format!("the {what} ({place}) is JSON, but no object"))
+                .next("write it like '{\"country\":\"FR\"}'")),
+            Err(error) => Err(Fault::new(Exit::Data, format!("the {what} ({place}) is no JSON: {error}"))
+                .next(format!("write it like '{{\"country\":\"FR\"}}', or use {single} country=FR"))),
+        }
     }
-    let value = serde_json::from_str(text).unwrap_or_else(|_| Value::String(text.to_owned()));
-    object.insert(last.to_owned(), value);
-    Ok(())
+
+    /// Sets one value: JSON if it is JSON, else text. Dots lead into objects.
+    fn set(&self, mut object: &mut Map<String, Value>, setting: &str) -> Result<(), Fault> {
+        let single = self.single;
+        let wrong = |why: &str| {
+            Fault::new(Exit::Usage, format!("{single} {setting}: {why}"))
+                .next(format!("write it like {single} country=FR or {single} address.city=Paris"))
+        };
+        let (path, text) = setting.split_once('=').ok_or_else(|| wrong("there is no ="))?;
+        let mut names: Vec<&str> = path.split('.').collect();
+        let last = names.pop().unwrap_or_default();
+        if last.is_empty() || names.iter().any(|name| name.is_empty()) {
+            return Err(wrong("a name is empty"));
+        }
+        for name in names {
+            let inner = object.entry(name).or_insert_with(|| Value::Object(Map::new()));
+            object = inner.as_object_mut().ok_or_else(|| wrong(&format!("`{name}` is no object")))?;
+        }
+        let value = serde_json::from_str(text).unwrap_or_else(|_| Value::String(text.to_owned()));
+        object.insert(last.to_owned(), value);
+        Ok(())
+    }
 }
 
 #[cfg(test)]
@@ -75,7 +101,7 @@ mod tests {
 
     fn made(whole: Option<&str>, single: &[&str]) -> Result<Option<Value>, Exit> {
         let single: Vec<_> = single.iter().map(|text| (*text).to_owned()).collect();
-        input(whole, &single).map_err(|fault| fault.exit)
+        INPUT.object(whole, &single).map_err(|fault| fault.exit)
     }
 
     #[test]
@@ -89,6 +115,22 @@ mod tests {
             ))
         );
         assert_eq!(made(None, &["a.b.c=1", "a.d=2"]), Ok(Some(json!({"a":{"b":{"c":1},"d":2}}))));
+    }
+
+    #[test]
+    fn a_fault_names_the_flag_that_it_is_in() {
+        let told = |fault: Fault| format!("{} {}", fault.what, fault.next.unwrap_or_default());
+        let whole = told(PREFER.object(Some("[]"), &[]).unwrap_err());
+        assert!(whole.starts_with("the preference (--prefer-json) is JSON, but no object"), "{whole}");
+        let broken = told(PREFER.object(Some("{"), &[]).unwrap_err());
+        assert!(broken.ends_with("or use --prefer country=FR"), "{broken}");
+        let single = told(SELECT.object(None, &["slot".to_owned()]).unwrap_err());
+        assert!(
+            single.starts_with("--select slot: there is no = write it like --select country=FR"),
+            "{single}"
+        );
+        let chosen = SELECT.object(None, &["slot=[\"MORNING\",\"EVENING\"]".to_owned()]).unwrap();
+        assert_eq!(chosen, Some(json!({"slot":["MORNING","EVENING"]})));
     }
 
     #[test]

@@ -8,12 +8,15 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use sixpack::wire::{Request, Step, StepStatus};
 
 use super::asked;
-use super::telling::{branches, contract, says, steps, trees};
+use super::telling::{branches, contract, in_line, says, steps, trees};
 use crate::printing::{clean, note};
 use crate::times::span;
 
 /// Lines of the live tree; more than fit a screen would flicker.
 const LINES_MAX: usize = 40;
+
+/// Under which the place in line is noted among what was told about steps; no id of a step is like it.
+const IN_LINE: &str = "in line";
 
 /// Shows progress beside the output.
 pub(super) struct Progress {
@@ -80,6 +83,7 @@ impl Progress {
             progress.total,
             span(now.duration_since(self.began))
         )];
+        lines.extend(in_line(request));
         lines.extend(branches(&steps(request, running)));
         let left_out = lines.len().saturating_sub(LINES_MAX);
         lines.truncate(LINES_MAX);
@@ -100,6 +104,10 @@ impl Progress {
         if self.told.is_empty() {
             note(format!("{}  {}  {}", request.id, asked(request), request.status));
             self.told.insert(String::new(), String::new());
+        }
+        if let Some(place) = in_line(request).filter(|place| self.told.get(IN_LINE) != Some(place)) {
+            note(format!("  {place}"));
+            self.told.insert(IN_LINE.to_owned(), place);
         }
         for (number, step) in numbered(request) {
             // Without an id it has not begun, and is not going to be made.

@@ -10,12 +10,12 @@
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use sixpack::Client;
 use sixpack::wire::{LeaseTerms, NewRequest, Outcome, Priority, Release, Request, RequestStatus, Source};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use super::foreseen::foreseen;
+use super::foreseen::{unread, unserved};
 use super::live::Progress;
 use super::{input, telling};
 use crate::connection::{Connection, InChannel, InEnvironment};
@@ -39,13 +39,16 @@ Examples:
   sixpack request checkout/ready-customer --set country=FR --set lines=3
   sixpack request checkout/ready-customer --input @customer.json --ttl 2h --holder \"me, refunds\"
   sixpack request checkout/ready-customer --json | jq -r .leases[0].dataset.output.customer_id
+  sixpack request checkout/ready-customer --source stock_only    at once, or not at all
+  sixpack request checkout/ready-customer --prefer lines=3 --select 'slot=[\"MORNING\",\"EVENING\"]'
   sixpack request checkout/ready-customer --channel ada-laptop   with what Ada is working on
   sixpack request --rerun-of ds_06e8…            the same once more: version, input and seed
 
 The data is yours until the lease ends: renew it with `sixpack lease renew`, give it back with \
 `sixpack lease release`. While it is being made, ctrl-c cancels the request and undoes what was made.
 
-Ends with 0 when the data is leased, with 20 to 30 when it could not be made: `sixpack help` lists the codes.")]
+Ends with 0 when the data is leased, with 20 to 30 when it could not be made, with 31 when \
+it is not in stock: `sixpack help` lists the codes.")]
 pub(crate) struct RequestCommand {
     /// The contract: domain/name (`sixpack contracts` lists them)
     #[arg(required_unless_present = "rerun_of")]
@@ -71,9 +74,22 @@ pub(crate) struct RequestCommand {
     /// How long making it may take: 300, 10m [default: 5m]
     #[arg(long, value_name = "SPAN", value_parser = seconds_within(SPAN_S))]
     timeout: Option<u64>,
-    /// Have it made, even if there is some in stock
-    #[arg(long)]
+    /// Where it may come from [default: stock_first]
+    #[arg(long, value_enum, value_name = "SOURCE")]
+    source: Option<AskedSource>,
+    /// Have it made, even if there is some in stock; as --source fresh
+    #[arg(long, conflicts_with = "source")]
     fresh: bool,
+    /// A property of the input that ranks what is in stock, and excludes nothing; may be repeated, and is written as for --set
+    #[arg(long, value_name = "KEY=VALUE")]
+    prefer: Vec<String>,
+    /// All such properties as a JSON object, @FILE, or @- for the standard input
+    #[arg(long, value_name = "JSON|@FILE")]
+    prefer_json: Option<String>,
+    /// A property of the output to choose from stock by (one marked x-selectable): a value, or a JSON list of values of which any
+    /// will do; may be repeated. What does not meet it is not made
+    #[arg(long, value_name = "KEY=VALUE")]
+    select: Vec<String>,
     /// Repeating the command with the same key finds the same request
     #[arg(long, value_name = "KEY")]
     idempotency_key: Option<String>,
@@ -89,6 +105,18 @@ pub(crate) struct RequestCommand {
     environment: InEnvironment,
     #[command(flatten)]
     connection: Connection,
+}
+
+/// Where the data may come from.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+#[value(rename_all = "snake_case")]
+enum AskedSource {
+    /// From stock when there is some, else made
+    StockFirst,
+    /// From stock, or not at all
+    StockOnly,
+    /// Made, even if there is some in stock
+    Fresh,
 }
 
 /// Runs the command.
@@ -107,7 +135,10 @@ pub(crate) async fn run(command: &RequestCommand, output: &mut Output) -> Result
     if let Some(name) = &command.contract
         && let Ok(contract) = client.contract(&command.environment.name(), name).await
     {
-        foreseen(&contract, body.input.as_ref()).into_iter().for_each(note);
+        unread(&contract, "input", body.input.as_ref()).into_iter().for_each(note);
+        unread(&contract, "preference", body.prefer.as_ref()).into_iter().for_each(note);
+        // What came from stock needs nobody any more.
+        unserved(&contract).filter(|_| !request.status.ended()).into_iter().for_each(note);
     }
     if command.no_wait {
         if command.json {
@@ -141,10 +172,17 @@ fn body(command: &RequestCommand) -> Result<NewRequest, Fault> {
         body.environment = Some(command.environment.name());
         body.channel = command.channel.name();
         body.contract = command.contract.clone();
-        body.input = input::input(command.input.as_deref(), &command.single)?;
+        body.input = input::INPUT.object(command.input.as_deref(), &command.single)?;
+        body.prefer = input::PREFER.object(command.prefer_json.as_deref(), &command.prefer)?;
+        body.select = input::SELECT.object(None, &command.select)?;
         body.count = command.count;
     }
-    body.source = command.fresh.then_some(Source::Fresh);
+    body.source = match command.source {
+        Some(AskedSource::StockFirst) => Some(Source::StockFirst),
+        Some(AskedSource::StockOnly) => Some(Source::StockOnly),
+        Some(AskedSource::Fresh) => Some(Source::Fresh),
+        None => command.fresh.then_some(Source::Fresh),
+    };
     body.lease = command.ttl.map(LeaseTerms::new);
     body.holder = command.holder.clone();
     body.timeout_s = command.timeout;

@@ -34,6 +34,12 @@ pub(crate) fn told(request: &Request, output: &mut Output) -> Result<(), Fault> 
     if let Some(channel) = &request.channel {
         output.line(format!("in the channel {channel}"))?;
     }
+    if let Some(rule) = &request.refills {
+        output.line(format!("refills the stock rule {rule}"))?;
+    }
+    if let Some(place) = in_line(request) {
+        output.line(place)?;
+    }
     for line in branches(&steps(request, |_| None)) {
         output.line(line)?;
     }
@@ -50,6 +56,14 @@ pub(crate) fn told(request: &Request, output: &mut Output) -> Result<(), Fault> 
         reasons(request).into_iter().try_for_each(|line| output.line(line))?;
     }
     Ok(())
+}
+
+/// Its place in line, if it waits for what comes into stock next.
+pub(super) fn in_line(request: &Request) -> Option<String> {
+    match request.ahead? {
+        0 => Some("next in line for stock".to_owned()),
+        ahead => Some(format!("in line for stock, {ahead} ahead")),
+    }
 }
 
 /// Why a request ended without data, for people.

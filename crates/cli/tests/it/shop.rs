@@ -27,7 +27,7 @@ output:
 /// time in Sweden. Czech customers have a login that is another one each time.
 pub(crate) struct Shop {
     sweden: watch::Sender<bool>,
-    _suppliers: Vec<Running>,
+    suppliers: Vec<Running>,
     runtime: Runtime,
 }
 
@@ -46,7 +46,7 @@ impl Shop {
             }
             suppliers
         });
-        Self { sweden, _suppliers: suppliers, runtime }
+        Self { sweden, suppliers, runtime }
     }
 }
 
@@ -64,6 +64,13 @@ impl Shop {
             json!({"type":"object","properties":{"number":{"type":"string"}},"required":["number"]}),
         );
         self.run(supplier(place, "billing", "Billing").dynamic(renamed).dev(channel))
+    }
+
+    /// Drains all suppliers, and returns when they are gone.
+    pub(crate) fn close(self) {
+        for running in self.suppliers {
+            self.runtime.block_on(running.drain()).unwrap();
+        }
     }
 
     /// Drains a supplier, and returns when it is gone.

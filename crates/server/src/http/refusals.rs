@@ -209,7 +209,11 @@ fn out_of_stock(contract: &str, coming: u64, is_kept: bool, starved: Option<&str
                 .to_owned()
         }
         (true, 0, Some(starved)) => format!("none is being made: {starved}"),
-        (true, 0, None) => "none is being made now; see the stock rule for why".to_owned(),
+        (true, 0, None) => {
+            "none is being made now; the stock rule says what is there, and why there is no more".to_owned()
+        }
+        (true, 1, None) => "1 is being made; ask again in a moment".to_owned(),
+        (true, 1, Some(starved)) => format!("1 is being made, after {starved}"),
         (true, coming, None) => format!("{coming} are being made; ask again in a moment"),
         (true, coming, Some(starved)) => format!("{coming} are being made, after {starved}"),
     };

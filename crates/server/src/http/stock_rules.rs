@@ -142,7 +142,8 @@ pub(super) async fn put_stock_rule(
     let (view, put) = engine.put_rule(&authorized.0, environment.as_str(), &draft, dry_run, over).await?;
     let is_new = matches!(put, Put::Created(_)) && !dry_run;
     let status = if is_new { StatusCode::CREATED } else { StatusCode::OK };
-    Ok((status, [(ETAG, etag(view.stored.revision))], Json(StockRuleJson::of(&view))).into_response())
+    let shown = Json(StockRuleJson::of(&view, engine.now().await?));
+    Ok((status, [(ETAG, etag(view.stored.revision))], shown).into_response())
 }
 
 /// Lists stock rules, by name
@@ -160,10 +161,11 @@ pub(super) async fn list_stock_rules(
     let cursor = parameters.cursor.as_deref();
     let listing = Listing::new(endpoint, &caller, &environment.as_str(), parameters.limit, cursor)?;
     let rules = engine.stock_rules(&caller, environment.as_str(), listing.page()).await?;
+    let now = engine.now().await?;
     let page = listing.answer(
         &rules,
         |view| view.stored.rule.name.to_string(),
-        |view| Some(StockRuleJson::of(view)),
+        |view| Some(StockRuleJson::of(view, now)),
     );
     Ok(Json(page).into_response())
 }
@@ -182,7 +184,8 @@ pub(super) async fn get_stock_rule(
     Query(NoParameters {}): Query<NoParameters>,
 ) -> Result<Response, Problem> {
     let view = engine.stock_rule(&caller, environment.as_str(), &name).await?;
-    Ok(([(ETAG, etag(view.stored.revision))], Json(StockRuleJson::of(&view))).into_response())
+    let shown = Json(StockRuleJson::of(&view, engine.now().await?));
+    Ok(([(ETAG, etag(view.stored.revision))], shown).into_response())
 }
 
 /// Changes target and state of a stock rule while it is at work
@@ -204,7 +207,8 @@ pub(super) async fn edit_stock_rule(
 ) -> Result<Response, Problem> {
     let edit = RuleEdit::read(&body).map_err(unprocessable)?;
     let view = engine.edit_rule(&caller, environment.as_str(), &name, edit, over).await?;
-    Ok(([(ETAG, etag(view.stored.revision))], Json(StockRuleJson::of(&view))).into_response())
+    let shown = Json(StockRuleJson::of(&view, engine.now().await?));
+    Ok(([(ETAG, etag(view.stored.revision))], shown).into_response())
 }
 
 /// Deletes a stock rule

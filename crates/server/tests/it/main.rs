@@ -23,6 +23,7 @@ mod reruns;
 mod scenarios;
 mod sessions;
 mod steps;
+mod stock;
 mod stock_rules;
 mod supplier_bad_inputs;
 mod witness;

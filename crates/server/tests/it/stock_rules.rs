@@ -130,6 +130,7 @@ async fn a_rule_is_put_read_listed_edited_and_deleted() {
 #[tokio::test]
 async fn a_bad_rule_is_refused_with_pointers_and_changes_nothing() {
     let (server, admin) = with_shop().await;
+    // Paused, so that nothing is made for it meanwhile.
     put(&admin, "there", &with("paused", json!(true))).await.expect(201);
     let before = server.engine.last_event().await.unwrap();
     let huge: Value = serde_json::from_str("100000000000000000000000").unwrap();
@@ -204,6 +205,7 @@ async fn a_bad_rule_is_refused_with_pointers_and_changes_nothing() {
 #[tokio::test]
 async fn a_bad_edit_is_refused_with_pointers_and_changes_nothing() {
     let (server, admin) = with_shop().await;
+    // Paused, so that nothing is made for it meanwhile.
     put(&admin, "there", &with("paused", json!(true))).await.expect(201);
     let before = server.engine.last_event().await.unwrap();
     for (body, pointer, code) in [

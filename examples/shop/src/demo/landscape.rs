@@ -5,6 +5,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
+use serde_json::{Value, json};
 use shop::client::{ShopClient, ShopUrls};
 use shop::service::{Counts, ServiceName};
 use shop::supplier::{self, Team};
@@ -20,6 +21,20 @@ const ASK_EVERY: Duration = Duration::from_millis(50);
 /// Longer than anything here takes on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// Where everything that the acts request and apply lives.
+pub(super) const ENVIRONMENT: &str = "default";
+
+/// What the demonstration is put together from.
+#[derive(Clone, Copy)]
+pub(super) struct Parts<'a> {
+    /// The program.
+    pub(super) sixpack: &'a Path,
+    /// The folder of the scenarios.
+    pub(super) scenarios: &'a Path,
+    /// The file of the stock rule.
+    pub(super) stock: &'a Path,
+}
+
 /// Everything that the acts need, once it runs.
 pub(super) struct Landscape {
     /// All four services.
@@ -29,18 +44,19 @@ pub(super) struct Landscape {
     /// The server, as a tester sees it.
     pub(super) client: Client,
     server_url: String,
+    admin_token: String,
     consumer_token: String,
     /// Of whoever works on billing.
     developer_token: String,
     sixpack: PathBuf,
+    stock: PathBuf,
     folder: PathBuf,
 }
 
 impl Landscape {
     /// Starts all of it.
     pub(super) async fn start(
-        sixpack: &Path,
-        scenarios: &Path,
+        Parts { sixpack, scenarios, stock }: Parts<'_>,
         folder: &Path,
         processes: &mut Processes,
         stage: &Stage,
@@ -71,12 +87,14 @@ impl Landscape {
             urls,
             client,
             server_url,
+            admin_token,
             consumer_token,
             developer_token,
             sixpack: sixpack.to_owned(),
+            stock: stock.to_owned(),
             folder: folder.to_owned(),
         };
-        landscape.apply(scenarios, &admin_token, stage).await?;
+        landscape.apply(scenarios, stage).await?;
         Ok(landscape)
     }
 
@@ -84,6 +102,17 @@ impl Landscape {
     pub(super) async fn sixpack(&self, arguments: &[&str], stage: &Stage) -> anyhow::Result<Option<i32>> {
         stage.say(format!("$ sixpack {}", shown(arguments)));
         self.run(arguments, &self.consumer_token, stage).await
+    }
+
+    /// The same of an administrator, who may also put and delete stock rules.
+    pub(super) async fn administer(&self, arguments: &[&str], stage: &Stage) -> anyhow::Result<Option<i32>> {
+        stage.say(format!("$ sixpack {}", shown(arguments)));
+        self.run(arguments, &self.admin_token, stage).await
+    }
+
+    /// The file of the stock rule.
+    pub(super) fn stock_file(&self) -> anyhow::Result<&str> {
+        self.stock.to_str().context("the path of the stock rule is no text")
     }
 
     /// The channel in which billing is being developed.
@@ -106,6 +135,14 @@ impl Landscape {
         Ok(counts)
     }
 
+    /// What was made in all services, without what they have heard of each other.
+    pub(super) async fn rows_made(&self) -> anyhow::Result<Value> {
+        let counts = self.counts().await?;
+        let own =
+            counts.into_iter().map(|(service, counts)| (service.as_str().to_owned(), json!(counts.own)));
+        Ok(own.collect())
+    }
+
     /// Waits until nothing is left in any service: what was undone must be heard of everywhere.
     pub(super) async fn until_nothing_is_left(&self) -> anyhow::Result<Vec<(ServiceName, Counts)>> {
         until("all four services are empty", || async {
@@ -118,7 +155,7 @@ impl Landscape {
 
     /// What a person can do next.
     pub(super) fn how_to_go_on(&self) -> String {
-        let Self { server_url, urls, sixpack, folder, .. } = self;
+        let Self { server_url, urls, sixpack, stock, folder, .. } = self;
         format!(
             "\nEverything stays up until ctrl-c. Go on in another terminal:
 
@@ -132,6 +169,8 @@ impl Landscape {
   sixpack lease list                                   # then: sixpack lease release LEASE
   sixpack request checkout/paid-customer               # goes on to a paid order
   sixpack request qa/two-buyers                        # a composition in code
+  sixpack apply -f {stock}
+  sixpack stock                                        # what is kept ready; requests take it from there
 
   # break billing, request again, and mend it
   curl -X PUT {billing}/admin/fault -H 'content-type: application/json' -d '{{\"mode\":\"reject\",\"only\":\"accounts\"}}'
@@ -139,14 +178,14 @@ impl Landscape {
 ",
             folder = folder.display(),
             sixpack = sixpack.display(),
+            stock = stock.display(),
             billing = urls.billing,
         )
     }
 
-    async fn apply(&self, scenarios: &Path, admin_token: &str, stage: &Stage) -> anyhow::Result<()> {
+    async fn apply(&self, scenarios: &Path, stage: &Stage) -> anyhow::Result<()> {
         let folder = scenarios.to_str().context("the path of the scenarios is no text")?;
-        stage.say(format!("$ sixpack apply -f {folder}"));
-        match self.run(&["apply", "-f", folder], admin_token, stage).await? {
+        match self.administer(&["apply", "-f", folder], stage).await? {
             Some(0) => Ok(()),
             _ => bail!("the scenarios in {folder} could not be applied"),
         }

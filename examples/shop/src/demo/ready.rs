@@ -68,7 +68,7 @@ pub(super) async fn play(landscape: &Landscape, stage: &Stage) -> anyhow::Result
 }
 
 /// Asks each service, past Sixpack.
-async fn what_services_say(landscape: &Landscape, data: &Data) -> anyhow::Result<Value> {
+pub(super) async fn what_services_say(landscape: &Landscape, data: &Data) -> anyhow::Result<Value> {
     let shop = &landscape.shop;
     let customer = shop.customer.customer(&data.customer_id).await?;
     let account = shop.billing.account(&data.account_id).await?;

@@ -1,7 +1,7 @@
 //! Act 4: one team's service rejects, and the failure says so.
 
 use anyhow::{Context as _, ensure};
-use serde_json::{Value, json};
+use serde_json::Value;
 use shop::fault::{Fault, FaultMode};
 use shop::service::ServiceName;
 use sixpack::wire::{Failure, FailureClass, RequestFilter, RequestStatus};
@@ -40,7 +40,7 @@ pub(super) async fn play(landscape: &Landscape, stage: &Stage) -> anyhow::Result
 }
 
 async fn request_and_fail(landscape: &Landscape, stage: &Stage) -> anyhow::Result<Value> {
-    let before = rows_made(landscape).await?;
+    let before = landscape.rows_made().await?;
     let arguments = ["request", "checkout/ready-customer", "--set", "country=FR", "--holder", HOLDER];
     let code = landscape.sixpack(&arguments, stage).await?;
     ensure!(code == Some(EXIT_REJECTED), "`sixpack request` ended with {code:?} instead of {EXIT_REJECTED}");
@@ -55,7 +55,7 @@ async fn request_and_fail(landscape: &Landscape, stage: &Stage) -> anyhow::Resul
     let undone = &failure.undo.done;
     ensure!(undone.iter().any(|path| path.starts_with("customer › ")), "undone was only {undone:?}");
     until("the services hold what they held before", || async {
-        let now = rows_made(landscape).await?;
+        let now = landscape.rows_made().await?;
         Ok(if now == before { Ok(()) } else { Err(format!("{now:?} and not {before:?}")) })
     })
     .await?;
@@ -76,10 +76,4 @@ async fn failure_after_undo(landscape: &Landscape) -> anyhow::Result<Failure> {
         Ok(if pending.is_empty() { Ok(failure) } else { Err(format!("still to be undone: {pending:?}")) })
     })
     .await
-}
-
-/// What was made in all services, without what they have heard of each other.
-async fn rows_made(landscape: &Landscape) -> anyhow::Result<Value> {
-    let counts = landscape.counts().await?;
-    Ok(counts.into_iter().map(|(service, counts)| (service.as_str().to_owned(), json!(counts.own))).collect())
 }

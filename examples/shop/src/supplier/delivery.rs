@@ -35,6 +35,7 @@ pub(super) struct Output {
     /// Such as `FR-75`.
     zone: String,
     /// One in which a van comes.
+    #[schemars(extend("x-selectable" = true))]
     slot: String,
 }
 

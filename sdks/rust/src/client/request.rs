@@ -87,8 +87,48 @@ impl RequestBuilder {
     }
 
     /// Stock or fresh (stock first otherwise).
+    ///
+    /// With [`Source::StockOnly`] nothing is made: what is not there is refused at once.
+    ///
+    /// ```no_run
+    /// // Not run here: it needs a server with suppliers.
+    /// # async fn run(client: sixpack::Client) -> Result<(), sixpack::Error> {
+    /// use sixpack::Source;
+    ///
+    /// match client.request("checkout/ready-customer").source(Source::StockOnly).send().await {
+    ///     Ok(lease) => println!("testing with {}", lease.json()["customer_id"]),
+    ///     Err(error) if error.is_out_of_stock() => println!("skipped: {error}"),
+    ///     Err(error) => return Err(error),
+    /// }
+    /// # Ok(()) }
+    /// ```
     pub fn source(mut self, source: Source) -> Self {
         self.body.source = Some(source);
+        self
+    }
+
+    /// Ranks what is in stock by properties of the input: what has most of them comes first, and nothing is excluded.
+    /// For one contract only, not in a channel, and not with [`Source::Fresh`].
+    pub fn prefer(mut self, prefer: Value) -> Self {
+        self.body.prefer = Some(prefer);
+        self
+    }
+
+    /// Chooses from stock by what the output marks `x-selectable`: for each property a scalar, or a list of scalars of
+    /// which any will do. What does not meet them is never made: without a match the request is refused as
+    /// [out of stock](Error::is_out_of_stock). For one contract only, not in a channel, and not with [`Source::Fresh`].
+    ///
+    /// ```no_run
+    /// // Not run here: it needs a server with suppliers.
+    /// # async fn run(client: sixpack::Client) -> Result<(), sixpack::Error> {
+    /// use serde_json::json;
+    ///
+    /// let request = client.request("checkout/ready-customer").input(json!({ "country": "FR" }));
+    /// let lease = request.prefer(json!({ "lines": 3 })).select(json!({ "slot": ["MORNING", "EVENING"] })).send().await?;
+    /// # drop(lease); Ok(()) }
+    /// ```
+    pub fn select(mut self, select: Value) -> Self {
+        self.body.select = Some(select);
         self
     }
 
@@ -231,6 +271,12 @@ mod tests {
         assert_eq!(
             serde_json::to_value(&builder.body).unwrap(),
             serde_json::json!({"contract":"a/b","lease":{"ttl_s":2},"priority":"person"})
+        );
+        let builder = client().request("a/b").source(Source::StockOnly);
+        let builder = builder.prefer(serde_json::json!({"x":1})).select(serde_json::json!({"y":["a","b"]}));
+        assert_eq!(
+            serde_json::to_value(&builder.body).unwrap(),
+            serde_json::json!({"contract":"a/b","source":"stock_only","prefer":{"x":1},"select":{"y":["a","b"]}})
         );
         let builder = client().request_all([("a/b", serde_json::json!({"x":1}))]);
         assert_eq!(

@@ -35,6 +35,8 @@ words! {
     Source {
         /// From stock when there is some, else made.
         StockFirst = "stock_first",
+        /// From stock, or not at all: it is refused as `out_of_stock`.
+        StockOnly = "stock_only",
         /// Always made.
         Fresh = "fresh",
     }
@@ -47,6 +49,8 @@ words! {
         Person = "person",
         /// A pipeline waits.
         Pipeline = "pipeline",
+        /// A stock rule is refilled; cannot be asked for.
+        Stock = "stock",
     }
 }
 
@@ -127,6 +131,12 @@ pub struct NewRequest {
     /// Stock or fresh; `stock_first` when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<Source>,
+    /// Properties of the input that rank what is in stock; they exclude nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prefer: Option<Value>,
+    /// Criteria on what the output marks `x-selectable`; served from stock or not at all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub select: Option<Value>,
     /// Length of the leases.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lease: Option<LeaseTerms>,
@@ -206,10 +216,16 @@ pub struct Request {
     /// Stock or fresh.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<Source>,
+    /// The stock rule that it refills; what it makes is leased to nobody before somebody asks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refills: Option<String>,
+    /// Requests that wait for the same dataset from stock and come first; `None` when it does not wait in line.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ahead: Option<u64>,
     /// Length of the leases.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lease: Option<LeaseTerms>,
-    /// Person or pipeline.
+    /// Person, pipeline or stock.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub priority: Option<Priority>,
     /// The channel of suppliers under development that it named.

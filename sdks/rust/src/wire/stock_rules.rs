@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Fault, words};
+use super::{Fault, Owner, words};
 
 words! {
     /// Whether a rule is refilled, and what becomes of what it has.
@@ -26,6 +26,16 @@ words! {
         Same = "same",
         /// It was different.
         Changed = "changed",
+    }
+}
+
+words! {
+    /// Why a rule is not being filled.
+    StarvedCode {
+        /// What should be made for it fails.
+        Failing = "failing",
+        /// Nobody performs a capability that it needs.
+        Offline = "offline",
     }
 }
 
@@ -149,6 +159,81 @@ pub struct StockRule {
     /// Why it cannot be filled with what is on offer; empty when it can.
     #[serde(default)]
     pub faults: Vec<Fault>,
+    /// What is there.
+    #[serde(default)]
+    pub stock: RuleStock,
+}
+
+/// What is there of what a rule keeps; rules for the same contract and input share it.
+///
+/// ```
+/// let rule: sixpack::wire::StockRule = serde_json::from_str(
+///     r#"{"name":"ready-customer-fr","contract":"checkout/ready-customer","target":20,"state":"active",
+///         "stock":{"ready":17,"coming":3,"hits":98,"misses":2}}"#,
+/// )?;
+/// assert_eq!(rule.stock.hit_rate(), Some(0.98));
+/// assert!(rule.stock.starved.is_none());
+/// # Ok::<(), serde_json::Error>(())
+/// ```
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct RuleStock {
+    /// Datasets that can be taken now, counted up to a thousand beyond the target.
+    #[serde(default)]
+    pub ready: u64,
+    /// Datasets that are being made for it.
+    #[serde(default)]
+    pub coming: u64,
+    /// When the oldest of those that can be taken was made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub oldest_at: Option<String>,
+    /// How long ago that was, at the time of the answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub oldest_age_ms: Option<u64>,
+    /// Datasets that were handed out from it, ever.
+    #[serde(default)]
+    pub hits: u64,
+    /// Datasets that were asked for and not there, ever.
+    #[serde(default)]
+    pub misses: u64,
+    /// Why it is not being filled, although it should be.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub starved: Option<Starved>,
+}
+
+impl RuleStock {
+    /// The part of what was asked for that was there, from 0 to 1; `None` before anybody has asked.
+    #[allow(clippy::cast_precision_loss, reason = "nobody reads the sixteenth digit of a share")]
+    pub fn hit_rate(&self) -> Option<f64> {
+        let asked = self.hits.saturating_add(self.misses);
+        (asked > 0).then(|| self.hits as f64 / asked as f64)
+    }
+}
+
+/// Why a rule is not being filled at its full pace, and whom to ask.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Starved {
+    /// What keeps it from being filled.
+    pub code: StarvedCode,
+    /// Which capability, how often, and why.
+    #[serde(default)]
+    pub message: String,
+    /// The contract to blame.
+    #[serde(default)]
+    pub contract: String,
+    /// Whom to ask.
+    #[serde(default)]
+    pub owner: Owner,
+    /// Since when; `None` when nobody performs the capability.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<String>,
+    /// When it is tried again; `None` when it is as soon as a supplier connects.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_at: Option<String>,
+    /// How long that was from the time of the answer on; 0 when it was due.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_in_ms: Option<u64>,
 }
 
 /// When a rule is refilled, as the server shows it.
@@ -214,5 +299,23 @@ mod tests {
             (rule.state, rule.faults.len(), rule.window.unwrap().is_open),
             (RuleState::Unknown, 1, true)
         );
+        assert_eq!(rule.stock, RuleStock::default(), "an older server shows none");
+    }
+
+    #[test]
+    fn stock_is_read_with_what_keeps_it_from_being_filled() {
+        let shown = json!({
+            "ready": 1, "coming": 2, "oldest_at": "t", "hits": 3, "misses": 1,
+            "starved": {"code": "tired", "message": "a/b rejected 6 of 6: no", "contract": "a/b",
+                        "owner": {"team": "A"}, "since": "t", "retry_at": "u", "tomorrow": 1}
+        });
+        let stock: RuleStock = serde_json::from_value(shown).unwrap();
+        assert_eq!((stock.ready, stock.coming, stock.hit_rate()), (1, 2, Some(0.75)));
+        let starved = stock.starved.as_ref().unwrap();
+        assert_eq!((starved.code, starved.owner.team.as_str()), (StarvedCode::Unknown, "A"));
+        assert_eq!(starved.retry_at.as_deref(), Some("u"));
+        let again: RuleStock = serde_json::from_value(serde_json::to_value(&stock).unwrap()).unwrap();
+        assert_eq!(again, RuleStock { starved: stock.starved, ..again.clone() });
+        assert_eq!(RuleStock::default().hit_rate(), None);
     }
 }

@@ -7,5 +7,6 @@ mod fatal_ends;
 mod late_results;
 mod reruns;
 mod server;
+mod stock;
 #[cfg(target_os = "linux")]
 mod wall_clock;

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::Value;
 use sixpack_engine::{AppliedRule, Put, RuleStock, RuleView};
@@ -59,6 +60,9 @@ struct RuleStockJson<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, format = DateTime)]
     oldest_at: Option<Time>,
+    /// How long ago that was, at the time of the answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    oldest_age_ms: Option<u64>,
     /// Datasets that were handed out from it, ever.
     hits: u64,
     /// Datasets that were asked for and not there, ever.
@@ -87,6 +91,9 @@ struct StarvedJson<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, format = DateTime)]
     retry_at: Option<Time>,
+    /// How long that is from the time of the answer on; 0 when it is due.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retry_in_ms: Option<u64>,
 }
 
 /// When a rule is refilled.
@@ -131,7 +138,7 @@ pub(in crate::http) struct AppliedRuleJson<'a> {
 }
 
 impl<'a> StockRuleJson<'a> {
-    pub(in crate::http) fn of(view: &'a RuleView) -> Self {
+    pub(in crate::http) fn of(view: &'a RuleView, now: Timestamp) -> Self {
         let rule = &view.stored.rule;
         let faults = view.faults.iter();
         Self {
@@ -150,17 +157,18 @@ impl<'a> StockRuleJson<'a> {
             faults: faults
                 .map(|Fault { pointer, code, message }| RuleFaultJson { pointer, code, message })
                 .collect(),
-            stock: RuleStockJson::from(&view.stock),
+            stock: RuleStockJson::of(&view.stock, now),
         }
     }
 }
 
-impl<'a> From<&'a RuleStock> for RuleStockJson<'a> {
-    fn from(stock: &'a RuleStock) -> Self {
+impl<'a> RuleStockJson<'a> {
+    fn of(stock: &'a RuleStock, now: Timestamp) -> Self {
         Self {
             ready: stock.ready,
             coming: stock.coming,
             oldest_at: stock.oldest_at.map(Time),
+            oldest_age_ms: stock.oldest_at.map(|oldest| ms_between(oldest, now)),
             hits: stock.hits,
             misses: stock.misses,
             starved: stock.starved.as_ref().map(|starved| StarvedJson {
@@ -170,9 +178,15 @@ impl<'a> From<&'a RuleStock> for RuleStockJson<'a> {
                 owner: OwnerJson::from(&starved.owner),
                 since: starved.since.map(Time),
                 retry_at: starved.retry_at.map(Time),
+                retry_in_ms: starved.retry_at.map(|retry| ms_between(now, retry)),
             }),
         }
     }
+}
+
+/// From one time to another; nothing when the other comes first.
+fn ms_between(from: Timestamp, to: Timestamp) -> u64 {
+    u64::try_from(to.duration_since(from).as_millis()).unwrap_or(0)
 }
 
 impl<'a> StockWindowJson<'a> {

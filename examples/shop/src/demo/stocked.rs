@@ -1,0 +1,127 @@
+//! Act 5: requests that stock answers while a service is down.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, ensure};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use shop::fault::{Fault, FaultMode};
+use shop::service::ServiceName;
+use sixpack::wire::{LeaseFilter, LeaseStatus, Outcome, Release, StockRule};
+use sixpack::{Lease, Source, wire};
+
+use super::landscape::{ENVIRONMENT, Landscape, until};
+use super::ready::{self, Data};
+use super::stage::{Act, Stage};
+
+pub(super) const ACT: Act = Act {
+    number: Some(5),
+    name: "stock",
+    headline: "a stocked request is answered in milliseconds while billing is down",
+    watch: "A rule keeps two ready customers. Then billing answers nobody; the same request as before needs nothing of it.",
+    expected: "two are leased with billing down, and once it is up again all four services say that they are valid",
+};
+
+/// The rule of the file that the act applies.
+const RULE: &str = "ready-customer-fr";
+/// Finds our lease among others.
+const HOLDER: &str = "demo, act 5";
+
+/// Plays it, and takes the rule and everything that was made for it away whatever happened; the evidence is what was
+/// leased, and how long that took.
+pub(super) async fn play(landscape: &Landscape, stage: &Stage) -> anyhow::Result<Value> {
+    let before = landscape.rows_made().await?;
+    let outcome = filled_and_taken(landscape, stage).await;
+    let code = landscape.administer(&["stock", "delete", RULE], stage).await?;
+    let evidence = outcome?;
+    ensure!(code == Some(0), "`sixpack stock delete` ended with {code:?}");
+    until("what was in stock is undone", || async {
+        let now = landscape.rows_made().await?;
+        Ok(if now == before { Ok(()) } else { Err(format!("{now:?} and not {before:?}")) })
+    })
+    .await?;
+    Ok(evidence)
+}
+
+async fn filled_and_taken(landscape: &Landscape, stage: &Stage) -> anyhow::Result<Value> {
+    let code = landscape.administer(&["apply", "-f", landscape.stock_file()?], stage).await?;
+    ensure!(code == Some(0), "`sixpack apply` ended with {code:?}");
+    let rule = filled(landscape).await?;
+    landscape.sixpack(&["stock"], stage).await?;
+
+    let billing = landscape.shop.admin(ServiceName::Billing);
+    billing.set_fault(&Fault::new(FaultMode::Down)).await?;
+    stage.say("\nbilling is down\n");
+    let taken = taken(landscape, stage).await;
+    billing.set_fault(&Fault::new(FaultMode::None)).await?;
+    let Taken { by_person, by_program, took } = taken?;
+    stage.say("\nbilling is up again\n");
+
+    let mut services = Vec::new();
+    for data in [data(&by_person.dataset.output)?, data(by_program.json())?] {
+        services.push(ready::what_services_say(landscape, &data).await?);
+    }
+    let evidence = json!({
+        "stock": rule.stock, "billing": "down", "took_ms": took.as_secs_f64() * 1000.0,
+        "outputs": [by_person.dataset.output, by_program.json()], "services": services
+    });
+    landscape.client.release_lease(&by_person.id, &Release::new(by_person.fence, Outcome::Used)).await?;
+    by_program.release().await?;
+    Ok(evidence)
+}
+
+/// Waits until the rule has what it keeps.
+async fn filled(landscape: &Landscape) -> anyhow::Result<StockRule> {
+    until("the rule has its stock", || async {
+        let rule = landscape.client.get_stock_rule(ENVIRONMENT, RULE).await?;
+        let is_full = rule.stock.ready >= u64::from(rule.target);
+        Ok(if is_full { Ok(rule) } else { Err(format!("{:?}", rule.stock)) })
+    })
+    .await
+}
+
+/// What was leased while billing was down.
+struct Taken {
+    by_person: wire::Lease,
+    by_program: Lease,
+    /// From the call of the program to its lease.
+    took: Duration,
+}
+
+/// Requests what is in stock as a person and as a program, with billing down before and after.
+async fn taken(landscape: &Landscape, stage: &Stage) -> anyhow::Result<Taken> {
+    let billing = landscape.shop.admin(ServiceName::Billing);
+    ensure!(billing.health().await.is_err(), "billing answers, although it should be down");
+    let contract = "checkout/ready-customer";
+    let arguments =
+        ["request", contract, "--set", "country=FR", "--source", "stock_only", "--holder", HOLDER];
+    let code = landscape.sixpack(&arguments, stage).await?;
+    ensure!(code == Some(0), "`sixpack request` ended with {code:?}");
+    let filter = LeaseFilter {
+        status: Some(LeaseStatus::Held),
+        holder: Some(HOLDER.to_owned()),
+        ..LeaseFilter::default()
+    };
+    let found = landscape.client.leases(&filter).await?.items.into_iter().next();
+    let by_person = landscape.client.lease(&found.context("there is no lease of this holder")?.id).await?;
+
+    let request = landscape.client.request(contract).input(json!({ "country": "FR" }));
+    let request = request.source(Source::StockOnly).holder("demo, act 5 by the Rust SDK");
+    let began = Instant::now();
+    let by_program = request.send().await?;
+    let took = began.elapsed();
+    let data = data(by_program.json())?;
+    stage.say(format!(
+        "\n  another one by the Rust SDK, leased {:.1} ms after the call: {} with {}",
+        took.as_secs_f64() * 1000.0,
+        data.customer_id,
+        data.order_id
+    ));
+    let account = landscape.shop.billing.account(&data.account_id).await;
+    ensure!(account.is_err(), "billing answers, although it should still be down");
+    Ok(Taken { by_person, by_program, took })
+}
+
+fn data(output: &Value) -> anyhow::Result<Data> {
+    Data::deserialize(output).context("the output cannot be read")
+}

@@ -1,5 +1,6 @@
-//! Rechecks: datasets that stand are asked about again, at hand-over, by patrol, after a change of their contract, when
-//! they come back, and when their holder wants to know.
+//! Rechecks: datasets that stand are asked about again, each for its own reason.
+//!
+//! At hand-over, by patrol, after a change of their contract, when they come back, and when their holder wants to know.
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -8,6 +8,7 @@
 //! which they were queued: a write that is queued behind another one sees its effects, and both are usually flushed
 //! together. An answer is given after the commit that holds it was flushed. Reads see every write that was answered.
 
+mod accepting;
 mod channels;
 mod checkpointer;
 mod codes;

@@ -13,11 +13,11 @@ use sixpack_model::stock::Line;
 use sixpack_model::tree::PartStatus;
 
 use super::SqliteStore;
+use super::accepting::NewRequestRow;
 use super::codes::Code;
 use super::columns::{id, int, ms, ms_of, name, parsed, parsed_of, time_at, time_of, unreadable, unsigned};
 use super::failures::StoredFailure;
 use super::placing::Place;
-use super::requests::NewRequestRow;
 use super::statements::Statements;
 use super::taking::pins_text;
 use super::writer::Tx;

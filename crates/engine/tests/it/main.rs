@@ -2,6 +2,7 @@
 
 mod channels;
 mod claiming;
+mod conservation;
 mod contracts;
 mod ending;
 mod entities;

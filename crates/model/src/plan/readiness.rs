@@ -39,6 +39,10 @@ impl Plan<'_> {
     /// The request has ended without this dataset. What came from stock and was seen by nobody goes back there; anything
     /// else is taken down.
     pub(super) fn unwanted(&mut self) {
+        // Somebody has it: it is not the dataset of that request any more.
+        if self.tree.lease.is_some() {
+            return;
+        }
         // Given back already, and asked about before it goes into stock again.
         let returns = |recheck: &Recheck| matches!(recheck.why, Why::Return | Why::Suspect);
         if self.tree.recheck.as_ref().is_some_and(returns) {

@@ -2,6 +2,7 @@
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
@@ -27,6 +28,13 @@ const OLDEST_SQLITE: i32 = 3_051_003;
 /// 2025-01-01T00:00:00Z: fence epochs are minutes since then, so that they stay below 2^25 for half a century.
 const FENCE_EPOCH_START_MS: i64 = 1_735_689_600_000;
 
+/// How long a lock is waited for. Whoever has just ended may still hold it for a moment: its last thread is on its way out,
+/// or a program that it has just started has not let go of what it inherited.
+const LOCK_WAIT: Duration = Duration::from_millis(500);
+
+/// The pause between two looks at it.
+const LOCK_PAUSE: Duration = Duration::from_millis(10);
+
 mod migrations {
     refinery::embed_migrations!("migrations/sqlite");
 }
@@ -48,10 +56,16 @@ pub(super) fn lock(folder: &Path) -> Result<File, StoreError> {
         .write(true)
         .open(&path)
         .map_err(|cause| broken("opening the lock file", cause))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(StoreError::InUse { path: path.display().to_string() }),
-        Err(TryLockError::Error(cause)) => Err(broken("locking the data folder", cause)),
+    let until = Instant::now() + LOCK_WAIT;
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            Err(TryLockError::WouldBlock) if Instant::now() < until => std::thread::sleep(LOCK_PAUSE),
+            Err(TryLockError::WouldBlock) => {
+                return Err(StoreError::InUse { path: path.display().to_string() });
+            }
+            Err(TryLockError::Error(cause)) => return Err(broken("locking the data folder", cause)),
+        }
     }
 }
 

@@ -113,12 +113,13 @@ impl Tx<'_> {
     ) -> rusqlite::Result<RequestAfter> {
         let line = from.line.expect("only a tree of a line goes into stock");
         self.connection.run("DELETE FROM stock_trouble WHERE line = ?1", [line.0])?;
+        // Its request may have ended while it was still being made: somebody wants it now, or stock does.
+        self.connection.run("DELETE FROM tree_unwanted WHERE tree = ?1", [change.tree.0.as_bytes()])?;
         if let Some(waiter) = self.first_waiter(line, change.tree)? {
             return self.exchange(change, from, line, &waiter, leases);
         }
         self.leave_place(change.tree, from)?;
         self.set_place(change.tree, Place::Stock)?;
-        self.connection.run("DELETE FROM tree_unwanted WHERE tree = ?1", [change.tree.0.as_bytes()])?;
         self.connection.run(
             "INSERT INTO stock (line, ready_at, tree, version, pins, checked_at, fresh_until, selectable)
              SELECT ?1, ?2, id, ?4, pins, ?5, ?6, ?7 FROM tree WHERE id = ?3",

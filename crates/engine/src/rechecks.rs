@@ -115,6 +115,7 @@ impl Engine {
     ) -> Result<(), Refusal> {
         loop {
             let suspects = self.store().suspect_stock(line, version, pins, PAGE).await?;
+            self.inner.trees.forget(&suspects);
             let asks = suspects.iter().map(|tree| self.recheck(*tree, Why::Suspect, true));
             for asked in join_all(asks).await {
                 asked?;

@@ -186,8 +186,12 @@ impl Engine {
         let too_old = level.oldest_at.zip(made_before).is_some_and(|(oldest, before)| oldest < before);
         if level.ready > u64::from(keeping.keep) || too_old {
             let discard = Discard { keep: keeping.keep, made_before };
-            while self.store().discard_stock(line, discard, DISCARD_BATCH).await? == u64::from(DISCARD_BATCH)
-            {
+            loop {
+                let discarded = self.store().discard_stock(line, discard, DISCARD_BATCH).await?;
+                self.inner.trees.forget(&discarded);
+                if discarded.len() < DISCARD_BATCH as usize {
+                    break;
+                }
             }
             self.inner.sweeps.unwanted.notify_one();
             level = self.store().level(line, keeping.keep.saturating_add(COUNTED_BEYOND)).await?;

@@ -89,6 +89,11 @@ impl TreeCache {
         self.trees.insert(tree.id, Arc::new(tree));
     }
 
+    /// Forgets trees that the store has changed without being told what about them.
+    pub(crate) fn forget(&self, trees: &[TreeId]) {
+        trees.iter().for_each(|tree| self.trees.invalidate(tree));
+    }
+
     /// Forgets where trees and requests belong that have changed their places.
     fn forget_places(&self, trees: &[TreeId], requests: &[RequestId]) {
         trees.iter().for_each(|tree| self.trees.invalidate(tree));

@@ -148,8 +148,13 @@ pub trait Stock: Send + Sync {
     ) -> Result<usize, StoreError>;
 
     /// Gives up to `limit` datasets in stock that are too many or too old to whoever takes down what nobody wants;
-    /// returns how many.
-    async fn discard_stock(&self, line: LineId, discard: Discard, limit: u32) -> Result<u64, StoreError>;
+    /// returns them.
+    async fn discard_stock(
+        &self,
+        line: LineId,
+        discard: Discard,
+        limit: u32,
+    ) -> Result<Vec<TreeId>, StoreError>;
 
     /// Requests that make a dataset for the line now, the newest first, at most `limit`.
     async fn refills(&self, line: LineId, limit: u32) -> Result<Vec<RequestId>, StoreError>;

@@ -12,7 +12,7 @@ use sixpack_engine::{Assignment, DatasetFilter, DatasetView, LeaseFilter, Page, 
 use sixpack_model::ids::{DatasetId, RequestId, SessionId, TreeId};
 use sixpack_model::lease::{Lease, LeaseOutcome, LeaseStatus};
 use sixpack_model::plan::Answer;
-use sixpack_model::request::{RequestStatus, Source};
+use sixpack_model::request::Source;
 use sixpack_model::stock::{RuleEdit, RuleState};
 use sixpack_model::tree::{Operation, PartStatus, Tree, Verdict};
 use tokio::runtime::Runtime;
@@ -335,23 +335,27 @@ impl World {
         wrong
     }
 
-    /// What is ready is in stock, or waits for the rest of its request; and nothing else is in stock.
+    /// What is ready is in stock, or with its request; and nothing else is in stock.
     async fn stock_faults(&self, trees: &BTreeMap<TreeId, DatasetView>) -> Vec<String> {
         let mut waiting = BTreeSet::new();
         for id in &self.requests {
             let view = self.town.request(*id).await;
             let is_ready = |tree: &&std::sync::Arc<Tree>| tree.root().status == PartStatus::Ready;
-            if view.request.status == RequestStatus::Building {
-                waiting.extend(view.trees.iter().filter(is_ready).map(|tree| tree.id));
-            }
+            // Of one that has ended they wait to be taken back.
+            waiting.extend(view.trees.iter().filter(is_ready).map(|tree| tree.id));
         }
-        let is_ready = |view: &&DatasetView| view.tree.root().status == PartStatus::Ready;
-        let ready = trees.values().filter(is_ready).filter(|view| !waiting.contains(&view.tree.id)).count();
+        // What was discarded has no line any more, and waits to be taken down.
+        let is_ready =
+            |view: &&DatasetView| view.tree.root().status == PartStatus::Ready && view.tree.line.is_some();
+        let ready: Vec<_> =
+            trees.values().filter(is_ready).filter(|view| !waiting.contains(&view.tree.id)).collect();
         let stock = self.town.stock("pairs").await;
-        if stock.ready as usize == ready {
+        if stock.ready as usize == ready.len() {
             return Vec::new();
         }
-        vec![format!("{} are in stock, and {ready} are ready and wait for nobody", stock.ready)]
+        let told: Vec<String> = ready.iter().map(|view| format!("{:?}", view.tree)).collect();
+        let told = told.join("\n");
+        vec![format!("{} are in stock, and these are ready and belong to nobody: {told}", stock.ready)]
     }
 
     /// Everything is given back, nothing is wanted any more, and all services do as they are told.

@@ -116,7 +116,12 @@ impl Stock for SqliteStore {
         .await
     }
 
-    async fn discard_stock(&self, line: LineId, discard: Discard, limit: u32) -> Result<u64, StoreError> {
+    async fn discard_stock(
+        &self,
+        line: LineId,
+        discard: Discard,
+        limit: u32,
+    ) -> Result<Vec<TreeId>, StoreError> {
         self.write("discarding stock", move |tx| {
             let there: i64 = tx
                 .connection
@@ -139,7 +144,7 @@ impl Stock for SqliteStore {
                     .run("DELETE FROM stock WHERE line = ?1 AND ready_at = ?2 AND tree = ?3", key)?;
                 tx.set_aside(*tree)?;
             }
-            Ok(rows.len() as u64)
+            Ok(rows.into_iter().map(|(_, tree)| tree).collect())
         })
         .await
     }

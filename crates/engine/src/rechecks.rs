@@ -188,6 +188,8 @@ impl Engine {
                     self.inner.stock.tend(taken.line);
                 }
                 if let Some(leases) = &served.leases {
+                    let trees: Vec<TreeId> = leases.iter().map(|lease| lease.tree).collect();
+                    self.inner.trees.forget(&trees);
                     let told = || Fulfilment { revision: request.revision + 1, leases: leases.clone() };
                     self.inner.ended.tell(id, told);
                 }

@@ -273,6 +273,9 @@ impl Engine {
             members[taken.unit as usize] = taken.tree;
             self.inner.stock.tend(taken.line);
         }
+        // What was made at once, because nothing of it had to be made, was leased with the rest.
+        let own = members.iter().filter(|tree| !served.taken.iter().any(|taken| taken.tree == **tree));
+        self.inner.trees.forget(&own.copied().collect::<Vec<_>>());
         self.inner.trees.members.insert(request.id, members.into());
     }
 

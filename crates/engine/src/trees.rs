@@ -263,6 +263,7 @@ impl Engine {
                 self.inner.trees.keep(&tree);
             }
             Ok(Written::Done(RequestAfter::Vacant)) => {
+                self.forget_members(tree.request).await;
                 self.inner.trees.keep(&tree);
                 self.inner.trees.forget_places(&[], &[tree.request]);
             }
@@ -270,8 +271,10 @@ impl Engine {
                 self.inner.trees.keep(&tree);
                 self.inner.trees.forget_places(&[], &[tree.request]);
             }
-            Ok(Written::Done(RequestAfter::Exchanged { with, tree: other, .. })) => {
+            Ok(Written::Done(RequestAfter::Exchanged { with, tree: other, fulfilled })) => {
                 self.inner.trees.forget_places(&[tree.id, *other], &[tree.request, *with]);
+                let leases = fulfilled.iter().flat_map(|(_, leases)| leases);
+                self.inner.trees.forget(&leases.map(|lease| lease.tree).collect::<Vec<_>>());
             }
             Ok(Written::Done(_)) => match only_lease {
                 Some(lease) => self.inner.trees.keep(&leased(&tree, lease)),

@@ -30,6 +30,10 @@ pub(crate) struct History {
     pub(crate) released: Vec<String>,
     /// Sentences about what went wrong.
     pub(crate) wrong: Vec<String>,
+    /// How many requests were served from stock, of those that ask for nothing else.
+    pub(crate) from_stock: u64,
+    /// How many of those were refused.
+    pub(crate) out_of_stock: u64,
     /// How many calls were repeated because nobody had answered.
     pub(crate) repeated: u64,
 }
@@ -85,10 +89,22 @@ impl Consumer {
     async fn ask_once(&mut self) {
         let key = format!("kill-{}", self.numbers.fetch_add(1, Ordering::SeqCst));
         let count = if self.random.u8(..10) == 0 { 3 } else { 1 };
+        // Whoever takes what is there or being made leaves nothing to be stocked: some do not, and some wait for nothing.
+        let source = match self.random.u8(..10) {
+            0..3 => "stock_only",
+            3..6 => "stock_first",
+            _ => "fresh",
+        };
         let body = json!({
             "contract": "verify/chain", "count": count, "timeout_s": 120, "lease": { "ttl_s": TTL_S }, "holder": key,
+            "source": source,
         });
         let Some(reply) = self.insist("/v1/requests?wait_s=5", &body, Some(&key)).await else { return };
+        if reply.status == 409 && reply.body["code"] == "out_of_stock" && source == "stock_only" {
+            self.note(|history| history.out_of_stock += 1);
+            tokio::time::sleep(PAUSE).await;
+            return;
+        }
         let id = text(&reply.body["id"]);
         self.note(|history| {
             history.requests.insert(key.clone(), id.clone());
@@ -100,6 +116,9 @@ impl Consumer {
             self.insist(&format!("/v1/requests/{id}/cancel"), &json!({}), None).await;
         }
         let Some(request) = self.wait_for_end(&id, reply.body).await else { return };
+        if source == "stock_only" && request["status"] == "fulfilled" {
+            self.note(|history| history.from_stock += 1);
+        }
         for lease in request["leases"].as_array().into_iter().flatten() {
             self.use_lease(lease, count).await;
         }

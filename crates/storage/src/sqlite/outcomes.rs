@@ -96,6 +96,8 @@ impl Tx<'_> {
                 self.count_trees(&mut request)?;
                 match self.grant_if_complete(&change.environment, &request, leases)? {
                     Some(leases) => RequestAfter::Fulfilled { revision: request.revision, leases },
+                    // Complete, and not granted: something of it could not be handed over.
+                    None if request.ready == request.trees => RequestAfter::Vacant,
                     None => RequestAfter::GoesOn,
                 }
             }

@@ -168,6 +168,15 @@ macro_rules! conformance_suite {
                 a_line_that_cannot_be_filled_is_left_alone_longer_each_time,
                 what_lines_have_served_is_counted,
                 the_timeline_of_a_tree_goes_with_it_from_request_to_request,
+                what_is_not_fresh_is_taken_to_be_asked_about,
+                a_unit_whose_dataset_does_not_hold_is_given_another_one_once,
+                a_unit_of_a_request_that_has_ended_needs_no_dataset,
+                what_other_versions_have_made_is_taken_out_of_stock_and_counts_as_coming,
+                what_is_found_to_hold_is_fresh_again,
+                what_is_found_not_to_hold_leaves_stock,
+                what_is_given_back_comes_into_stock_when_it_holds,
+                what_owns_something_of_somebody_else_is_left_in_stock,
+                a_refill_that_is_given_up_leaves_its_line,
             }
             stock_rules {
                 every_field_of_a_rule_reads_back_as_it_was_put,

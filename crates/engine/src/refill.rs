@@ -22,7 +22,7 @@ use sixpack_model::request::{Priority, RequestStatus, Selection, Source};
 use sixpack_model::schema::canonical_json;
 use sixpack_model::stock::{Keeping, Line, StockRule};
 use sixpack_storage::requests::NewRequest;
-use sixpack_storage::stock::{Discard, FillTo, StoredLine, Trouble};
+use sixpack_storage::stock::{Discard, FillTo, Level, StoredLine, Trouble};
 use uuid::Uuid;
 
 use crate::Engine;
@@ -73,11 +73,15 @@ impl Engine {
             self.store().count_served(served).await?;
         }
         let now = self.store().now().await?;
-        let mut lines = match self.inner.stock.take_to_tend(now) {
-            None => self.read_lines(None).await?,
-            Some(lines) if lines.is_empty() => return Ok(()),
-            Some(lines) => self.read_lines(Some(&lines)).await?,
-        };
+        let only = self.inner.stock.take_to_tend(now);
+        if only.as_ref().is_some_and(BTreeSet::is_empty) {
+            return Ok(());
+        }
+        let mut lines = self.read_lines(only.as_ref()).await?;
+        if only.is_none() {
+            self.suspect_outdated(&lines).await?;
+        }
+        self.inner.stock.begin_counting();
         // Whoever is filled first has the first turn with the suppliers.
         lines.sort_by_key(|tended| (std::cmp::Reverse(tended.keeping.priority), tended.stored.line.id));
         let mut outcome = Ok(());
@@ -167,6 +171,19 @@ impl Engine {
         Ok(())
     }
 
+    /// Takes what was made with other versions than those on offer out of stock. Reads all of it, which is why it is done
+    /// with every look at everything and not with each at one line; until then nobody is given any of it.
+    async fn suspect_outdated(&self, lines: &[Tended]) -> Result<(), Refusal> {
+        for tended in lines {
+            let line = &tended.stored.line;
+            if let Ok(contract) = tended.shelf.requestable(&line.contract) {
+                let pins = pins_of(&contract, &*tended.shelf, &BTreeMap::new());
+                self.suspect_older(line.id, contract.version, &pins).await?;
+            }
+        }
+        Ok(())
+    }
+
     async fn tend_line(&self, tended: &Tended) -> Result<(), Refusal> {
         let Tended { stored, keeping, .. } = tended;
         let line = stored.line.id;
@@ -178,12 +195,9 @@ impl Engine {
             check_every_s: keeping.check_every_s,
         };
         let made_before = known.not_before(now);
-        if let Ok(contract) = tended.shelf.requestable(&stored.line.contract) {
-            let pins = pins_of(&contract, &*tended.shelf, &BTreeMap::new());
-            self.suspect_older(line, contract.version, &pins).await?;
-        }
         let mut level = self.store().level(line, keeping.keep.saturating_add(COUNTED_BEYOND)).await?;
         let too_old = level.oldest_at.zip(made_before).is_some_and(|(oldest, before)| oldest < before);
+        self.inner.stock.counted(level.ready);
         if level.ready > u64::from(keeping.keep) || too_old {
             let discard = Discard { keep: keeping.keep, made_before };
             loop {
@@ -201,7 +215,7 @@ impl Engine {
             self.cancel_refills(line, u32::try_from(surplus).unwrap_or(u32::MAX)).await?;
         }
         if level.ready + level.coming < u64::from(keeping.fill_to) {
-            self.fill(tended, now).await?;
+            self.fill(tended, level, now).await?;
         }
         Ok(())
     }
@@ -216,7 +230,7 @@ impl Engine {
         Ok(())
     }
 
-    async fn fill(&self, tended: &Tended, now: Timestamp) -> Result<(), Refusal> {
+    async fn fill(&self, tended: &Tended, level: Level, now: Timestamp) -> Result<(), Refusal> {
         let Tended { stored, keeping, rule, shelf } = tended;
         let (Ok(contract), Some(rule)) = (shelf.requestable(&stored.line.contract), rule) else {
             return Ok(());
@@ -236,19 +250,22 @@ impl Engine {
         }
         let ahead = if in_trouble { AHEAD_IN_TROUBLE } else { AHEAD };
         let fill_to = FillTo { target: keeping.fill_to, ahead };
+        // As far as it was counted; the store counts again before it accepts any.
+        let (mut missing, mut room) = (
+            u64::from(keeping.fill_to).saturating_sub(level.ready + level.coming),
+            u64::from(ahead).saturating_sub(level.coming),
+        );
         loop {
-            let level = self.store().level(line, keeping.fill_to).await?;
-            let missing = u64::from(keeping.fill_to).saturating_sub(level.ready + level.coming);
-            let room = u64::from(ahead).saturating_sub(level.coming).min(missing);
-            let count = u32::try_from(room).unwrap_or(u32::MAX).min(BATCH);
+            let count = u32::try_from(missing.min(room)).unwrap_or(u32::MAX).min(BATCH);
             if count == 0 {
                 return Ok(());
             }
             let new = |_| self.new_refill(&stored.environment, shelf, &contract, &stored.line, rule, now);
             let requests: Vec<NewRequest> = (0..count).map(new).collect();
-            if self.accept_refills(line, fill_to, requests).await? < count as usize || in_trouble {
+            if self.accept_refills(line, fill_to, requests).await? < count as usize {
                 return Ok(());
             }
+            (missing, room) = (missing - u64::from(count), room - u64::from(count));
         }
     }
 

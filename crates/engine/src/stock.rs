@@ -4,7 +4,9 @@
 //! its dataset fresh, and whoever finds more is told so by the store.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
@@ -48,6 +50,9 @@ struct Known {
 /// what follows from the time alone, such as an age or a window.
 const EVERYTHING_EVERY_S: i64 = 10;
 
+/// How long a look waits at least for more to look at: under load each line is looked at so often and no more.
+const GATHER: Duration = Duration::from_millis(10);
+
 /// What is to be looked after.
 #[derive(Default)]
 struct ToTend {
@@ -64,6 +69,8 @@ pub(crate) struct StockKnown {
     /// Hits and misses that are not counted in the store yet.
     served: Mutex<HashMap<LineId, (u64, u64)>>,
     pub(crate) wake: Notify,
+    /// How much was counted with the last look.
+    counted: AtomicU64,
 }
 
 impl StockKnown {
@@ -117,6 +124,21 @@ impl StockKnown {
             version: contract.version,
             pins: Arc::new(pins_of(contract, shelf, &BTreeMap::new())),
         }))
+    }
+
+    /// A look begins.
+    pub(crate) fn begin_counting(&self) {
+        self.counted.store(0, Ordering::Relaxed);
+    }
+
+    /// So many datasets were counted with this look.
+    pub(crate) fn counted(&self, datasets: u64) {
+        self.counted.fetch_add(datasets, Ordering::Relaxed);
+    }
+
+    /// How long the next look waits for more to look at. Counting takes its time, and shall be a small part of it.
+    pub(crate) fn gather(&self) -> Duration {
+        GATHER + Duration::from_micros(self.counted.load(Ordering::Relaxed))
     }
 
     /// Has one line looked after soon.

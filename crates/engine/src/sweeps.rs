@@ -31,9 +31,6 @@ const PAGE: u32 = 200;
 /// The same for due trees: each comes with all of its open tasks, up to ten thousand.
 const DUE_PAGE: u32 = 50;
 
-/// How long a look at stock waits for more to look at: under load each line is looked at so often and no more.
-const STOCK_GATHER: Duration = Duration::from_millis(10);
-
 /// Wake the sweeps whose work is known to be there.
 #[derive(Default)]
 pub(crate) struct Wakers {
@@ -242,7 +239,7 @@ impl Engine {
             Sweep::Stock => {
                 self.inner.stock.wake.notified().await;
                 // What comes together is looked at together.
-                tokio::time::sleep(STOCK_GATHER).await;
+                tokio::time::sleep(self.inner.stock.gather()).await;
             }
             _ => std::future::pending().await,
         }

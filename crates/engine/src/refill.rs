@@ -131,11 +131,8 @@ impl Engine {
             tended.push(Tended { stored, keeping, rule, shelf: Arc::clone(shelf) });
         }
         if only.is_none() {
-            let known = tended.iter().map(|tended| KnownLine {
-                environment: Arc::from(tended.stored.environment.as_str()),
-                line: tended.stored.line.clone(),
-                max_age_s: tended.keeping.max_age_s,
-                check_every_s: tended.keeping.check_every_s,
+            let known = tended.iter().map(|tended| {
+                KnownLine::new(&tended.stored.environment, tended.stored.line.clone(), &tended.keeping)
             });
             self.inner.stock.put(known.collect());
         }
@@ -188,12 +185,7 @@ impl Engine {
         let Tended { stored, keeping, .. } = tended;
         let line = stored.line.id;
         let now = self.store().now().await?;
-        let known = KnownLine {
-            environment: Arc::from(stored.environment.as_str()),
-            line: stored.line.clone(),
-            max_age_s: keeping.max_age_s,
-            check_every_s: keeping.check_every_s,
-        };
+        let known = KnownLine::new(&stored.environment, stored.line.clone(), keeping);
         let made_before = known.not_before(now);
         let mut level = self.store().level(line, keeping.keep.saturating_add(COUNTED_BEYOND)).await?;
         let too_old = level.oldest_at.zip(made_before).is_some_and(|(oldest, before)| oldest < before);

@@ -16,7 +16,7 @@ use sixpack_model::name::ContractName;
 use sixpack_model::plan::pins_of;
 use sixpack_model::request::Selection;
 use sixpack_model::schema::canonical_json;
-use sixpack_model::stock::{Line, matches, prefers};
+use sixpack_model::stock::{Keeping, Line, matches, prefers};
 use sixpack_storage::requests::{How, Served};
 use sixpack_storage::stock::{StockWish, WishedLine};
 use tokio::sync::Notify;
@@ -26,6 +26,8 @@ use crate::shelf::Shelf;
 /// A line, and how old what is handed out from it may be.
 #[derive(Debug, Clone)]
 pub(crate) struct KnownLine {
+    /// Its input as it is compared.
+    canonical: String,
     pub(crate) environment: Arc<str>,
     pub(crate) line: Line,
     pub(crate) max_age_s: Option<u32>,
@@ -33,6 +35,16 @@ pub(crate) struct KnownLine {
 }
 
 impl KnownLine {
+    pub(crate) fn new(environment: &str, line: Line, keeping: &Keeping) -> Self {
+        Self {
+            canonical: canonical_json(&line.input),
+            environment: Arc::from(environment),
+            line,
+            max_age_s: keeping.max_age_s,
+            check_every_s: keeping.check_every_s,
+        }
+    }
+
     /// What is older than this is too old.
     pub(crate) fn not_before(&self, now: Timestamp) -> Option<Timestamp> {
         let age = SignedDuration::from_secs(self.max_age_s?.into());
@@ -69,6 +81,8 @@ pub(crate) struct StockKnown {
     /// Hits and misses that are not counted in the store yet.
     served: Mutex<HashMap<LineId, (u64, u64)>>,
     pub(crate) wake: Notify,
+    /// By environment: the revision of its catalogue, and the versions below each contract.
+    pins: Mutex<HashMap<String, (u64, HashMap<ContractName, Arc<BTreeMap<ContractName, u32>>>)>>,
     /// How much was counted with the last look.
     counted: AtomicU64,
 }
@@ -114,7 +128,7 @@ impl StockKnown {
         let own = canonical_json(input);
         let wished = |known: &Arc<KnownLine>| WishedLine {
             id: known.line.id,
-            same_input: canonical_json(&known.line.input) == own,
+            same_input: known.canonical == own,
             not_before: known.not_before(now),
         };
         Some(Arc::new(StockWish {
@@ -122,8 +136,28 @@ impl StockKnown {
             lines: lines.iter().map(wished).collect(),
             select: selection.select.as_deref().cloned(),
             version: contract.version,
-            pins: Arc::new(pins_of(contract, shelf, &BTreeMap::new())),
+            pins: self.pins(environment, shelf, contract),
         }))
+    }
+
+    /// The versions that everything below a contract has now; looked up once for each state of the catalogue.
+    fn pins(
+        &self,
+        environment: &str,
+        shelf: &Shelf,
+        contract: &Contract,
+    ) -> Arc<BTreeMap<ContractName, u32>> {
+        let mut known = self.pins.lock().unwrap_or_else(PoisonError::into_inner);
+        let of_environment = known.entry(environment.to_owned()).or_default();
+        if of_environment.0 != shelf.revision {
+            *of_environment = (shelf.revision, HashMap::new());
+        }
+        if let Some(pins) = of_environment.1.get(&contract.name) {
+            return Arc::clone(pins);
+        }
+        let pins = Arc::new(pins_of(contract, shelf, &BTreeMap::new()));
+        of_environment.1.insert(contract.name.clone(), Arc::clone(&pins));
+        pins
     }
 
     /// A look begins.

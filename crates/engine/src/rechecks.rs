@@ -23,7 +23,7 @@ use crate::{Engine, mint};
 
 /// How long the services are waited for at hand-over: a tester waits with us, and a service that does not answer in this
 /// time is as good as away.
-const HAND_OVER_ALLOWED_MS: u64 = 2_000;
+pub(crate) const HAND_OVER_ALLOWED_MS: u64 = 2_000;
 
 /// The same when nobody waits.
 const UNHURRIED_ALLOWED_MS: u64 = 60_000;

@@ -8,6 +8,7 @@ mod body;
 mod contracts;
 mod datasets;
 mod debts;
+mod diagnosis;
 mod document;
 mod environments;
 mod events;
@@ -86,6 +87,7 @@ fn operations() -> OpenApiRouter<Server> {
         .routes(routes!(leases::renew_lease))
         .routes(routes!(leases::release_lease))
         .routes(routes!(leases::revoke_lease))
+        .routes(routes!(diagnosis::diagnose_lease))
         .routes(routes!(datasets::list_datasets))
         .routes(routes!(datasets::get_dataset))
         .routes(routes!(debts::list_debts))

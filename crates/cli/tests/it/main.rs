@@ -4,6 +4,7 @@
 
 mod channels;
 mod dev;
+mod diagnosing;
 mod log;
 mod program;
 mod requesting;

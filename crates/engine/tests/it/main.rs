@@ -3,6 +3,7 @@
 mod channels;
 mod claiming;
 mod contracts;
+mod diagnosing;
 mod ending;
 mod entities;
 mod leasing;

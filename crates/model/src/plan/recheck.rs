@@ -111,7 +111,10 @@ impl Plan<'_> {
         let invalid = |part: &u32| said(*part).is_some_and(|evidence| evidence.verdict == Verdict::Invalid);
         let first =
             checked.iter().copied().filter(invalid).min_by_key(|part| (said(*part).map(|it| it.at), *part));
-        if let Some(part) = first {
+        let open = checked.iter().any(|part| self.part(*part).task.is_some());
+        let is_awaited = open && self.world.now < recheck.until;
+        // Whoever wants to know what has become of it wants to hear everybody.
+        if let Some(part) = first.filter(|_| !is_awaited || recheck.why != Why::Diagnosis) {
             let told = said(part).and_then(|evidence| evidence.message.clone());
             let told = told.map(|message| format!(": {message}")).unwrap_or_default();
             let contract = &self.part(part).contract;
@@ -119,8 +122,7 @@ impl Plan<'_> {
             let cause = Cause::of(FailureClass::Check, message).with_code(Verdict::Invalid.name());
             return self.drifted(recheck, part, cause);
         }
-        let open = checked.iter().any(|part| self.part(*part).task.is_some());
-        if open && self.world.now < recheck.until {
+        if is_awaited {
             return;
         }
         let valid = |part: &u32| said(*part).is_some_and(|evidence| evidence.verdict == Verdict::Valid);

@@ -38,6 +38,7 @@ pub(super) const OPERATIONS: &[(&str, &str, &str, Access)] = &[
     ("renew_lease", "POST", "/v1/leases/{id}/renew", CONSUMERS),
     ("release_lease", "POST", "/v1/leases/{id}/release", CONSUMERS),
     ("revoke_lease", "POST", "/v1/leases/{id}/revoke", SUPPLIERS),
+    ("diagnose_lease", "POST", "/v1/leases/{id}/diagnose", CONSUMERS),
     ("list_datasets", "GET", "/v1/datasets", ANY),
     ("get_dataset", "GET", "/v1/datasets/{id}", ANY),
     ("list_debts", "GET", "/v1/debts", ANY),

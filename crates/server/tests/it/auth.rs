@@ -29,11 +29,12 @@ const NOT_FOR_CONSUMERS: [&str; 12] = [
 ];
 
 /// Operations that a supplier may not call.
-const NOT_FOR_SUPPLIERS: [&str; 7] = [
+const NOT_FOR_SUPPLIERS: [&str; 8] = [
     "create_request",
     "cancel_request",
     "renew_lease",
     "release_lease",
+    "diagnose_lease",
     "create_token",
     "list_tokens",
     "revoke_token",

@@ -9,6 +9,7 @@ mod bad_lists;
 mod bad_names;
 mod catalogue;
 mod channels;
+mod diagnosing;
 mod edge_drain;
 mod edge_http;
 mod edge_json;

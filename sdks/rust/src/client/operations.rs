@@ -78,6 +78,12 @@ impl Client {
         self.read(&self.post(&["v1", "leases", id, "revoke"]).json(revocation)?, "the lease").await
     }
 
+    /// Asks every service about a leased dataset, and says what has become of it since it was handed over. Takes up to about
+    /// three seconds.
+    pub async fn diagnose_lease(&self, id: &str) -> Result<wire::Diagnosis, Error> {
+        self.read(&self.post(&["v1", "leases", id, "diagnose"]), "the diagnosis").await
+    }
+
     /// Lists roots of datasets, newest first.
     pub async fn datasets(&self, filter: &wire::DatasetFilter) -> Result<wire::Page<wire::Dataset>, Error> {
         self.list(&["v1", "datasets"], filter).await

@@ -6,6 +6,7 @@
 mod contracts;
 mod datasets;
 mod debts;
+mod diagnosis;
 mod events;
 mod health;
 mod leases;
@@ -21,6 +22,7 @@ mod tokens;
 pub use contracts::*;
 pub use datasets::*;
 pub use debts::*;
+pub use diagnosis::*;
 pub use events::*;
 pub use health::*;
 pub use leases::*;

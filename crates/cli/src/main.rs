@@ -15,6 +15,7 @@ mod leases;
 mod logging;
 mod paging;
 mod printing;
+mod quarantine;
 mod report;
 mod requests;
 mod scenarios;
@@ -69,6 +70,7 @@ enum Command {
     Datasets(datasets::DatasetsCommand),
     Stock(stock::StockCommand),
     Suppliers(sessions::SuppliersCommand),
+    Quarantine(quarantine::QuarantineCommand),
     Debts(debts::DebtsCommand),
     Events(events::EventsCommand),
     Token(tokens::TokenCommand),
@@ -135,6 +137,7 @@ async fn run(command: &Command) -> Result<Exit, Fault> {
         Command::Datasets(command) => datasets::run(command, output).await,
         Command::Stock(command) => stock::run(command, output).await,
         Command::Suppliers(command) => sessions::run(command, output).await,
+        Command::Quarantine(command) => quarantine::run(command, output).await,
         Command::Debts(command) => debts::run(command, output).await,
         Command::Events(command) => events::run(command, output).await,
         Command::Token(command) => tokens::run(command, output).await,
@@ -152,6 +155,7 @@ impl Command {
         use contracts::ContractsAction;
         use datasets::DatasetsAction;
         use leases::LeaseAction;
+        use quarantine::QuarantineAction;
         use requests::RequestsAction;
         use stock::StockAction;
         use tokens::TokenAction;
@@ -195,6 +199,11 @@ impl Command {
                 ) => rule.json,
             },
             Self::Suppliers(command) => command.listing.json,
+            Self::Quarantine(command) => match &command.action {
+                None => command.list.listing.json,
+                Some(QuarantineAction::List(list)) => list.listing.json,
+                Some(QuarantineAction::Resolve(resolve)) => resolve.json,
+            },
             Self::Debts(command) => command.listing.json,
             Self::Events(command) => command.json,
             Self::Token(command) => match &command.action {

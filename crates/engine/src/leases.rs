@@ -118,7 +118,7 @@ impl Engine {
         reason: String,
     ) -> Result<(Lease, Arc<Tree>), Refusal> {
         let (lease, tree) = self.lease(caller, id).await?;
-        may_revoke(caller, &tree)?;
+        has_a_say(caller, &tree)?;
         let end = LeaseEnd {
             lease: id,
             fence: None,
@@ -161,7 +161,7 @@ pub(crate) fn ended(lease: Lease) -> Refusal {
 }
 
 /// The domain that has made a part of a dataset has a say in it: the part is in its service.
-fn may_revoke(caller: &Caller, tree: &Tree) -> Result<(), Refusal> {
+pub(crate) fn has_a_say(caller: &Caller, tree: &Tree) -> Result<(), Refusal> {
     let domains: BTreeSet<&str> = tree.parts.iter().map(|part| part.contract.domain()).collect();
     if caller.role == Role::Admin || domains.iter().any(|domain| caller.supplies(domain)) {
         return Ok(());

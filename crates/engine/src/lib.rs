@@ -16,6 +16,7 @@ mod leases;
 mod mint;
 mod parked;
 mod publish;
+mod quarantine;
 mod rechecks;
 mod refill;
 mod refusal;

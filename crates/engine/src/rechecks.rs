@@ -57,7 +57,7 @@ impl Engine {
     }
 
     /// Capabilities of parts of a tree that nobody performs now.
-    async fn offline_parts(&self, tree: &Tree) -> Result<Vec<Offline>, Refusal> {
+    pub(crate) async fn offline_parts(&self, tree: &Tree) -> Result<Vec<Offline>, Refusal> {
         let served = self.served(&tree.environment).await?;
         let mut offline: Vec<Offline> = Vec::new();
         for part in tree.parts.iter().filter(|part| part.made.is_some()) {

@@ -254,7 +254,9 @@ impl<'w> Plan<'w> {
             Happened::Recheck { why, allow_ms, strict, offline } => {
                 self.recheck(why, allow_ms, strict, &offline);
             }
-            Happened::Resolved(resolution) => self.resolve(resolution),
+            Happened::Resolved { resolution, by, reason, offline } => {
+                self.resolve(resolution, (&by, &reason), &offline);
+            }
             Happened::EntityHeld(held) => self.entity_held(held),
         }
         self.advance();
@@ -419,6 +421,7 @@ impl Part {
             facts: None,
             evidence: None,
             handed: None,
+            set_aside: None,
             status: PartStatus::Pending,
             state: None,
             task: None,

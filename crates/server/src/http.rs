@@ -16,6 +16,7 @@ mod health;
 mod leases;
 mod manifest;
 mod pages;
+mod quarantine;
 mod refusals;
 mod requests;
 mod results;
@@ -91,6 +92,8 @@ fn operations() -> OpenApiRouter<Server> {
         .routes(routes!(datasets::list_datasets))
         .routes(routes!(datasets::get_dataset))
         .routes(routes!(debts::list_debts))
+        .routes(routes!(quarantine::list_quarantine))
+        .routes(routes!(quarantine::resolve_dataset))
         .routes(routes!(environments::list_environments))
         .routes(routes!(contracts::list_contracts))
         .routes(routes!(contracts::get_contract))

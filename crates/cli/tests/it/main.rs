@@ -7,6 +7,7 @@ mod dev;
 mod diagnosing;
 mod log;
 mod program;
+mod quarantine;
 mod requesting;
 mod serving;
 mod settings;

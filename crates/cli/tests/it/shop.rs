@@ -99,6 +99,11 @@ impl Shop {
         self.blocked.send_replace(true);
     }
 
+    /// No more of that, and whoever was blocked is not any more.
+    pub(crate) fn unblock_customers(&self) {
+        self.blocked.send_replace(false);
+    }
+
     /// Closes Sweden again.
     pub(crate) fn close_sweden(&self) {
         self.sweden.send_replace(false);

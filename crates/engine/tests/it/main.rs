@@ -7,6 +7,7 @@ mod diagnosing;
 mod ending;
 mod entities;
 mod leasing;
+mod quarantine;
 mod requesting;
 mod rerunning;
 mod steps;

@@ -42,6 +42,8 @@ pub(super) const OPERATIONS: &[(&str, &str, &str, Access)] = &[
     ("list_datasets", "GET", "/v1/datasets", ANY),
     ("get_dataset", "GET", "/v1/datasets/{id}", ANY),
     ("list_debts", "GET", "/v1/debts", ANY),
+    ("list_quarantine", "GET", "/v1/quarantine", ANY),
+    ("resolve_dataset", "POST", "/v1/datasets/{id}/resolve", SUPPLIERS),
     ("list_environments", "GET", "/v1/environments", ANY),
     ("list_contracts", "GET", "/v1/environments/{env}/contracts", ANY),
     ("get_contract", "GET", "/v1/environments/{env}/contracts/{domain}/{name}", ANY),

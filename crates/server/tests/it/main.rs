@@ -19,6 +19,7 @@ mod events;
 mod leases;
 mod lists;
 mod log;
+mod quarantine;
 mod requests;
 mod reruns;
 mod scenarios;

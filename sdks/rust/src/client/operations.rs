@@ -94,6 +94,20 @@ impl Client {
         self.read(&self.get(&["v1", "datasets", id]), "the dataset").await
     }
 
+    /// Lists datasets in quarantine, newest first.
+    pub async fn quarantine(
+        &self,
+        filter: &wire::QuarantineFilter,
+    ) -> Result<wire::Page<wire::Quarantined>, Error> {
+        self.list(&["v1", "quarantine"], filter).await
+    }
+
+    /// Decides what becomes of a dataset in quarantine: for administrators, and suppliers of a domain that has a part in it.
+    /// Answers with the dataset as it stands then; one that is asked about again is `checking`.
+    pub async fn resolve_dataset(&self, id: &str, resolve: &wire::Resolve) -> Result<wire::Dataset, Error> {
+        self.read(&self.post(&["v1", "datasets", id, "resolve"]).json(resolve)?, "the dataset").await
+    }
+
     /// Lists effects that could not be undone.
     pub async fn debts(&self, filter: &wire::DebtFilter) -> Result<wire::Page<wire::Debt>, Error> {
         self.list(&["v1", "debts"], filter).await

@@ -182,6 +182,11 @@ fn show_one(contract: &Contract, output: &mut Output) -> Result<(), Fault> {
         output.line(format!("does     {}{suppliers}", operations.join(", ")))?;
     }
     output.line(format!("checked  {} of {} parts", contract.checked, contract.of))?;
+    if contract.drifted > 0 {
+        let times =
+            if contract.drifted == 1 { "once".to_owned() } else { format!("{} times", contract.drifted) };
+        output.line(format!("drifted  {times} it was the first in stock that did not hold any more"))?;
+    }
     for fault in &contract.faults {
         output.line(format!("fault    {fault}"))?;
     }

@@ -2,7 +2,8 @@
 
 use sixpack::wire::{FailureClass, Request, RequestStatus};
 
-/// How the program ends. Codes from 64 are those of `sysexits`; 20 to 31 say why a request brought no data.
+/// How the program ends. Codes from 64 are those of `sysexits`; 20 to 31 say why a request brought no data,
+/// 40 and 41 what a diagnosis has found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Exit {
     /// Everything was done; also after SIGTERM.
@@ -15,6 +16,10 @@ pub(crate) enum Exit {
     Cancelled,
     /// A request that needs stock was refused: not enough of it is there.
     OutOfStock,
+    /// Leased data is not what was handed over any more.
+    Changed,
+    /// Nobody can tell whether leased data is still what was handed over.
+    CheckFailed,
     /// Wrong usage.
     Usage,
     /// Bad input: a scenario with faults, an input that breaks its schema, a foreign database.
@@ -56,6 +61,8 @@ Exit codes:
   29  request failed for a reason that this release does not know
   30  request was cancelled
   31  request refused: not in stock
+  40  diagnosed: the data has changed under its lease
+  41  diagnosed: the check itself fails
   64  wrong usage
   65  bad input: a scenario with faults, an input that breaks its schema, a foreign database
   69  server not reachable, or port in use
@@ -100,6 +107,8 @@ impl Exit {
             },
             Self::Cancelled => 30,
             Self::OutOfStock => 31,
+            Self::Changed => 40,
+            Self::CheckFailed => 41,
             Self::Usage => 64,
             Self::Data => 65,
             Self::Unavailable => 69,
@@ -137,6 +146,8 @@ mod tests {
         let rest = [
             Exit::Cancelled,
             Exit::OutOfStock,
+            Exit::Changed,
+            Exit::CheckFailed,
             Exit::Usage,
             Exit::Data,
             Exit::Unavailable,

@@ -6,6 +6,7 @@ mod contracts;
 mod datasets;
 mod debts;
 mod dev;
+mod diagnosis;
 mod environments;
 mod events;
 mod exit;
@@ -14,6 +15,7 @@ mod leases;
 mod logging;
 mod paging;
 mod printing;
+mod quarantine;
 mod report;
 mod requests;
 mod scenarios;
@@ -64,9 +66,11 @@ enum Command {
     Requests(requests::RequestsCommand),
     Cancel(requests::CancelCommand),
     Lease(leases::LeaseCommand),
+    Diagnose(diagnosis::DiagnoseCommand),
     Datasets(datasets::DatasetsCommand),
     Stock(stock::StockCommand),
     Suppliers(sessions::SuppliersCommand),
+    Quarantine(quarantine::QuarantineCommand),
     Debts(debts::DebtsCommand),
     Events(events::EventsCommand),
     Token(tokens::TokenCommand),
@@ -129,9 +133,11 @@ async fn run(command: &Command) -> Result<Exit, Fault> {
         Command::Requests(command) => requests::run(command, output).await,
         Command::Cancel(command) => requests::run_cancel(command, output).await,
         Command::Lease(command) => leases::run(command, output).await,
+        Command::Diagnose(command) => diagnosis::run(command, output).await,
         Command::Datasets(command) => datasets::run(command, output).await,
         Command::Stock(command) => stock::run(command, output).await,
         Command::Suppliers(command) => sessions::run(command, output).await,
+        Command::Quarantine(command) => quarantine::run(command, output).await,
         Command::Debts(command) => debts::run(command, output).await,
         Command::Events(command) => events::run(command, output).await,
         Command::Token(command) => tokens::run(command, output).await,
@@ -149,6 +155,7 @@ impl Command {
         use contracts::ContractsAction;
         use datasets::DatasetsAction;
         use leases::LeaseAction;
+        use quarantine::QuarantineAction;
         use requests::RequestsAction;
         use stock::StockAction;
         use tokens::TokenAction;
@@ -167,6 +174,7 @@ impl Command {
                 Some(RequestsAction::Show(show)) => show.json,
             },
             Self::Cancel(command) => command.json,
+            Self::Diagnose(command) => command.json,
             Self::Lease(command) => match &command.action {
                 LeaseAction::List(list) => list.listing.json,
                 LeaseAction::Show(show) => show.json,
@@ -191,6 +199,11 @@ impl Command {
                 ) => rule.json,
             },
             Self::Suppliers(command) => command.listing.json,
+            Self::Quarantine(command) => match &command.action {
+                None => command.list.listing.json,
+                Some(QuarantineAction::List(list)) => list.listing.json,
+                Some(QuarantineAction::Resolve(resolve)) => resolve.json,
+            },
             Self::Debts(command) => command.listing.json,
             Self::Events(command) => command.json,
             Self::Token(command) => match &command.action {

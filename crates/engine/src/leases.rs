@@ -118,7 +118,7 @@ impl Engine {
         reason: String,
     ) -> Result<(Lease, Arc<Tree>), Refusal> {
         let (lease, tree) = self.lease(caller, id).await?;
-        may_revoke(caller, &tree)?;
+        has_a_say(caller, &tree)?;
         let end = LeaseEnd {
             lease: id,
             fence: None,
@@ -138,7 +138,7 @@ impl Engine {
     }
 
     /// Only who made the request may act on its leases; to others they do not exist.
-    async fn held_by(&self, caller: &Caller, id: LeaseId) -> Result<Lease, Refusal> {
+    pub(crate) async fn held_by(&self, caller: &Caller, id: LeaseId) -> Result<Lease, Refusal> {
         let lease = self.visible_lease(caller, id).await?;
         if caller.owns(lease.token) { Ok(lease) } else { Err(Refusal::unknown("lease", id)) }
     }
@@ -150,7 +150,7 @@ impl Engine {
 }
 
 /// A lease whose deadline has passed is as good as expired, also before the reaper has come by.
-fn ended(lease: Lease) -> Refusal {
+pub(crate) fn ended(lease: Lease) -> Refusal {
     match (lease.status, lease.revoked_by) {
         (LeaseStatus::Held, _) => Refusal::LeaseEnded(LeaseStatus::Expired),
         (LeaseStatus::Revoked, Some(by)) => {
@@ -161,7 +161,7 @@ fn ended(lease: Lease) -> Refusal {
 }
 
 /// The domain that has made a part of a dataset has a say in it: the part is in its service.
-fn may_revoke(caller: &Caller, tree: &Tree) -> Result<(), Refusal> {
+pub(crate) fn has_a_say(caller: &Caller, tree: &Tree) -> Result<(), Refusal> {
     let domains: BTreeSet<&str> = tree.parts.iter().map(|part| part.contract.domain()).collect();
     if caller.role == Role::Admin || domains.iter().any(|domain| caller.supplies(domain)) {
         return Ok(());

@@ -24,7 +24,7 @@ use crate::{Engine, mint};
 
 /// How long the services are waited for at hand-over: a tester waits with us, and a service that does not answer in this
 /// time is as good as away.
-const HAND_OVER_ALLOWED_MS: u64 = 2_000;
+pub(crate) const HAND_OVER_ALLOWED_MS: u64 = 2_000;
 
 /// The same when nobody waits.
 const UNHURRIED_ALLOWED_MS: u64 = 60_000;
@@ -58,7 +58,7 @@ impl Engine {
     }
 
     /// Capabilities of parts of a tree that nobody performs now.
-    async fn offline_parts(&self, tree: &Tree) -> Result<Vec<Offline>, Refusal> {
+    pub(crate) async fn offline_parts(&self, tree: &Tree) -> Result<Vec<Offline>, Refusal> {
         let served = self.served(&tree.environment).await?;
         let mut offline: Vec<Offline> = Vec::new();
         for part in tree.parts.iter().filter(|part| part.made.is_some()) {

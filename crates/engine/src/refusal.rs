@@ -165,6 +165,14 @@ pub enum Refusal {
         /// Those that have a part in it.
         domains: Vec<String>,
     },
+    /// The dataset is not in quarantine, so there is nothing to decide about.
+    #[error("{dataset} is {status}, and not in quarantine")]
+    NotInQuarantine {
+        /// The dataset.
+        dataset: DatasetId,
+        /// Where it stands.
+        status: &'static str,
+    },
     /// The session is dead or has ended.
     #[error("the session has ended")]
     SessionEnded,

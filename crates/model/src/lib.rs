@@ -6,6 +6,7 @@ pub mod catalogue;
 pub mod channel;
 pub mod compatibility;
 pub mod contract;
+pub mod diagnosis;
 pub mod diagnostic;
 pub mod event;
 pub mod expression;

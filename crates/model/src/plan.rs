@@ -41,7 +41,7 @@ use crate::tree::{Answerer, Operation, Part, PartStatus, Task, Tree};
 use children::Children;
 
 pub use blame::overdue;
-pub use change::{Change, Outcome, Readiness, ReadyTask};
+pub use change::{Change, Judged, Outcome, Readiness, ReadyTask};
 pub use happened::{Answer, Attempt, Happened, Resolution};
 pub use owning::{EntityOwner, HeldEntity, decide_beside};
 
@@ -147,10 +147,10 @@ fn used_by(contract: &Contract) -> Vec<ContractName> {
 ///
 /// A decision takes time in proportion to the number of parts, not of pairs of parts: what is below a part is found through
 /// `children`, and whoever looks at all parts does so once, not for each part. Tests count it.
-struct Plan<'w> {
-    world: World<'w>,
+pub(crate) struct Plan<'w> {
+    pub(crate) world: World<'w>,
     /// Read through [`Plan::part`], [`Plan::parts`] and [`Plan::children`].
-    tree: Tree,
+    pub(crate) tree: Tree,
     children: Children,
     /// How many parts were looked at.
     #[cfg(test)]
@@ -176,7 +176,7 @@ struct Plan<'w> {
 }
 
 impl<'w> Plan<'w> {
-    fn of(tree: Tree, known: usize, world: World<'w>) -> Self {
+    pub(crate) fn of(tree: Tree, known: usize, world: World<'w>) -> Self {
         Self {
             world,
             expected: tree.version,
@@ -254,7 +254,9 @@ impl<'w> Plan<'w> {
             Happened::Recheck { why, allow_ms, strict, offline } => {
                 self.recheck(why, allow_ms, strict, &offline);
             }
-            Happened::Resolved(resolution) => self.resolve(resolution),
+            Happened::Resolved { resolution, by, reason, offline } => {
+                self.resolve(resolution, (&by, &reason), &offline);
+            }
             Happened::EntityHeld(held) => self.entity_held(held),
         }
         self.advance();
@@ -284,7 +286,7 @@ impl<'w> Plan<'w> {
         }
     }
 
-    fn part(&self, part: u32) -> &Part {
+    pub(crate) fn part(&self, part: u32) -> &Part {
         self.look(1);
         &self.tree.parts[part as usize]
     }
@@ -301,7 +303,7 @@ impl<'w> Plan<'w> {
     }
 
     /// The part itself and everything below it, nearer ones first; not what belongs to attempts that failed.
-    fn below(&self, top: u32) -> Vec<u32> {
+    pub(crate) fn below(&self, top: u32) -> Vec<u32> {
         let mut numbers = vec![top];
         let mut next = 0;
         while let Some(at) = numbers.get(next).copied() {
@@ -325,7 +327,7 @@ impl<'w> Plan<'w> {
         &mut self.tree.parts[part as usize]
     }
 
-    fn contract(&self, part: u32) -> Option<Arc<Contract>> {
+    pub(crate) fn contract(&self, part: u32) -> Option<Arc<Contract>> {
         let part = self.part(part);
         self.world.versions.version(&part.contract, part.version)
     }
@@ -419,6 +421,7 @@ impl Part {
             facts: None,
             evidence: None,
             handed: None,
+            set_aside: None,
             status: PartStatus::Pending,
             state: None,
             task: None,

@@ -88,9 +88,14 @@ impl Facts<'_> {
     }
 
     fn lasting(&self) -> Value {
-        let schema = self.contract.as_ref().and_then(|contract| contract.capability()?.facts.as_ref());
-        schema.map_or_else(|| self.value.clone(), |schema| schema.lasting(self.value))
+        lasting(self.contract.as_deref(), self.value)
     }
+}
+
+/// Facts without what the contract's schema marks as volatile.
+pub(crate) fn lasting(contract: Option<&Contract>, facts: &Value) -> Value {
+    let schema = contract.and_then(|contract| contract.capability()?.facts.as_ref());
+    schema.map_or_else(|| facts.clone(), |schema| schema.lasting(facts))
 }
 
 /// The facts of everything that a capability has made, by the way to it; not those of attempts that failed. The facts of a
@@ -108,17 +113,18 @@ fn read_back<'a>(tree: &'a Tree, versions: &dyn Versions) -> BTreeMap<String, Fa
     found
 }
 
+/// What was found to be different so far.
 #[derive(Default)]
-struct Found {
-    path: String,
+pub(crate) struct Found {
+    pub(crate) path: String,
     /// The parts that are being compared.
-    parts: (Option<u32>, Option<u32>),
-    differences: Vec<Difference>,
-    more: usize,
+    pub(crate) parts: (Option<u32>, Option<u32>),
+    pub(crate) differences: Vec<Difference>,
+    pub(crate) more: usize,
 }
 
 impl Found {
-    fn look(&mut self, pointer: &str, before: Option<&Value>, after: Option<&Value>) {
+    pub(crate) fn look(&mut self, pointer: &str, before: Option<&Value>, after: Option<&Value>) {
         match (before, after) {
             (Some(before), Some(after)) if before == after => {}
             (Some(Value::Object(before)), Some(Value::Object(after))) => {

@@ -20,7 +20,7 @@ use serde_json::Value;
 use crate::failure::Failure;
 use crate::ids::{DatasetId, LeaseId, LineId, RequestId, SessionId, TaskId, TreeId};
 use crate::name::ContractName;
-use crate::recheck::Recheck;
+use crate::recheck::{Recheck, Why};
 use crate::request::Priority;
 
 /// Where one part of a tree stands.
@@ -174,6 +174,15 @@ pub struct Handed {
     pub evidence: Option<Evidence>,
 }
 
+/// Since when a dataset is in quarantine, and what had it asked about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SetAside {
+    /// When it was set aside first.
+    pub at: Timestamp,
+    /// What it was asked about for.
+    pub because: Why,
+}
+
 /// The one thing that a supplier has to do for a part now.
 ///
 /// It exists from the moment it is planned until its answer is recorded. Whether it is ready, claimed or waiting for its
@@ -247,6 +256,8 @@ pub struct Part {
     pub evidence: Option<Evidence>,
     /// What was known at hand-over, kept from the first answer under a lease on; until then it is what is known.
     pub handed: Option<Box<Handed>>,
+    /// Of the root of a dataset in quarantine, or that is asked about there; `failure` says why.
+    pub set_aside: Option<SetAside>,
     /// Where it stands.
     pub status: PartStatus,
     /// What the supplier wants to be told again next time.

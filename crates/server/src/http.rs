@@ -8,6 +8,7 @@ mod body;
 mod contracts;
 mod datasets;
 mod debts;
+mod diagnosis;
 mod document;
 mod environments;
 mod events;
@@ -15,6 +16,7 @@ mod health;
 mod leases;
 mod manifest;
 mod pages;
+mod quarantine;
 mod refusals;
 mod requests;
 mod results;
@@ -86,9 +88,12 @@ fn operations() -> OpenApiRouter<Server> {
         .routes(routes!(leases::renew_lease))
         .routes(routes!(leases::release_lease))
         .routes(routes!(leases::revoke_lease))
+        .routes(routes!(diagnosis::diagnose_lease))
         .routes(routes!(datasets::list_datasets))
         .routes(routes!(datasets::get_dataset))
         .routes(routes!(debts::list_debts))
+        .routes(routes!(quarantine::list_quarantine))
+        .routes(routes!(quarantine::resolve_dataset))
         .routes(routes!(environments::list_environments))
         .routes(routes!(contracts::list_contracts))
         .routes(routes!(contracts::get_contract))

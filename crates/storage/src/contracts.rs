@@ -128,6 +128,10 @@ pub trait Contracts: Send + Sync {
     /// The catalogue of an environment; `None` when there is no such environment.
     async fn catalogue(&self, environment: &str) -> Result<Option<StoredCatalogue>, StoreError>;
 
+    /// In how many datasets a contract was the first that did not hold any more when they were set aside; counted in the
+    /// transaction that sets one aside.
+    async fn drifted(&self, environment: &str, contract: &str) -> Result<u64, StoreError>;
+
     /// Publishes contracts, and creates the environment if it is new.
     async fn publish(
         &self,

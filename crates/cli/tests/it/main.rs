@@ -4,8 +4,10 @@
 
 mod channels;
 mod dev;
+mod diagnosing;
 mod log;
 mod program;
+mod quarantine;
 mod requesting;
 mod serving;
 mod settings;

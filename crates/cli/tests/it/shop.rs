@@ -27,6 +27,7 @@ output:
 /// time in Sweden. Czech customers have a login that is another one each time.
 pub(crate) struct Shop {
     sweden: watch::Sender<bool>,
+    blocked: watch::Sender<bool>,
     suppliers: Vec<Running>,
     runtime: Runtime,
 }
@@ -38,15 +39,17 @@ impl Shop {
             tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let sweden = watch::Sender::new(false);
         let opens = sweden.subscribe();
+        let blocked = watch::Sender::new(false);
+        let blocks = blocked.subscribe();
         let suppliers = runtime.block_on(async {
             let billing = billing(place, "a", opens);
-            let mut suppliers = vec![customer(place).start().unwrap(), billing.start().unwrap()];
+            let mut suppliers = vec![customer(place, blocks).start().unwrap(), billing.start().unwrap()];
             for supplier in &mut suppliers {
                 supplier.ready().await.unwrap();
             }
             suppliers
         });
-        Self { sweden, suppliers, runtime }
+        Self { sweden, blocked, suppliers, runtime }
     }
 }
 
@@ -91,7 +94,17 @@ impl Shop {
         self.sweden.send_replace(true);
     }
 
-    /// No more of that.
+    /// Blocks every customer behind everyone's back: a check says so.
+    pub(crate) fn block_customers(&self) {
+        self.blocked.send_replace(true);
+    }
+
+    /// No more of that, and whoever was blocked is not any more.
+    pub(crate) fn unblock_customers(&self) {
+        self.blocked.send_replace(false);
+    }
+
+    /// Closes Sweden again.
     pub(crate) fn close_sweden(&self) {
         self.sweden.send_replace(false);
     }
@@ -104,7 +117,7 @@ async fn allowed(input: &Value, mut sweden: watch::Receiver<bool>) {
     }
 }
 
-fn customer(place: &Place) -> Supplier {
+fn customer(place: &Place, blocked: watch::Receiver<bool>) -> Supplier {
     let active = DynamicCapability::new("active-customer", |cx, _| async move {
         Ok(json!({ "customer_id": format!("c-{}", cx.unique()) }))
     })
@@ -116,12 +129,19 @@ fn customer(place: &Place) -> Supplier {
     .facts_schema(json!({
         "type":"object","properties":{"status":{"type":"string"},"customer_id":{"type":"string","x-volatile":true}}
     }))
-    .with_check(|cx, input, output| async move {
-        let mut facts = json!({ "status": "ACTIVE", "customer_id": output["customer_id"] });
-        if input["country"] == "CZ" {
-            facts["login"] = cx.unique().into();
+    .with_check(move |cx, input, output| {
+        let is_blocked = *blocked.borrow();
+        async move {
+            let status = if is_blocked { "BLOCKED" } else { "ACTIVE" };
+            let mut facts = json!({ "status": status, "customer_id": output["customer_id"] });
+            if input["country"] == "CZ" {
+                facts["login"] = cx.unique().into();
+            }
+            match is_blocked {
+                true => Ok(Verdict::invalid(facts, "the customer is blocked")),
+                false => Ok(Verdict::valid(facts)),
+            }
         }
-        Ok(Verdict::valid(facts))
     })
     .with_undo(|_, _, _| async { Ok(()) });
     supplier(place, "customer", "Customer").dynamic(active)

@@ -16,7 +16,7 @@ use crate::town::{ALL, SOON, Town, capability, with, with_pair};
 const PAUSED: RuleEdit = RuleEdit { target: None, state: Some(RuleState::Paused) };
 
 /// A town with so many pairs in stock, whose evidence is not fresh any more.
-async fn stocked(target: u32) -> (Town, SessionId, SessionId) {
+pub(crate) async fn stocked(target: u32) -> (Town, SessionId, SessionId) {
     let (town, a, b) = with_pair().await;
     town.keep("pairs", json!({ "contract": "shop/pair", "target": target })).await;
     town.settle(&[a, b]).await;
@@ -25,13 +25,13 @@ async fn stocked(target: u32) -> (Town, SessionId, SessionId) {
     (town, a, b)
 }
 
-fn checked(verdict: Verdict, message: &str) -> Answer {
+pub(crate) fn checked(verdict: Verdict, message: &str) -> Answer {
     Answer::Checked { verdict, facts: None, message: Some(message.to_owned()) }
 }
 
 impl Town {
     /// Waits for the one task of a session, which somebody hands out soon.
-    async fn next_check(&self, session: SessionId) -> Assignment {
+    pub(crate) async fn next_check(&self, session: SessionId) -> Assignment {
         let mut tasks =
             self.engine.claim(&self.supplier(), session, 1, SOON).await.expect("the session is live");
         let task = tasks.pop().expect("a task comes soon");
@@ -39,16 +39,16 @@ impl Town {
         task
     }
 
-    async fn tree_status(&self, tree: TreeId) -> PartStatus {
+    pub(crate) async fn tree_status(&self, tree: TreeId) -> PartStatus {
         self.engine.dataset(&self.consumer(), tree.root()).await.expect("there").tree.root().status
     }
 
-    async fn asked(&self, wanted: Wanted) -> RequestView {
+    pub(crate) async fn asked(&self, wanted: Wanted) -> RequestView {
         let id = self.ask_for(wanted).await.expect("the request is accepted");
         self.request(id).await
     }
 
-    async fn until_ended(&self, view: &RequestView) -> RequestView {
+    pub(crate) async fn until_ended(&self, view: &RequestView) -> RequestView {
         self.engine.wait_for_request(&self.consumer(), view.request.id, None, SOON).await.expect("there")
     }
 

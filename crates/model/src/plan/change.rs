@@ -63,6 +63,17 @@ pub struct ReadyTask {
     pub attempt: u32,
 }
 
+/// How one invariant stands over the facts that are known.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Judged {
+    /// The part that is the scenario.
+    pub part: u32,
+    /// What the invariant says.
+    pub says: String,
+    /// Why it does not hold; `None` when it does.
+    pub broken: Option<String>,
+}
+
 /// What stock has to know of a dataset that is ready.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Readiness {

@@ -122,7 +122,16 @@ pub enum Happened {
         offline: Vec<Offline>,
     },
     /// Somebody has decided what becomes of a dataset that was set aside.
-    Resolved(Resolution),
+    Resolved {
+        /// What.
+        resolution: Resolution,
+        /// The name of the token that decided.
+        by: String,
+        /// Why.
+        reason: String,
+        /// What nobody performs now.
+        offline: Vec<Offline>,
+    },
     /// Its request is complete, and it cannot be leased with it: something that it has made is somebody else's.
     EntityHeld(HeldEntity),
 }
@@ -187,7 +196,7 @@ impl Happened {
             | Self::Unwanted
             | Self::LeaseEnded { .. }
             | Self::Recheck { .. }
-            | Self::Resolved(_)
+            | Self::Resolved { .. }
             | Self::EntityHeld(_) => Vec::new(),
         }
     }

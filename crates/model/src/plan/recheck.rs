@@ -10,7 +10,7 @@ use super::{Outcome, Plan, Resolution};
 use crate::failure::FailureClass;
 use crate::recheck::{Offline, Recheck, Why};
 use crate::request::Priority;
-use crate::tree::{Answerer, Ending, Evidence, Handed, Operation, PartStatus, Verdict};
+use crate::tree::{Answerer, Ending, Evidence, Handed, Operation, PartStatus, SetAside, Verdict};
 
 /// The pause before a service is asked again that could not tell, while somebody waits for it.
 const PAUSE_MS: u64 = 2_000;
@@ -111,7 +111,10 @@ impl Plan<'_> {
         let invalid = |part: &u32| said(*part).is_some_and(|evidence| evidence.verdict == Verdict::Invalid);
         let first =
             checked.iter().copied().filter(invalid).min_by_key(|part| (said(*part).map(|it| it.at), *part));
-        if let Some(part) = first {
+        let open = checked.iter().any(|part| self.part(*part).task.is_some());
+        let is_awaited = open && self.world.now < recheck.until;
+        // Whoever wants to know what has become of it wants to hear everybody.
+        if let Some(part) = first.filter(|_| !is_awaited || recheck.why != Why::Diagnosis) {
             let told = said(part).and_then(|evidence| evidence.message.clone());
             let told = told.map(|message| format!(": {message}")).unwrap_or_default();
             let contract = &self.part(part).contract;
@@ -119,8 +122,7 @@ impl Plan<'_> {
             let cause = Cause::of(FailureClass::Check, message).with_code(Verdict::Invalid.name());
             return self.drifted(recheck, part, cause);
         }
-        let open = checked.iter().any(|part| self.part(*part).task.is_some());
-        if open && self.world.now < recheck.until {
+        if is_awaited {
             return;
         }
         let valid = |part: &u32| said(*part).is_some_and(|evidence| evidence.verdict == Verdict::Valid);
@@ -147,8 +149,10 @@ impl Plan<'_> {
         let readiness = self.readiness(checked);
         match recheck.why {
             Why::HandOver | Why::Return | Why::Suspect => {
-                self.change(0).status = PartStatus::Ready;
-                self.change(0).failure = None;
+                let root = self.change(0);
+                root.status = PartStatus::Ready;
+                root.failure = None;
+                root.set_aside = None;
                 self.outcome = Some(Outcome::Ready(readiness));
                 self.tell(0, "dataset.confirmed", json!({ "because": recheck.why.name() }));
             }
@@ -170,13 +174,15 @@ impl Plan<'_> {
                 self.tell(part, "dataset.drifted", told);
             }
             Why::HandOver | Why::Patrol => {
+                let set_aside = SetAside { at: self.world.now, because: recheck.why };
                 let root = self.change(0);
+                root.set_aside = Some(set_aside);
                 root.status = PartStatus::Quarantined;
                 root.failure = Some(failure.clone());
                 self.tell(part, "dataset.quarantined", told);
                 self.outcome = Some(Outcome::Quarantined(Box::new(failure)));
             }
-            Why::Suspect if self.part(0).failure.is_some() => {
+            Why::Suspect if self.part(0).set_aside.is_some() => {
                 // It was in quarantine before, and stays there, with what is wrong now.
                 let root = self.change(0);
                 root.status = PartStatus::Quarantined;
@@ -226,7 +232,7 @@ impl Plan<'_> {
             Why::HandOver => self.ask_once_more(recheck, unknown),
             Why::Suspect => {
                 self.stop_recheck();
-                let set_aside = self.part(0).failure.is_some();
+                let set_aside = self.part(0).set_aside.is_some();
                 self.change(0).status = if set_aside { PartStatus::Quarantined } else { PartStatus::Suspect };
             }
             Why::Return => {
@@ -295,19 +301,26 @@ impl Plan<'_> {
     }
 
     /// Somebody has decided about a dataset that was set aside.
-    pub(super) fn resolve(&mut self, resolution: Resolution) {
+    pub(super) fn resolve(
+        &mut self,
+        resolution: Resolution,
+        (by, reason): (&str, &str),
+        offline: &[Offline],
+    ) {
         if self.part(0).status != PartStatus::Quarantined || self.tree.ending.is_some() {
             return;
         }
-        self.tell(0, "dataset.resolved", json!({ "resolution": resolution.name() }));
+        let told = json!({ "resolution": resolution.name(), "by": by, "message": reason });
+        self.tell(0, "dataset.resolved", told);
         match resolution {
-            Resolution::Retry => self.recheck(Why::Suspect, RETURN_ALLOWED_MS, true, &[]),
+            Resolution::Retry => self.recheck(Why::Suspect, RETURN_ALLOWED_MS, true, offline),
             Resolution::Undo => self.end(Ending::Unwanted),
             Resolution::Discard => self.discard(),
             Resolution::Return => {
                 let root = self.change(0);
                 root.status = PartStatus::Ready;
                 root.failure = None;
+                root.set_aside = None;
                 let checked = self.checked_parts(self.below(0));
                 self.owns = self.owned();
                 self.outcome = Some(Outcome::Ready(self.readiness(&checked)));

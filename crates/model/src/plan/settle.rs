@@ -12,9 +12,9 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::Plan;
 use super::answers::{facts_violation, later};
 use super::blame::Cause;
+use super::{Judged, Plan};
 use crate::expression::Scope;
 use crate::failure::FailureClass;
 use crate::tree::{Answerer, Evidence, Operation, PartStatus, Verdict};
@@ -170,7 +170,7 @@ impl Plan<'_> {
     ///
     /// When two parts of one domain hold the same entity, the later one has advanced it: it speaks for both, because
     /// the state that the earlier one had made is left behind on purpose.
-    pub(super) fn checked_parts(&self, mut below: Vec<u32>) -> Vec<u32> {
+    pub(crate) fn checked_parts(&self, mut below: Vec<u32>) -> Vec<u32> {
         let mut spoken_for = BTreeSet::new();
         let mut checked = Vec::new();
         below.sort_by_key(|part| std::cmp::Reverse(self.part(*part).made));
@@ -201,34 +201,42 @@ impl Plan<'_> {
     /// The first invariant that does not hold, innermost scenarios first, with what it says.
     pub(super) fn broken_invariant(&mut self, top: u32) -> Option<(u32, String)> {
         for number in self.below(top).into_iter().rev() {
-            let Some(contract) = self.contract(number) else { continue };
-            let Some(scenario) = contract.scenario() else { continue };
-            if self.part(number).status == PartStatus::Skipped {
-                continue;
-            }
-            if scenario.invariants.is_empty() && !self.any_facts(number) {
-                continue;
-            }
-            let facts = self.facts_value(number);
-            let steps = self.all_steps_value(number);
-            let scope = Scope {
-                input: Some(&self.part(number).input),
-                steps: Some(&steps),
-                facts: Some(&facts),
-                each: None,
-            };
-            for invariant in &scenario.invariants {
-                match invariant.that.evaluate(&scope) {
-                    Ok(Value::Bool(true)) => {}
-                    Ok(_) => return Some((number, format!("it does not hold that {}", invariant.says))),
-                    Err(error) => {
-                        let message = format!("it cannot be told whether {}: {error}", invariant.says);
-                        return Some((number, message));
-                    }
-                }
+            let Some((facts, judged)) = self.judge(number) else { continue };
+            if let Some(message) = judged.into_iter().find_map(|judged| judged.broken) {
+                return Some((number, message));
             }
             self.change(number).facts = Some(Arc::new(facts));
         }
         None
+    }
+
+    /// The facts of a scenario part, and how its invariants stand over them; `None` when there is nothing to judge.
+    pub(crate) fn judge(&self, number: u32) -> Option<(Value, Vec<Judged>)> {
+        let contract = self.contract(number)?;
+        let scenario = contract.scenario()?;
+        if self.part(number).status == PartStatus::Skipped {
+            return None;
+        }
+        if scenario.invariants.is_empty() && !self.any_facts(number) {
+            return None;
+        }
+        let facts = self.facts_value(number);
+        let steps = self.all_steps_value(number);
+        let scope = Scope {
+            input: Some(&self.part(number).input),
+            steps: Some(&steps),
+            facts: Some(&facts),
+            each: None,
+        };
+        let judged = scenario.invariants.iter().map(|invariant| {
+            let broken = match invariant.that.evaluate(&scope) {
+                Ok(Value::Bool(true)) => None,
+                Ok(_) => Some(format!("it does not hold that {}", invariant.says)),
+                Err(error) => Some(format!("it cannot be told whether {}: {error}", invariant.says)),
+            };
+            Judged { part: number, says: invariant.says.clone(), broken }
+        });
+        let judged = judged.collect();
+        Some((facts, judged))
     }
 }

@@ -2,6 +2,7 @@
 
 mod building;
 mod channels;
+mod diagnosing;
 mod failing;
 mod orchestrating;
 mod owning;

@@ -172,6 +172,8 @@ struct ContractDetailJson<'a> {
     /// Scenarios that use this contract.
     #[schema(value_type = Vec<String>)]
     used_by: Vec<Text<&'a ContractName>>,
+    /// In how many datasets in stock it was the first that did not hold any more.
+    drifted: u64,
     /// Newest first.
     versions: Vec<ContractVersionJson<'a>>,
     /// Why it is broken.
@@ -399,6 +401,7 @@ impl<'a> ContractDetailJson<'a> {
             }),
             uses: uses.into_iter().map(Text).collect(),
             used_by: view.used_by.iter().map(Text).collect(),
+            drifted: view.drifted.unwrap_or(0),
             versions: view.versions.iter().map(ContractVersionJson::from).collect(),
             faults: view.faults.iter().map(DiagnosticJson::from).collect(),
         }

@@ -72,6 +72,12 @@ impl From<Refusal> for Problem {
                 .detail(format!("The lease is `{}`; request another dataset.", status.name())),
             Refusal::LeaseRevoked { by, reason, at } => lease_revoked(&by, &reason, at),
             Refusal::NotOfDomain { own, domains } => not_of_domain(&own, &domains),
+            Refusal::NotInQuarantine { dataset, status } => {
+                conflict("not_in_quarantine", "It is not in quarantine").detail(format!(
+                    "{dataset} is {status}; there is something to decide about a whole dataset in quarantine only. \
+                     `GET /v1/quarantine` lists them."
+                ))
+            }
             Refusal::SessionEnded => conflict("session_ended", "The session has ended")
                 .detail("The session is dead or was drained; open a new session."),
             Refusal::Superseded => conflict("superseded", "Another supplier took over").detail(
@@ -303,7 +309,7 @@ fn not_of_domain(own: &str, domains: &[String]) -> Problem {
     let named = quoted(&domains[..domains.len().min(DOMAINS_NAMED)]);
     let more = if domains.len() > DOMAINS_NAMED { ", …" } else { "" };
     Problem::new(StatusCode::FORBIDDEN, "foreign_dataset", "Another domain's dataset").detail(format!(
-        "This token supplies `{}`, which has no part in the dataset; those of {named}{more} may revoke the lease, and \
+        "This token supplies `{}`, which has no part in the dataset; only those of {named}{more} may do this, and \
          administrators.",
         echoed(own)
     ))

@@ -5,6 +5,7 @@
 
 pub(super) mod dataset;
 pub(super) mod diagnostic;
+pub(super) mod difference;
 pub(super) mod event;
 pub(super) mod evidence;
 pub(super) mod failure;

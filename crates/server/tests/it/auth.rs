@@ -13,8 +13,9 @@ use crate::api_server::{Api, ApiServer, HandSupplier, capability, manifest, read
 const OPEN: [&str; 6] = ["livez", "readyz", "startupz", "healthz", "version", "get_openapi"];
 
 /// Operations that a consumer may not call.
-const NOT_FOR_CONSUMERS: [&str; 12] = [
+const NOT_FOR_CONSUMERS: [&str; 13] = [
     "revoke_lease",
+    "resolve_dataset",
     "open_session",
     "drain_session",
     "claim_tasks",
@@ -29,11 +30,12 @@ const NOT_FOR_CONSUMERS: [&str; 12] = [
 ];
 
 /// Operations that a supplier may not call.
-const NOT_FOR_SUPPLIERS: [&str; 7] = [
+const NOT_FOR_SUPPLIERS: [&str; 8] = [
     "create_request",
     "cancel_request",
     "renew_lease",
     "release_lease",
+    "diagnose_lease",
     "create_token",
     "list_tokens",
     "revoke_token",

@@ -8,11 +8,12 @@ use serde_json::{Value, json};
 use crate::api_server::{Api, ApiServer, HandSupplier, Reply, capability, manifest, read};
 use crate::witness::Witness;
 
-const LISTS: [&str; 9] = [
+const LISTS: [&str; 10] = [
     "requests",
     "leases",
     "datasets",
     "debts",
+    "quarantine",
     "sessions",
     "tokens",
     "environments",

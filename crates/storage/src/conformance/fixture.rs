@@ -358,6 +358,7 @@ impl Fixture {
             facts: None,
             evidence: None,
             handed: None,
+            set_aside: None,
             status: PartStatus::Building,
             state: None,
             task: None,

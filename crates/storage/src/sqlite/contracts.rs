@@ -67,6 +67,20 @@ impl Contracts for SqliteStore {
         .await
     }
 
+    async fn drifted(&self, environment: &str, contract: &str) -> Result<u64, StoreError> {
+        let (environment, contract) = (environment.to_owned(), contract.to_owned());
+        self.read("counting what has drifted", move |connection| {
+            let found = connection.one(
+                "SELECT c.drifted FROM contract c JOIN environment e ON e.id = c.environment
+                 WHERE e.name = ?1 AND c.name = ?2",
+                params![environment, contract],
+                |row| unsigned(row, 0),
+            )?;
+            Ok(found.unwrap_or(0))
+        })
+        .await
+    }
+
     async fn publish(
         &self,
         environment: &str,

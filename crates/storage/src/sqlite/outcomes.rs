@@ -111,7 +111,8 @@ impl Tx<'_> {
                 }
                 RequestAfter::Failed
             }
-            Some(OutcomeRow::Quarantined) => {
+            Some(OutcomeRow::Quarantined(contract)) => {
+                self.note_drift(&change.environment, contract)?;
                 self.leave_vacant(change)?;
                 RequestAfter::Vacant
             }
@@ -135,7 +136,8 @@ impl Tx<'_> {
                 self.note_confirmed(line, change.tree, readiness)?;
                 RequestAfter::GoesOn
             }
-            (Some(OutcomeRow::Quarantined), Some(_), Place::Stock) => {
+            (Some(OutcomeRow::Quarantined(contract)), Some(_), Place::Stock) => {
+                self.note_drift(&change.environment, contract)?;
                 self.leave_stock(change, from)?;
                 RequestAfter::Quarantined
             }
@@ -144,10 +146,17 @@ impl Tx<'_> {
         if change.ending.is_some() {
             let wanted = "DELETE FROM tree_unwanted WHERE tree = ?1";
             self.connection.run(wanted, [change.tree.0.as_bytes()])?;
-            self.leave_place(change.tree, from)?;
+            self.leave_lists(change.tree, from)?;
             self.set_place(change.tree, Place::Apart)?;
         }
         Ok(Counted { ended: false, after })
+    }
+
+    /// Counts a dataset that is set aside, with the contract that was the first to drift.
+    fn note_drift(&mut self, environment: &str, contract: &str) -> rusqlite::Result<()> {
+        let environment = self.environment(environment)?;
+        let contract = self.contract(environment, contract)?;
+        self.connection.run("UPDATE contract SET drifted = drifted + 1 WHERE id = ?1", [contract]).map(|_| ())
     }
 
     /// A tree of another request than the one written about has become ready: counts, and grants when that completes it.

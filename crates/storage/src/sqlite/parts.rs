@@ -7,8 +7,9 @@ use rusqlite::{Row, params};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sixpack_model::ids::TreeId;
+use sixpack_model::recheck::Why;
 use sixpack_model::request::Priority;
-use sixpack_model::tree::{Evidence, Handed, Operation, Part, Retrying, Task, Verdict};
+use sixpack_model::tree::{Evidence, Handed, Operation, Part, Retrying, SetAside, Task, Verdict};
 
 use super::codes::Code;
 use super::columns::{code, json, ms, ms_of, name, parsed, shared_of, time, time_at, time_of, unreadable};
@@ -136,6 +137,7 @@ pub(super) fn read_part(row: &Row<'_>) -> rusqlite::Result<Part> {
         facts: shared_of(row, 11)?,
         evidence: detail.evidence.map(StoredEvidence::into_evidence).transpose().map_err(refused)?,
         handed: detail.handed.map(StoredHanded::into_handed).transpose().map_err(refused)?,
+        set_aside: detail.set_aside.map(StoredSetAside::into_set_aside).transpose().map_err(refused)?,
         state: detail.state.map(Cow::into_owned),
         task: detail.task.map(StoredTask::into_task).transpose().map_err(refused)?,
         serials: detail.serials,
@@ -165,6 +167,8 @@ struct Detail<'a> {
     evidence: Option<StoredEvidence<'a>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     handed: Option<StoredHanded<'a>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    set_aside: Option<StoredSetAside<'a>>,
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
     state: Option<Cow<'a, Value>>,
     #[serde(default, skip_serializing_if = "is_zero")]
@@ -241,6 +245,21 @@ struct StoredHanded<'a> {
     facts: Option<Cow<'a, Value>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     evidence: Option<StoredEvidence<'a>>,
+}
+
+/// Since when a dataset is in quarantine.
+#[derive(Serialize, Deserialize)]
+struct StoredSetAside<'a> {
+    at: i64,
+    because: Cow<'a, str>,
+}
+
+impl StoredSetAside<'_> {
+    fn into_set_aside(self) -> Result<SetAside, String> {
+        let because = Why::from_name(&self.because)
+            .ok_or_else(|| format!("{} is no reason for a recheck", self.because))?;
+        Ok(SetAside { at: time(self.at), because })
+    }
 }
 
 impl StoredHanded<'_> {
@@ -333,6 +352,10 @@ fn detail_text(part: &Part) -> String {
         handed: part.handed.as_ref().map(|handed| StoredHanded {
             facts: handed.facts.as_deref().map(Cow::Borrowed),
             evidence: handed.evidence.as_ref().map(StoredEvidence::of),
+        }),
+        set_aside: part.set_aside.map(|set_aside| StoredSetAside {
+            at: ms(set_aside.at),
+            because: Cow::Borrowed(set_aside.because.name()),
         }),
         state: part.state.as_ref().map(Cow::Borrowed),
         serials: part.serials,

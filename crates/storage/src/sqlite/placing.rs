@@ -118,7 +118,7 @@ impl Tx<'_> {
         if let Some(waiter) = self.first_waiter(line, change.tree)? {
             return self.exchange(change, from, line, &waiter, leases);
         }
-        self.leave_place(change.tree, from)?;
+        self.leave_lists(change.tree, from)?;
         self.set_place(change.tree, Place::Stock)?;
         self.connection.run(
             "INSERT INTO stock (line, ready_at, tree, version, pins, checked_at, fresh_until, selectable)
@@ -138,9 +138,16 @@ impl Tx<'_> {
 
     /// Takes a tree out of the lists that it stands in because of where it is kept; it is with its request from then on.
     pub(super) fn leave_place(&self, tree: TreeId, from: Standing) -> rusqlite::Result<()> {
+        self.leave_lists(tree, from)?;
+        if from.place == Place::Request { Ok(()) } else { self.set_place(tree, Place::Request) }
+    }
+
+    /// Takes a tree out of the lists that it stands in because of where it is kept, for whoever says where it is from then on.
+    /// What is apart, or in stock, may not be with its request, not even for a moment: another tree may have its unit.
+    pub(super) fn leave_lists(&self, tree: TreeId, from: Standing) -> rusqlite::Result<()> {
         let Some(line) = from.line else { return Ok(()) };
         match from.place {
-            Place::Request => return Ok(()),
+            Place::Request => {}
             // One that is asked about, and may come into stock again, counts as coming.
             Place::Coming | Place::Apart => {
                 let leave = "DELETE FROM stock_coming WHERE line = ?1 AND tree = ?2";
@@ -160,7 +167,7 @@ impl Tx<'_> {
                 self.connection.run(leave, params![line.0, tree.0.as_bytes()])?;
             }
         }
-        self.set_place(tree, Place::Request)
+        Ok(())
     }
 
     pub(super) fn set_place(&self, tree: TreeId, place: Place) -> rusqlite::Result<()> {
@@ -288,8 +295,8 @@ impl Tx<'_> {
         leases: &[LeaseId],
     ) -> rusqlite::Result<RequestAfter> {
         let other = self.standing(waiter.tree)?.expect("a tree that waits in line is there");
-        self.leave_place(waiter.tree, other)?;
-        self.leave_place(change.tree, from)?;
+        self.leave_lists(waiter.tree, other)?;
+        self.leave_lists(change.tree, from)?;
         let (mine, theirs) = (change.request, waiter.request);
         let priority = "(SELECT priority FROM request WHERE id = ?2)";
         let go = format!(
@@ -299,17 +306,17 @@ impl Tx<'_> {
         let aside = "UPDATE tree SET place = ?2 WHERE id = ?1";
         self.connection.run(aside, params![waiter.tree.0.as_bytes(), Place::Apart.code()])?;
         self.connection.run(&go, params![change.tree.0.as_bytes(), theirs.0.as_bytes(), waiter.unit])?;
+        self.set_place(change.tree, Place::Request)?;
         self.connection.run(&go, params![waiter.tree.0.as_bytes(), mine.0.as_bytes(), change.unit])?;
-        self.set_place(waiter.tree, Place::Request)?;
         if from.place == Place::Coming {
             self.come_to_stock(waiter.tree, line)?;
             self.reprioritise(waiter.tree, Priority::Stock.code())?;
         } else if from.place == Place::Apart {
-            // There is no request whose dataset it could be.
-            self.set_place(waiter.tree, Place::Apart)?;
+            // There is no request whose dataset it could be: it stays aside.
             self.set_unwanted(waiter.tree)?;
         } else {
             // Its new request has ended.
+            self.set_place(waiter.tree, Place::Request)?;
             self.set_unwanted(waiter.tree)?;
         }
         let data = json!({ "by": waiter.tree.to_string(), "to": theirs.to_string() });

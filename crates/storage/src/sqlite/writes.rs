@@ -62,7 +62,8 @@ pub(super) struct ChangeRow {
 pub(super) enum OutcomeRow {
     Ready(ReadinessRow),
     Confirmed(ReadinessRow),
-    Quarantined,
+    /// The contract that was the first to drift.
+    Quarantined(String),
     Failed(FailureRow),
     Ended,
 }
@@ -176,7 +177,7 @@ impl From<Outcome> for OutcomeRow {
         match outcome {
             Outcome::Ready(readiness) => Self::Ready(ReadinessRow::from(&readiness)),
             Outcome::Confirmed(readiness) => Self::Confirmed(ReadinessRow::from(&readiness)),
-            Outcome::Quarantined(_) => Self::Quarantined,
+            Outcome::Quarantined(failure) => Self::Quarantined(failure.contract.to_string()),
             Outcome::Failed(failure) => Self::Failed(FailureRow::from(&*failure)),
             Outcome::Ended => Self::Ended,
         }

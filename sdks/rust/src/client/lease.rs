@@ -113,6 +113,15 @@ impl Lease {
         self.shared.lost.cancelled().await;
     }
 
+    /// Asks every service about the data, and says whether it is still valid, has changed under the lease, or cannot be
+    /// checked: what to look at first when a test fails.
+    ///
+    /// # Errors
+    /// [`Error::Problem`] with `lease_ended` when it was lost.
+    pub async fn diagnose(&self) -> Result<wire::Diagnosis, Error> {
+        self.client.diagnose_lease(&self.data.id).await
+    }
+
     /// Gives the dataset back as used.
     ///
     /// # Errors

@@ -78,6 +78,12 @@ impl Client {
         self.read(&self.post(&["v1", "leases", id, "revoke"]).json(revocation)?, "the lease").await
     }
 
+    /// Asks every service about a leased dataset, and says what has become of it since it was handed over. Takes up to about
+    /// three seconds.
+    pub async fn diagnose_lease(&self, id: &str) -> Result<wire::Diagnosis, Error> {
+        self.read(&self.post(&["v1", "leases", id, "diagnose"]), "the diagnosis").await
+    }
+
     /// Lists roots of datasets, newest first.
     pub async fn datasets(&self, filter: &wire::DatasetFilter) -> Result<wire::Page<wire::Dataset>, Error> {
         self.list(&["v1", "datasets"], filter).await
@@ -86,6 +92,20 @@ impl Client {
     /// Reads a dataset or one of its parts, with the tree below it and its timeline.
     pub async fn dataset(&self, id: &str) -> Result<wire::Dataset, Error> {
         self.read(&self.get(&["v1", "datasets", id]), "the dataset").await
+    }
+
+    /// Lists datasets in quarantine, newest first.
+    pub async fn quarantine(
+        &self,
+        filter: &wire::QuarantineFilter,
+    ) -> Result<wire::Page<wire::Quarantined>, Error> {
+        self.list(&["v1", "quarantine"], filter).await
+    }
+
+    /// Decides what becomes of a dataset in quarantine: for administrators, and suppliers of a domain that has a part in it.
+    /// Answers with the dataset as it stands then; one that is asked about again is `checking`.
+    pub async fn resolve_dataset(&self, id: &str, resolve: &wire::Resolve) -> Result<wire::Dataset, Error> {
+        self.read(&self.post(&["v1", "datasets", id, "resolve"]).json(resolve)?, "the dataset").await
     }
 
     /// Lists effects that could not be undone.

@@ -185,6 +185,9 @@ pub struct Contract {
     /// Contracts that use it.
     #[serde(default)]
     pub used_by: Vec<String>,
+    /// In how many datasets in stock it was the first that did not hold any more.
+    #[serde(default)]
+    pub drifted: u64,
     /// All versions, newest first.
     #[serde(default)]
     pub versions: Vec<ContractVersion>,

@@ -1,15 +1,17 @@
 //! How a request relates to the dataset that it asks for again, as it is shown.
 
+use std::borrow::Cow;
+
 use serde::Serialize;
-use serde_json::Value;
 use sixpack_engine::{RequestView, RerunView};
 use sixpack_model::ids::DatasetId;
 use sixpack_model::rerun::{Comparison, Difference};
 use sixpack_model::tree::Tree;
 use utoipa::ToSchema;
 
+use crate::http::shapes::difference::DifferenceJson;
 use crate::http::shapes::scalar::Text;
-use crate::http::shapes::secret::{Secrets, inside};
+use crate::http::shapes::secret::Secrets;
 
 /// A dataset that was asked for again, and whether the facts are the same as they were.
 #[derive(Serialize, ToSchema)]
@@ -28,27 +30,9 @@ pub(super) struct RerunJson<'a> {
     more: Option<usize>,
 }
 
-/// A place in which the facts differ.
-#[derive(Serialize, ToSchema)]
-#[schema(as = Difference)]
-struct DifferenceJson<'a> {
-    /// Step names from the root, joined by ` › `; empty for the root.
-    path: &'a str,
-    /// JSON Pointer into the facts.
-    pointer: &'a str,
-    /// As it was; absent when there was nothing. Secrets are covered.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<Value>)]
-    before: Option<Value>,
-    /// As it is now; absent when there is nothing. Secrets are covered.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<Value>)]
-    after: Option<Value>,
-}
-
 impl<'a> RerunJson<'a> {
     pub(super) fn of(rerun: &'a RerunView, view: &'a RequestView) -> Self {
-        let shown = |difference| DifferenceJson::of(difference, rerun, view);
+        let shown = |difference| told(difference, rerun, view);
         let (facts, differences, more) = match &rerun.facts {
             None => ("pending", Vec::new(), 0),
             Some(Comparison::Unknown) => ("unknown", Vec::new(), 0),
@@ -61,20 +45,16 @@ impl<'a> RerunJson<'a> {
     }
 }
 
-impl<'a> DifferenceJson<'a> {
-    fn of(difference: &'a Difference, rerun: &RerunView, view: &RequestView) -> Self {
-        // Covered also for the holder of the lease: what was before belongs to another one.
-        let value = |tree: Option<&Tree>, part: Option<u32>| {
-            let part = tree?.parts.get(part? as usize)?;
-            let contract = view.shelf.contract(&part.contract, part.version);
-            let facts = Secrets::Covered.facts(contract.as_deref(), part.facts.as_deref()?);
-            inside(&facts, &difference.pointer).cloned()
-        };
-        Self {
-            path: &difference.path,
-            pointer: &difference.pointer,
-            before: value(rerun.original.as_deref(), difference.before),
-            after: value(view.trees.first().map(|tree| &**tree), difference.after),
-        }
-    }
+/// A difference between the two datasets.
+fn told<'a>(difference: &'a Difference, rerun: &RerunView, view: &RequestView) -> DifferenceJson<'a> {
+    // Covered also for the holder of the lease: what was before belongs to another one.
+    let covered = |tree: &Tree, part: u32| {
+        let part = tree.parts.get(part as usize)?;
+        let contract = view.shelf.contract(&part.contract, part.version);
+        Some(Secrets::Covered.facts(contract.as_deref(), part.facts.as_deref()?).into_owned())
+    };
+    let facts = |tree: Option<&Tree>, part: Option<u32>| covered(tree?, part?).map(Cow::Owned);
+    let before = facts(rerun.original.as_deref(), difference.before);
+    let after = facts(view.trees.first().map(|tree| &**tree), difference.after);
+    DifferenceJson::of(difference, before, after)
 }

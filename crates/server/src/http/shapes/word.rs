@@ -8,6 +8,7 @@ use serde::{Serialize, Serializer};
 use sixpack_model::contract::ContractKind;
 use sixpack_model::failure::FailureClass;
 use sixpack_model::lease::{LeaseOutcome, LeaseStatus};
+use sixpack_model::plan::Resolution;
 use sixpack_model::request::RequestStatus;
 use sixpack_model::session::SessionStatus;
 use sixpack_model::stock::RuleState;
@@ -65,6 +66,7 @@ named!(
     Operation,
     PartStatus,
     RequestStatus,
+    Resolution,
     Role,
     RuleState,
     SessionStatus,
@@ -113,6 +115,7 @@ pub(in crate::http) type LeaseStatusWord = Word<LeaseStatus>;
 pub(in crate::http) type OperationWord = Word<Operation>;
 pub(in crate::http) type PartStatusWord = Word<PartStatus>;
 pub(in crate::http) type RequestStatusWord = Word<RequestStatus>;
+pub(in crate::http) type ResolutionWord = Word<Resolution>;
 pub(in crate::http) type RoleWord = Word<Role>;
 pub(in crate::http) type RuleStateWord = Word<RuleState>;
 pub(in crate::http) type SessionStatusWord = Word<SessionStatus>;

@@ -1,13 +1,15 @@
-//! The demonstration: the four services, a Sixpack server and the suppliers, shown on loopback in six acts.
+//! The demonstration: the four services, a Sixpack server and the suppliers, shown on loopback in eight acts.
 //!
 //! ```text
 //! start --> a naive script fails --> ready customer --> checkout --> billing rejects
-//!       --> served from stock --> released --> stop, or stay up
+//!       --> served from stock --> drifted --> diagnosed --> released --> stop, or stay up
 //! ```
 //!
 //! Nothing is taken on trust from what is printed: each act asks the services themselves whether it held.
 
 mod checkout;
+mod diagnosed;
+mod drifted;
 mod landscape;
 mod more;
 mod naive;
@@ -100,7 +102,7 @@ async fn show(
     Ok(held)
 }
 
-/// The six acts. One that needs what an earlier one did not leave fails for that reason.
+/// The eight acts. One that needs what an earlier one did not leave fails for that reason.
 async fn play(landscape: &Landscape, stage: &Stage) -> Vec<Shown> {
     let naive = stage.play(&naive::ACT, naive::play(landscape, stage)).await;
     let mut data = None;
@@ -116,9 +118,11 @@ async fn play(landscape: &Landscape, stage: &Stage) -> Vec<Shown> {
         stage.play(&checkout::ACT, async { checkout::play(landscape, stage, brought()?).await }).await;
     let rejection = stage.play(&rejection::ACT, rejection::play(landscape, stage)).await;
     let stocked = stage.play(&stocked::ACT, stocked::play(landscape, stage)).await;
+    let drifted = stage.play(&drifted::ACT, drifted::play(landscape, stage)).await;
+    let diagnosed = stage.play(&diagnosed::ACT, diagnosed::play(landscape, stage)).await;
     let release =
         stage.play(&release::ACT, async { release::play(landscape, stage, brought()?).await }).await;
-    vec![naive, ready, checkout, rejection, stocked, release]
+    vec![naive, ready, checkout, rejection, stocked, drifted, diagnosed, release]
 }
 
 /// Ctrl-c or SIGTERM.

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use shop::fault::{Fault, FaultMode};
 use shop::service::ServiceName;
-use sixpack::wire::{LeaseFilter, LeaseStatus, Outcome, Release, StockRule};
+use sixpack::wire::{LeaseFilter, LeaseStatus, Outcome, Release};
 use sixpack::{Lease, Source, wire};
 
 use super::landscape::{ENVIRONMENT, Landscape, until};
@@ -27,11 +27,27 @@ const RULE: &str = "ready-customer-fr";
 /// Finds our lease among others.
 const HOLDER: &str = "demo, act 5";
 
-/// Plays it, and takes the rule and everything that was made for it away whatever happened; the evidence is what was
-/// leased, and how long that took.
+/// What the rule keeps.
+pub(super) const CONTRACT: &str = "checkout/ready-customer";
+
+/// Plays it; the evidence is what was leased, and how long that took.
 pub(super) async fn play(landscape: &Landscape, stage: &Stage) -> anyhow::Result<Value> {
+    with_stock(landscape, stage, asked_while_down(landscape, stage)).await
+}
+
+/// Does `act` with the rule applied and its stock full, and takes the rule and everything that was made for it away whatever
+/// happened.
+pub(super) async fn with_stock(
+    landscape: &Landscape,
+    stage: &Stage,
+    act: impl Future<Output = anyhow::Result<Value>>,
+) -> anyhow::Result<Value> {
     let before = landscape.rows_made().await?;
-    let outcome = filled_and_taken(landscape, stage).await;
+    let outcome = async {
+        fill(landscape, stage).await?;
+        act.await
+    }
+    .await;
     let code = landscape.administer(&["stock", "delete", RULE], stage).await?;
     let evidence = outcome?;
     ensure!(code == Some(0), "`sixpack stock delete` ended with {code:?}");
@@ -43,12 +59,21 @@ pub(super) async fn play(landscape: &Landscape, stage: &Stage) -> anyhow::Result
     Ok(evidence)
 }
 
-async fn filled_and_taken(landscape: &Landscape, stage: &Stage) -> anyhow::Result<Value> {
+/// Applies the rule and waits until it has what it keeps.
+async fn fill(landscape: &Landscape, stage: &Stage) -> anyhow::Result<()> {
     let code = landscape.administer(&["apply", "-f", landscape.stock_file()?], stage).await?;
     ensure!(code == Some(0), "`sixpack apply` ended with {code:?}");
-    let rule = filled(landscape).await?;
+    until("the rule has its stock", || async {
+        let rule = landscape.client.get_stock_rule(ENVIRONMENT, RULE).await?;
+        let is_full = rule.stock.ready >= u64::from(rule.target);
+        Ok(if is_full { Ok(()) } else { Err(format!("{:?}", rule.stock)) })
+    })
+    .await?;
     landscape.sixpack(&["stock"], stage).await?;
+    Ok(())
+}
 
+async fn asked_while_down(landscape: &Landscape, stage: &Stage) -> anyhow::Result<Value> {
     let billing = landscape.shop.admin(ServiceName::Billing);
     billing.set_fault(&Fault::new(FaultMode::Down)).await?;
     stage.say("\nbilling is down\n");
@@ -62,22 +87,12 @@ async fn filled_and_taken(landscape: &Landscape, stage: &Stage) -> anyhow::Resul
         services.push(ready::what_services_say(landscape, &data).await?);
     }
     let evidence = json!({
-        "stock": rule.stock, "billing": "down", "took_ms": took.as_secs_f64() * 1000.0,
+        "billing": "down", "took_ms": took.as_secs_f64() * 1000.0,
         "outputs": [by_person.dataset.output, by_program.json()], "services": services
     });
     landscape.client.release_lease(&by_person.id, &Release::new(by_person.fence, Outcome::Used)).await?;
     by_program.release().await?;
     Ok(evidence)
-}
-
-/// Waits until the rule has what it keeps.
-async fn filled(landscape: &Landscape) -> anyhow::Result<StockRule> {
-    until("the rule has its stock", || async {
-        let rule = landscape.client.get_stock_rule(ENVIRONMENT, RULE).await?;
-        let is_full = rule.stock.ready >= u64::from(rule.target);
-        Ok(if is_full { Ok(rule) } else { Err(format!("{:?}", rule.stock)) })
-    })
-    .await
 }
 
 /// What was leased while billing was down.
@@ -92,9 +107,8 @@ struct Taken {
 async fn taken(landscape: &Landscape, stage: &Stage) -> anyhow::Result<Taken> {
     let billing = landscape.shop.admin(ServiceName::Billing);
     ensure!(billing.health().await.is_err(), "billing answers, although it should be down");
-    let contract = "checkout/ready-customer";
     let arguments =
-        ["request", contract, "--set", "country=FR", "--source", "stock_only", "--holder", HOLDER];
+        ["request", CONTRACT, "--set", "country=FR", "--source", "stock_only", "--holder", HOLDER];
     let code = landscape.sixpack(&arguments, stage).await?;
     ensure!(code == Some(0), "`sixpack request` ended with {code:?}");
     let filter = LeaseFilter {
@@ -105,7 +119,7 @@ async fn taken(landscape: &Landscape, stage: &Stage) -> anyhow::Result<Taken> {
     let found = landscape.client.leases(&filter).await?.items.into_iter().next();
     let by_person = landscape.client.lease(&found.context("there is no lease of this holder")?.id).await?;
 
-    let request = landscape.client.request(contract).input(json!({ "country": "FR" }));
+    let request = landscape.client.request(CONTRACT).input(json!({ "country": "FR" }));
     let request = request.source(Source::StockOnly).holder("demo, act 5 by the Rust SDK");
     let began = Instant::now();
     let by_program = request.send().await?;

@@ -1,5 +1,7 @@
 //! What the billing team publishes: an account that can be charged.
 
+use std::time::Duration;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sixpack::{About, Capability, Check, Context, Operation, Produce, Undo, Verdict};
@@ -13,6 +15,9 @@ const UNTIL_NEWS: &[&str] = &["customer_unknown"];
 
 /// What the bank of our partner system bears.
 const CONCURRENCY: u32 = 16;
+
+/// Anybody may close an account at any time: it is asked about at every hand-over.
+const FRESH_FOR: Duration = Duration::ZERO;
 
 /// `billing/payment-account`.
 pub(super) struct PaymentAccount(pub(super) BillingClient);
@@ -52,6 +57,7 @@ impl Capability for PaymentAccount {
     fn about(&self) -> About {
         About::new("An open account with a card that the bank has verified: can be charged.")
             .concurrency(CONCURRENCY)
+            .fresh_for(FRESH_FOR)
             .label("pii", "none")
     }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 use sixpack_model::ids::{LineId, RequestId};
-use sixpack_model::plan::{Outcome, Readiness};
+use sixpack_model::plan::{Change, Outcome, Readiness};
 use sixpack_model::request::{Request, RequestStatus};
 use sixpack_model::tree::{PartStatus, Tree};
 
@@ -412,4 +412,22 @@ pub async fn the_timeline_of_a_tree_goes_with_it_from_request_to_request(f: &Fix
         f.store.events(&filter, 0, 100).await.unwrap().into_iter().map(|event| event.kind).collect();
     assert!(kinds.iter().any(|kind| kind == "request.fulfilled"), "{kinds:?}");
     assert!(kinds.iter().any(|kind| kind == "lease.granted"), "{kinds:?}");
+}
+
+pub async fn what_drifted_is_set_aside_and_counted_with_its_contract(f: &Fixture) {
+    let line = line(f, json!({})).await;
+    let tree = stocked(f, line).await;
+    let failure = f.failure();
+    let contract = failure.contract.to_string();
+    assert_eq!(f.store.drifted(ENVIRONMENT, &contract).await.unwrap(), 0);
+    let change = f.part_change(&tree, 0, |root| {
+        root.status = PartStatus::Quarantined;
+        root.ready_at = Some(f.now());
+    });
+    let change = Change { outcome: Some(Outcome::Quarantined(Box::new(failure))), ..change };
+    assert_eq!(f.write(Guard::None, change).await, Written::Done(RequestAfter::Quarantined));
+    assert_eq!((level(f, line).await, f.store.drifted(ENVIRONMENT, &contract).await.unwrap()), ((0, 0), 1));
+    assert_eq!(f.store.drifted("qa2", &contract).await.unwrap(), 0);
+    let written = f.write(Guard::None, f.ready(&f.load(tree.id).await)).await;
+    assert_eq!((written, level(f, line).await), (Written::Done(RequestAfter::Stocked), (1, 0)));
 }

@@ -142,7 +142,7 @@ pub(crate) struct RevokeLease {
 enum ReleaseOutcome {
     /// It was used
     Used,
-    /// It was not touched; it is undone all the same
+    /// It was not touched; it goes back into stock if it came from there and still holds
     Unused,
     /// It was wrong; --note says how
     Broken,
@@ -207,8 +207,23 @@ pub(crate) fn told(lease: &Lease, output: &mut Output) -> Result<(), Fault> {
 pub(crate) fn verdict(evidence: &Evidence) -> String {
     match evidence.verdict {
         CheckVerdict::Unchecked => "unchecked: none of its parts has a check".to_owned(),
+        CheckVerdict::Stale => stale(evidence),
         verdict => format!("{verdict}: {} of {} parts checked", evidence.checked, evidence.of),
     }
+}
+
+/// Which parts could not be asked about, and when they were valid.
+fn stale(evidence: &Evidence) -> String {
+    let told = |part: &PartEvidence| {
+        let valid_at = part.valid_at.as_deref().map_or_else(String::new, moment);
+        format!(
+            "{} was valid at {valid_at}: {}",
+            part.contract,
+            part.message.as_deref().unwrap_or("it cannot tell")
+        )
+    };
+    let parts: Vec<String> = evidence.parts.iter().filter(|part| part.stale).map(told).collect();
+    format!("stale: {}", parts.join("; "))
 }
 
 /// Prints what each service said about its part.
@@ -357,4 +372,20 @@ async fn fence(client: &Client, id: &str, said: Option<u64>) -> Result<u64, Faul
 
 fn left(lease: &Lease) -> String {
     format!("{}, until {} UTC", span(Duration::from_millis(lease.ttl_ms)), moment(&lease.expires_at))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn stale_evidence_names_who_could_not_be_asked_and_when_it_was_valid() {
+        let part = json!({"path": "payment", "contract": "billing/account", "version": 1, "verdict": "unknown", "stale": true,
+            "message": "no supplier", "valid_at": "2026-11-22T10:29:12.000Z"});
+        let evidence = json!({"verdict": "stale", "checked": 1, "of": 1, "parts": [part]});
+        let told = verdict(&serde_json::from_value(evidence).unwrap());
+        assert!(told.starts_with("stale: billing/account was valid at 2026-11-22 10:29:12"), "{told}");
+        assert!(told.ends_with(": no supplier"), "{told}");
+    }
 }

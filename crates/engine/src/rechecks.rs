@@ -64,7 +64,8 @@ impl Engine {
         for part in tree.parts.iter().filter(|part| part.made.is_some()) {
             let is_served = served.get(&part.contract.to_string()).is_some_and(|count| *count > 0);
             if !is_served && !offline.iter().any(|known| known.contract == part.contract) {
-                offline.push(Offline { contract: part.contract.clone(), since: None });
+                let since = self.store().served_until(&tree.environment, &part.contract.to_string()).await?;
+                offline.push(Offline { contract: part.contract.clone(), since });
             }
         }
         Ok(offline)

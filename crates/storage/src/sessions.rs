@@ -1,6 +1,7 @@
 //! Sessions: registering a supplier together with its contracts, and noticing that it is gone.
 
 use async_trait::async_trait;
+use jiff::Timestamp;
 use sixpack_model::event::Event;
 use sixpack_model::ids::SessionId;
 use sixpack_model::session::{Session, SessionStatus};
@@ -84,6 +85,9 @@ pub trait Sessions: Send + Sync {
     /// Names of the capabilities (`domain/name`) that live deployed sessions serve in an environment, and how many
     /// sessions do.
     async fn served(&self, environment: &str) -> Result<Vec<(String, u64)>, StoreError>;
+
+    /// When the last deployed supplier of a capability (`domain/name`) has left; `None` when there never was one.
+    async fn served_until(&self, environment: &str, contract: &str) -> Result<Option<Timestamp>, StoreError>;
 
     /// Names of the capabilities (`domain/name`) that a session serves, each with the version it registered; none of one
     /// that takes no tasks any more.

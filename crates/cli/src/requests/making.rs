@@ -12,7 +12,9 @@ use std::time::{Duration, Instant};
 
 use clap::{Args, ValueEnum};
 use sixpack::Client;
-use sixpack::wire::{LeaseTerms, NewRequest, Outcome, Priority, Release, Request, RequestStatus, Source};
+use sixpack::wire::{
+    LeaseTerms, NewRequest, Outcome, Priority, Release, Request, RequestStatus, Require, Source,
+};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::foreseen::{unread, unserved};
@@ -90,6 +92,9 @@ pub(crate) struct RequestCommand {
     /// will do; may be repeated. What does not meet it is not made
     #[arg(long, value_name = "KEY=VALUE")]
     select: Vec<String>,
+    /// Wait while a service cannot be asked about what is in stock, in place of taking what was valid not long ago
+    #[arg(long)]
+    require_fresh: bool,
     /// Repeating the command with the same key finds the same request
     #[arg(long, value_name = "KEY")]
     idempotency_key: Option<String>,
@@ -177,6 +182,7 @@ fn body(command: &RequestCommand) -> Result<NewRequest, Fault> {
         body.select = input::SELECT.object(None, &command.select)?;
         body.count = command.count;
     }
+    body.require = command.require_fresh.then_some(Require::Fresh);
     body.source = match command.source {
         Some(AskedSource::StockFirst) => Some(Source::StockFirst),
         Some(AskedSource::StockOnly) => Some(Source::StockOnly),

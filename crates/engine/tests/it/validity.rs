@@ -164,7 +164,11 @@ async fn a_supplier_that_is_away_is_not_waited_for() {
     let view = town.until_ended(&view).await;
     assert_eq!(view.request.status, RequestStatus::Fulfilled);
     let evidence = view.trees[0].parts[2].evidence.clone().expect("noted");
-    assert!(evidence.message.expect("it says why").contains("no supplier of b/second"));
+    let message = evidence.message.expect("it says why");
+    assert!(
+        message.contains("no supplier of b/second has been connected since 2026-01-01T00:05:01Z"),
+        "{message}"
+    );
 }
 
 #[tokio::test]

@@ -24,6 +24,7 @@ mod requests;
 mod reruns;
 mod scenarios;
 mod sessions;
+mod staleness;
 mod steps;
 mod stock;
 mod stock_rules;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 use sixpack_model::ids::{LeaseId, LineId, RequestId};
 use sixpack_model::lease::{Lease, LeaseOutcome, LeaseStatus};
-use sixpack_model::plan::{Outcome, Readiness};
+use sixpack_model::plan::{Change, Outcome, Readiness};
 use sixpack_model::request::{Request, RequestStatus};
 use sixpack_model::schema::Entity;
 use sixpack_model::tree::{Ending, PartStatus, Tree};
@@ -419,7 +419,7 @@ pub async fn the_timeline_of_a_tree_goes_with_it_from_request_to_request(f: &Fix
 }
 
 /// A decision that a dataset was found to hold, or not, as it stands now.
-fn concluded(f: &Fixture, tree: &Tree, status: PartStatus, outcome: Outcome) -> sixpack_model::plan::Change {
+fn concluded(f: &Fixture, tree: &Tree, status: PartStatus, outcome: Outcome) -> Change {
     let mut change = f.part_change(tree, 0, |root| root.status = status);
     change.outcome = Some(outcome);
     change
@@ -595,4 +595,22 @@ pub async fn a_refill_that_is_given_up_leaves_its_line(f: &Fixture) {
     assert_eq!(f.store.unwanted_trees(None, 10).await.unwrap(), [tree.id]);
     let lines = f.store.lines(None, 10).await.unwrap();
     assert_eq!(lines[0].trouble.as_ref().map(|trouble| trouble.failures), Some(1), "it says why it was late");
+}
+
+pub async fn what_drifted_is_set_aside_and_counted_with_its_contract(f: &Fixture) {
+    let line = line(f, json!({})).await;
+    let tree = stocked(f, line).await;
+    let failure = f.failure();
+    let contract = failure.contract.to_string();
+    assert_eq!(f.store.drifted(ENVIRONMENT, &contract).await.unwrap(), 0);
+    let change = f.part_change(&tree, 0, |root| {
+        root.status = PartStatus::Quarantined;
+        root.ready_at = Some(f.now());
+    });
+    let change = Change { outcome: Some(Outcome::Quarantined(Box::new(failure))), ..change };
+    assert_eq!(f.write(Guard::None, change).await, Written::Done(RequestAfter::Quarantined));
+    assert_eq!((level(f, line).await, f.store.drifted(ENVIRONMENT, &contract).await.unwrap()), ((0, 0), 1));
+    assert_eq!(f.store.drifted("qa2", &contract).await.unwrap(), 0);
+    let written = f.write(Guard::None, f.ready(&f.load(tree.id).await)).await;
+    assert_eq!((written, level(f, line).await), (Written::Done(RequestAfter::Stocked), (1, 0)));
 }

@@ -150,6 +150,7 @@ macro_rules! conformance_suite {
                 what_is_served_is_known_by_capability_and_by_session,
             }
             stock {
+                what_drifted_is_set_aside_and_counted_with_its_contract,
                 a_line_has_one_number_however_its_input_is_written,
                 a_line_is_filled_up_to_its_target_and_no_further,
                 only_so_many_are_made_for_a_line_at_once,

@@ -1,6 +1,7 @@
 //! Sessions in SQLite.
 
 use async_trait::async_trait;
+use jiff::Timestamp;
 use rusqlite::{Row, params};
 use serde_json::Value;
 use sixpack_model::ids::{SessionId, TokenId};
@@ -129,6 +130,20 @@ impl Sessions for SqliteStore {
                  WHERE e.name = ?1 AND q.channel = '' GROUP BY c.name ORDER BY c.name",
                 [environment],
                 |row| Ok((row.get(0)?, unsigned(row, 1)?)),
+            )
+        })
+        .await
+    }
+
+    async fn served_until(&self, environment: &str, contract: &str) -> Result<Option<Timestamp>, StoreError> {
+        let (environment, contract) = (environment.to_owned(), contract.to_owned());
+        self.read("looking when a supplier was last there", move |connection| {
+            connection.one(
+                "SELECT q.served_until FROM queue q
+                 JOIN contract c ON c.id = q.contract JOIN environment e ON e.id = c.environment
+                 WHERE e.name = ?1 AND c.name = ?2 AND q.channel = '' AND q.served_until > 0",
+                params![environment, contract],
+                |row| time_at(row, 0),
             )
         })
         .await

@@ -8,7 +8,9 @@ use super::{Client, Lease};
 use crate::Error;
 use crate::clock::Moment;
 use crate::error::RequestFailed;
-use crate::wire::{Item, LeaseTerms, NewRequest, Outcome, Priority, Release, Request, RequestStatus, Source};
+use crate::wire::{
+    Item, LeaseTerms, NewRequest, Outcome, Priority, Release, Request, RequestStatus, Require, Source,
+};
 
 /// How long one call waits for news. Short enough for proxies that close silent connections after a minute.
 const WAIT_S: u64 = 30;
@@ -129,6 +131,13 @@ impl RequestBuilder {
     /// ```
     pub fn select(mut self, select: Value) -> Self {
         self.body.select = Some(select);
+        self
+    }
+
+    /// Takes nothing from stock whose evidence is stale: while a service cannot be asked, the request waits, at most until its
+    /// deadline.
+    pub fn require_fresh(mut self) -> Self {
+        self.body.require = Some(Require::Fresh);
         self
     }
 
@@ -274,6 +283,11 @@ mod tests {
         );
         let builder = client().request("a/b").source(Source::StockOnly);
         let builder = builder.prefer(serde_json::json!({"x":1})).select(serde_json::json!({"y":["a","b"]}));
+        let strict = client().request("a/b").require_fresh();
+        assert_eq!(
+            serde_json::to_value(&strict.body).unwrap(),
+            serde_json::json!({"contract":"a/b","require":"fresh"})
+        );
         assert_eq!(
             serde_json::to_value(&builder.body).unwrap(),
             serde_json::json!({"contract":"a/b","source":"stock_only","prefer":{"x":1},"select":{"y":["a","b"]}})

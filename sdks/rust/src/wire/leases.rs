@@ -40,6 +40,8 @@ words! {
         Invalid = "invalid",
         /// Could not be found out; never taken for valid.
         Undecided = "unknown",
+        /// Of a whole dataset: some part could not be asked about, and was valid not long ago.
+        Stale = "stale",
         /// There is no check.
         Unchecked = "unchecked",
     }
@@ -158,6 +160,9 @@ pub struct PartEvidence {
     /// When.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub checked_at: Option<String>,
+    /// Whether the part could not be confirmed the last time, and was valid before.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub stale: bool,
     /// When it last said that the part is valid.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub valid_at: Option<String>,

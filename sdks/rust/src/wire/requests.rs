@@ -43,6 +43,14 @@ words! {
 }
 
 words! {
+    /// What the evidence of a dataset has to be.
+    Require {
+        /// Every service has said in time that it holds.
+        Fresh = "fresh",
+    }
+}
+
+words! {
     /// Who is served first where a capability is limited.
     Priority {
         /// Somebody waits in front of a screen.
@@ -137,6 +145,9 @@ pub struct NewRequest {
     /// Criteria on what the output marks `x-selectable`; served from stock or not at all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub select: Option<Value>,
+    /// What the evidence of what comes from stock has to be.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub require: Option<Require>,
     /// Length of the leases.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lease: Option<LeaseTerms>,

@@ -61,6 +61,9 @@ pub(in crate::http) struct NewRequestJson {
     /// is served from stock or not at all.
     #[schema(value_type = Option<Object>)]
     select: Option<Map<String, Value>>,
+    /// `fresh`: what is in stock is handed over only when every service has said in time that it holds; while one cannot be
+    /// asked, the request waits.
+    require: Option<RequireJson>,
     lease: Option<LeaseTermsJson>,
     /// Who uses it, for people; the name of the token when absent.
     #[schema(max_length = 200)]
@@ -103,6 +106,14 @@ struct LeaseTermsJson {
 enum SourceJson {
     StockFirst,
     StockOnly,
+    Fresh,
+}
+
+/// What the evidence has to be.
+#[derive(Debug, Clone, Copy, Deserialize, ToSchema)]
+#[schema(as = Require)]
+#[serde(rename_all = "snake_case")]
+enum RequireJson {
     Fresh,
 }
 
@@ -257,7 +268,7 @@ impl NewRequestJson {
             selection: Selection {
                 prefer: self.prefer.map(|prefer| Arc::new(Value::Object(prefer))),
                 select: self.select.map(Arc::new),
-                require_fresh: false,
+                require_fresh: matches!(self.require, Some(RequireJson::Fresh)),
             },
             ttl_ms,
             holder,

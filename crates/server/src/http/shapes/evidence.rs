@@ -15,11 +15,15 @@ use sixpack_model::name::ContractName;
 /// What stands for a part that nobody can be asked about.
 const UNCHECKED: &str = "unchecked";
 
+/// What is said of a dataset of which some part could not be asked about, and was valid before.
+const STALE: &str = "stale";
+
 /// The last check of a whole dataset.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Evidence)]
 pub(in crate::http) struct EvidenceJson<'a> {
-    /// `valid`, `invalid`, `unknown` or `unchecked`; `valid` says that all parts that can be checked are.
+    /// `valid`, `invalid`, `unknown`, `stale` or `unchecked`; `valid` says that all parts that can be checked are, `stale` that
+    /// some could not be asked and were valid not long ago.
     verdict: &'static str,
     /// When the last part was asked.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -57,6 +61,9 @@ pub(in crate::http) struct PartEvidenceJson<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, format = DateTime)]
     checked_at: Option<Time>,
+    /// True when the part could not be confirmed the last time, and was valid before: `valid_at` says when, `message` why.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    stale: bool,
     /// When it last said that the part is valid.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, format = DateTime)]
@@ -86,7 +93,7 @@ impl TreeView<'_> {
             .last_below(top)
             .into_iter()
             .filter(|part| !self.is_scenario(*part) && self.part(*part).status != PartStatus::Skipped);
-        let parts: Vec<PartEvidenceJson<'_>> = leaves.map(|part| self.part_evidence(part)).collect();
+        let parts: Vec<PartEvidenceJson<'_>> = leaves.map(|part| self.part_evidence(part, ready)).collect();
         let checked = parts.iter().filter(|part| part.checked_at.is_some()).count();
         if !ready && checked == 0 {
             return None;
@@ -94,10 +101,13 @@ impl TreeView<'_> {
         let said = |verdict: Verdict| parts.iter().any(|part| part.verdict == verdict.name());
         let worst =
             [Verdict::Invalid, Verdict::Unknown, Verdict::Valid].into_iter().find(|verdict| said(*verdict));
+        // Of what nobody could tell, all was valid before.
+        let is_stale = worst == Some(Verdict::Unknown)
+            && parts.iter().all(|part| part.stale || part.verdict != Verdict::Unknown.name());
         let scenario = self.contract(top).filter(|_| ready).and_then(|contract| contract.scenario());
         let invariants = scenario.map(|scenario| scenario.invariants.as_slice()).unwrap_or_default();
         Some(EvidenceJson {
-            verdict: worst.map_or(UNCHECKED, Verdict::name),
+            verdict: if is_stale { STALE } else { worst.map_or(UNCHECKED, Verdict::name) },
             checked_at: parts.iter().filter_map(|part| part.checked_at).max(),
             checked,
             of: parts.len(),
@@ -109,9 +119,11 @@ impl TreeView<'_> {
         })
     }
 
-    fn part_evidence(&self, number: u32) -> PartEvidenceJson<'_> {
+    fn part_evidence(&self, number: u32, ready: bool) -> PartEvidenceJson<'_> {
         let part = self.part(number);
         let evidence = part.evidence.as_ref();
+        let cannot_tell = evidence
+            .is_some_and(|evidence| evidence.verdict == Verdict::Unknown && evidence.valid_at.is_some());
         PartEvidenceJson {
             path: self.tree.steps_to(number),
             dataset_id: Text(self.tree.dataset(number)),
@@ -121,6 +133,7 @@ impl TreeView<'_> {
             facts: self.facts(number),
             message: evidence.and_then(|evidence| evidence.message.as_deref()),
             checked_at: evidence.map(|evidence| Time(evidence.at)),
+            stale: ready && cannot_tell,
             valid_at: evidence.and_then(|evidence| evidence.valid_at).map(Time),
             build: evidence.and_then(|evidence| evidence.build.as_deref()),
             instance: evidence.and_then(|evidence| evidence.instance.as_deref()),

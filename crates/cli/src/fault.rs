@@ -149,6 +149,10 @@ impl From<Error> for Fault {
                 let class = failed.failure.as_ref().map(|failure| failure.class);
                 Self::new(class.map_or(Exit::Cancelled, Exit::Request), what)
             }
+            Error::NotExtended(failed) => {
+                let class = failed.extension.failure.as_ref().map(|failure| failure.class);
+                Self::new(class.map_or(Exit::Cancelled, Exit::Request), what)
+            }
             _ => Self::new(Exit::Internal, what),
         }
     }

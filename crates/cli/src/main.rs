@@ -9,6 +9,7 @@ mod dev;
 mod environments;
 mod events;
 mod exit;
+mod extensions;
 mod fault;
 mod leases;
 mod logging;
@@ -64,6 +65,7 @@ enum Command {
     Requests(requests::RequestsCommand),
     Cancel(requests::CancelCommand),
     Lease(leases::LeaseCommand),
+    Extend(extensions::ExtendCommand),
     Datasets(datasets::DatasetsCommand),
     Stock(stock::StockCommand),
     Suppliers(sessions::SuppliersCommand),
@@ -129,6 +131,7 @@ async fn run(command: &Command) -> Result<Exit, Fault> {
         Command::Requests(command) => requests::run(command, output).await,
         Command::Cancel(command) => requests::run_cancel(command, output).await,
         Command::Lease(command) => leases::run(command, output).await,
+        Command::Extend(command) => extensions::run(command, output).await,
         Command::Datasets(command) => datasets::run(command, output).await,
         Command::Stock(command) => stock::run(command, output).await,
         Command::Suppliers(command) => sessions::run(command, output).await,
@@ -167,6 +170,7 @@ impl Command {
                 Some(RequestsAction::Show(show)) => show.json,
             },
             Self::Cancel(command) => command.json,
+            Self::Extend(command) => command.json,
             Self::Lease(command) => match &command.action {
                 LeaseAction::List(list) => list.listing.json,
                 LeaseAction::Show(show) => show.json,

@@ -138,7 +138,7 @@ impl Engine {
     }
 
     /// Only who made the request may act on its leases; to others they do not exist.
-    async fn held_by(&self, caller: &Caller, id: LeaseId) -> Result<Lease, Refusal> {
+    pub(crate) async fn held_by(&self, caller: &Caller, id: LeaseId) -> Result<Lease, Refusal> {
         let lease = self.visible_lease(caller, id).await?;
         if caller.owns(lease.token) { Ok(lease) } else { Err(Refusal::unknown("lease", id)) }
     }
@@ -150,7 +150,7 @@ impl Engine {
 }
 
 /// A lease whose deadline has passed is as good as expired, also before the reaper has come by.
-fn ended(lease: Lease) -> Refusal {
+pub(crate) fn ended(lease: Lease) -> Refusal {
     match (lease.status, lease.revoked_by) {
         (LeaseStatus::Held, _) => Refusal::LeaseEnded(LeaseStatus::Expired),
         (LeaseStatus::Revoked, Some(by)) => {

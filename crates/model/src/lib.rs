@@ -9,6 +9,7 @@ pub mod contract;
 pub mod diagnostic;
 pub mod event;
 pub mod expression;
+pub mod extension;
 pub mod failure;
 pub mod fault;
 mod fields;

@@ -11,6 +11,7 @@ mod debts;
 mod document;
 mod environments;
 mod events;
+mod extensions;
 mod health;
 mod leases;
 mod manifest;
@@ -86,6 +87,7 @@ fn operations() -> OpenApiRouter<Server> {
         .routes(routes!(leases::renew_lease))
         .routes(routes!(leases::release_lease))
         .routes(routes!(leases::revoke_lease))
+        .routes(routes!(extensions::extend_lease))
         .routes(routes!(datasets::list_datasets))
         .routes(routes!(datasets::get_dataset))
         .routes(routes!(debts::list_debts))

@@ -5,6 +5,7 @@ mod claiming;
 mod contracts;
 mod ending;
 mod entities;
+mod extending;
 mod leasing;
 mod requesting;
 mod rerunning;

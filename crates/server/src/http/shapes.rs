@@ -7,6 +7,7 @@ pub(super) mod dataset;
 pub(super) mod diagnostic;
 pub(super) mod event;
 pub(super) mod evidence;
+pub(super) mod extension;
 pub(super) mod failure;
 pub(super) mod lease;
 pub(super) mod owner;

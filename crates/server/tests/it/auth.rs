@@ -29,9 +29,10 @@ const NOT_FOR_CONSUMERS: [&str; 12] = [
 ];
 
 /// Operations that a supplier may not call.
-const NOT_FOR_SUPPLIERS: [&str; 7] = [
+const NOT_FOR_SUPPLIERS: [&str; 8] = [
     "create_request",
     "cancel_request",
+    "extend_lease",
     "renew_lease",
     "release_lease",
     "create_token",

@@ -73,6 +73,8 @@ macro_rules! conformance_suite {
                 a_clash_leaves_its_claim_and_everything_else_alone,
                 a_tree_that_waits_is_looked_at_again_when_its_request_is_complete,
                 two_datasets_of_one_request_never_own_the_same_entity,
+                a_lease_owns_what_its_dataset_was_extended_by_and_nothing_of_others,
+                a_dataset_is_extended_only_under_its_lease_and_fence,
                 a_tree_of_an_ended_request_clashes_with_nobody,
             }
             events {

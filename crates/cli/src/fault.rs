@@ -149,6 +149,10 @@ impl From<Error> for Fault {
                 let class = failed.failure.as_ref().map(|failure| failure.class);
                 Self::new(class.map_or(Exit::Cancelled, Exit::Request), what)
             }
+            Error::NotExtended(failed) => {
+                let class = failed.extension.failure.as_ref().map(|failure| failure.class);
+                Self::new(class.map_or(Exit::Cancelled, Exit::Request), what)
+            }
             _ => Self::new(Exit::Internal, what),
         }
     }
@@ -189,6 +193,7 @@ fn judged(problem: &Problem) -> (Exit, Option<&'static str>) {
                 "`sixpack stock` shows what is kept, and why it is not there; without --source stock_only and --select it is made for you",
             ),
         ),
+        (409, "extending") => (Exit::No, Some("see how far it is with `sixpack lease show`")),
         (404 | 409 | 412, _) => (Exit::No, None),
         (429, "quota_leases") => (
             Exit::TryLater,
@@ -221,6 +226,7 @@ mod tests {
             (403, "foreign_dataset", Exit::NotPermitted),
             (404, "lease_not_found", Exit::No),
             (409, "lease_ended", Exit::No),
+            (409, "extending", Exit::No),
             (409, "out_of_stock", Exit::OutOfStock),
             (422, "input_invalid", Exit::Data),
             (400, "json_syntax", Exit::Data),

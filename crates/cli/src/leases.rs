@@ -12,6 +12,7 @@ use sixpack::wire::{
 
 use crate::connection::{Connection, InEnvironment};
 use crate::exit::Exit;
+use crate::extensions;
 use crate::fault::{Fault, Named};
 use crate::paging::Listing;
 use crate::printing::{Output, note};
@@ -195,6 +196,9 @@ pub(crate) fn told(lease: &Lease, output: &mut Output) -> Result<(), Fault> {
         }
         Value::Object(_) | Value::Null => {}
         other => output.line(format!("  {}", plain(other)))?,
+    }
+    for extension in &lease.extensions {
+        extensions::told(extension, output)?;
     }
     if lease.status == LeaseStatus::Held {
         output.line(format!("renew    sixpack lease renew {}", lease.id))?;

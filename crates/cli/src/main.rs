@@ -10,6 +10,7 @@ mod diagnosis;
 mod environments;
 mod events;
 mod exit;
+mod extensions;
 mod fault;
 mod leases;
 mod logging;
@@ -67,6 +68,7 @@ enum Command {
     Cancel(requests::CancelCommand),
     Lease(leases::LeaseCommand),
     Diagnose(diagnosis::DiagnoseCommand),
+    Extend(extensions::ExtendCommand),
     Datasets(datasets::DatasetsCommand),
     Stock(stock::StockCommand),
     Suppliers(sessions::SuppliersCommand),
@@ -134,6 +136,7 @@ async fn run(command: &Command) -> Result<Exit, Fault> {
         Command::Cancel(command) => requests::run_cancel(command, output).await,
         Command::Lease(command) => leases::run(command, output).await,
         Command::Diagnose(command) => diagnosis::run(command, output).await,
+        Command::Extend(command) => extensions::run(command, output).await,
         Command::Datasets(command) => datasets::run(command, output).await,
         Command::Stock(command) => stock::run(command, output).await,
         Command::Suppliers(command) => sessions::run(command, output).await,
@@ -175,6 +178,7 @@ impl Command {
             },
             Self::Cancel(command) => command.json,
             Self::Diagnose(command) => command.json,
+            Self::Extend(command) => command.json,
             Self::Lease(command) => match &command.action {
                 LeaseAction::List(list) => list.listing.json,
                 LeaseAction::Show(show) => show.json,

@@ -10,6 +10,7 @@ mod telling;
 use clap::{Args, Subcommand};
 use sixpack::wire::{Request, RequestFilter, RequestStatus};
 
+pub(crate) use input::INPUT;
 pub(crate) use making::{RequestCommand, run as run_request};
 pub(crate) use telling::{Branch, branches, failure, told};
 

@@ -144,6 +144,26 @@ pub enum Refusal {
     /// The fence is not the live one.
     #[error("the fence is not the live one")]
     LeaseFenced,
+    /// The dataset is being extended already.
+    #[error("the dataset is being extended by {step}")]
+    Extending {
+        /// The step of the extension that is under way.
+        step: String,
+    },
+    /// The extension of that number was another one.
+    #[error("{step} was made of another contract or input")]
+    OtherExtension {
+        /// Its step.
+        step: String,
+    },
+    /// The dataset was extended as often as it may be, or has as many parts as it may have.
+    #[error("{dataset} cannot be extended any more")]
+    TooManyExtensions {
+        /// The dataset.
+        dataset: DatasetId,
+        /// How many parts it has.
+        parts: usize,
+    },
     /// The lease has ended.
     #[error("the lease has ended as {}", .0.name())]
     LeaseEnded(LeaseStatus),

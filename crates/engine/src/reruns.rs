@@ -10,7 +10,7 @@ use sixpack_model::ids::{DatasetId, TreeId};
 use sixpack_model::name::ContractName;
 use sixpack_model::request::{Priority, Request, RequestStatus, Selection, Source};
 use sixpack_model::rerun::{Comparison, compare};
-use sixpack_model::tree::Tree;
+use sixpack_model::tree::{Part, Tree};
 use sixpack_storage::requests::NewRequest;
 
 use crate::Engine;
@@ -201,10 +201,15 @@ impl Shelf {
     }
 }
 
-/// The versions that a tree was made on, but for those that its channel had beside them and that nothing of it uses.
+/// The versions that a tree was made on, but for those that its channel had beside them and that nothing of it uses, and
+/// those that it was extended with: a rerun makes what was requested.
 fn versions_of(tree: &Tree) -> BTreeMap<ContractName, u32> {
-    let used = |name: &ContractName| tree.parts.iter().any(|part| part.contract == *name);
-    let pins = tree.pins.iter().filter(|(name, version)| !is_of_channel(**version) || used(name));
+    let is_own = |part: &Part| tree.extension_of(part.part).is_none();
+    let used = |name: &ContractName| tree.parts.iter().any(|part| part.contract == *name && is_own(part));
+    // Of a dataset that could be extended everything was made that had to be.
+    let is_extended = tree.extensions().next().is_some();
+    let pins =
+        tree.pins.iter().filter(|(name, version)| !(is_extended || is_of_channel(**version)) || used(name));
     pins.map(|(name, version)| (name.clone(), *version)).collect()
 }
 

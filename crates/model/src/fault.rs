@@ -21,6 +21,12 @@ impl Fault {
         Self { pointer: pointer.into(), code, message: message.into() }
     }
 
+    /// Whether it is about one property of the document, or something inside of that.
+    pub fn is_about(&self, property: &str) -> bool {
+        let at = join("", property);
+        self.pointer.strip_prefix(&at).is_some_and(|inside| inside.is_empty() || inside.starts_with('/'))
+    }
+
     /// The same fault in a document that holds this one at `prefix`.
     #[must_use]
     pub fn under(mut self, prefix: &str) -> Self {
@@ -65,6 +71,15 @@ mod tests {
     #[test]
     fn a_token_with_slash_and_tilde_is_escaped() {
         assert_eq!(join("/a", "b/c~d"), "/a/b~1c~0d");
+    }
+
+    #[test]
+    fn a_fault_is_about_the_property_that_it_is_in() {
+        for (pointer, is_about) in
+            [("/a~1b", true), ("/a~1b/0/c", true), ("/a~1bc", false), ("", false), ("/a", false)]
+        {
+            assert_eq!(Fault::new(pointer, "type", "is a string").is_about("a/b"), is_about, "{pointer}");
+        }
     }
 
     #[test]

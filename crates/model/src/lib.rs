@@ -10,6 +10,7 @@ pub mod diagnosis;
 pub mod diagnostic;
 pub mod event;
 pub mod expression;
+pub mod extension;
 pub mod failure;
 pub mod fault;
 mod fields;

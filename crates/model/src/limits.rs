@@ -283,6 +283,10 @@ pub const TREE_DEPTH: usize = 5;
 /// are written by the transaction that grants.
 pub const TREE_ENTITIES: usize = 10_000;
 
+/// Extensions of one lease, those that failed included: the steps of one test after its data was made. More are a scenario
+/// that nobody has written down.
+pub const EXTENSIONS: usize = 20;
+
 /// Parts of one tree: it is read and shown as a whole.
 pub const TREE_PARTS: usize = 10_000;
 

@@ -13,6 +13,7 @@ mod blame;
 mod change;
 mod children;
 mod deadlines;
+mod extend;
 mod happened;
 mod owning;
 mod readiness;
@@ -254,6 +255,9 @@ impl<'w> Plan<'w> {
             Happened::Recheck { why, allow_ms, strict, offline } => {
                 self.recheck(why, allow_ms, strict, &offline);
             }
+            Happened::Extended { seen, contract, version, input } => {
+                self.extend(seen, &contract, version, input);
+            }
             Happened::Resolved { resolution, by, reason, offline } => {
                 self.resolve(resolution, (&by, &reason), &offline);
             }
@@ -437,6 +441,7 @@ impl Part {
             attempts_before: 0,
             retrying: None,
             failure: None,
+            extension: None,
             created_at: now,
             started_at: None,
             ready_at: None,

@@ -98,15 +98,16 @@ pub(crate) fn lasting(contract: Option<&Contract>, facts: &Value) -> Value {
     schema.map_or_else(|| facts.clone(), |schema| schema.lasting(facts))
 }
 
-/// The facts of everything that a capability has made, by the way to it; not those of attempts that failed. The facts of a
-/// scenario are those of its parts once more.
+/// The facts of everything that a capability has made, by the way to it; not those of attempts that failed, nor what it was
+/// extended by under a lease. The facts of a scenario are those of its parts once more.
 fn read_back<'a>(tree: &'a Tree, versions: &dyn Versions) -> BTreeMap<String, Facts<'a>> {
     let mut found = BTreeMap::new();
     for part in &tree.parts {
         let Some(value) = part.facts.as_deref() else { continue };
         let contract = versions.version(&part.contract, part.version);
         let of_scenario = contract.as_ref().is_some_and(|contract| contract.scenario().is_some());
-        if !of_scenario && tree.failed_attempt_at(part.part).is_none() {
+        let is_of_it = tree.failed_attempt_at(part.part).is_none() && tree.extension_of(part.part).is_none();
+        if !of_scenario && is_of_it {
             found.insert(tree.steps_to(part.part), Facts { part, value, contract });
         }
     }

@@ -11,6 +11,7 @@ pub(crate) mod keywords;
 mod marks;
 mod measure;
 mod messages;
+mod naming;
 mod parse;
 mod read;
 mod selecting;
@@ -139,6 +140,21 @@ impl Schema {
     /// True when the schema marks anything as secret.
     pub fn has_secrets(&self) -> bool {
         self.0.graph.has_secrets()
+    }
+
+    /// The names of the properties that the schema speaks of, whatever the value is.
+    pub fn property_names(&self) -> Vec<&str> {
+        self.0.graph.property_names()
+    }
+
+    /// Whether a property is marked as secret itself, in any alternative.
+    pub fn is_secret(&self, property: &str) -> bool {
+        self.0.graph.is_secret(property)
+    }
+
+    /// Whether a property is marked as secret, or something inside of it is.
+    pub fn has_secret_in(&self, property: &str) -> bool {
+        self.0.graph.has_secret_in(property)
     }
 
     /// The value without what is marked as volatile, to be compared with another one's.

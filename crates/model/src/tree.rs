@@ -17,6 +17,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde_json::Value;
 
+use crate::extension::Extension;
 use crate::failure::Failure;
 use crate::ids::{DatasetId, LeaseId, LineId, RequestId, SessionId, TaskId, TreeId};
 use crate::name::ContractName;
@@ -289,6 +290,8 @@ pub struct Part {
     pub retrying: Option<Retrying>,
     /// Why it could not be made or undone.
     pub failure: Option<Failure>,
+    /// Set when the dataset was extended by it: how far that has come.
+    pub extension: Option<Extension>,
     /// When it was planned.
     pub created_at: Timestamp,
     /// When its first task was planned.
@@ -378,11 +381,18 @@ impl Tree {
 
     /// The children of a part, in the order in which they were planned; not those of attempts that failed.
     pub fn children(&self, parent: u32) -> impl Iterator<Item = &Part> {
-        let attempts = self.parts[parent as usize].failed_attempts;
-        self.parts.iter().filter(move |part| part.parent == Some(parent) && part.attempts_before == attempts)
+        self.parts.iter().filter(move |part| part.parent == Some(parent) && !self.is_left_behind(part))
     }
 
-    /// The scenario of whose failed attempts the part is a piece; the outermost one when there are several.
+    /// Whether a part belongs to an attempt of the scenario above it that failed, or is an extension that failed. It is, or
+    /// was, taken down by itself, with everything below it, while the tree lives on.
+    pub fn is_left_behind(&self, part: &Part) -> bool {
+        let above = part.parent.map(|parent| &self.parts[parent as usize]);
+        above.is_some_and(|above| part.attempts_before < above.failed_attempts) || part.is_failed_extension()
+    }
+
+    /// The scenario of whose failed attempts the part is a piece, or the extension that failed; the outermost one when there
+    /// are several.
     ///
     /// Such a part is, or was, taken down by itself, while the tree lives on.
     pub fn failed_attempt_at(&self, part: u32) -> Option<u32> {
@@ -392,6 +402,9 @@ impl Tree {
             let above = &self.parts[parent as usize];
             if child.attempts_before < above.failed_attempts {
                 found = Some(parent);
+            }
+            if child.is_failed_extension() {
+                found = Some(child.part);
             }
             child = above;
         }

@@ -12,6 +12,7 @@ mod diagnosis;
 mod document;
 mod environments;
 mod events;
+mod extensions;
 mod health;
 mod leases;
 mod manifest;
@@ -89,6 +90,7 @@ fn operations() -> OpenApiRouter<Server> {
         .routes(routes!(leases::release_lease))
         .routes(routes!(leases::revoke_lease))
         .routes(routes!(diagnosis::diagnose_lease))
+        .routes(routes!(extensions::extend_lease))
         .routes(routes!(datasets::list_datasets))
         .routes(routes!(datasets::get_dataset))
         .routes(routes!(debts::list_debts))

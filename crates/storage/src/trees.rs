@@ -26,6 +26,13 @@ pub enum Guard {
     Unclaimed(TaskId),
     /// The lease is held with this fence; it ends with the change.
     Lease(LeaseEnd),
+    /// The lease is held with this fence, its deadline has not passed, and it goes on.
+    Held {
+        /// Which one.
+        lease: LeaseId,
+        /// The fence that the caller holds.
+        fence: u64,
+    },
     /// The lease is held and its deadline has passed; it ends as expired with the change.
     Overdue(LeaseId),
 }
@@ -67,7 +74,8 @@ pub enum Written {
     Stale,
     /// What the guard asks for is not true (any more). Nothing was written.
     Refused,
-    /// The tree would be ready, or its request complete, with an entity that is somebody else's. Nothing was written.
+    /// The tree would be ready, its request complete, or the tree extended, with an entity that is somebody else's. Nothing
+    /// was written.
     EntityHeld(Clash),
 }
 
@@ -138,6 +146,8 @@ pub trait Trees: Send + Sync {
     /// No two live leases of an environment own the same entity: what the trees own (`change.owns`) is written with the
     /// grant and goes with the lease. When the request would be complete, the trees that wait are looked at as well, and
     /// held against each other in the order of the units.
+    ///
+    /// When the outcome is `Extended`, the lease owns what `change.owns` has beyond what it owned before.
     ///
     /// An event about the attempt whose claim is given up says how long that was held.
     ///

@@ -93,7 +93,7 @@ async fn show(
     let acts = play(&landscape, stage).await;
     // What an act that did not hold has left behind would spoil the rest.
     let go_on = once && acts.iter().all(Shown::held);
-    let also = if go_on { more::play(&landscape, stage).await } else { Vec::new() };
+    let also = if go_on { Box::pin(more::play(&landscape, stage)).await } else { Vec::new() };
     stage.end(&acts, &also)?;
     let held = acts.iter().chain(&also).all(Shown::held);
     if held && !once {

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::supplier::SupplierEnded;
-use crate::wire::{Failure, Problem, Request, RequestStatus};
+use crate::wire::{Extension, Failure, Problem, Request, RequestStatus};
 
 /// The code of a refusal that stock could not prevent.
 const OUT_OF_STOCK: &str = "out_of_stock";
@@ -17,6 +17,10 @@ pub enum Error {
     /// The request ended without leases; it says which capability is to blame, why, and whom to ask.
     #[error(transparent)]
     Failed(#[from] Box<RequestFailed>),
+    /// The dataset could not be extended, and stays leased as it was; it says which capability is to blame, why, and whom to
+    /// ask.
+    #[error(transparent)]
+    NotExtended(#[from] Box<ExtensionFailed>),
     /// The server wants nothing of a supplier any more; it says why, and which results could not be reported.
     #[error(transparent)]
     Ended(#[from] Box<SupplierEnded>),
@@ -81,7 +85,7 @@ impl Error {
             Self::Connection { .. } => 69,
             Self::Timeout { .. } => 75,
             Self::Unreadable { .. } => 76,
-            Self::Failed(_) => 1,
+            Self::Failed(_) | Self::NotExtended(_) => 1,
         }
     }
 
@@ -92,10 +96,11 @@ impl Error {
         self.code() == Some(OUT_OF_STOCK)
     }
 
-    /// The failure of a request, if a capability is to blame.
+    /// The failure of a request or an extension, if a capability is to blame.
     pub fn failure(&self) -> Option<&Failure> {
         match self {
             Self::Failed(failed) => failed.failure.as_ref(),
+            Self::NotExtended(failed) => failed.extension.failure.as_ref(),
             _ => None,
         }
     }
@@ -136,6 +141,29 @@ impl RequestFailed {
 
 impl std::error::Error for RequestFailed {}
 
+/// An extension of a leased dataset that came to nothing.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct ExtensionFailed {
+    /// The lease.
+    pub lease_id: String,
+    /// What it was, `failed` or `cancelled`.
+    pub extension: Extension,
+}
+
+impl std::error::Error for ExtensionFailed {}
+
+impl fmt::Display for ExtensionFailed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Extension { contract, step, status, failure, .. } = &self.extension;
+        match failure {
+            None => write!(f, "{contract} was not made: {step} was {status}")?,
+            Some(failure) => describe(f, contract, failure)?,
+        }
+        write!(f, "; lease {}", self.lease_id)
+    }
+}
+
 impl fmt::Display for RequestFailed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Some(failure) = &self.failure else {
@@ -145,27 +173,33 @@ impl fmt::Display for RequestFailed {
                 self.contract, self.request_id, self.status
             );
         };
-        write!(f, "{} was not made: {} {}", self.contract, failure.path, failure.class)?;
-        if !failure.message.is_empty() {
-            write!(f, ": {}", failure.message)?;
-        }
-        if let Some(code) = &failure.code {
-            write!(f, " (code {code})")?;
-        }
-        if failure.attempts > 1 {
-            write!(f, " after {} attempts", failure.attempts)?;
-        }
-        if !failure.owner.team.is_empty() {
-            write!(f, "; owner {}", failure.owner.team)?;
-            if let Some(contact) = &failure.owner.contact {
-                write!(f, " <{contact}>")?;
-            }
-            if let Some(issues) = &failure.owner.issues {
-                write!(f, ", report at {issues}")?;
-            }
-        }
+        describe(f, &self.contract, failure)?;
         write!(f, "; request {}", self.request_id)
     }
+}
+
+/// What could not be made, which part is to blame, why, and whom to ask.
+fn describe(f: &mut fmt::Formatter<'_>, contract: &str, failure: &Failure) -> fmt::Result {
+    write!(f, "{contract} was not made: {} {}", failure.path, failure.class)?;
+    if !failure.message.is_empty() {
+        write!(f, ": {}", failure.message)?;
+    }
+    if let Some(code) = &failure.code {
+        write!(f, " (code {code})")?;
+    }
+    if failure.attempts > 1 {
+        write!(f, " after {} attempts", failure.attempts)?;
+    }
+    if !failure.owner.team.is_empty() {
+        write!(f, "; owner {}", failure.owner.team)?;
+        if let Some(contact) = &failure.owner.contact {
+            write!(f, " <{contact}>")?;
+        }
+        if let Some(issues) = &failure.owner.issues {
+            write!(f, ", report at {issues}")?;
+        }
+    }
+    Ok(())
 }
 
 struct DisplayProblem<'a>(&'a Problem);

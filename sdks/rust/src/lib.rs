@@ -62,8 +62,8 @@ mod supplier;
 pub mod wire;
 
 pub use channel::own_channel;
-pub use client::{Client, DEFAULT_URL, EventStream, Lease, RequestBuilder};
-pub use error::{Error, RequestFailed};
+pub use client::{Client, DEFAULT_URL, EventStream, ExtensionBuilder, Lease, RequestBuilder};
+pub use error::{Error, ExtensionFailed, RequestFailed};
 pub use supplier::{
     About, Capability, Check, Children, Context, DynamicCapability, EndReason, NoFacts, Produce, Reject,
     Running, Stop, Supplier, SupplierEnded, Undo, UnreportedResult, Verdict,

@@ -9,7 +9,7 @@ use crate::exit::Exit;
 use crate::fault::Fault;
 
 /// What is written so, and by which flags.
-pub(super) struct Written {
+pub(crate) struct Written {
     what: &'static str,
     /// The flag of the whole object.
     whole: &'static str,
@@ -18,7 +18,7 @@ pub(super) struct Written {
 }
 
 /// The input.
-pub(super) const INPUT: Written = Written { what: "input", whole: "--input", single: "--set" };
+pub(crate) const INPUT: Written = Written { what: "input", whole: "--input", single: "--set" };
 
 /// What is preferred.
 pub(super) const PREFER: Written = Written { what: "preference", whole: "--prefer-json", single: "--prefer" };
@@ -28,7 +28,7 @@ pub(super) const SELECT: Written = Written { what: "choice", whole: "", single: 
 
 impl Written {
     /// Puts the object together; nothing when none of its flags was said.
-    pub(super) fn object(&self, whole: Option<&str>, single: &[String]) -> Result<Option<Value>, Fault> {
+    pub(crate) fn object(&self, whole: Option<&str>, single: &[String]) -> Result<Option<Value>, Fault> {
         if whole.is_none() && single.is_empty() {
             return Ok(None);
         }

@@ -359,3 +359,41 @@ fn a_rerun_that_cannot_be_says_why() {
     place.run(&["request", "--rerun-of", unknown, "--set", "country=FR"]).expect(64);
     place.run(&["request"]).expect(64);
 }
+
+#[test]
+fn a_leased_dataset_is_extended_and_a_failed_extension_ends_like_a_failed_request() {
+    let mut place = Place::new();
+    let _server = place.start_dev(&[]);
+    let _shop = Shop::open(&place);
+    let request =
+        place.run(&["request", "customer/active-customer", "--set", "country=FR", "--json"]).expect(0);
+    let lease = request.json()["leases"][0]["id"].as_str().unwrap().to_owned();
+    let extend = |more: &[&str]| {
+        let arguments = [&["extend", lease.as_str(), "billing/payment-account"], more].concat();
+        place.run(&arguments)
+    };
+    let lacking = extend(&[]).expect(65);
+    assert!(
+        lacking.stderr.contains("country"),
+        "the customer is known, the country is not: {}",
+        lacking.stderr
+    );
+    let made = extend(&["--set", "country=FR"]).expect(0).stdout;
+    assert!(
+        made.starts_with("extend_1  billing/payment-account@1  ready\n") && made.contains("account_id"),
+        "{made}"
+    );
+    let refused = extend(&["--input", r#"{"country":"DE"}"#]).expect(20).stdout;
+    for part in ["extend_2  billing/payment-account@1  failed", "country_closed", "owner    Billing"] {
+        assert!(refused.contains(part), "{part} in\n{refused}");
+    }
+    let json = extend(&["--set", "country=FR", "--json"]).expect(0).json();
+    assert_eq!((&json["step"], &json["status"]), (&"extend_3".into(), &"ready".into()), "{json}");
+    let shown = place.run(&["lease", "show", &lease]).expect(0).stdout;
+    assert!(shown.contains("extend_1") && shown.contains("extend_2"), "{shown}");
+    let fenced = extend(&["--set", "country=FR", "--fence", "1"]).expect(1).stderr;
+    assert!(fenced.contains("lease_fenced"), "{fenced}");
+    place.run(&["lease", "release", &lease, "--wait"]).expect(0);
+    let ended = extend(&["--set", "country=FR"]).expect(1).stderr;
+    assert!(ended.contains("lease_ended"), "{ended}");
+}

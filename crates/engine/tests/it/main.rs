@@ -7,6 +7,7 @@ mod contracts;
 mod diagnosing;
 mod ending;
 mod entities;
+mod extending;
 mod leasing;
 mod quarantine;
 mod requesting;

@@ -1,7 +1,7 @@
 //! Reruns: a dataset made again as it was, for as long as what it was made on is on offer.
 
 use serde_json::{Value, json};
-use sixpack_engine::{Caller, GoneVersion, Refusal, Rerun};
+use sixpack_engine::{Caller, Extending, GoneVersion, Refusal, Rerun};
 use sixpack_model::ids::{DatasetId, RequestId, SessionId, TokenId};
 use sixpack_model::lease::LeaseOutcome;
 use sixpack_model::plan::Answer;
@@ -214,6 +214,35 @@ async fn the_same_key_is_one_rerun_also_when_the_version_is_gone_by_then() {
     town.engine.delete_scenario(&town.supplier(), "default", &name).await.expect("deleted");
     let again = town.engine.rerun_dataset(&town.consumer(), keyed()).await.expect("known");
     assert_eq!((again.id, again.replayed), (made.id, true));
+}
+
+#[tokio::test]
+async fn a_dataset_that_was_extended_is_made_again_as_it_was_requested() {
+    let town = Town::new().await;
+    let a = town.connect("a", &[capability("first", ALL)]).await;
+    let b = town.connect("b", &[capability("second", ALL), capability("third", ALL)]).await;
+    town.apply(PAIR).await;
+    let id = town.ask("shop/pair", json!({})).await;
+    serve_pair(&town, [a, b], id).await;
+    let view = town.request(id).await;
+    let contract = "b/third".parse().expect("a name");
+    let extending = Extending { fence: view.leases[0].fence, contract, input: json!({}), number: None };
+    town.engine.extend_lease(&town.consumer(), view.leases[0].id, extending).await.expect("it begins");
+    for session in [b, a] {
+        town.serve(session).await;
+    }
+    let renamed = json!({
+        "output": { "type": "object", "properties": { "key": { "type": "string" } }, "required": ["key"] }
+    });
+    let newer = [capability("second", ALL), with(capability("third", ALL), renamed)];
+    let newer = town.connect_as("b", "two", &newer).await.expect("accepted").id;
+    let again =
+        ask_again(&town, view.trees[0].id.root()).await.expect("the extension is none of its business");
+    serve_pair(&town, [a, newer], again).await;
+    let made: Vec<String> =
+        town.request(again).await.trees[0].parts.iter().map(|part| part.contract.to_string()).collect();
+    assert_eq!(made, ["shop/pair", "a/first", "b/second"]);
+    assert_eq!(facts(&town, again).await, Some(Comparison::Equal));
 }
 
 #[tokio::test]

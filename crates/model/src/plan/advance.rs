@@ -53,11 +53,16 @@ impl Plan<'_> {
             PartStatus::Building if self.part(part).task.is_none() => self.build(part),
             PartStatus::Checking if part == 0 && self.tree.recheck.is_some() => {}
             PartStatus::Checking => self.settle(part),
+            PartStatus::Leased => {
+                if let Some(extension) = self.extension_under_way() {
+                    self.advance_part(extension);
+                }
+            }
             _ => {}
         }
     }
 
-    fn start(&mut self, part: u32) {
+    pub(super) fn start(&mut self, part: u32) {
         let Some(contract) = self.contract(part) else {
             let node = self.part(part);
             let message = format!(
@@ -238,9 +243,10 @@ impl Plan<'_> {
         }
     }
 
-    /// The part is there; of the root, these are the parts that were asked about it.
+    /// The part is there; of the root, or an extension, these are the parts that were asked about it.
     pub(super) fn become_ready(&mut self, part: u32, checked: &[u32]) {
-        if part == 0 && !self.own_entities() {
+        let extends = self.part(part).extension.is_some();
+        if (part == 0 || extends) && !self.own_entities() {
             return;
         }
         self.hold_entities(part);
@@ -253,7 +259,11 @@ impl Plan<'_> {
             self.outcome = Some(Outcome::Ready(self.readiness(checked)));
             self.tell(0, "dataset.ready", json!({}));
         }
+        if extends {
+            self.become_extended(part);
+        }
     }
+
     /// What a scenario hands on is its own only once it is ready: an attempt at it may still fail.
     fn hold_entities(&mut self, part: u32) {
         let Some(contract) = self.contract(part).filter(|contract| contract.scenario().is_some()) else {

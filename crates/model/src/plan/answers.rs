@@ -111,7 +111,7 @@ impl Plan<'_> {
                 node.contract
             ),
         };
-        if self.stands() {
+        if self.stands(part) {
             return self.note(part, Verdict::Unknown, None, Some(message));
         }
         let attempts = task.attempt.saturating_sub(task.spent_from);
@@ -278,7 +278,7 @@ impl Plan<'_> {
     }
 
     /// From now on the whole tree uses what was current when the child was first asked for.
-    fn pin(&mut self, contract: &Contract) {
+    pub(super) fn pin(&mut self, contract: &Contract) {
         let mut pins = super::pins_of(contract, self.world.versions, &self.tree.pins);
         pins.insert(contract.name.clone(), contract.version);
         pins.retain(|name, _| !self.tree.pins.contains_key(name));
@@ -324,7 +324,7 @@ impl Plan<'_> {
         if !self.part(part).status.ended() {
             return;
         }
-        // While the tree lives, only what belongs to a failed attempt ends: it is taken down by itself.
+        // While the tree lives, only what belongs to a failed attempt or extension ends: it is taken down by itself.
         let ends = self.tree.ending.is_some();
         for number in std::iter::once(part).chain(ends.then_some(0)) {
             let node = self.change(number);

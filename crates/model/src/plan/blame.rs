@@ -70,7 +70,8 @@ impl Plan<'_> {
         self.fail_for(part, Cause { code: code.map(str::to_owned), ..cause });
     }
 
-    /// The part cannot be made: a scenario that it belongs to is tried again, or the whole tree turns around.
+    /// The part cannot be made: a scenario that it belongs to is tried again, or the whole tree turns around; of a dataset
+    /// that is leased, the extension that it belongs to.
     pub(super) fn fail_for(&mut self, part: u32, cause: Cause) {
         // The first failure is the reason; what fails while everything is taken down follows from it.
         if self.tree.ending.is_some() {
@@ -78,6 +79,11 @@ impl Plan<'_> {
         }
         let again = if cause.passes { self.to_retry(part) } else { None };
         let mut failure = failure(&self.tree, self.world.versions, part, cause);
+        let extension = self.extension_under_way();
+        if let Some(extension) = extension.filter(|at| self.tree.extension_of(part) != Some(*at)) {
+            // What was there before stands, whatever it says about what is new.
+            return self.give_up_extension(extension, failure);
+        }
         self.tell(
             part,
             "dataset.failed",
@@ -93,8 +99,11 @@ impl Plan<'_> {
         }
     }
 
-    /// The dataset cannot be made; the whole tree turns around.
+    /// The dataset cannot be made; the whole tree turns around. Of one that is leased, its extension does.
     pub(super) fn give_up(&mut self, failure: Failure) {
+        if let Some(extension) = self.extension_under_way() {
+            return self.give_up_extension(extension, failure);
+        }
         self.outcome = Some(Outcome::Failed(Box::new(failure)));
         self.end(Ending::Failed);
     }

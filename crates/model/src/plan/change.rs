@@ -34,7 +34,7 @@ pub struct Change {
     /// Entities that parts hold from now on.
     pub entities: Vec<(u32, Entity)>,
     /// Entities that the tree owns once it is leased, each with the part that has made it; together with
-    /// [`Outcome::Ready`] only.
+    /// [`Outcome::Ready`] and [`Outcome::Extended`] only.
     pub owns: Vec<(u32, Entity)>,
     /// What it means for the request.
     pub outcome: Option<Outcome>,
@@ -94,6 +94,8 @@ pub enum Outcome {
     Ready(Readiness),
     /// A dataset in stock was found to hold.
     Confirmed(Readiness),
+    /// A dataset that is leased was extended: what it owns now is in `owns`.
+    Extended,
     /// A dataset in stock, or on its way from there, does not hold any more, and is set aside: why.
     Quarantined(Box<Failure>),
     /// The dataset could not be made.

@@ -5,7 +5,7 @@ use crate::tree::Tree;
 /// The number of no part: a tree has far fewer.
 const NONE: u32 = u32::MAX;
 
-/// The children of every part, those of failed attempts aside.
+/// The children of every part, those of failed attempts and extensions that failed aside.
 ///
 /// They are linked through the parts, so that one pass over a tree finds all of them, and one child more costs nothing.
 pub(super) struct Children {
@@ -20,9 +20,7 @@ impl Children {
         let none = || vec![NONE; tree.parts.len()];
         let mut children = Self { first: none(), last: none(), next: none() };
         for part in &tree.parts {
-            let parent = part
-                .parent
-                .filter(|parent| part.attempts_before == tree.parts[*parent as usize].failed_attempts);
+            let parent = part.parent.filter(|_| !tree.is_left_behind(part));
             if let Some(parent) = parent {
                 children.link(parent, part.part);
             }
@@ -45,6 +43,16 @@ impl Children {
     pub(super) fn leave(&mut self, parent: u32) {
         self.first[parent as usize] = NONE;
         self.last[parent as usize] = NONE;
+    }
+
+    /// Leaves one child behind: an extension that failed.
+    pub(super) fn leave_one(&mut self, parent: u32, child: u32) {
+        let others: Vec<u32> = self.below(parent).filter(|other| *other != child).collect();
+        self.leave(parent);
+        for other in others {
+            self.next[other as usize] = NONE;
+            self.link(parent, other);
+        }
     }
 
     /// The children of a part in the order in which they were planned.

@@ -5,6 +5,7 @@ use serde_json::Value;
 
 use super::HeldEntity;
 use crate::ids::SessionId;
+use crate::name::ContractName;
 use crate::recheck::{Offline, Why};
 use crate::task::{OpenTask, Standing};
 use crate::tree::{Answerer, Verdict, Wish};
@@ -121,6 +122,17 @@ pub enum Happened {
         /// What nobody performs now.
         offline: Vec<Offline>,
     },
+    /// Its holder wants it to be extended.
+    Extended {
+        /// The version of the tree that this was found to be possible upon.
+        seen: u64,
+        /// By what.
+        contract: ContractName,
+        /// In which version.
+        version: u32,
+        /// From what: valid, with defaults filled in.
+        input: Value,
+    },
     /// Somebody has decided what becomes of a dataset that was set aside.
     Resolved {
         /// What.
@@ -196,6 +208,7 @@ impl Happened {
             | Self::Unwanted
             | Self::LeaseEnded { .. }
             | Self::Recheck { .. }
+            | Self::Extended { .. }
             | Self::Resolved { .. }
             | Self::EntityHeld(_) => Vec::new(),
         }

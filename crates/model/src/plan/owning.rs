@@ -1,7 +1,8 @@
 //! Owning: the things in services that a dataset has for itself, so that no two live leases meet in one.
 //!
 //! A tree owns what its capabilities have made, once it is ready. What came in through the root's own input is referenced:
-//! whoever asks for an order of the customer 42 knows of that customer from elsewhere.
+//! whoever asks for an order of the customer 42 knows of that customer from elsewhere. The same goes for the input of an
+//! extension.
 
 use std::collections::BTreeSet;
 
@@ -135,7 +136,15 @@ impl Plan<'_> {
         let mut made: Vec<(u32, u32)> = made.collect();
         made.sort_unstable();
         let mut owns = Vec::new();
+        let mut extension = None;
         for (_, number) in made {
+            if let Some(other) = self.tree.extension_of(number).filter(|other| extension != Some(*other)) {
+                extension = Some(other);
+                // The same goes for what an extension was given.
+                let input =
+                    self.contract(other).map(|contract| contract.input.entities(&self.part(other).input));
+                known.extend(input.into_iter().flatten());
+            }
             let Some(contract) = self.contract(number).filter(|contract| contract.capability().is_some())
             else {
                 continue;

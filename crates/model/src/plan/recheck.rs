@@ -50,7 +50,10 @@ impl Plan<'_> {
             Why::HandOver => matches!(status, PartStatus::Ready | PartStatus::Suspect),
             Why::Patrol => status == PartStatus::Ready && self.tree.recheck.is_none(),
             Why::Suspect => matches!(status, PartStatus::Suspect | PartStatus::Quarantined),
-            Why::Return | Why::Diagnosis => status == PartStatus::Leased,
+            // An extension asks everybody as well, and what it is about to change is not found to have drifted.
+            Why::Return | Why::Diagnosis => {
+                status == PartStatus::Leased && self.extension_under_way().is_none()
+            }
         }
     }
 
@@ -63,9 +66,12 @@ impl Plan<'_> {
     }
 
     /// True when the dataset was made and is not being taken down: what is said about it is noted, and fails nothing.
-    pub(super) fn stands(&self) -> bool {
+    ///
+    /// That does not go for what is new by an extension that is under way.
+    pub(super) fn stands(&self, part: u32) -> bool {
         let status = self.part(0).status;
         self.tree.ending.is_none()
+            && !self.is_of_extension_under_way(part)
             && (self.tree.recheck.is_some()
                 || matches!(
                     status,
@@ -267,9 +273,13 @@ impl Plan<'_> {
 
     /// Nobody waits for the answers any more: tasks that are still out are taken back.
     pub(super) fn stop_recheck(&mut self) {
-        if self.tree.recheck.take().is_none() {
-            return;
+        if self.tree.recheck.take().is_some() {
+            self.withdraw_checks();
         }
+    }
+
+    /// Takes back everything that services are asked about the dataset.
+    pub(super) fn withdraw_checks(&mut self) {
         for part in self.below(0) {
             let asked = self.part(part).task.as_ref().is_some_and(|task| task.operation == Operation::Check);
             if !asked {
@@ -285,9 +295,11 @@ impl Plan<'_> {
         }
     }
 
-    /// The lease has ended. What was not used up goes back into stock once it is found to hold.
+    /// The lease has ended. What was not used up goes back into stock once it is found to hold; never what was extended,
+    /// because it is not any more what the stock is of.
     pub(super) fn lease_ended(&mut self, keep: bool) {
-        if !keep || self.tree.line.is_none() || self.tree.ending.is_some() {
+        let is_extended = self.tree.extensions().next().is_some();
+        if !keep || is_extended || self.tree.line.is_none() || self.tree.ending.is_some() {
             return self.end(Ending::Used);
         }
         self.stop_recheck();

@@ -72,9 +72,9 @@ impl Plan<'_> {
         self.tell(scenario, "dataset.retrying", told);
     }
 
-    /// Undoes what failed attempts have made, each scenario on its own, and lets those pause of which nothing is left.
+    /// Undoes what failed attempts, and extensions that failed, have made, each on its own, and lets those pause of which nothing is left.
     pub(super) fn take_down_attempts(&mut self) {
-        if self.parts().iter().all(|part| part.failed_attempts == 0) {
+        if self.parts().iter().all(|part| part.failed_attempts == 0 && !part.is_failed_extension()) {
             return;
         }
         let (mut left, mut owing) = (BTreeMap::<u32, Vec<u32>>::new(), BTreeSet::new());

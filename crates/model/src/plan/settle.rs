@@ -9,7 +9,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
 use super::answers::{facts_violation, later};
@@ -27,9 +27,12 @@ const LONGEST_PAUSE_MS: u64 = 2_000;
 
 impl Plan<'_> {
     /// True when somebody will rely on the part before the root is checked as a whole, when it may be made anew if it
-    /// does not hold, or when it is the root.
+    /// does not hold, or when it is the root or an extension.
     pub(super) fn must_settle(&self, part: u32) -> bool {
         let Some(parent) = self.part(part).parent else { return true };
+        if self.part(part).extension.is_some() {
+            return true;
+        }
         if self.contract(part).is_none_or(|contract| contract.scenario().is_none()) {
             return false;
         }
@@ -54,7 +57,14 @@ impl Plan<'_> {
 
     /// Looks whether everything below agrees by now.
     pub(super) fn settle(&mut self, part: u32) {
-        let below = self.below(part);
+        let below = self.settled_with(part);
+        let extends = self.part(part).extension.is_some();
+        if extends {
+            let checked = self.checked_parts(below.clone());
+            if !self.ask_about_extended(part, &checked) {
+                return;
+            }
+        }
         if below.iter().any(|part| self.part(*part).task.is_some()) {
             return;
         }
@@ -80,7 +90,7 @@ impl Plan<'_> {
             Some(violation) => (Verdict::Unknown, None, Some(violation)),
             None => (verdict, facts, message),
         };
-        if self.stands() {
+        if self.stands(part) {
             return self.note(part, verdict, facts, message);
         }
         let at = self.world.now;
@@ -105,7 +115,18 @@ impl Plan<'_> {
         self.checked(part, Verdict::Unknown, None, Some(message));
     }
 
-    fn ask_again_or_fail(&mut self, part: u32, verdict: Verdict, message: Option<String>) {
+    /// The parts that have to agree for this one to be ready: those below it, and all for an extension.
+    fn settled_with(&self, part: u32) -> Vec<u32> {
+        self.below(if self.part(part).extension.is_some() { 0 } else { part })
+    }
+
+    /// Since when the part is being checked.
+    pub(super) fn settling_since(&self, part: u32) -> Option<Timestamp> {
+        let span = SignedDuration::from_secs(i64::from(self.settle_s(part)));
+        self.part(part).settle_until?.checked_sub(span).ok()
+    }
+
+    pub(super) fn ask_again_or_fail(&mut self, part: u32, verdict: Verdict, message: Option<String>) {
         let until = self.settling_above(part).and_then(|above| self.part(above).settle_until);
         let next = self.next_ask(part);
         if until.is_some_and(|until| next < until) {
@@ -138,8 +159,11 @@ impl Plan<'_> {
 
     /// What each service said last stays until it answers: nothing is concluded from it as long as anybody is asked.
     fn ask_all(&mut self, part: u32, at: Timestamp) {
-        for checked in self.checked_parts(self.below(part)) {
-            self.add_task(checked, Operation::Check, at, self.tree.priority);
+        for checked in self.checked_parts(self.settled_with(part)) {
+            // Of a dataset that is leased somebody may have been asked before, and goes on being waited for.
+            if self.part(checked).task.is_none() {
+                self.add_task(checked, Operation::Check, at, self.tree.priority);
+            }
         }
     }
 
@@ -154,9 +178,16 @@ impl Plan<'_> {
     fn settling_above(&self, part: u32) -> Option<u32> {
         std::iter::successors(Some(part), |at| self.part(*at).parent)
             .find(|at| self.part(*at).status == PartStatus::Checking)
+            .or_else(|| self.extension_under_way())
     }
 
+    /// An extension has as long as the dataset itself: what is there already may have to come to agree with it.
     fn settle_s(&self, part: u32) -> u32 {
+        let own = self.own_settle_s(part);
+        if self.part(part).extension.is_some() { own.max(self.own_settle_s(0)) } else { own }
+    }
+
+    fn own_settle_s(&self, part: u32) -> u32 {
         match self.contract(part) {
             Some(contract) => match contract.scenario() {
                 Some(scenario) => scenario.settle_s,

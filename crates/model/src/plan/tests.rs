@@ -3,6 +3,7 @@
 mod building;
 mod channels;
 mod diagnosing;
+mod extending;
 mod failing;
 mod orchestrating;
 mod owning;
@@ -147,6 +148,7 @@ impl Scene {
         let name = |outcome: &Outcome| match outcome {
             Outcome::Ready(_) => "ready",
             Outcome::Confirmed(_) => "confirmed",
+            Outcome::Extended => "extended",
             Outcome::Quarantined(_) => "quarantined",
             Outcome::Failed(_) => "failed",
             Outcome::Ended => "ended",

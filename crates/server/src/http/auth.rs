@@ -35,6 +35,7 @@ pub(super) const OPERATIONS: &[(&str, &str, &str, Access)] = &[
     ("cancel_request", "POST", "/v1/requests/{id}/cancel", CONSUMERS),
     ("list_leases", "GET", "/v1/leases", ANY),
     ("get_lease", "GET", "/v1/leases/{id}", ANY),
+    ("extend_lease", "POST", "/v1/leases/{id}/extend", CONSUMERS),
     ("renew_lease", "POST", "/v1/leases/{id}/renew", CONSUMERS),
     ("release_lease", "POST", "/v1/leases/{id}/release", CONSUMERS),
     ("revoke_lease", "POST", "/v1/leases/{id}/revoke", SUPPLIERS),

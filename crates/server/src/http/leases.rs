@@ -13,14 +13,17 @@ use sixpack_model::text::{line, prose};
 use sixpack_model::tree::Tree;
 use utoipa::{IntoParams, ToSchema};
 
+use super::Server;
 use super::auth::Authorized;
 use super::document::ProblemJson;
+use super::extensions::ExtendParameters;
 use super::pages::{Listing, PageJson};
 use super::requests::asked::SpanS;
 use super::shapes::lease::LeaseJson;
 use super::shapes::secret::Secrets;
 use super::shapes::tree::TreeView;
 use super::shapes::word::{LeaseStatusWord, OutcomeWord, Word};
+use super::waiting::Call;
 use crate::edge::check::{Check, Faults};
 use crate::edge::integer::Int;
 use crate::edge::json::Json;
@@ -32,7 +35,7 @@ use crate::edge::query::{Limit, NoParameters, Query};
 pub(super) const NOTE_MAX_BYTES: usize = 1_000;
 
 /// A fence: below 2^53, so that every language keeps it exact.
-type Fence = Int<0, 9_007_199_254_740_991>;
+pub(super) type Fence = Int<0, 9_007_199_254_740_991>;
 
 /// How to renew a lease.
 #[derive(Deserialize, ToSchema)]
@@ -157,18 +160,26 @@ pub(super) async fn list_leases(
 }
 
 /// Reads one lease; its holder's token sees secrets as well
-#[utoipa::path(get, path = "/v1/leases/{id}", tag = "leases", params(("id" = String, Path)), responses(
+///
+/// With `wait_s` it waits as long as the dataset is being extended.
+#[utoipa::path(get, path = "/v1/leases/{id}", tag = "leases", params(("id" = String, Path), ExtendParameters), responses(
     (status = 200, description = "The lease", body = LeaseJson<'_>),
     (status = 404, description = "`lease_not_found`", body = ProblemJson),
 ))]
 pub(super) async fn get_lease(
-    State(engine): State<Engine>,
+    State(server): State<Server>,
     Authorized(caller): Authorized,
     Path((id,)): Path<(LeaseId,)>,
-    Query(NoParameters {}): Query<NoParameters>,
+    Query(parameters): Query<ExtendParameters>,
+    call: Call,
 ) -> Result<Response, Problem> {
-    let leased = engine.lease(&caller, id).await?;
-    answer(&engine, &caller, &leased).await
+    let place = server.waiting.park(&caller, parameters.wait(), &call)?;
+    let leased = tokio::select! {
+        leased = server.engine.wait_for_extension(&caller, id, parameters.wait()) => leased?,
+        () = call.stopping.0.cancelled() => server.engine.lease(&caller, id).await?,
+    };
+    drop(place);
+    answer(&server.engine, &caller, &leased).await
 }
 
 /// Moves the end of a lease; never to an earlier time
@@ -232,7 +243,11 @@ pub(super) async fn revoke_lease(
     answer(&engine, &caller, &leased).await
 }
 
-async fn answer(engine: &Engine, caller: &Caller, leased: &(Lease, Arc<Tree>)) -> Result<Response, Problem> {
+pub(super) async fn answer(
+    engine: &Engine,
+    caller: &Caller,
+    leased: &(Lease, Arc<Tree>),
+) -> Result<Response, Problem> {
     let (lease, tree) = leased;
     let now = engine.now().await?;
     let shelf = engine.shelf_of(tree).await?.unwrap_or_default();

@@ -8,7 +8,7 @@ use sixpack_engine::{GoneVersion, QuotaOf, Refusal, StoreError};
 use sixpack_model::diagnostic::Diagnostic;
 use sixpack_model::fault::Fault;
 use sixpack_model::ids::DatasetId;
-use sixpack_model::limits::REASON_BYTES;
+use sixpack_model::limits::{EXTENSIONS, REASON_BYTES, TREE_PARTS};
 use sixpack_model::protocol::{UnsupportedProtocol, spoken};
 use sixpack_model::session::{HEARTBEAT_MS, HEARTBEATS_AT_ONCE, HEARTBEATS_PER_S};
 
@@ -68,6 +68,22 @@ impl From<Refusal> for Problem {
             }
             Refusal::LeaseFenced => conflict("lease_fenced", "Another fence is live")
                 .detail("The fence is not the one of this lease; read the lease again and use its `fence`."),
+            Refusal::Extending { step } => conflict("extending", "It is being extended").detail(format!(
+                "The dataset is being extended by `{step}`; a dataset is extended by one contract at a time. Read the lease \
+                 until that is over, then send this call again."
+            )),
+            Refusal::OtherExtension { step } => {
+                conflict("extension_mismatch", "That extension is another one").detail(format!(
+                    "`{step}` has that `number` and was made of another contract or input; read the lease, and send the \
+                     number after its last extension, or none."
+                ))
+            }
+            Refusal::TooManyExtensions { dataset, parts } => {
+                conflict("too_many_extensions", "It cannot be extended any more").detail(format!(
+                    "{dataset} has {parts} parts of {TREE_PARTS} allowed, and a lease has at most {EXTENSIONS} extensions, those \
+                     that failed included; write a scenario of the steps, and request that."
+                ))
+            }
             Refusal::LeaseEnded(status) => conflict("lease_ended", "The lease has ended")
                 .detail(format!("The lease is `{}`; request another dataset.", status.name())),
             Refusal::LeaseRevoked { by, reason, at } => lease_revoked(&by, &reason, at),

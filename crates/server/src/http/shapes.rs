@@ -8,6 +8,7 @@ pub(super) mod diagnostic;
 pub(super) mod difference;
 pub(super) mod event;
 pub(super) mod evidence;
+pub(super) mod extension;
 pub(super) mod failure;
 pub(super) mod lease;
 pub(super) mod owner;

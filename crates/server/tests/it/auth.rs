@@ -33,6 +33,7 @@ const NOT_FOR_CONSUMERS: [&str; 13] = [
 const NOT_FOR_SUPPLIERS: [&str; 8] = [
     "create_request",
     "cancel_request",
+    "extend_lease",
     "renew_lease",
     "release_lease",
     "diagnose_lease",

@@ -126,6 +126,7 @@ async fn integer_fields(admin: &Api) -> Vec<IntegerField> {
         max,
     };
     let renew = format!("/v1/leases/{id}/renew");
+    let extend = format!("/v1/leases/{id}/extend");
     let fence_max = (1 << 53) - 1;
     vec![
         field("/v1/requests", r#"{"contract":"billing/account","count":@}"#, "/count", 1, 1_000),
@@ -147,6 +148,8 @@ async fn integer_fields(admin: &Api) -> Vec<IntegerField> {
         field(&renew, r#"{"fence":FENCE,"ttl_s":@}"#, "/ttl_s", 1, 86_400),
         field(&renew, r#"{"fence":@}"#, "/fence", 0, fence_max),
         field(&renew.replace("renew", "release"), r#"{"fence":@}"#, "/fence", 0, fence_max),
+        field(&extend, r#"{"fence":@,"contract":"billing/account"}"#, "/fence", 0, fence_max),
+        field(&extend, r#"{"fence":FENCE,"contract":"billing/account","number":@}"#, "/number", 1, 20),
         field(&claim, r#"{"max":@}"#, "/max", 1, 100),
         field(&claim, r#"{"wait_s":@}"#, "/wait_s", 0, 30),
     ]
@@ -224,6 +227,7 @@ async fn routes(admin: &Api) -> Vec<(String, Value)> {
         (supplier.path("results"), json!({"results": [{"task_id": "a", "attempt": 1}]})),
         (format!("{lease}/renew"), json!({"fence": 1})),
         (format!("{lease}/release"), json!({"fence": 1})),
+        (format!("{lease}/extend"), json!({"fence": 1, "contract": "billing/account"})),
         (
             "/v1/environments/default/apply".to_owned(),
             json!({"files": [{"path": "a.yaml", "text": "a"}], "dry_run": true}),

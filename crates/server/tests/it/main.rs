@@ -16,6 +16,7 @@ mod edge_json;
 mod edge_limits;
 mod edge_server;
 mod events;
+mod extending;
 mod leases;
 mod lists;
 mod log;

@@ -84,6 +84,20 @@ pub async fn environment_and_status_narrow_a_list(f: &Fixture) {
     assert_eq!(list(f, filter).await, [there[0].id.part(1)]);
 }
 
+pub async fn a_root_is_found_by_what_it_has_become_also_by_its_contract(f: &Fixture) {
+    let tree = f.one("shop/customer").await;
+    f.finish(&tree).await;
+    let leased = f.load(tree.id).await;
+    let contract = Some(leased.root().contract.to_string());
+    let of_status =
+        |status| DatasetFilter { contract: contract.clone(), status: Some(status), ..Default::default() };
+    assert_eq!(leased.root().status, PartStatus::Leased);
+    assert_eq!(list(f, of_status(PartStatus::Leased)).await, [tree.id.root()]);
+    assert_eq!(list(f, of_status(PartStatus::Ready)).await, []);
+    let rows = f.store.datasets(&of_status(PartStatus::Leased), Page::first(10)).await.unwrap();
+    assert_eq!(rows[0].status, PartStatus::Leased);
+}
+
 pub async fn debts_are_listed_oldest_first(f: &Fixture) {
     let mut expected = Vec::new();
     for _ in 0..3 {

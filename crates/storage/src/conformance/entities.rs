@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use sixpack_model::lease::{Lease, LeaseStatus};
-use sixpack_model::plan::{Change, EntityOwner, HeldEntity};
+use sixpack_model::plan::{Change, EntityOwner, HeldEntity, Outcome};
 use sixpack_model::request::RequestStatus;
 use sixpack_model::schema::Entity;
 use sixpack_model::tree::{PartStatus, Tree};
@@ -168,6 +168,51 @@ pub async fn two_datasets_of_one_request_never_own_the_same_entity(f: &Fixture) 
         let expected = Written::EntityHeld(Clash { tree: trees[1].id, held });
         assert_eq!(f.write(Guard::None, owning(f, &trees[1 - first], &["42"])).await, expected);
     }
+}
+
+/// A decision that a leased tree was extended, and owns these customers now.
+fn extended(f: &Fixture, tree: &Tree, keys: &[&str]) -> Change {
+    let owns = keys.iter().map(|key| (1, entity("customer", key))).collect();
+    Change { outcome: Some(Outcome::Extended), owns, ..f.change(tree) }
+}
+
+pub async fn a_lease_owns_what_its_dataset_was_extended_by_and_nothing_of_others(f: &Fixture) {
+    let (tree, lease) = leased(f, &["42"]).await;
+    let (_, others) = leased(f, &["50"]).await;
+    let change = extended(f, &tree, &["42", "50"]);
+    assert_eq!(f.write(Guard::None, change).await, clash(&tree, "50", &others));
+    assert_eq!(f.load(tree.id).await, tree, "nothing was written");
+    assert_eq!(f.write(Guard::None, extended(f, &tree, &["42", "43"])).await, GOES_ON);
+    for key in ["42", "43"] {
+        let other = f.one("shop/customer").await;
+        assert_eq!(f.write(Guard::None, owning(f, &other, &[key])).await, clash(&other, key, &lease));
+    }
+    let tree = f.load(tree.id).await;
+    assert_eq!((tree.root().status, tree.lease), (PartStatus::Leased, Some(lease.id)));
+    let end = LeaseEnd {
+        lease: lease.id,
+        fence: Some(lease.fence),
+        status: LeaseStatus::Released,
+        outcome: None,
+        note: None,
+        revoked_by: None,
+    };
+    assert_eq!(f.write(Guard::Lease(end), undoing(f, &tree)).await, GOES_ON);
+    leased(f, &["42", "43"]).await;
+}
+
+pub async fn a_dataset_is_extended_only_under_its_lease_and_fence(f: &Fixture) {
+    let (tree, lease) = leased(f, &[]).await;
+    let held = |fence| Guard::Held { lease: lease.id, fence };
+    for fence in [lease.fence - 1, lease.fence + 1] {
+        assert_eq!(f.write(held(fence), f.change(&tree)).await, Written::Refused);
+    }
+    let (other, _) = leased(f, &[]).await;
+    assert_eq!(f.write(held(lease.fence), f.change(&other)).await, Written::Refused, "it is another's");
+    assert_eq!(f.write(held(lease.fence), f.change(&tree)).await, GOES_ON);
+    let tree = f.load(tree.id).await;
+    f.clock.advance_ms(TTL_MS as i64);
+    assert_eq!(f.write(held(lease.fence), f.change(&tree)).await, Written::Refused, "its time is over");
 }
 
 pub async fn a_tree_of_an_ended_request_clashes_with_nobody(f: &Fixture) {

@@ -374,6 +374,7 @@ impl Fixture {
             attempts_before: 0,
             retrying: None,
             failure: None,
+            extension: None,
             created_at: self.now(),
             started_at: None,
             ready_at: None,

@@ -62,6 +62,7 @@ macro_rules! conformance_suite {
                 a_long_list_is_read_once_while_rows_come_in,
                 a_contract_finds_parts_as_well,
                 environment_and_status_narrow_a_list,
+                a_root_is_found_by_what_it_has_become_also_by_its_contract,
                 debts_are_listed_oldest_first,
                 trees_are_counted_by_the_status_of_their_root,
             }
@@ -73,6 +74,8 @@ macro_rules! conformance_suite {
                 a_clash_leaves_its_claim_and_everything_else_alone,
                 a_tree_that_waits_is_looked_at_again_when_its_request_is_complete,
                 two_datasets_of_one_request_never_own_the_same_entity,
+                a_lease_owns_what_its_dataset_was_extended_by_and_nothing_of_others,
+                a_dataset_is_extended_only_under_its_lease_and_fence,
                 a_tree_of_an_ended_request_clashes_with_nobody,
             }
             events {

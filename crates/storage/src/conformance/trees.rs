@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde_json::json;
+use sixpack_model::extension::Extension;
 use sixpack_model::ids::{LeaseId, TreeId};
 use sixpack_model::schema::Entity;
 use sixpack_model::tree::{Evidence, Operation, PartStatus, Retrying, Task, Verdict};
@@ -63,6 +64,7 @@ pub async fn every_field_of_a_part_reads_back_as_it_was_written(f: &Fixture) {
         part.failed_attempts = 2;
         part.retrying = Some(Retrying::Pausing { until: f.in_ms(11) });
         part.failure = Some(f.failure());
+        part.extension = Some(Extension::Failed(Box::new(f.failure())));
         part.started_at = Some(f.in_ms(6));
         part.ready_at = Some(f.in_ms(7));
         part.ended_at = Some(f.in_ms(8));
@@ -82,6 +84,7 @@ pub async fn parts_and_pins_that_come_later_are_kept(f: &Fixture) {
     child.parent = Some(1);
     child.attempts_before = 1;
     child.retrying = Some(Retrying::TakingDown);
+    child.extension = Some(Extension::Ready);
     child.index = Some(4);
     child.task = None;
     grown.parts.push(child);

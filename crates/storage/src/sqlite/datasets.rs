@@ -14,7 +14,14 @@ use crate::datasets::{DatasetFilter, DatasetRow, Datasets};
 use crate::error::StoreError;
 use crate::page::Page;
 
-const COLUMNS: &str = "d.tree, d.part, e.name, c.name, d.version, d.status, d.created_at";
+/// What a root has become is written in its tree; its own row follows with its next change.
+macro_rules! status {
+    () => {
+        "CASE d.part WHEN 0 THEN (SELECT of.status FROM tree of WHERE of.id = d.tree) ELSE d.status END"
+    };
+}
+
+const COLUMNS: &str = concat!("d.tree, d.part, e.name, c.name, d.version, ", status!(), ", d.created_at");
 
 /// Behind every row, because lists are read backwards.
 const LAST: ([u8; 16], i64) = ([0xff; 16], i64::MAX);
@@ -105,7 +112,7 @@ fn list(filter: &DatasetFilter, page: &Page<DatasetId>) -> (String, Vec<Box<dyn 
         values.push(Box::new(environment.clone()));
     }
     if let Some(status) = filter.status {
-        sql.push_str(if root_only { " AND t.status = ?" } else { " AND d.status = ?" });
+        sql.push_str(if root_only { " AND t.status = ?" } else { concat!(" AND ", status!(), " = ?") });
         values.push(Box::new(status.code()));
     }
     let (tree, part) = page.after.map_or(LAST, |after| (after.tree.0.into_bytes(), i64::from(after.part)));

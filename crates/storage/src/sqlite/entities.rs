@@ -15,7 +15,7 @@ use super::columns::{code, id, parsed_of};
 use super::placing::{Place, Standing};
 use super::statements::Statements;
 use super::writer::Tx;
-use super::writes::ChangeRow;
+use super::writes::{ChangeRow, OutcomeRow};
 use crate::trees::Clash;
 
 /// An entity with the part that has made it: part, kind, key.
@@ -37,6 +37,11 @@ impl Tx<'_> {
         trees: usize,
     ) -> rusqlite::Result<Option<Clash>> {
         let Some(owns) = &change.owns else { return Ok(None) };
+        if matches!(change.outcome, Some(OutcomeRow::Extended)) {
+            let environment = self.environment(&change.environment)?;
+            let held = self.first_held_beside(change.lease, environment, owns)?;
+            return Ok(held.map(|held| Clash { tree: change.tree, held }));
+        }
         if self.goes_to_stock(change, from)? {
             return Ok(None);
         }
@@ -75,6 +80,22 @@ impl Tx<'_> {
         owns: &[Owned],
     ) -> rusqlite::Result<()> {
         let write = "INSERT INTO entity_held (environment, kind, key, lease) VALUES (?1, ?2, ?3, ?4)";
+        for (_, kind, key) in owns {
+            self.connection.run(write, params![environment, kind, key, lease.0.as_bytes()])?;
+        }
+        Ok(())
+    }
+
+    /// Makes the dataset under a lease the owner of what it was extended by; what it owned before stays with it.
+    pub(super) fn hold_extended(&mut self, change: &ChangeRow) -> rusqlite::Result<()> {
+        let (Some(OutcomeRow::Extended), Some(owns), Some(lease)) =
+            (&change.outcome, &change.owns, change.lease)
+        else {
+            return Ok(());
+        };
+        let environment = self.environment(&change.environment)?;
+        let write = "INSERT INTO entity_held (environment, kind, key, lease) VALUES (?1, ?2, ?3, ?4)
+                     ON CONFLICT DO NOTHING";
         for (_, kind, key) in owns {
             self.connection.run(write, params![environment, kind, key, lease.0.as_bytes()])?;
         }
@@ -133,11 +154,21 @@ impl Tx<'_> {
         environment: i64,
         owns: &[Owned],
     ) -> rusqlite::Result<Option<HeldEntity>> {
+        self.first_held_beside(None, environment, owns)
+    }
+
+    /// The first of these that another lease than this one owns.
+    fn first_held_beside(
+        &self,
+        own: Option<LeaseId>,
+        environment: i64,
+        owns: &[Owned],
+    ) -> rusqlite::Result<Option<HeldEntity>> {
         for (part, kind, key) in owns {
             let owner = self.connection.one(
                 "SELECT l.id, l.holder FROM entity_held h JOIN lease l ON l.id = h.lease
-                 WHERE h.environment = ?1 AND h.kind = ?2 AND h.key = ?3",
-                params![environment, kind, key],
+                 WHERE h.environment = ?1 AND h.kind = ?2 AND h.key = ?3 AND (?4 IS NULL OR h.lease <> ?4)",
+                params![environment, kind, key, own.map(|own| own.0.into_bytes())],
                 |row| Ok(EntityOwner::Lease { id: LeaseId(id(row, 0)?), holder: row.get(1)? }),
             )?;
             if let Some(by) = owner {

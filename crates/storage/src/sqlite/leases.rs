@@ -155,6 +155,16 @@ impl Tx<'_> {
         Ok(true)
     }
 
+    /// Whether a lease is held with this fence, and its deadline has not passed.
+    pub(super) fn is_held(&self, lease: LeaseId, fence: u64, change: &ChangeRow) -> rusqlite::Result<bool> {
+        let held = self.connection.one(
+            "SELECT 1 FROM lease WHERE id = ?1 AND tree = ?2 AND status = 0 AND fence = ?3 AND expires_at > ?4",
+            params![lease.0.as_bytes(), change.tree.0.as_bytes(), int(fence), self.now],
+            |_| Ok(()),
+        )?;
+        Ok(held.is_some())
+    }
+
     /// Ends a lease whose deadline has passed; false, and nothing written, when it has not, or the lease has ended.
     pub(super) fn expire_lease(&self, lease: LeaseId, change: &ChangeRow) -> rusqlite::Result<bool> {
         let taker = self.connection.one(

@@ -116,7 +116,9 @@ impl Tx<'_> {
                 self.leave_vacant(change)?;
                 RequestAfter::Vacant
             }
-            Some(OutcomeRow::Ended | OutcomeRow::Confirmed(_)) | None => RequestAfter::GoesOn,
+            Some(OutcomeRow::Ended | OutcomeRow::Extended | OutcomeRow::Confirmed(_)) | None => {
+                RequestAfter::GoesOn
+            }
         };
         Ok(Counted { ended: false, after })
     }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use rusqlite::{Row, params};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use sixpack_model::extension::Extension;
 use sixpack_model::ids::TreeId;
 use sixpack_model::recheck::Why;
 use sixpack_model::request::Priority;
@@ -152,6 +153,7 @@ pub(super) fn read_part(row: &Row<'_>) -> rusqlite::Result<Part> {
         attempts_before: detail.attempts_before,
         retrying: detail.retrying.map(StoredRetrying::into_retrying),
         failure: detail.failure.map(StoredFailure::into_failure).transpose().map_err(refused)?,
+        extension: detail.extension.map(StoredExtension::into_extension).transpose().map_err(refused)?,
         ready_at: detail.ready_at.map(time),
         ended_at: detail.ended_at.map(time),
     })
@@ -196,6 +198,8 @@ struct Detail<'a> {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     failure: Option<StoredFailure<'a>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    extension: Option<StoredExtension<'a>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     ready_at: Option<i64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     ended_at: Option<i64>,
@@ -236,6 +240,35 @@ struct StoredEvidence<'a> {
     build: Option<Cow<'a, str>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     instance: Option<Cow<'a, str>>,
+}
+
+/// How far an extension has come; a failure says that it came to nothing.
+#[derive(Serialize, Deserialize)]
+struct StoredExtension<'a> {
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    ready: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    failure: Option<StoredFailure<'a>>,
+}
+
+impl<'a> From<&'a Extension> for StoredExtension<'a> {
+    fn from(extension: &'a Extension) -> Self {
+        let failure = match extension {
+            Extension::Failed(failure) => Some(StoredFailure::from(&**failure)),
+            Extension::UnderWay | Extension::Ready => None,
+        };
+        Self { ready: *extension == Extension::Ready, failure }
+    }
+}
+
+impl StoredExtension<'_> {
+    fn into_extension(self) -> Result<Extension, String> {
+        Ok(match self.failure.map(StoredFailure::into_failure).transpose()? {
+            Some(failure) => Extension::Failed(Box::new(failure)),
+            None if self.ready => Extension::Ready,
+            None => Extension::UnderWay,
+        })
+    }
 }
 
 /// What was known at hand-over.
@@ -370,6 +403,7 @@ fn detail_text(part: &Part) -> String {
         attempts_before: part.attempts_before,
         retrying: part.retrying.map(StoredRetrying::from),
         failure: part.failure.as_ref().map(StoredFailure::from),
+        extension: part.extension.as_ref().map(StoredExtension::from),
         ready_at: ms_of(part.ready_at),
         ended_at: ms_of(part.ended_at),
     };

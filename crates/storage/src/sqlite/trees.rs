@@ -45,6 +45,7 @@ impl Trees for SqliteStore {
                 return Ok(Written::Refused);
             };
             tx.update_tree(&change, passed.claimed_at)?;
+            tx.hold_extended(&change)?;
             let from = tx.leave_lease(&guard, &change, from)?;
             let before = tx.write_request(&change, from, &leases)?;
             // A tree that was leased just now, or whose request goes on, is wanted.
@@ -175,6 +176,7 @@ impl Tx<'_> {
             }
             Guard::Unclaimed(task) => self.drop_unclaimed(*task),
             Guard::Lease(end) => Ok(self.end_lease(end, change)?.then(Passed::default)),
+            Guard::Held { lease, fence } => Ok(self.is_held(*lease, *fence, change)?.then(Passed::default)),
             Guard::Overdue(lease) => Ok(self.expire_lease(*lease, change)?.then(Passed::default)),
         }
     }

@@ -41,7 +41,7 @@ pub(super) struct ChangeRow {
     unique: String,
     pub(super) status: PartStatus,
     pub(super) root_version: u32,
-    lease: Option<LeaseId>,
+    pub(super) lease: Option<LeaseId>,
     recheck: Option<String>,
     pub(super) root_ready_at: Option<i64>,
     pub(super) ending: Option<i64>,
@@ -52,7 +52,7 @@ pub(super) struct ChangeRow {
     ready: Vec<TaskRow>,
     withdrawn: Vec<TaskRow>,
     entities: Vec<Owned>,
-    /// What the tree owns, when it becomes ready.
+    /// What the tree owns, when it becomes ready or was extended.
     pub(super) owns: Option<Vec<Owned>>,
     pub(super) outcome: Option<OutcomeRow>,
     events: Vec<EventRow>,
@@ -62,6 +62,7 @@ pub(super) struct ChangeRow {
 pub(super) enum OutcomeRow {
     Ready(ReadinessRow),
     Confirmed(ReadinessRow),
+    Extended,
     /// The contract that was the first to drift.
     Quarantined(String),
     Failed(FailureRow),
@@ -145,7 +146,8 @@ impl From<Change> for ChangeRow {
             ready: tasks(&change.ready),
             withdrawn: tasks(&change.withdrawn),
             entities: owned(change.entities),
-            owns: matches!(change.outcome, Some(Outcome::Ready(_))).then(|| owned(change.owns)),
+            owns: matches!(change.outcome, Some(Outcome::Ready(_) | Outcome::Extended))
+                .then(|| owned(change.owns)),
             outcome: change.outcome.map(OutcomeRow::from),
             events: change
                 .events
@@ -177,6 +179,7 @@ impl From<Outcome> for OutcomeRow {
         match outcome {
             Outcome::Ready(readiness) => Self::Ready(ReadinessRow::from(&readiness)),
             Outcome::Confirmed(readiness) => Self::Confirmed(ReadinessRow::from(&readiness)),
+            Outcome::Extended => Self::Extended,
             Outcome::Quarantined(failure) => Self::Quarantined(failure.contract.to_string()),
             Outcome::Failed(failure) => Self::Failed(FailureRow::from(&*failure)),
             Outcome::Ended => Self::Ended,

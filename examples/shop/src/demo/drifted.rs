@@ -4,7 +4,7 @@ use anyhow::{Context as _, ensure};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use sixpack::wire::{
-    DatasetFilter, DatasetStatus, LeaseFilter, LeaseStatus, Outcome, Quarantined, QuarantineFilter, Release,
+    DatasetFilter, DatasetStatus, LeaseFilter, LeaseStatus, Outcome, QuarantineFilter, Quarantined, Release,
 };
 
 use super::landscape::{ENVIRONMENT, Landscape, until};
@@ -62,14 +62,13 @@ async fn broken_and_taken(landscape: &Landscape, stage: &Stage) -> anyhow::Resul
         "because": set_aside.because, "drifted": drifted.path, "owner": drifted.owner, "message": drifted.message,
     });
     landscape.client.release_lease(&lease.id, &Release::new(lease.fence, Outcome::Used)).await?;
-    let resolve =
-        ["quarantine", "resolve", &first, "undo", "--reason", "the account is closed for good"];
+    let resolve = ["quarantine", "resolve", &first, "undo", "--reason", "the account is closed for good"];
     let code = landscape.administer(&resolve, stage).await?;
     ensure!(code == Some(0), "`sixpack quarantine resolve` ended with {code:?}");
     Ok(evidence)
 }
 
-/// The oldest of what is in stock.
+/// What has been in stock for longest; of two that were ready in the same millisecond, the one that was planned first.
 async fn handed_over_next(landscape: &Landscape) -> anyhow::Result<(String, Data)> {
     let filter = DatasetFilter {
         environment: Some(ENVIRONMENT.to_owned()),
@@ -77,7 +76,9 @@ async fn handed_over_next(landscape: &Landscape) -> anyhow::Result<(String, Data
         status: Some(DatasetStatus::Ready),
         ..DatasetFilter::default()
     };
-    let oldest = landscape.client.datasets(&filter).await?.items.into_iter().next_back();
+    let ready = landscape.client.datasets(&filter).await?.items;
+    let oldest =
+        ready.into_iter().min_by(|one, other| (&one.ready_at, &one.id).cmp(&(&other.ready_at, &other.id)));
     let oldest = landscape.client.dataset(&oldest.context("there is nothing in stock")?.id).await?;
     let output = oldest.output.context("what is in stock has no output")?;
     Ok((oldest.id, Data::deserialize(output).context("the output cannot be read")?))
@@ -87,7 +88,11 @@ async fn handed_over_next(landscape: &Landscape) -> anyhow::Result<(String, Data
 async fn set_aside(landscape: &Landscape, dataset: &str) -> anyhow::Result<Quarantined> {
     until("what drifted is in quarantine", || async {
         let page = landscape.client.quarantine(&QuarantineFilter::default()).await?;
-        Ok(page.items.into_iter().find(|row| row.dataset_id == dataset).ok_or_else(|| "it is not there".to_owned()))
+        Ok(page
+            .items
+            .into_iter()
+            .find(|row| row.dataset_id == dataset)
+            .ok_or_else(|| "it is not there".to_owned()))
     })
     .await
 }

@@ -166,6 +166,7 @@ impl Landscape {
   sixpack contracts                                    # the catalogue
   sixpack suppliers                                    # who is connected
   sixpack request checkout/ready-customer --set country=DE
+  sixpack extend LEASE order/paid-order                # pays the order that you hold, and undoes it with the rest
   sixpack lease list                                   # then: sixpack lease release LEASE
   sixpack request checkout/paid-customer               # goes on to a paid order
   sixpack request qa/two-buyers                        # a composition in code

@@ -5,9 +5,12 @@ use std::io::{IsTerminal as _, Write as _};
 use anyhow::Context as _;
 use serde_json::{Value, json};
 
+/// Numbered acts.
+const ACTS: u32 = 8;
+
 /// One act before it is played.
 pub(super) struct Act {
-    /// 1 to 6; nothing for what is shown besides.
+    /// 1 to 8; nothing for what is shown besides.
     pub(super) number: Option<u8>,
     /// For programs.
     pub(super) name: &'static str,
@@ -79,7 +82,7 @@ impl Stage {
         act: &'static Act,
         scene: impl Future<Output = anyhow::Result<Value>>,
     ) -> Shown {
-        let place = act.number.map_or_else(|| "Also".to_owned(), |number| format!("Act {number} of 6"));
+        let place = act.number.map_or_else(|| "Also".to_owned(), |number| format!("Act {number} of {ACTS}"));
         self.say(format!("\n{}", self.strong(&format!("{place}: {}", act.headline))));
         self.say(format!("{}\n", act.watch));
         let outcome = scene.await.map_err(|error| format!("{error:#}"));

@@ -94,6 +94,10 @@ impl Lease {
         &self.data
     }
 
+    pub(super) fn client(&self) -> &Client {
+        &self.client
+    }
+
     /// Whether the data may still be used. Once false it stays false.
     pub fn is_usable(&self) -> bool {
         !self.shared.lost.is_cancelled() && self.shared.lock().usable(Moment::now())

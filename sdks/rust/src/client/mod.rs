@@ -1,6 +1,7 @@
 //! The consumer half: requests datasets, holds leases, and reads everything else.
 
 mod events;
+mod extension;
 mod lease;
 mod operations;
 mod request;
@@ -11,6 +12,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 pub use events::EventStream;
+pub use extension::ExtensionBuilder;
 pub use lease::Lease;
 pub use request::RequestBuilder;
 

@@ -67,6 +67,29 @@ impl Client {
         self.read(&self.post(&["v1", "leases", id, "renew"]).json(renewal)?, "the lease").await
     }
 
+    /// Reads a lease, after waiting up to `wait_s` (0 to 60) for the end of an extension that is under way.
+    pub async fn wait_for_extension(&self, id: &str, wait_s: u64) -> Result<wire::Lease, Error> {
+        self.read(&self.get(&["v1", "leases", id]).wait_s(wait_s), "the lease").await
+    }
+
+    /// Advances a leased dataset by one more contract, and waits up to `wait_s` (0 to 60) for the end of that. Repeating it
+    /// with a [`number`](wire::NewExtension::number) answers the same; without one it is sent once and not repeated.
+    pub async fn extend_lease(
+        &self,
+        id: &str,
+        extension: &wire::NewExtension,
+        wait_s: u64,
+    ) -> Result<wire::Lease, Error> {
+        let call = self.post(&["v1", "leases", id, "extend"]).wait_s(wait_s).json(extension)?;
+        match extension.number {
+            Some(_) => self.read(&call, "the lease").await,
+            None => {
+                let answer = self.http.send_once(&call).await.map_err(|(_, error)| error)?;
+                answer.read("the lease")
+            }
+        }
+    }
+
     /// Gives a dataset back; repeating it with the same fence answers the same.
     pub async fn release_lease(&self, id: &str, release: &wire::Release) -> Result<wire::Lease, Error> {
         self.read(&self.post(&["v1", "leases", id, "release"]).json(release)?, "the lease").await

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::Failure;
 use super::words;
 
 words! {
@@ -93,6 +94,83 @@ pub struct Lease {
     pub revoked_by: Option<String>,
     /// The data.
     pub dataset: LeasedDataset,
+    /// What the dataset was advanced by under this lease, the oldest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub extensions: Vec<Extension>,
+}
+
+words! {
+    /// `building -> ready | failed | cancelled`
+    ExtensionStatus {
+        /// Being made, or checked with the rest.
+        Building = "building",
+        /// Made and agreed upon.
+        Ready = "ready",
+        /// Could not be made; the rest stays leased.
+        Failed = "failed",
+        /// The lease ended before it was over.
+        Cancelled = "cancelled",
+    }
+}
+
+/// One contract that a leased dataset was advanced by.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Extension {
+    /// The name of its step in the dataset: `extend_1`.
+    pub step: String,
+    /// `ds_…`
+    #[serde(default)]
+    pub dataset_id: String,
+    /// Its contract.
+    pub contract: String,
+    /// Version of the contract.
+    pub version: u32,
+    /// Where it stands.
+    pub status: ExtensionStatus,
+    /// What the contract hands on, once it is ready.
+    #[serde(default, skip_serializing_if = "Value::is_null")]
+    pub output: Value,
+    /// Why it failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<Failure>,
+}
+
+/// Body of `POST /v1/leases/{id}/extend`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct NewExtension {
+    /// Fence of the lease.
+    pub fence: u64,
+    /// What is to be made, `domain/name`.
+    pub contract: String,
+    /// What it is made from; what is left out comes from the dataset's output, or is the default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub input: Option<Value>,
+    /// Which extension of the lease this is, from 1: the call is safe to repeat with it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub number: Option<u32>,
+}
+
+impl NewExtension {
+    /// Advances by this contract, as the next extension.
+    pub fn new(fence: u64, contract: impl Into<String>) -> Self {
+        Self { fence, contract: contract.into(), input: None, number: None }
+    }
+
+    /// Input of the contract, as far as the dataset does not say it.
+    #[must_use]
+    pub fn input(mut self, input: Value) -> Self {
+        self.input = Some(input);
+        self
+    }
+
+    /// The same as the extension of this number.
+    #[must_use]
+    pub fn number(mut self, number: u32) -> Self {
+        self.number = Some(number);
+        self
+    }
 }
 
 /// The dataset of a lease.

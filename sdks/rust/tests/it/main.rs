@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "everything in here is a test")]
 
 mod channels;
+mod extending;
 mod fatal_ends;
 mod late_results;
 mod reruns;

@@ -2,6 +2,7 @@
 
 use proptest::prelude::*;
 
+use super::extending::{extend, lease};
 use super::*;
 
 /// What may happen next; the number chooses among the open tasks.
@@ -15,6 +16,8 @@ enum Move {
     Withdraw(u8),
     Owe(u8),
     Unwanted,
+    Extend(bool),
+    EndLease,
     Pass,
     Due,
 }
@@ -29,6 +32,8 @@ fn any_move() -> impl Strategy<Value = Move> {
         1 => any::<u8>().prop_map(Move::Withdraw),
         1 => any::<u8>().prop_map(Move::Owe),
         1 => Just(Move::Unwanted),
+        4 => any::<bool>().prop_map(Move::Extend),
+        1 => Just(Move::EndLease),
         1 => Just(Move::Pass),
         2 => Just(Move::Due),
     ]
@@ -100,7 +105,18 @@ fn play(scene: &mut Scene, effects: &mut Effects, step: &Move) {
             let Some(ready) = pick(*which).filter(|ready| ready.operation == Operation::Undo) else { return };
             scene.answer_at(ready.part, no(false));
         }
+        // The store tells it of no dataset that is leased.
+        Move::Unwanted if scene.tree.lease.is_some() => {}
         Move::Unwanted => scene.happen(Happened::Unwanted),
+        Move::Extend(by_scenario) => {
+            if scene.status("") == PartStatus::Ready && scene.tree.ending.is_none() {
+                lease(scene);
+            }
+            let contract = if *by_scenario { "checkout/ready-customer" } else { "order/prepared-order" };
+            extend(scene, contract, json!({}));
+        }
+        Move::EndLease if scene.tree.lease.is_some() => scene.happen(Happened::LeaseEnded { keep: true }),
+        Move::EndLease => {}
         Move::Pass => scene.pass_ms(1_000),
         Move::Due if scene.tree.due_at().is_some() => scene.due(),
         Move::Due => {}
@@ -165,6 +181,33 @@ proptest! {
         let mut effects = Effects::new();
         for step in &moves {
             play(&mut scene, &mut effects, step);
+        }
+        finish(&mut scene, &mut effects);
+        over(&scene, &effects)?;
+    }
+
+    #[test]
+    fn what_was_handed_over_stays_as_it_is_whatever_becomes_of_extensions(
+        moves in proptest::collection::vec(any_move(), 0..120),
+    ) {
+        let mut scene = Scene::begin(shop(ALL), "checkout/ready-customer", json!({}));
+        let mut effects = Effects::new();
+        while scene.outcomes.is_empty() {
+            play(&mut scene, &mut effects, &Move::Done(0));
+        }
+        lease(&mut scene);
+        let handed_over = scene.tree.parts.len();
+        for step in &moves {
+            play(&mut scene, &mut effects, step);
+            if scene.tree.ending.is_some() {
+                break;
+            }
+            prop_assert_eq!(scene.status(""), PartStatus::Leased);
+            for part in &scene.tree.parts[1..handed_over] {
+                prop_assert!(part.status == PartStatus::Ready && part.failure.is_none(), "{:?}", part);
+            }
+            let under_way = scene.tree.extensions().filter(|part| part.is_being_made()).count();
+            prop_assert!(under_way <= 1);
         }
         finish(&mut scene, &mut effects);
         over(&scene, &effects)?;

@@ -94,7 +94,7 @@ impl<'a> FailureJson<'a> {
         now: Timestamp,
     ) -> Self {
         let mut undo = UndoJson::default();
-        trees.iter().for_each(|view| view.report_undo(&mut undo));
+        trees.iter().for_each(|view| view.report_undo(&mut undo, |_| true));
         Self {
             path: &failure.path,
             class: Word(failure.class),
@@ -122,6 +122,15 @@ impl<'a> FailureJson<'a> {
     }
 }
 
+impl<'a> FailureJson<'a> {
+    /// Why a dataset could not be extended by this part.
+    pub(super) fn of_extension(failure: &'a Failure, view: &'a TreeView<'a>, extension: u32) -> Self {
+        let mut undo = UndoJson::default();
+        view.report_undo(&mut undo, |part| view.tree.extension_of(part) == Some(extension));
+        Self { undo, ..Self::of(failure, std::slice::from_ref(view), None, view.now) }
+    }
+}
+
 impl<'a> TreeView<'a> {
     /// Why a part could not be made or undone: its own failure, or that of the part below it that failed, else of the
     /// first that owes something.
@@ -129,16 +138,19 @@ impl<'a> TreeView<'a> {
         if let Some(own) = &self.part(number).failure {
             return Some(own);
         }
-        let failed =
-            self.below(number).into_iter().map(|part| self.part(part)).filter(|part| part.failure.is_some());
+        // A dataset that was extended in vain stands as it was.
+        let is_own = |part: &u32| number > 0 || self.tree.extension_of(*part).is_none();
+        let below = self.below(number).into_iter().filter(is_own).map(|part| self.part(part));
+        let failed = below.filter(|part| part.failure.is_some());
         let first = failed.min_by_key(|part| part.status == PartStatus::Debt)?;
         first.failure.as_ref()
     }
 }
 
 impl TreeView<'_> {
-    fn report_undo(&self, undo: &mut UndoJson) {
-        for part in &self.tree.parts {
+    /// Adds what became of these parts.
+    fn report_undo(&self, undo: &mut UndoJson, of: impl Fn(u32) -> bool) {
+        for part in self.tree.parts.iter().filter(|part| of(part.part)) {
             let list = match self.undo_of(part) {
                 Some(Undo::Done) => &mut undo.done,
                 Some(Undo::Pending) => &mut undo.pending,

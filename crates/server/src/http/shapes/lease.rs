@@ -11,6 +11,7 @@ use sixpack_model::name::ContractName;
 use utoipa::ToSchema;
 
 use super::evidence::EvidenceJson;
+use super::extension::ExtensionJson;
 use super::scalar::{Text, Time};
 use super::tree::TreeView;
 use super::word::{LeaseStatusWord, OutcomeWord, Word};
@@ -54,6 +55,9 @@ pub(in crate::http) struct LeaseJson<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     revoked_by: Option<&'a str>,
     dataset: LeasedDatasetJson<'a>,
+    /// What the dataset was advanced by under this lease, the oldest first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    extensions: Vec<ExtensionJson<'a>>,
 }
 
 /// The dataset under a lease.
@@ -100,6 +104,7 @@ impl<'a> LeaseJson<'a> {
                 output: view.output(0),
                 evidence: view.evidence(0),
             },
+            extensions: view.extensions(),
         }
     }
 }

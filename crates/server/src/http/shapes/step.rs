@@ -95,7 +95,9 @@ impl<'a> TreeView<'a> {
         }
         let scenario = self.contract(number).filter(|_| is_scenario).and_then(Contract::scenario);
         let Some(scenario) = scenario else {
-            return self.children(number).iter().for_each(|child| self.walk(*child, steps, done));
+            // What a dataset is extended by under a lease is none of its request's business.
+            let own = self.children(number).iter().filter(|child| self.part(**child).extension.is_none());
+            return own.for_each(|child| self.walk(*child, steps, done));
         };
         let mut begun: HashMap<&str, Vec<u32>> = HashMap::new();
         for child in self.last_children(number) {

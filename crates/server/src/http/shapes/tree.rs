@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 use sixpack_engine::Shelf;
 use sixpack_model::contract::Contract;
+use sixpack_model::extension::Extension;
 use sixpack_model::ids::TreeId;
 use sixpack_model::tree::{Operation, Part, PartStatus, Retrying, Tree};
 
@@ -74,9 +75,13 @@ impl<'a> TreeView<'a> {
         self.walk_down(top, Self::children)
     }
 
-    /// The part and what its last attempt consists of, each before its children.
+    /// The part and what its last attempt consists of, each before its children; not what the dataset was to be extended by
+    /// in vain, or is not extended by yet.
     pub(super) fn last_below(&self, top: u32) -> Vec<u32> {
-        self.walk_down(top, Self::last_children)
+        let mut below = self.walk_down(top, Self::last_children);
+        let is_ready = |part: u32| self.part(part).extension == Some(Extension::Ready);
+        below.retain(|part| top > 0 || self.tree.extension_of(*part).is_none_or(is_ready));
+        below
     }
 
     fn walk_down<'b>(&'b self, top: u32, children: impl Fn(&'b Self, u32) -> &'b [u32]) -> Vec<u32> {

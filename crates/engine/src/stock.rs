@@ -73,6 +73,16 @@ struct ToTend {
     lines: BTreeSet<LineId>,
 }
 
+/// The versions that everything below a contract has.
+type Pins = Arc<BTreeMap<ContractName, u32>>;
+
+/// The pins of contracts that were asked for at one revision of a catalogue.
+#[derive(Default)]
+struct PinsKnown {
+    revision: u64,
+    by_contract: HashMap<ContractName, Pins>,
+}
+
 /// What the engine knows of stock.
 #[derive(Default)]
 pub(crate) struct StockKnown {
@@ -81,8 +91,8 @@ pub(crate) struct StockKnown {
     /// Hits and misses that are not counted in the store yet.
     served: Mutex<HashMap<LineId, (u64, u64)>>,
     pub(crate) wake: Notify,
-    /// By environment: the revision of its catalogue, and the versions below each contract.
-    pins: Mutex<HashMap<String, (u64, HashMap<ContractName, Arc<BTreeMap<ContractName, u32>>>)>>,
+    /// By environment.
+    pins: Mutex<HashMap<String, PinsKnown>>,
     /// How much was counted with the last look.
     counted: AtomicU64,
 }
@@ -141,22 +151,17 @@ impl StockKnown {
     }
 
     /// The versions that everything below a contract has now; looked up once for each state of the catalogue.
-    fn pins(
-        &self,
-        environment: &str,
-        shelf: &Shelf,
-        contract: &Contract,
-    ) -> Arc<BTreeMap<ContractName, u32>> {
+    fn pins(&self, environment: &str, shelf: &Shelf, contract: &Contract) -> Pins {
         let mut known = self.pins.lock().unwrap_or_else(PoisonError::into_inner);
         let of_environment = known.entry(environment.to_owned()).or_default();
-        if of_environment.0 != shelf.revision {
-            *of_environment = (shelf.revision, HashMap::new());
+        if of_environment.revision != shelf.revision {
+            *of_environment = PinsKnown { revision: shelf.revision, ..PinsKnown::default() };
         }
-        if let Some(pins) = of_environment.1.get(&contract.name) {
+        if let Some(pins) = of_environment.by_contract.get(&contract.name) {
             return Arc::clone(pins);
         }
         let pins = Arc::new(pins_of(contract, shelf, &BTreeMap::new()));
-        of_environment.1.insert(contract.name.clone(), Arc::clone(&pins));
+        of_environment.by_contract.insert(contract.name.clone(), Arc::clone(&pins));
         pins
     }
 

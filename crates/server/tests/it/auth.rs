@@ -30,7 +30,7 @@ const NOT_FOR_CONSUMERS: [&str; 13] = [
 ];
 
 /// Operations that a supplier may not call.
-const NOT_FOR_SUPPLIERS: [&str; 8] = [
+const NOT_FOR_SUPPLIERS: [&str; 9] = [
     "create_request",
     "cancel_request",
     "extend_lease",

@@ -27,7 +27,7 @@ pub(super) const ACCOUNT: &str = "billing/payment-account";
 
 /// Plays it; the evidence is what was leased instead, and what the quarantine says.
 pub(super) async fn play(landscape: &Landscape, stage: &Stage) -> anyhow::Result<Value> {
-    with_stock(landscape, stage, broken_and_taken(landscape, stage)).await
+    with_stock(landscape, stage, Box::pin(broken_and_taken(landscape, stage))).await
 }
 
 async fn broken_and_taken(landscape: &Landscape, stage: &Stage) -> anyhow::Result<Value> {

@@ -32,7 +32,7 @@ pub(super) const CONTRACT: &str = "checkout/ready-customer";
 
 /// Plays it; the evidence is what was leased, and how long that took.
 pub(super) async fn play(landscape: &Landscape, stage: &Stage) -> anyhow::Result<Value> {
-    with_stock(landscape, stage, asked_while_down(landscape, stage)).await
+    with_stock(landscape, stage, Box::pin(asked_while_down(landscape, stage))).await
 }
 
 /// Does `act` with the rule applied and its stock full, and takes the rule and everything that was made for it away whatever

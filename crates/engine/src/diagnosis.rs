@@ -41,7 +41,8 @@ pub struct DiagnosisView {
 impl Engine {
     /// Asks every service about its part of a leased dataset, and says what has become of it since it was handed over.
     ///
-    /// Answers within three seconds: whoever has not said anything by then is part of the answer.
+    /// Answers within three seconds: whoever has not said anything by then is part of the answer. What is being extended
+    /// is being changed on purpose, and is not compared with what it was.
     pub async fn diagnose_lease(&self, caller: &Caller, id: LeaseId) -> Result<DiagnosisView, Refusal> {
         let lease = self.live_lease(caller, id).await?;
         let asked_at = self.store().now().await?;
@@ -61,6 +62,9 @@ impl Engine {
             // Woken or not, it is read again.
             let _ = tokio::time::timeout_at(until.min(Instant::now() + LOOK_AGAIN), news).await;
         };
+        if let Some(part) = tree.extension_under_way() {
+            return Err(Refusal::Extending { step: tree.steps_to(part) });
+        }
         // What was taken down meanwhile is not what was leased.
         let lease = self.live_lease(caller, id).await?;
         let shelf = self.shelf_of(&tree).await?.unwrap_or_default();

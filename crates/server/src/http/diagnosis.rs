@@ -147,7 +147,7 @@ struct JudgedInvariantJson<'a> {
 #[utoipa::path(post, path = "/v1/leases/{id}/diagnose", tag = "leases", params(("id" = String, Path)), responses(
     (status = 200, description = "What has become of it", body = DiagnosisJson<'_>),
     (status = 404, description = "`lease_not_found`", body = ProblemJson),
-    (status = 409, description = "`lease_ended`", body = ProblemJson),
+    (status = 409, description = "`lease_ended`, `extending`", body = ProblemJson),
 ))]
 pub(super) async fn diagnose_lease(
     State(engine): State<Engine>,

@@ -144,6 +144,8 @@ async fn what_cannot_be_extended_is_refused_and_nothing_begins() {
     let second = consumer.post(&extend, &body).await;
     second.refused(409, "extending");
     assert!(second.text.contains("extend_1"), "{}", second.text);
+    let diagnose = format!("{}/diagnose", path(&lease));
+    consumer.post(&diagnose, &json!({})).await.refused(409, "extending");
     let other = json!({"fence": fence, "contract": "billing/paid", "number": 1, "input": {"method": "CASH"}});
     consumer.post(&extend, &other).await.refused(409, "extension_mismatch");
     let released =

@@ -353,17 +353,25 @@ impl Engine {
         };
         let contract = planned.units[place].0.name.to_string();
         let Some(wish) = wish else {
-            return Ok(Refusal::OutOfStock { contract, coming: 0, is_kept: false, starved: None });
+            return Ok(Refusal::OutOfStock {
+                contract,
+                coming: 0,
+                is_kept: false,
+                starved: None,
+                unfit: None,
+            });
         };
-        let (mut coming, mut starved) = (0, None);
+        let (mut coming, mut ready, mut starved) = (0, 0, None);
         for line in &wish.lines {
-            coming += self.store().level(line.id, 1).await?.coming;
+            let level = self.store().level(line.id, Refusal::COUNTED).await?;
+            (coming, ready) = (coming + level.coming, ready + level.ready);
             let read = self.store().lines(Some(LineId(line.id.0 - 1)), 1).await?;
             let trouble =
                 read.into_iter().filter(|read| read.line.id == line.id).find_map(|read| read.trouble);
             starved = starved.or(trouble.map(|trouble| why_starved(&trouble)));
         }
-        Ok(Refusal::OutOfStock { contract, coming, is_kept: true, starved })
+        let unfit = wish.select.is_some().then_some(ready.min(Refusal::COUNTED.into()));
+        Ok(Refusal::OutOfStock { contract, coming, is_kept: true, starved, unfit })
     }
 }
 

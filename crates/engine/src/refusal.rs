@@ -123,6 +123,8 @@ pub enum Refusal {
         is_kept: bool,
         /// Why it is not being made, when it is not.
         starved: Option<String>,
+        /// How many are in stock, up to [`COUNTED`](Self::COUNTED), when criteria were given that not enough of them meet.
+        unfit: Option<u64>,
     },
     /// The idempotency key was used with another body.
     #[error("the idempotency key was used for another request")]
@@ -214,6 +216,9 @@ pub enum Refusal {
 }
 
 impl Refusal {
+    /// Datasets in stock are counted no further than this for a refusal.
+    pub const COUNTED: u32 = 1_000;
+
     pub(crate) fn unknown(what: &'static str, name: impl ToString) -> Self {
         Self::Unknown { what, name: name.to_string(), nearest: None }
     }

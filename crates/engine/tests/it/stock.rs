@@ -225,7 +225,10 @@ async fn a_preference_ranks_and_criteria_choose() {
     town.settle(&[a]).await;
     let ask = |selection| town.ask_for(Wanted { selection, ..stock_first("a/first") });
     let gone = ask(select(json!({ "id": id }))).await;
-    assert!(matches!(gone, Err(Refusal::OutOfStock { .. })), "it is leased already: {gone:?}");
+    assert!(
+        matches!(gone, Err(Refusal::OutOfStock { unfit: Some(2), .. })),
+        "it is leased already: {gone:?}"
+    );
     let faulty = ask(select(json!({ "id": 7 }))).await;
     let Err(Refusal::Invalid(faults)) = faulty else { panic!("{faulty:?}") };
     assert_eq!(faults[0].pointer, "/select/id");

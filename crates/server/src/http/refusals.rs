@@ -55,7 +55,8 @@ impl From<Refusal> for Problem {
                 echoed(&name)
             )),
             Refusal::VersionMismatch { expected, current } => version_mismatch(expected, current),
-            Refusal::OutOfStock { contract, coming, is_kept, starved } => {
+            Refusal::OutOfStock { contract, unfit: Some(ready @ 1..), .. } => none_fits(&contract, ready),
+            Refusal::OutOfStock { contract, coming, is_kept, starved, .. } => {
                 out_of_stock(&contract, coming, is_kept, starved.as_deref())
             }
             Refusal::KeyReused => {
@@ -69,8 +70,8 @@ impl From<Refusal> for Problem {
             Refusal::LeaseFenced => conflict("lease_fenced", "Another fence is live")
                 .detail("The fence is not the one of this lease; read the lease again and use its `fence`."),
             Refusal::Extending { step } => conflict("extending", "It is being extended").detail(format!(
-                "The dataset is being extended by `{step}`; a dataset is extended by one contract at a time. Read the lease \
-                 until that is over, then send this call again."
+                "The dataset is being extended by `{step}`, and until that is over it is neither extended nor diagnosed. Wait for \
+                 it with `GET` on the lease, then send this call again."
             )),
             Refusal::OtherExtension { step } => {
                 conflict("extension_mismatch", "That extension is another one").detail(format!(
@@ -220,6 +221,16 @@ fn too_many_channels(environment: &str, live: &[String]) -> Problem {
          nobody needs any more, or use one of these.",
         live.len(),
         quoted(live)
+    ))
+}
+
+/// There is something, and it is not what the criteria ask for.
+fn none_fits(contract: &str, ready: u64) -> Problem {
+    let ready =
+        if ready == u64::from(Refusal::COUNTED) { format!("{ready} or more") } else { ready.to_string() };
+    conflict("out_of_stock", "Not in stock").detail(format!(
+        "Of {contract}, {ready} in stock are of this input, and not enough of them meet `select` or can be handed out; change the \
+         criteria, or request it without them. Nothing is made to meet criteria."
     ))
 }
 

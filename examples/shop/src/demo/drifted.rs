@@ -3,9 +3,7 @@
 use anyhow::{Context as _, ensure};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use sixpack::wire::{
-    DatasetFilter, DatasetStatus, LeaseFilter, LeaseStatus, Outcome, QuarantineFilter, Quarantined, Release,
-};
+use sixpack::wire::{DatasetFilter, DatasetStatus, Outcome, QuarantineFilter, Quarantined, Release};
 
 use super::landscape::{ENVIRONMENT, Landscape, until};
 use super::ready::{self, Data};
@@ -42,13 +40,7 @@ async fn broken_and_taken(landscape: &Landscape, stage: &Stage) -> anyhow::Resul
         ["request", CONTRACT, "--set", "country=FR", "--source", "stock_only", "--holder", HOLDER];
     let code = landscape.sixpack(&arguments, stage).await?;
     ensure!(code == Some(0), "`sixpack request` ended with {code:?}");
-    let filter = LeaseFilter {
-        status: Some(LeaseStatus::Held),
-        holder: Some(HOLDER.to_owned()),
-        ..LeaseFilter::default()
-    };
-    let found = landscape.client.leases(&filter).await?.items.into_iter().next();
-    let lease = landscape.client.lease(&found.context("there is no lease of this holder")?.id).await?;
+    let lease = landscape.lease_of(HOLDER).await?;
     ensure!(lease.dataset.id != first, "what drifted was handed over");
     let output = Data::deserialize(&lease.dataset.output).context("the output cannot be read")?;
     let services = ready::what_services_say(landscape, &output).await?;

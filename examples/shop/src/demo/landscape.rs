@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use shop::client::{ShopClient, ShopUrls};
 use shop::service::{Counts, ServiceName};
 use shop::supplier::{self, Team};
-use sixpack::wire::{NewToken, Role};
+use sixpack::wire::{Lease, LeaseFilter, LeaseStatus, NewToken, Role};
 use sixpack::{Client, Supplier};
 use tokio::process::Command;
 
@@ -108,6 +108,17 @@ impl Landscape {
     pub(super) async fn administer(&self, arguments: &[&str], stage: &Stage) -> anyhow::Result<Option<i32>> {
         stage.say(format!("$ sixpack {}", shown(arguments)));
         self.run(arguments, &self.admin_token, stage).await
+    }
+
+    /// The live lease of this holder, with its data.
+    pub(super) async fn lease_of(&self, holder: &str) -> anyhow::Result<Lease> {
+        let filter = LeaseFilter {
+            status: Some(LeaseStatus::Held),
+            holder: Some(holder.to_owned()),
+            ..LeaseFilter::default()
+        };
+        let found = self.client.leases(&filter).await?.items.into_iter().next();
+        Ok(self.client.lease(&found.context("there is no lease of this holder")?.id).await?)
     }
 
     /// The file of the stock rule.

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use shop::billing::AccountStatus;
 use shop::customer::CustomerStatus;
 use shop::order::OrderStatus;
-use sixpack::wire::{CheckVerdict, Lease, LeaseFilter, LeaseStatus};
+use sixpack::wire::{CheckVerdict, Lease};
 
 use super::landscape::Landscape;
 use super::stage::{Act, Stage};
@@ -45,13 +45,7 @@ pub(super) async fn play(landscape: &Landscape, stage: &Stage) -> anyhow::Result
     let code = landscape.sixpack(&arguments, stage).await?;
     ensure!(code == Some(0), "`sixpack request` ended with {code:?}");
 
-    let filter = LeaseFilter {
-        status: Some(LeaseStatus::Held),
-        holder: Some(HOLDER.to_owned()),
-        ..LeaseFilter::default()
-    };
-    let found = landscape.client.leases(&filter).await?.items.into_iter().next();
-    let lease = landscape.client.lease(&found.context("there is no lease of this holder")?.id).await?;
+    let lease = landscape.lease_of(HOLDER).await?;
     let data = Data::deserialize(&lease.dataset.output).context("the output cannot be read")?;
     let evidence = lease.dataset.evidence.as_ref().context("the lease has no evidence")?;
     ensure!(

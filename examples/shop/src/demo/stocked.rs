@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use shop::fault::{Fault, FaultMode};
 use shop::service::ServiceName;
-use sixpack::wire::{LeaseFilter, LeaseStatus, Outcome, Release};
+use sixpack::wire::{Outcome, Release};
 use sixpack::{Lease, Source, wire};
 
 use super::landscape::{ENVIRONMENT, Landscape, until};
@@ -111,13 +111,7 @@ async fn taken(landscape: &Landscape, stage: &Stage) -> anyhow::Result<Taken> {
         ["request", CONTRACT, "--set", "country=FR", "--source", "stock_only", "--holder", HOLDER];
     let code = landscape.sixpack(&arguments, stage).await?;
     ensure!(code == Some(0), "`sixpack request` ended with {code:?}");
-    let filter = LeaseFilter {
-        status: Some(LeaseStatus::Held),
-        holder: Some(HOLDER.to_owned()),
-        ..LeaseFilter::default()
-    };
-    let found = landscape.client.leases(&filter).await?.items.into_iter().next();
-    let by_person = landscape.client.lease(&found.context("there is no lease of this holder")?.id).await?;
+    let by_person = landscape.lease_of(HOLDER).await?;
 
     let request = landscape.client.request(CONTRACT).input(json!({ "country": "FR" }));
     let request = request.source(Source::StockOnly).holder("demo, act 5 by the Rust SDK");

@@ -20,6 +20,7 @@ pub mod quotas;
 pub mod requests;
 pub mod sessions;
 pub mod stock;
+pub mod stock_rechecks;
 pub mod stock_rules;
 mod suite;
 pub mod sweeps;

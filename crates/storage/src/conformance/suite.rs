@@ -153,7 +153,6 @@ macro_rules! conformance_suite {
                 what_is_served_is_known_by_capability_and_by_session,
             }
             stock {
-                what_drifted_is_set_aside_and_counted_with_its_contract,
                 a_line_has_one_number_however_its_input_is_written,
                 a_line_is_filled_up_to_its_target_and_no_further,
                 only_so_many_are_made_for_a_line_at_once,
@@ -172,6 +171,9 @@ macro_rules! conformance_suite {
                 a_line_that_cannot_be_filled_is_left_alone_longer_each_time,
                 what_lines_have_served_is_counted,
                 the_timeline_of_a_tree_goes_with_it_from_request_to_request,
+                a_refill_that_is_given_up_leaves_its_line,
+            }
+            stock_rechecks {
                 what_is_not_fresh_is_taken_to_be_asked_about,
                 a_unit_whose_dataset_does_not_hold_is_given_another_one_once,
                 a_unit_of_a_request_that_has_ended_needs_no_dataset,
@@ -180,7 +182,7 @@ macro_rules! conformance_suite {
                 what_is_found_not_to_hold_leaves_stock,
                 what_is_given_back_comes_into_stock_when_it_holds,
                 what_owns_something_of_somebody_else_is_left_in_stock,
-                a_refill_that_is_given_up_leaves_its_line,
+                what_drifted_is_set_aside_and_counted_with_its_contract,
             }
             stock_rules {
                 every_field_of_a_rule_reads_back_as_it_was_put,

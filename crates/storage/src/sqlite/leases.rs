@@ -130,27 +130,28 @@ impl Tx<'_> {
     /// Ends a lease by somebody's word; false, and nothing written, when it is not held with this fence.
     pub(super) fn end_lease(&self, end: &LeaseEnd, change: &ChangeRow) -> rusqlite::Result<bool> {
         let taker = self.connection.one(
-            "UPDATE lease SET status = ?3, ended_at = ?4, outcome = ?5, note = ?6, revoked_by = ?7
-             WHERE id = ?1 AND tree = ?2 AND status = 0 AND (?8 IS NULL OR fence = ?8)
-             RETURNING token, environment",
+            "SELECT token, environment FROM lease
+             WHERE id = ?1 AND tree = ?2 AND status = 0 AND (?3 IS NULL OR fence = ?3)",
+            params![end.lease.0.as_bytes(), change.tree.0.as_bytes(), end.fence.map(int)],
+            read_taker,
+        )?;
+        let Some(taker) = taker else { return Ok(false) };
+        self.connection.run(
+            "UPDATE lease SET status = ?2, ended_at = ?3, outcome = ?4, note = ?5, revoked_by = ?6 WHERE id = ?1",
             params![
                 end.lease.0.as_bytes(),
-                change.tree.0.as_bytes(),
                 end.status.code(),
                 self.now,
                 end.outcome.map(Code::code),
                 end.note,
                 end.revoked_by,
-                end.fence.map(int),
             ],
-            read_taker,
         )?;
         let (kind, data) = match &end.revoked_by {
             // What a holder adds may be anything; a reason is written to be told.
             Some(by) => ("lease.revoked", json!({ "by": by, "message": end.note })),
             None => ("lease.released", json!({ "outcome": end.outcome.map(LeaseOutcome::name) })),
         };
-        let Some(taker) = taker else { return Ok(false) };
         self.lease_ended(end.lease, taker, change, (kind, data))?;
         Ok(true)
     }
@@ -168,13 +169,15 @@ impl Tx<'_> {
     /// Ends a lease whose deadline has passed; false, and nothing written, when it has not, or the lease has ended.
     pub(super) fn expire_lease(&self, lease: LeaseId, change: &ChangeRow) -> rusqlite::Result<bool> {
         let taker = self.connection.one(
-            "UPDATE lease SET status = ?3, ended_at = ?4
-             WHERE id = ?1 AND tree = ?2 AND status = 0 AND expires_at <= ?4
-             RETURNING token, environment",
-            params![lease.0.as_bytes(), change.tree.0.as_bytes(), LeaseStatus::Expired.code(), self.now],
+            "SELECT token, environment FROM lease WHERE id = ?1 AND tree = ?2 AND status = 0 AND expires_at <= ?3",
+            params![lease.0.as_bytes(), change.tree.0.as_bytes(), self.now],
             read_taker,
         )?;
         let Some(taker) = taker else { return Ok(false) };
+        self.connection.run(
+            "UPDATE lease SET status = ?2, ended_at = ?3 WHERE id = ?1",
+            params![lease.0.as_bytes(), LeaseStatus::Expired.code(), self.now],
+        )?;
         self.lease_ended(lease, taker, change, ("lease.expired", json!({})))?;
         Ok(true)
     }

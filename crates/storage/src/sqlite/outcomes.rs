@@ -197,8 +197,9 @@ impl Tx<'_> {
         status: RequestStatus,
         failure: Option<&str>,
     ) -> rusqlite::Result<()> {
-        let (taker, places) = self.set_ended(request, status, failure)?;
+        let (taker, places) = self.places_of(request)?;
         self.give_places_back(taker, places)?;
+        self.set_ended(request, status, failure)?;
         self.release_trees(request)
     }
 
@@ -207,14 +208,13 @@ impl Tx<'_> {
         let request = self
             .connection
             .prepare_cached(
-                "UPDATE request SET revision = revision + 1 WHERE id = ?1
-                 RETURNING status, revision, ready, trees, ttl_ms, holder, token, line",
+                "SELECT status, revision, ready, trees, ttl_ms, holder, token, line FROM request WHERE id = ?1",
             )?
             .query_row([key], |row| {
                 Ok(RequestState {
                     id,
                     status: code(row, 0)?,
-                    revision: unsigned(row, 1)?,
+                    revision: unsigned(row, 1)? + 1,
                     ready: row.get(2)?,
                     trees: row.get(3)?,
                     ttl_ms: row.get(4)?,
@@ -223,6 +223,8 @@ impl Tx<'_> {
                     line: row.get::<_, Option<i64>>(7)?.map(LineId),
                 })
             })?;
+        let write = "UPDATE request SET revision = ?2 WHERE id = ?1";
+        self.connection.run(write, params![key, int(request.revision)])?;
         Ok(request)
     }
 
@@ -240,21 +242,27 @@ impl Tx<'_> {
         self.connection.run(write, params![key, request.ready]).map(|_| ())
     }
 
-    /// Returns whose places it has taken, and how many; what refills stock takes none.
+    /// Whose places a request has taken, and how many; what refills stock takes none.
+    fn places_of(&self, request: RequestId) -> rusqlite::Result<(Taker, i64)> {
+        self.connection
+            .prepare_cached(
+                "SELECT token, environment, iif(line IS NULL, trees, 0) FROM request WHERE id = ?1",
+            )?
+            .query_row([request.0.as_bytes()], |row| {
+                Ok((Taker { token: row.get(0)?, environment: row.get(1)? }, row.get(2)?))
+            })
+    }
+
+    /// Writes the end of a request; its places are somebody else's to give back.
     pub(super) fn set_ended(
         &self,
         request: RequestId,
         status: RequestStatus,
         failure: Option<&str>,
-    ) -> rusqlite::Result<(Taker, i64)> {
-        self.connection
-            .prepare_cached(
-                "UPDATE request SET status = ?2, ended_at = ?3, failure = ?4 WHERE id = ?1
-                 RETURNING token, environment, iif(line IS NULL, trees, 0)",
-            )?
-            .query_row(params![request.0.as_bytes(), status.code(), self.now, failure], |row| {
-                Ok((Taker { token: row.get(0)?, environment: row.get(1)? }, row.get(2)?))
-            })
+    ) -> rusqlite::Result<()> {
+        let write = "UPDATE request SET status = ?2, ended_at = ?3, failure = ?4 WHERE id = ?1";
+        let columns = params![request.0.as_bytes(), status.code(), self.now, failure];
+        self.connection.run(write, columns).map(|_| ())
     }
 
     /// Leases every tree of a request to whoever asked for it, once all of them are ready.

@@ -1,10 +1,11 @@
 //! Quotas in SQLite: how many leases a token and an environment have, counted with every change instead of looked up.
 //!
 //! A request takes a place for each of its leases when it is accepted. The places go back when it ends without leases, and
-//! otherwise one by one, with each lease. Both counts change in one statement over two small rows that are always in
-//! memory, so that a request costs the same however many leases there are.
+//! otherwise one by one, with each lease. Both counts are small rows that are always in memory, so that a request costs the same
+//! however many leases there are.
 
 use rusqlite::params;
+use rusqlite::types::Value;
 
 use super::columns::{int, unsigned};
 use super::statements::Statements;
@@ -26,32 +27,37 @@ impl Tx<'_> {
         places: usize,
         quota: Quota,
     ) -> rusqlite::Result<Option<OverQuota>> {
-        let places = int(places as u64);
-        let taken = self.change_places(taker, places)?;
-        let over = [(QuotaOf::Token, quota.per_token), (QuotaOf::Environment, quota.per_environment)]
-            .into_iter()
-            .zip(taken)
-            .find(|((_, limit), taken)| *taken > *limit);
-        let Some(((of, limit), taken)) = over else { return Ok(None) };
-        self.change_places(taker, -places)?;
-        Ok(Some(OverQuota { of, limit, taken: taken.saturating_sub(places.unsigned_abs()) }))
+        let limits = [quota.per_token, quota.per_environment];
+        for ((of, scope, owner), limit) in scopes(taker).into_iter().zip(limits) {
+            let read = "SELECT leases FROM quota_use WHERE scope = ?1 AND owner = ?2";
+            let taken = self.connection.one(read, params![scope, owner], |row| unsigned(row, 0))?.unwrap_or(0);
+            if taken + places as u64 > limit {
+                return Ok(Some(OverQuota { of, limit, taken }));
+            }
+        }
+        self.change_places(taker, int(places as u64))?;
+        Ok(None)
     }
 
     /// Gives places back: of a request that has ended without leases, or of a lease that has ended.
     pub(super) fn give_places_back(&self, taker: Taker, places: i64) -> rusqlite::Result<()> {
-        self.change_places(taker, -places).map(|_| ())
+        self.change_places(taker, -places)
     }
 
-    /// Adds to both counts; returns them, that of the token first.
-    fn change_places(&self, taker: Taker, places: i64) -> rusqlite::Result<[u64; 2]> {
-        let counts = self.connection.all(
-            "INSERT INTO quota_use (scope, owner, leases) VALUES (0, ?1, ?3), (1, ?2, ?3)
-             ON CONFLICT (scope, owner) DO UPDATE SET leases = leases + excluded.leases
-             RETURNING scope, leases",
-            params![taker.token, taker.environment, places],
-            |row| Ok((row.get::<_, i64>(0)?, unsigned(row, 1)?)),
-        )?;
-        let of = |scope: i64| counts.iter().find(|(its, _)| *its == scope).map_or(0, |(_, leases)| *leases);
-        Ok([of(0), of(1)])
+    fn change_places(&self, taker: Taker, places: i64) -> rusqlite::Result<()> {
+        for (_, scope, owner) in scopes(taker) {
+            let add = "UPDATE quota_use SET leases = leases + ?3 WHERE scope = ?1 AND owner = ?2";
+            if self.connection.run(add, params![scope, owner, places])? == 0 {
+                let first = "INSERT INTO quota_use (scope, owner, leases) VALUES (?1, ?2, ?3)";
+                self.connection.run(first, params![scope, owner, places])?;
+            }
+        }
+        Ok(())
     }
+}
+
+/// Both counts of a taker by their keys, that of the token first.
+fn scopes(taker: Taker) -> [(QuotaOf, i64, Value); 2] {
+    let token = Value::Blob(taker.token.to_vec());
+    [(QuotaOf::Token, 0, token), (QuotaOf::Environment, 1, Value::Integer(taker.environment))]
 }

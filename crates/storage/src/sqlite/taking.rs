@@ -48,6 +48,15 @@ pub(super) enum Found {
     Own { line: Option<LineId> },
 }
 
+/// Rows of a line, the oldest first. What a wish wants of them is compared outside: a statement that filters and sorts what
+/// it has cut off opens a table of its own, which costs more than the rows.
+const OLDEST: &str = "SELECT ready_at, tree, version, pins, fresh_until, selectable FROM stock
+                      WHERE line = ?1 AND ready_at >= ?2 ORDER BY ready_at, tree LIMIT ?3";
+
+/// The same, the newest first.
+const NEWEST: &str = "SELECT ready_at, tree, version, pins, fresh_until, selectable FROM stock
+                      WHERE line = ?1 AND ready_at >= ?2 ORDER BY ready_at DESC, tree DESC LIMIT ?3";
+
 /// A row that meets a wish.
 struct Candidate {
     line: LineId,
@@ -156,28 +165,44 @@ impl Tx<'_> {
         let look = if wish.select.is_some() { STOCK_SELECT_LOOK } else { STOCK_LOOK };
         let look = look.max(count);
         let not_before = line.not_before.map_or(i64::MIN, ms);
-        for order in ["", "DESC"] {
-            let sql = format!(
-                "SELECT ready_at, tree, selectable FROM (
-                     SELECT * FROM stock WHERE line = ?1 AND ready_at >= ?2 ORDER BY ready_at {order}, tree {order} LIMIT ?3)
-                 WHERE version = ?4 AND pins = ?5 AND fresh_until > ?6 ORDER BY ready_at, tree"
-            );
-            let mut statement = self.connection.prepare_cached(&sql)?;
-            let mut rows =
-                statement.query(params![line.id.0, not_before, look as i64, wish.version, pins, self.now])?;
-            let before = found.len();
-            while found.len() - before < count {
-                let Some(row) = rows.next()? else { break };
-                let tree = TreeId(id(row, 1)?);
-                if !taken.contains(&tree) && meets(row, 2, wish)? && self.is_free(wish, tree)? {
-                    found.push(Candidate { line: line.id, rank, ready_at: row.get(0)?, tree });
-                }
+        let key = params![line.id.0, not_before, look as i64];
+        let candidate = |ready_at, tree| Candidate { line: line.id, rank, ready_at, tree };
+        let mut statement = self.connection.prepare_cached(OLDEST)?;
+        let mut rows = statement.query(key)?;
+        let full = found.len() + count;
+        let before = found.len();
+        while found.len() < full {
+            let Some(row) = rows.next()? else { break };
+            let tree = TreeId(id(row, 1)?);
+            if self.would_do(row, wish, pins, true)? && !taken.contains(&tree) && self.is_free(wish, tree)? {
+                found.push(candidate(row.get(0)?, tree));
             }
-            if found.len() > before {
-                break;
+        }
+        if found.len() > before {
+            return Ok(());
+        }
+        let mut statement = self.connection.prepare_cached(NEWEST)?;
+        let mut rows = statement.query(key)?;
+        let mut newest = Vec::new();
+        while let Some(row) = rows.next()? {
+            if self.would_do(row, wish, pins, true)? {
+                newest.push((row.get(0)?, TreeId(id(row, 1)?)));
+            }
+        }
+        for (ready_at, tree) in newest.into_iter().rev().filter(|(_, tree)| !taken.contains(tree)) {
+            if found.len() < full && self.is_free(wish, tree)? {
+                found.push(candidate(ready_at, tree));
             }
         }
         Ok(())
+    }
+
+    /// Whether a row of a line is what is wished for, and its evidence fresh or not.
+    fn would_do(&self, row: &Row<'_>, wish: &StockWish, pins: i64, fresh: bool) -> rusqlite::Result<bool> {
+        Ok(row.get::<_, u32>(2)? == wish.version
+            && row.get::<_, i64>(3)? == pins
+            && (row.get::<_, i64>(4)? > self.now) == fresh
+            && meets(row, 5, wish)?)
     }
 
     /// Whether nobody else owns now what a dataset in stock has made.
@@ -213,19 +238,14 @@ impl Tx<'_> {
         found: &mut Vec<Found>,
     ) -> rusqlite::Result<()> {
         let look = STOCK_LOOK.max(count + taken.len());
-        let mut statement = self.connection.prepare_cached(
-            "SELECT ready_at, tree, selectable FROM (
-                 SELECT * FROM stock WHERE line = ?1 AND ready_at >= ?2 ORDER BY ready_at, tree LIMIT ?3)
-             WHERE version = ?4 AND pins = ?5 AND fresh_until <= ?6 ORDER BY ready_at, tree",
-        )?;
+        let mut statement = self.connection.prepare_cached(OLDEST)?;
         let not_before = line.not_before.map_or(i64::MIN, ms);
-        let mut rows =
-            statement.query(params![line.id.0, not_before, look as i64, wish.version, pins, self.now])?;
+        let mut rows = statement.query(params![line.id.0, not_before, look as i64])?;
         let full = found.len() + count;
         while found.len() < full {
             let Some(row) = rows.next()? else { break };
             let tree = TreeId(id(row, 1)?);
-            if !taken.contains(&tree) && meets(row, 2, wish)? && self.is_free(wish, tree)? {
+            if self.would_do(row, wish, pins, false)? && !taken.contains(&tree) && self.is_free(wish, tree)? {
                 found.push(Found::Due { line: line.id, ready_at: row.get(0)?, tree });
             }
         }
@@ -307,21 +327,26 @@ impl Tx<'_> {
                 unreachable!("everything is in stock");
             };
             self.take_out(line, ready_at, tree)?;
-            let mut take = self.connection.prepare_cached(
-                "UPDATE tree SET version = version + 1, status = ?2, lease = ?3, fence = fence + 1, request = ?4,
-                                 unit = ?5, priority = ?6, place = 0
-                 WHERE id = ?1 RETURNING fence, version, owns",
-            )?;
-            let (counter, version, owns) = take.query_row(
+            let mut read = self
+                .connection
+                .prepare_cached("SELECT fence + 1, version + 1, owns FROM tree WHERE id = ?1")?;
+            let (counter, version, owns) = read.query_row([tree.0.as_bytes()], |row| {
+                Ok((unsigned(row, 0)?, unsigned(row, 1)?, parsed_of(row, 2)?.unwrap_or_default()))
+            })?;
+            self.connection.run(
+                "UPDATE tree SET version = ?2, status = ?3, lease = ?4, fence = ?5, request = ?6, unit = ?7,
+                                 priority = ?8, place = 0
+                 WHERE id = ?1",
                 params![
                     tree.0.as_bytes(),
+                    int(version),
                     PartStatus::Leased.code(),
                     lease.0.as_bytes(),
+                    int(counter),
                     request.id.0.as_bytes(),
                     unit,
                     request.priority.code(),
                 ],
-                |row| Ok((unsigned(row, 0)?, unsigned(row, 1)?, parsed_of(row, 2)?.unwrap_or_default())),
             )?;
             let terms = Terms {
                 request: request.id,
@@ -348,15 +373,15 @@ impl Tx<'_> {
 
     /// From now on the tree belongs to a request; returns its version.
     fn rehome(&self, tree: TreeId, request: &Request, unit: u32) -> rusqlite::Result<u64> {
-        self.connection
-            .prepare_cached(
-                "UPDATE tree SET version = version + 1, request = ?2, unit = ?3, priority = ?4, place = 0 WHERE id = ?1
-                 RETURNING version",
-            )?
-            .query_row(
-                params![tree.0.as_bytes(), request.id.0.as_bytes(), unit, request.priority.code()],
-                |row| unsigned(row, 0),
-            )
+        let version = self
+            .connection
+            .prepare_cached("SELECT version + 1 FROM tree WHERE id = ?1")?
+            .query_row([tree.0.as_bytes()], |row| unsigned(row, 0))?;
+        self.connection.run(
+            "UPDATE tree SET version = ?2, request = ?3, unit = ?4, priority = ?5, place = 0 WHERE id = ?1",
+            params![tree.0.as_bytes(), int(version), request.id.0.as_bytes(), unit, request.priority.code()],
+        )?;
+        Ok(version)
     }
 
     /// A dataset that is being made for stock is made for a request from now on; what has refilled stock with it is done.

@@ -183,10 +183,9 @@ impl Tx<'_> {
 
     fn drop_claim(&self, claim: &Claim) -> rusqlite::Result<Option<Passed>> {
         let task = claim.task;
-        self.connection.one(
-            "DELETE FROM task_claim
-             WHERE tree = ?1 AND part = ?2 AND serial = ?3 AND attempt = ?4 AND session = ?5
-             RETURNING claimed_at",
+        let passed = self.connection.one(
+            "SELECT claimed_at FROM task_claim
+             WHERE tree = ?1 AND part = ?2 AND serial = ?3 AND attempt = ?4 AND session = ?5",
             params![
                 task.tree.0.as_bytes(),
                 task.part,
@@ -195,18 +194,26 @@ impl Tx<'_> {
                 claim.session.0.as_bytes()
             ],
             |row| Ok(Passed { claimed_at: Some(row.get(0)?) }),
-        )
+        )?;
+        if passed.is_some() {
+            self.remove_claim(task)?;
+        }
+        Ok(passed)
+    }
+
+    fn remove_claim(&self, task: TaskId) -> rusqlite::Result<()> {
+        let remove = "DELETE FROM task_claim WHERE tree = ?1 AND part = ?2 AND serial = ?3";
+        self.connection.run(remove, params![task.tree.0.as_bytes(), task.part, task.serial]).map(|_| ())
     }
 
     /// Whoever sweeps has read the claim before: that nobody will answer it must still be true now.
     fn drop_abandoned(&self, claim: &Claim) -> rusqlite::Result<Option<Passed>> {
         let task = claim.task;
-        self.connection.one(
-            "DELETE FROM task_claim
+        let passed = self.connection.one(
+            "SELECT claimed_at FROM task_claim
              WHERE tree = ?1 AND part = ?2 AND serial = ?3 AND attempt = ?4 AND session = ?5
                AND (deadline_at <= ?6
-                    OR NOT EXISTS (SELECT 1 FROM session s WHERE s.id = task_claim.session AND s.status < 2))
-             RETURNING claimed_at",
+                    OR NOT EXISTS (SELECT 1 FROM session s WHERE s.id = task_claim.session AND s.status < 2))",
             params![
                 task.tree.0.as_bytes(),
                 task.part,
@@ -216,7 +223,11 @@ impl Tx<'_> {
                 self.now,
             ],
             |row| Ok(Passed { claimed_at: Some(row.get(0)?) }),
-        )
+        )?;
+        if passed.is_some() {
+            self.remove_claim(task)?;
+        }
+        Ok(passed)
     }
 
     /// The tree knows under which key its task waits.

@@ -13,6 +13,7 @@ mod datasets;
 mod diagnosis;
 mod events;
 mod extensions;
+mod finding;
 mod leases;
 mod mint;
 mod parked;

@@ -15,6 +15,7 @@ pub mod failure;
 pub mod fault;
 mod fields;
 pub mod files;
+pub mod find;
 pub mod ids;
 pub mod lease;
 pub mod limits;

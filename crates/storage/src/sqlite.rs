@@ -30,6 +30,7 @@ mod queues;
 mod quotas;
 mod readers;
 mod requests;
+mod searches;
 mod services;
 mod sessions;
 mod statements;

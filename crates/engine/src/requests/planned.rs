@@ -8,7 +8,7 @@ use sixpack_model::channel::Overlay;
 use sixpack_model::contract::Contract;
 use sixpack_model::fault::Fault;
 use sixpack_model::ids::{LeaseId, LineId, RequestId, TokenId, TreeId};
-use sixpack_model::plan::{self, Change, NewTree, World};
+use sixpack_model::plan::{self, Beginning, Change, NewTree, World};
 use sixpack_model::request::{Priority, Request, RequestStatus, Selection, Source, Unit};
 use sixpack_model::stock::RuleName;
 use sixpack_model::typecheck::check_criteria;
@@ -162,6 +162,10 @@ fn change_in(
         seed: again.map_or_else(mint::seed, |again| again.seed),
         unique: mint::unique(),
         until: own_ms.map(|own_ms| later(now, own_ms)),
+        beginning: match request.source {
+            Source::FindFirst => Beginning::Find,
+            Source::StockFirst | Source::Fresh | Source::StockOnly => Beginning::Make,
+        },
     };
     plan::begin(new, World { versions: shelf, now, chance: mint::chance() })
 }

@@ -8,6 +8,7 @@ mod diagnosing;
 mod ending;
 mod entities;
 mod extending;
+mod finding;
 mod leasing;
 mod quarantine;
 mod requesting;

@@ -85,6 +85,13 @@ macro_rules! conformance_suite {
                 a_lease_is_told_before_the_request_is_fulfilled,
                 filters_leave_out_what_belongs_elsewhere,
             }
+            found {
+                of_many_finds_at_once_one_takes_an_entity,
+                what_was_found_is_owned_until_its_tree_is_over,
+                what_was_found_and_left_is_free,
+                what_a_tree_names_is_not_found_before_the_tree_is_over,
+                what_is_in_use_is_listed_with_the_newest_first,
+            }
             leases {
                 a_fence_carries_the_epoch_of_the_store,
                 a_renewal_moves_the_deadline,

@@ -314,7 +314,7 @@ impl Tx<'_> {
         let mut own: HashSet<(&str, &str)> = HashSet::new();
         for grant in trees.iter().filter(|grant| !grant.owns.is_empty()) {
             let twice = grant.owns.iter().any(|(_, kind, key)| !own.insert((kind, key)));
-            if twice || self.first_held(environment, &grant.owns)?.is_some() {
+            if twice || self.first_held(grant.tree, environment, &grant.owns)?.is_some() {
                 self.leave_unit(grant.tree, request, grant.unit)?;
                 any = true;
             }
@@ -331,7 +331,7 @@ impl Tx<'_> {
         grant: &Grant,
         lease: LeaseId,
     ) -> rusqlite::Result<Lease> {
-        let Grant { tree, unit, counter, ref owns } = *grant;
+        let Grant { tree, unit, counter, .. } = *grant;
         let (fence, expires_at) = (self.fence(counter), self.now.saturating_add(terms.ttl_ms));
         self.connection.run(
             "INSERT INTO lease (id, tree, environment, request, unit, holder, token, fence, status, ttl_ms,
@@ -351,7 +351,7 @@ impl Tx<'_> {
                 expires_at,
             ],
         )?;
-        self.hold_entities(number, lease, owns)?;
+        self.hold_entities(number, lease, grant)?;
         let data = json!({ "lease": lease.to_string(), "ttl_ms": terms.ttl_ms });
         self.tell(&EventRow::told(self.now, environment, "lease.granted", terms.request, Some(tree), &data))?;
         Ok(Lease {

@@ -197,7 +197,7 @@ impl Tx<'_> {
             )?,
         };
         match environment {
-            Some(environment) => Ok(self.first_held(environment, &owns)?.is_none()),
+            Some(environment) => Ok(self.first_held(tree, environment, &owns)?.is_none()),
             None => Ok(true),
         }
     }

@@ -54,6 +54,8 @@ pub(super) struct ChangeRow {
     entities: Vec<Owned>,
     /// What the tree owns, when it becomes ready or was extended.
     pub(super) owns: Option<Vec<Owned>>,
+    /// What the tree owns from now on because it was there before.
+    pub(super) found: Option<Vec<Owned>>,
     pub(super) outcome: Option<OutcomeRow>,
     events: Vec<EventRow>,
 }
@@ -148,6 +150,7 @@ impl From<Change> for ChangeRow {
             entities: owned(change.entities),
             owns: matches!(change.outcome, Some(Outcome::Ready(_) | Outcome::Extended))
                 .then(|| owned(change.owns)),
+            found: change.found.map(owned),
             outcome: change.outcome.map(OutcomeRow::from),
             events: change
                 .events
@@ -316,6 +319,9 @@ impl Tx<'_> {
                  ON CONFLICT DO NOTHING",
                 params![environment, kind, key, change.tree.0.as_bytes(), part],
             )?;
+        }
+        if let Some(found) = &change.found {
+            self.hold_found(environment, change.tree, found)?;
         }
         change.events.iter().try_for_each(|event| self.tell_of(event, claimed_at))
     }

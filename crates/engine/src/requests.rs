@@ -30,7 +30,7 @@ use crate::refusal::Refusal;
 use crate::reruns::RerunView;
 use crate::shelf::Shelf;
 
-pub(crate) use planned::{Accepted, Asked, Outlook, Planned, first_change, new_request};
+pub(crate) use planned::{Accepted, Asked, Outlook, Planned, first_change, new_import, new_request};
 use planned::{accept_criteria, accept_units};
 pub(crate) use waiting::Fulfilment;
 pub use waiting::Made;

@@ -17,6 +17,7 @@ mod fields;
 pub mod files;
 pub mod find;
 pub mod ids;
+pub mod import;
 pub mod lease;
 pub mod limits;
 pub mod manifest;

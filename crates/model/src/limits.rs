@@ -294,6 +294,9 @@ pub const FIND_EXCLUDED: usize = 1_000;
 /// Entities of refused answers that are kept with a part: what one answer may name.
 pub const FIND_REFUSED: usize = ENTITIES;
 
+/// Rows of one import: one transaction of the one writer, which others wait for; a tenth of a second.
+pub const IMPORT_ROWS: usize = 1_000;
+
 /// Extensions of one lease, those that failed included: the steps of one test after its data was made. More are a scenario
 /// that nobody has written down.
 pub const EXTENSIONS: usize = 20;

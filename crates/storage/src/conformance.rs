@@ -15,6 +15,7 @@ pub mod events;
 mod factories;
 mod fixture;
 pub mod found;
+pub mod imports;
 pub mod leases;
 pub mod limits;
 pub mod quotas;

@@ -16,6 +16,7 @@ pub mod datasets;
 pub mod entities;
 pub mod error;
 pub mod events;
+pub mod imports;
 pub mod leases;
 pub mod page;
 pub mod requests;
@@ -37,6 +38,7 @@ pub trait Store:
     + datasets::Datasets
     + entities::Entities
     + events::Events
+    + imports::Imports
     + leases::Leases
     + requests::Requests
     + sessions::Sessions
@@ -54,6 +56,7 @@ impl<T> Store for T where
         + datasets::Datasets
         + entities::Entities
         + events::Events
+        + imports::Imports
         + leases::Leases
         + requests::Requests
         + sessions::Sessions

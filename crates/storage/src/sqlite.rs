@@ -18,6 +18,7 @@ mod datasets;
 mod entities;
 mod events;
 mod failures;
+mod imports;
 mod leases;
 mod limits;
 mod memory;

@@ -9,6 +9,7 @@ mod ending;
 mod entities;
 mod extending;
 mod finding;
+mod importing;
 mod leasing;
 mod quarantine;
 mod requesting;

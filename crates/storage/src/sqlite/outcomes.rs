@@ -37,8 +37,10 @@ struct RequestState {
     ttl_ms: i64,
     holder: String,
     token: TokenId,
-    /// Set when it refills stock.
+    /// Set when it refills stock, or imports something.
     line: Option<LineId>,
+    /// Whether it refills stock because a rule says so.
+    refills: bool,
 }
 
 impl RequestState {
@@ -106,7 +108,8 @@ impl Tx<'_> {
                 let (environment, event) = (&change.environment, &failure.event);
                 let kind = "request.failed";
                 self.tell(&EventRow::told(self.now, environment, kind, change.request, None, event))?;
-                if let Some(line) = request.line {
+                // A wrong row of an import says nothing about the next refill.
+                if let Some(line) = request.line.filter(|_| request.refills) {
                     self.note_trouble(line, &failure.text, change.tree)?;
                 }
                 RequestAfter::Failed
@@ -208,7 +211,7 @@ impl Tx<'_> {
             .connection
             .prepare_cached(
                 "UPDATE request SET revision = revision + 1 WHERE id = ?1
-                 RETURNING status, revision, ready, trees, ttl_ms, holder, token, line",
+                 RETURNING status, revision, ready, trees, ttl_ms, holder, token, line, refills IS NOT NULL",
             )?
             .query_row([key], |row| {
                 Ok(RequestState {
@@ -221,6 +224,7 @@ impl Tx<'_> {
                     holder: row.get(5)?,
                     token: TokenId(super::columns::id(row, 6)?),
                     line: row.get::<_, Option<i64>>(7)?.map(LineId),
+                    refills: row.get(8)?,
                 })
             })?;
         Ok(request)

@@ -159,7 +159,8 @@ impl Tx<'_> {
         for order in ["", "DESC"] {
             let sql = format!(
                 "SELECT ready_at, tree, selectable FROM (
-                     SELECT * FROM stock WHERE line = ?1 AND ready_at >= ?2 ORDER BY ready_at {order}, tree {order} LIMIT ?3)
+                     SELECT * FROM stock WHERE line = ?1 AND (ready_at >= ?2 OR imported = 1)
+                     ORDER BY ready_at {order}, tree {order} LIMIT ?3)
                  WHERE version = ?4 AND pins = ?5 AND fresh_until > ?6 ORDER BY ready_at, tree"
             );
             let mut statement = self.connection.prepare_cached(&sql)?;
@@ -215,7 +216,8 @@ impl Tx<'_> {
         let look = STOCK_LOOK.max(count + taken.len());
         let mut statement = self.connection.prepare_cached(
             "SELECT ready_at, tree, selectable FROM (
-                 SELECT * FROM stock WHERE line = ?1 AND ready_at >= ?2 ORDER BY ready_at, tree LIMIT ?3)
+                 SELECT * FROM stock WHERE line = ?1 AND (ready_at >= ?2 OR imported = 1)
+                 ORDER BY ready_at, tree LIMIT ?3)
              WHERE version = ?4 AND pins = ?5 AND fresh_until <= ?6 ORDER BY ready_at, tree",
         )?;
         let not_before = line.not_before.map_or(i64::MIN, ms);
@@ -232,7 +234,7 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// Datasets that are being made for a line, those that were begun first.
+    /// Datasets that are being made for a line, not those that are imported and may not hold, those that were begun first.
     fn coming(
         &self,
         line: LineId,
@@ -245,7 +247,7 @@ impl Tx<'_> {
         let mut statement = self.connection.prepare_cached(
             "SELECT c.tree FROM stock_coming c
              CROSS JOIN tree t ON t.id = c.tree CROSS JOIN dataset d ON d.tree = c.tree AND d.part = 0
-             WHERE c.line = ?1 AND t.pins = ?2 AND d.version = ?3 ORDER BY c.tree LIMIT ?4",
+             WHERE c.line = ?1 AND c.imported = 0 AND t.pins = ?2 AND d.version = ?3 ORDER BY c.tree LIMIT ?4",
         )?;
         let limit = (count + taken.len()) as i64;
         let mut rows = statement.query(params![line.0, pins, version, limit])?;

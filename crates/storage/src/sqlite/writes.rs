@@ -6,6 +6,7 @@ use rusqlite::{Row, params};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sixpack_model::failure::Failure;
+use sixpack_model::find::Origin;
 use sixpack_model::ids::{LeaseId, LineId, RequestId, TaskId, TreeId};
 use sixpack_model::plan::{Change, Outcome, ReadyTask};
 use sixpack_model::recheck::{Recheck, Why};
@@ -41,6 +42,8 @@ pub(super) struct ChangeRow {
     unique: String,
     pub(super) status: PartStatus,
     pub(super) root_version: u32,
+    /// Whether nobody has made the root for anybody.
+    pub(super) imported: bool,
     pub(super) lease: Option<LeaseId>,
     recheck: Option<String>,
     pub(super) root_ready_at: Option<i64>,
@@ -137,6 +140,7 @@ impl From<Change> for ChangeRow {
             unique: tree.unique.clone(),
             status: tree.root().status,
             root_version: tree.root().version,
+            imported: tree.root().origin == Origin::Imported,
             lease: tree.lease,
             recheck: tree.recheck.as_ref().map(recheck_text),
             root_ready_at: ms_of(tree.root().ready_at),

@@ -187,6 +187,14 @@ fn show_one(contract: &Contract, output: &mut Output) -> Result<(), Fault> {
             if contract.drifted == 1 { "once".to_owned() } else { format!("{} times", contract.drifted) };
         output.line(format!("drifted  {times} it was the first in stock that did not hold any more"))?;
     }
+    if let Some(imported) = contract.imported {
+        let checking = if imported.checking > 0 {
+            format!(", {} being checked", imported.checking)
+        } else {
+            String::new()
+        };
+        output.line(format!("imported  {} in stock{checking}", imported.ready))?;
+    }
     for fault in &contract.faults {
         output.line(format!("fault    {fault}"))?;
     }

@@ -2,7 +2,7 @@
 
 use clap::{Args, Subcommand};
 use serde_json::{Map, Value};
-use sixpack::wire::{Dataset, DatasetFilter, DatasetStatus, TimelineEntry};
+use sixpack::wire::{Dataset, DatasetFilter, DatasetStatus, Origin, TimelineEntry};
 
 use crate::connection::{Connection, InEnvironment};
 use crate::exit::Exit;
@@ -129,6 +129,9 @@ fn show_one(dataset: &Dataset, output: &mut Output) -> Result<(), Fault> {
     if let Some(channel) = &dataset.channel {
         output.line(format!("channel  {channel}"))?;
     }
+    for line in origin(dataset) {
+        output.line(line)?;
+    }
     if dataset.id != dataset.root_id {
         output.line(format!("part of  {}  ({})", dataset.root_id, dataset.path))?;
     }
@@ -155,6 +158,18 @@ fn show_one(dataset: &Dataset, output: &mut Output) -> Result<(), Fault> {
         }
     }
     timeline(&dataset.timeline, output)
+}
+
+/// Where its data comes from, when that is not the usual way.
+fn origin(dataset: &Dataset) -> Vec<String> {
+    let kept = match dataset.origin {
+        Some(Origin::Found) => Some("found in its service; never undone"),
+        Some(Origin::Imported) => Some("imported; never undone"),
+        Some(_) | None => None,
+    };
+    let given_up = dataset.search.as_ref().and_then(|search| search.given_up.as_ref());
+    let made = given_up.map(|given_up| format!("made, because nothing was found: {}", given_up.message));
+    kept.map(str::to_owned).or(made).map(|told| format!("origin   {told}")).into_iter().collect()
 }
 
 /// The parts of a tree from top to bottom.

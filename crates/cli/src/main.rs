@@ -12,6 +12,7 @@ mod events;
 mod exit;
 mod extensions;
 mod fault;
+mod imports;
 mod leases;
 mod logging;
 mod paging;
@@ -71,6 +72,7 @@ enum Command {
     Extend(extensions::ExtendCommand),
     Datasets(datasets::DatasetsCommand),
     Stock(stock::StockCommand),
+    Import(imports::ImportCommand),
     Suppliers(sessions::SuppliersCommand),
     Quarantine(quarantine::QuarantineCommand),
     Debts(debts::DebtsCommand),
@@ -139,6 +141,7 @@ async fn run(command: &Command) -> Result<Exit, Fault> {
         Command::Extend(command) => extensions::run(command, output).await,
         Command::Datasets(command) => datasets::run(command, output).await,
         Command::Stock(command) => stock::run(command, output).await,
+        Command::Import(command) => imports::run(command, output).await,
         Command::Suppliers(command) => sessions::run(command, output).await,
         Command::Quarantine(command) => quarantine::run(command, output).await,
         Command::Debts(command) => debts::run(command, output).await,
@@ -202,6 +205,7 @@ impl Command {
                     | StockAction::Delete(rule),
                 ) => rule.json,
             },
+            Self::Import(command) => command.json,
             Self::Suppliers(command) => command.listing.json,
             Self::Quarantine(command) => match &command.action {
                 None => command.list.listing.json,

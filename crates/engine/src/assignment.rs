@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde_json::Value;
 use sixpack_model::ids::{DatasetId, TaskId};
 use sixpack_model::name::ContractName;
+use sixpack_model::schema::Entity;
 use sixpack_model::tree::{Operation, Part, PartStatus, Tree};
 use sixpack_storage::tasks::Claimed;
 
@@ -29,6 +30,8 @@ pub struct Assignment {
     pub facts: Option<Arc<Value>>,
     /// What the supplier wanted to be told again.
     pub state: Option<Value>,
+    /// What must not be the answer to `find`.
+    pub exclude: Vec<Entity>,
     /// What an orchestrator has obtained so far; `None` for a capability that asked for nothing.
     pub children: Option<Vec<Child>>,
     /// The same for every attempt.
@@ -73,8 +76,12 @@ impl Assignment {
             version: part.version,
             input: Arc::clone(&part.input),
             output: output(part, claimed.operation),
-            facts: part.facts.clone().filter(|_| claimed.operation != Operation::Produce),
+            facts: part
+                .facts
+                .clone()
+                .filter(|_| !matches!(claimed.operation, Operation::Produce | Operation::Find)),
             state: part.state.clone(),
+            exclude: Vec::new(),
             children: children(tree, part.part),
             seed: seed_of(tree.seed, id.part),
             unique: unique_of(&tree.unique, id.part),
@@ -86,7 +93,7 @@ impl Assignment {
 
 fn output(part: &Part, operation: Operation) -> Option<Arc<Value>> {
     match operation {
-        Operation::Produce => None,
+        Operation::Produce | Operation::Find => None,
         Operation::Check => part.output.clone(),
         Operation::Undo => part.to_undo().cloned().map(Arc::new),
     }

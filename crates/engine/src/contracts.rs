@@ -10,6 +10,7 @@ use sixpack_model::contract::Contract;
 use sixpack_model::diagnostic::Diagnostic;
 use sixpack_model::name::ContractName;
 use sixpack_storage::contracts::EnvironmentRow;
+use sixpack_storage::imports::ImportedStock;
 
 use crate::Engine;
 use crate::caller::Caller;
@@ -51,6 +52,8 @@ pub struct ContractView {
     pub checked: (u32, u32),
     /// In how many datasets it was the first that did not hold any more; read for one contract, and not for a list.
     pub drifted: Option<u64>,
+    /// How many imported datasets of it are in stock, or on their way there; read for one contract, and not for a list.
+    pub imported: ImportedStock,
     /// When the newest version was published.
     pub updated_at: jiff::Timestamp,
     /// Scenarios that use it.
@@ -135,6 +138,7 @@ impl Engine {
         let served = self.served(environment).await?;
         let mut view = view(&shelf, entry, &served);
         view.drifted = Some(self.store().drifted(environment, &name.to_string()).await?);
+        view.imported = self.store().imported(environment, name).await?;
         if let Some(version) = version {
             let known = entry.versions.iter().any(|note| note.version == version);
             view.contract = shelf
@@ -169,6 +173,7 @@ fn view(shelf: &Shelf, entry: &Entry, served: &HashMap<String, u64>) -> Contract
         sessions: entry.contract.capability().map(|_| sessions(&entry.contract)),
         checked: (leaves.iter().filter(checks).count() as u32, leaves.len() as u32),
         drifted: None,
+        imported: ImportedStock::default(),
         updated_at: entry.versions.first().map_or(jiff::Timestamp::UNIX_EPOCH, |note| note.published_at),
         used_by: shelf.used_by(&entry.contract.name).to_vec(),
         versions: entry

@@ -157,13 +157,11 @@ impl Engine {
             return self.fail_for_want(&request, failure, "its contract is not offered any more").await;
         };
         let accepted: Accepted = (contract, Arc::clone(&wanted.input));
-        let wish = self.inner.stock.wish(
-            &request.environment,
-            &shelf,
-            (&accepted.0, &accepted.1),
-            &request.selection,
-            now,
-        );
+        let wish = || {
+            let asked = (&*accepted.0, &*accepted.1);
+            self.inner.stock.wish(&request.environment, &shelf, asked, &request.selection, now)
+        };
+        let wish = if request.source == Source::FindFirst { None } else { wish() };
         let makes = request.source != Source::StockOnly && request.selection.select.is_none();
         let line = wish.as_ref().and_then(|wish| wish.lines.iter().find(|line| line.same_input));
         let line = line.map(|line| line.id);

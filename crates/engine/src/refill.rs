@@ -190,7 +190,9 @@ impl Engine {
         let mut level = self.store().level(line, keeping.keep.saturating_add(COUNTED_BEYOND)).await?;
         let too_old = level.oldest_at.zip(made_before).is_some_and(|(oldest, before)| oldest < before);
         self.inner.stock.counted(level.ready);
-        if level.ready > u64::from(keeping.keep) || too_old {
+        // What was imported stays, however many there are: nobody could make it again.
+        let too_many = level.ready > u64::from(keeping.keep) && level.ready > level.imported;
+        if too_many || too_old {
             let discard = Discard { keep: keeping.keep, made_before };
             loop {
                 let discarded = self.store().discard_stock(line, discard, DISCARD_BATCH).await?;
@@ -202,7 +204,8 @@ impl Engine {
             self.inner.sweeps.unwanted.notify_one();
             level = self.store().level(line, keeping.keep.saturating_add(COUNTED_BEYOND)).await?;
         }
-        let surplus = (level.ready + level.coming).saturating_sub(keeping.keep.into()).min(level.coming);
+        let surplus = (level.ready + level.coming).saturating_sub(keeping.keep.into());
+        let surplus = surplus.min(level.coming - level.importing);
         if surplus > 0 {
             self.cancel_refills(line, u32::try_from(surplus).unwrap_or(u32::MAX)).await?;
         }

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use sixpack_model::diagnostic::Diagnostic;
 use sixpack_model::fault::Fault;
 use sixpack_model::ids::DatasetId;
+use sixpack_model::import::RowFaults;
 use sixpack_model::lease::LeaseStatus;
 use sixpack_model::protocol::UnsupportedProtocol;
 use sixpack_storage::StoreError;
@@ -32,6 +33,15 @@ pub enum Refusal {
     /// The supplier speaks another revision of the protocol.
     #[error("{0}")]
     Protocol(UnsupportedProtocol),
+    /// Rows of an import are wrong.
+    #[error("{} faults in {} rows", .0.total, .0.rows)]
+    Rows(RowFaults),
+    /// Nobody performs what is needed now.
+    #[error("no supplier of {contract} is connected")]
+    Unserved {
+        /// The capability.
+        contract: String,
+    },
     /// The input does not satisfy the contract's schema.
     #[error("the input does not satisfy the contract")]
     InputInvalid(Vec<Fault>),

@@ -25,11 +25,12 @@ use sixpack_storage::trees::{Lately, RequestEnd};
 
 use crate::Engine;
 use crate::caller::Caller;
+use crate::finding::accept_source;
 use crate::refusal::Refusal;
 use crate::reruns::RerunView;
 use crate::shelf::Shelf;
 
-pub(crate) use planned::{Accepted, Asked, Outlook, Planned, first_change, new_request};
+pub(crate) use planned::{Accepted, Asked, Outlook, Planned, first_change, new_import, new_request};
 use planned::{accept_criteria, accept_units};
 pub(crate) use waiting::Fulfilment;
 pub use waiting::Made;
@@ -173,6 +174,7 @@ impl Engine {
         let now = self.store().now().await?;
         let units = accept_units(&wanted, &shelf)?;
         accept_criteria(&wanted, &units)?;
+        accept_source(&wanted, &units)?;
         let wishes = self.wishes(&wanted, &shelf, &units, now)?;
         let holder = if wanted.holder.is_empty() { caller.name.clone() } else { wanted.holder.clone() };
         Ok(Planned {
@@ -197,7 +199,8 @@ impl Engine {
         now: Timestamp,
     ) -> Result<Vec<Option<Arc<StockWish>>>, Refusal> {
         // What a channel makes is for those who name it.
-        if wanted.source == Source::Fresh || wanted.channel.is_some() {
+        let from_stock = matches!(wanted.source, Source::StockFirst | Source::StockOnly);
+        if !from_stock || wanted.channel.is_some() {
             return Ok(Vec::new());
         }
         let mut wishes: Vec<Option<Arc<StockWish>>> = Vec::with_capacity(units.len());

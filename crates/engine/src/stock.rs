@@ -108,6 +108,18 @@ impl StockKnown {
         *self.known.write().unwrap_or_else(PoisonError::into_inner) = known;
     }
 
+    /// Adds lines that were not known before.
+    pub(crate) fn learn(&self, lines: impl IntoIterator<Item = KnownLine>) {
+        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+        for line in lines.into_iter().map(Arc::new) {
+            let of_environment = known.by_contract.entry(Arc::clone(&line.environment)).or_default();
+            let lines = of_environment.entry(line.line.contract.clone()).or_default();
+            if lines.iter().all(|other| other.line.id != line.line.id) {
+                lines.push(line);
+            }
+        }
+    }
+
     pub(crate) fn all(&self) -> Vec<Arc<KnownLine>> {
         let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
         known.by_contract.values().flat_map(HashMap::values).flatten().cloned().collect()

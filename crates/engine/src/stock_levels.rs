@@ -23,7 +23,9 @@ pub struct RuleStock {
     pub ready: u64,
     /// Datasets that are being made for it.
     pub coming: u64,
-    /// When the oldest of those that can be taken was made.
+    /// Of those that can be taken, how many were imported.
+    pub imported: u64,
+    /// When the oldest of those that can be taken and were made was made.
     pub oldest_at: Option<Timestamp>,
     /// Datasets that were handed out from it, ever.
     pub hits: u64,
@@ -73,6 +75,7 @@ impl Engine {
         Ok(RuleStock {
             ready: level.ready,
             coming: level.coming,
+            imported: level.imported,
             oldest_at: level.oldest_at,
             hits,
             misses,

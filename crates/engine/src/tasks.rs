@@ -7,9 +7,10 @@ use futures::future::{BoxFuture, join_all};
 use jiff::Timestamp;
 use serde_json::Value;
 use sixpack_model::failure::FailureClass;
+use sixpack_model::find::WhyGivenUp;
 use sixpack_model::ids::{SessionId, TaskId};
 use sixpack_model::plan::{Answer, Attempt, Happened};
-use sixpack_model::tree::{Claim, Part, PartStatus, Tree};
+use sixpack_model::tree::{Claim, Operation, Part, PartStatus, Tree};
 use sixpack_storage::StoreError;
 use sixpack_storage::tasks::{Claimed, Claims};
 use sixpack_storage::trees::Guard;
@@ -143,7 +144,7 @@ impl Engine {
             }
             Changed::Unknown => Ok(Receipt::UnknownTask),
             Changed::Refused(tree) => {
-                if let Some(output) = may_have_made(task, answer) {
+                if let Some(output) = may_have_made(&tree, task, answer) {
                     let orphaned = Happened::Orphaned { part: task.part, output };
                     self.change_tree_here(task.tree, Guard::None, orphaned).await?;
                 }
@@ -243,6 +244,11 @@ impl Engine {
         for claimed in claimed {
             match self.tree_of_claim(claimed.claim.task.tree, claimed.tree_version).await {
                 Ok(Some(tree)) => match Assignment::of(&tree, &claimed) {
+                    Some(assignment) if claimed.operation == Operation::Find => {
+                        let part = &tree.parts[claimed.claim.task.part as usize];
+                        let exclude = self.excluded(&tree, part).await;
+                        assignments.push(Assignment { exclude, ..assignment });
+                    }
                     Some(assignment) => assignments.push(assignment),
                     // Its deadline brings it back to the planner.
                     None => tracing::error!(task = %claimed.claim.task, "a claimed task is not in its tree"),
@@ -308,11 +314,19 @@ fn given_tasks(given: Given) -> Vec<Assignment> {
 }
 
 /// What a late answer says about effects: `None` that there is none, `Some(None)` that there may be one under the key.
-fn may_have_made(task: TaskId, answer: Answer) -> Option<Option<Value>> {
+fn may_have_made(tree: &Tree, task: TaskId, answer: Answer) -> Option<Option<Value>> {
+    let part = tree.parts.get(task.part as usize)?;
+    // Looking for something makes nothing, whatever comes of it.
+    if part.is_find(task.serial) {
+        return None;
+    }
     match answer {
         Answer::Produced { output, .. } => Some(Some(output)),
-        // The first task of a part is the one that makes it.
-        Answer::Again { .. } | Answer::Failed { retryable: true, .. } if task.serial == 1 => Some(None),
+        Answer::Again { .. } | Answer::Failed { retryable: true, .. }
+            if part.is_first_to_make(task.serial) =>
+        {
+            Some(None)
+        }
         _ => None,
     }
 }
@@ -329,6 +343,12 @@ fn receipt(before: &Tree, after: &Tree, task: TaskId) -> Receipt {
     let (was, is) = (&before.parts[task.part as usize], &after.parts[task.part as usize]);
     if was.task.as_ref().is_some_and(|task| task.cancelled) || ran_out_of_time(before, after, task.part) {
         return Receipt::Cancelled;
+    }
+    if let Some(given_up) = is.search.as_ref().and_then(|search| search.given_up.as_ref())
+        && given_up.why == WhyGivenUp::ContractViolation
+        && was.is_find(task.serial)
+    {
+        return Receipt::ContractViolation(given_up.message.clone());
     }
     match &is.failure {
         Some(failure) if was.failure.is_none() && failure.class == FailureClass::ContractViolation => {

@@ -66,6 +66,11 @@ impl ContractKind {
 }
 
 impl Contract {
+    /// Whether its supplier can be asked for something that its service has already.
+    pub fn can_find(&self) -> bool {
+        self.capability().is_some_and(|capability| capability.operations.find)
+    }
+
     /// Capability or scenario.
     pub fn kind(&self) -> ContractKind {
         match &self.body {

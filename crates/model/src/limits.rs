@@ -283,6 +283,20 @@ pub const TREE_DEPTH: usize = 5;
 /// are written by the transaction that grants.
 pub const TREE_ENTITIES: usize = 10_000;
 
+/// How often a service is asked for existing data of one dataset: whoever has it answer with what is taken three times in a
+/// row has made it sooner than it looks through the rest.
+pub const FIND_ASKS: u32 = 3;
+
+/// Entities that a service is told not to answer with: a screen of ids to a query, the newest of those that datasets have.
+/// What is beyond is refused when it is the answer.
+pub const FIND_EXCLUDED: usize = 1_000;
+
+/// Entities of refused answers that are kept with a part: what one answer may name.
+pub const FIND_REFUSED: usize = ENTITIES;
+
+/// Rows of one import: one transaction of the one writer, which others wait for; a tenth of a second.
+pub const IMPORT_ROWS: usize = 1_000;
+
 /// Extensions of one lease, those that failed included: the steps of one test after its data was made. More are a scenario
 /// that nobody has written down.
 pub const EXTENSIONS: usize = 20;

@@ -14,6 +14,7 @@ mod change;
 mod children;
 mod deadlines;
 mod extend;
+mod find;
 mod happened;
 mod owning;
 mod readiness;
@@ -33,6 +34,7 @@ use std::sync::Arc;
 use crate::channel::Overlay;
 use crate::contract::Contract;
 use crate::event::Event;
+use crate::find::Origin;
 use crate::ids::{LineId, RequestId, TreeId};
 use crate::name::ContractName;
 use crate::request::Priority;
@@ -97,6 +99,21 @@ pub struct NewTree {
     pub unique: String,
     /// Until when its scenario allows it to be made, where that is before the request's own deadline.
     pub until: Option<Timestamp>,
+    /// How it comes to its data.
+    pub beginning: Beginning,
+}
+
+/// How a dataset comes to its data.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub enum Beginning {
+    /// It is made.
+    #[default]
+    Make,
+    /// Its service is asked for something that fits, and it is made when there is nothing. Of a capability that offers
+    /// `find` only.
+    Find,
+    /// It is there: this is what making it would have answered. Of a capability only.
+    Import(Arc<Value>),
 }
 
 /// Plans a new tree: its root and whatever can begin at once.
@@ -168,6 +185,7 @@ pub(crate) struct Plan<'w> {
     pins_changed: bool,
     entities: Vec<(u32, Entity)>,
     owns: Vec<(u32, Entity)>,
+    found: Option<Vec<(u32, Entity)>>,
     /// What is known to be somebody else's.
     held: Vec<HeldEntity>,
     outcome: Option<Outcome>,
@@ -193,6 +211,7 @@ impl<'w> Plan<'w> {
             pins_changed: false,
             entities: Vec::new(),
             owns: Vec::new(),
+            found: None,
             held: Vec::new(),
             outcome: None,
             events: Vec::new(),
@@ -211,6 +230,15 @@ impl<'w> Plan<'w> {
         }
         let mut root = Part::planned(0, None, &new.contract, new.input, world.now);
         root.attempt_until = new.until;
+        match new.beginning {
+            Beginning::Make => {}
+            Beginning::Find => root.search = Some(Box::default()),
+            Beginning::Import(output) => {
+                told["origin"] = Value::from(Origin::Imported.name());
+                root.origin = Origin::Imported;
+                root.output = Some(output);
+            }
+        }
         let tree = Tree {
             id: new.id,
             version: 0,
@@ -266,7 +294,8 @@ impl<'w> Plan<'w> {
         self.advance();
     }
 
-    fn into_change(self) -> Change {
+    fn into_change(mut self) -> Change {
+        self.free_found();
         let known = self.known;
         let (changed, created) = (
             self.touched.into_iter().filter(|part| (*part as usize) < known).collect(),
@@ -285,6 +314,7 @@ impl<'w> Plan<'w> {
             pins_changed: self.pins_changed,
             entities: self.entities,
             owns: self.owns,
+            found: self.found,
             outcome: self.outcome,
             events: self.events,
         }
@@ -421,6 +451,8 @@ impl Part {
             contract: contract.name.clone(),
             version: contract.version,
             input,
+            origin: Origin::Made,
+            search: None,
             output: None,
             facts: None,
             evidence: None,

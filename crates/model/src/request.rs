@@ -41,6 +41,8 @@ pub enum Source {
     Fresh,
     /// From stock, or not at all.
     StockOnly,
+    /// What its service has already, else made.
+    FindFirst,
 }
 
 /// Which of the datasets that would do the consumer wants.

@@ -132,6 +132,11 @@ impl Schema {
         self.0.graph.entities(instance)
     }
 
+    /// The kinds of things that values may refer to, by the marks of the schema.
+    pub fn entity_kinds(&self) -> Vec<&str> {
+        self.0.graph.entity_kinds()
+    }
+
     /// The value with everything that is marked as secret replaced by `"***"`.
     pub fn redacted(&self, instance: &Value) -> Value {
         self.0.graph.redacted(instance)

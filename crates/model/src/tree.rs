@@ -19,6 +19,7 @@ use serde_json::Value;
 
 use crate::extension::Extension;
 use crate::failure::Failure;
+use crate::find::{Origin, Search};
 use crate::ids::{DatasetId, LeaseId, LineId, RequestId, SessionId, TaskId, TreeId};
 use crate::name::ContractName;
 use crate::recheck::{Recheck, Why};
@@ -95,12 +96,14 @@ pub enum Operation {
     Check,
     /// Remove or compensate it.
     Undo,
+    /// Take something existing that fits.
+    Find,
 }
 
 impl Operation {
     /// Every operation with its name on the wire.
-    pub const ALL: [(Self, &'static str); 3] =
-        [(Self::Produce, "produce"), (Self::Check, "check"), (Self::Undo, "undo")];
+    pub const ALL: [(Self, &'static str); 4] =
+        [(Self::Produce, "produce"), (Self::Check, "check"), (Self::Undo, "undo"), (Self::Find, "find")];
 
     /// The name on the wire and in the store.
     pub fn name(self) -> &'static str {
@@ -249,6 +252,10 @@ pub struct Part {
     pub version: u32,
     /// What it is made from.
     pub input: Arc<Value>,
+    /// Where its data comes from.
+    pub origin: Origin,
+    /// How far the search for existing data has come; `None` when there is none.
+    pub search: Option<Box<Search>>,
     /// What was made.
     pub output: Option<Arc<Value>>,
     /// What the owning service last read back; for a scenario, those of its steps by name.

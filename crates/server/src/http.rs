@@ -14,6 +14,7 @@ mod environments;
 mod events;
 mod extensions;
 mod health;
+mod imports;
 mod leases;
 mod manifest;
 mod pages;
@@ -102,6 +103,7 @@ fn operations() -> OpenApiRouter<Server> {
         .routes(routes!(contracts::get_contract_version))
         .routes(routes!(scenarios::apply_scenarios))
         .routes(routes!(stock_rules::list_stock_rules))
+        .routes(routes!(imports::import_datasets))
         .routes(routes!(sessions::open_session, sessions::list_sessions))
         .routes(routes!(sessions::drain_session))
         .routes(routes!(sessions::claim_tasks))

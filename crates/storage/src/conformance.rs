@@ -14,6 +14,8 @@ pub mod entities;
 pub mod events;
 mod factories;
 mod fixture;
+pub mod found;
+pub mod imports;
 pub mod leases;
 pub mod limits;
 pub mod quotas;

@@ -13,8 +13,10 @@ pub mod clock;
 pub mod conformance;
 pub mod contracts;
 pub mod datasets;
+pub mod entities;
 pub mod error;
 pub mod events;
+pub mod imports;
 pub mod leases;
 pub mod page;
 pub mod requests;
@@ -34,7 +36,9 @@ pub trait Store:
     channels::Channels
     + contracts::Contracts
     + datasets::Datasets
+    + entities::Entities
     + events::Events
+    + imports::Imports
     + leases::Leases
     + requests::Requests
     + sessions::Sessions
@@ -50,7 +54,9 @@ impl<T> Store for T where
     T: channels::Channels
         + contracts::Contracts
         + datasets::Datasets
+        + entities::Entities
         + events::Events
+        + imports::Imports
         + leases::Leases
         + requests::Requests
         + sessions::Sessions

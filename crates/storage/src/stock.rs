@@ -57,9 +57,13 @@ pub struct Trouble {
 pub struct Level {
     /// In stock.
     pub ready: u64,
-    /// Being made for it.
+    /// Being made for it, or checked.
     pub coming: u64,
-    /// When the one in stock that is there longest was made.
+    /// Of those that are ready, how many were imported.
+    pub imported: u64,
+    /// Of those that are coming, how many are imported.
+    pub importing: u64,
+    /// When the one in stock that was made first was made; what was imported was not.
     pub oldest_at: Option<Timestamp>,
 }
 
@@ -112,7 +116,7 @@ pub struct Stocked {
 /// What is too much in a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Discard {
-    /// How many may stay; the oldest go.
+    /// How many may stay, imported ones included; the oldest that were made go.
     pub keep: u32,
     /// Whatever was made before goes.
     pub made_before: Option<Timestamp>,
@@ -147,7 +151,7 @@ pub trait Stock: Send + Sync {
         requests: Vec<NewRequest>,
     ) -> Result<usize, StoreError>;
 
-    /// Gives up to `limit` datasets in stock that are too many or too old to whoever takes down what nobody wants;
+    /// Gives up to `limit` datasets in stock that were made, and are too many or too old, to whoever takes down what nobody wants;
     /// returns them.
     async fn discard_stock(
         &self,
@@ -156,7 +160,7 @@ pub trait Stock: Send + Sync {
         limit: u32,
     ) -> Result<Vec<TreeId>, StoreError>;
 
-    /// Requests that make a dataset for the line now, the newest first, at most `limit`.
+    /// Requests that make a dataset for the line now, not those that import one, the newest first, at most `limit`.
     async fn refills(&self, line: LineId, limit: u32) -> Result<Vec<RequestId>, StoreError>;
 
     /// How many requests wait for a dataset of the line that this one waits for, those before it; `None` when it does

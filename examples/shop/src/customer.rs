@@ -186,22 +186,43 @@ async fn delete(State(service): State<Service>, Path(id): Path<String>) -> Resul
 struct Which {
     key: Option<String>,
     email: Option<String>,
+    country: Option<String>,
+    after: Option<String>,
 }
+
+/// Customers of one page: what a screen shows.
+const PAGE: u32 = 50;
 
 async fn list(
     State(service): State<Service>,
     Params(which): Params<Which>,
 ) -> Result<Json<Vec<Customer>>, Denial> {
-    let (column, value) = match (which.key, which.email) {
-        (Some(key), None) => ("key", key),
-        (None, Some(email)) => ("email", email),
+    let (column, value) = match which {
+        Which { key: Some(key), email: None, country: None, after: None } => ("key", key),
+        Which { email: Some(email), key: None, country: None, after: None } => ("email", email),
+        Which { country: Some(country), key: None, email: None, after } => {
+            let after = after.unwrap_or_default();
+            return service
+                .database()
+                .transaction(|transaction| active_in(transaction, &country, &after))
+                .map(Json);
+        }
         _ => {
-            let message = "say which customers: either `?key=` or `?email=`";
+            let message = "say which customers: either `?key=`, `?email=` or `?country=`";
             return Err(Denial::new(StatusCode::BAD_REQUEST, "query_invalid", message));
         }
     };
     let found = service.database().transaction(|transaction| entity::find(transaction, column, &value))?;
     Ok(Json(found.into_iter().collect()))
+}
+
+/// A page of those that may buy, in the order of their ids.
+fn active_in(transaction: &Transaction<'_>, country: &str, after: &str) -> Result<Vec<Customer>, Denial> {
+    let mut statement = transaction.prepare_cached(
+        "SELECT * FROM customers WHERE country = ?1 AND status = ?2 AND id > ?3 ORDER BY id LIMIT ?4",
+    )?;
+    let rows = statement.query_map(params![country, CustomerStatus::Active, after, PAGE], Customer::read)?;
+    Ok(rows.collect::<Result<_, _>>()?)
 }
 
 #[derive(Deserialize)]

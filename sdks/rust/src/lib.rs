@@ -65,7 +65,7 @@ pub use channel::own_channel;
 pub use client::{Client, DEFAULT_URL, EventStream, ExtensionBuilder, Lease, RequestBuilder};
 pub use error::{Error, ExtensionFailed, RequestFailed};
 pub use supplier::{
-    About, Capability, Check, Children, Context, DynamicCapability, EndReason, NoFacts, Produce, Reject,
-    Running, Stop, Supplier, SupplierEnded, Undo, UnreportedResult, Verdict,
+    About, Capability, Check, Children, Context, DynamicCapability, EndReason, Find, NoFacts, Produce,
+    Reject, Running, Stop, Supplier, SupplierEnded, Undo, UnreportedResult, Verdict,
 };
-pub use wire::{Child, Failure, Item, Operation, Outcome, Owner, Priority, RetryRule, Source};
+pub use wire::{Child, Entity, Failure, Item, Operation, Outcome, Owner, Priority, RetryRule, Source};

@@ -120,6 +120,8 @@ enum AskedSource {
     StockFirst,
     /// From stock, or not at all
     StockOnly,
+    /// What the service has already and nobody is using, else made; capabilities that offer find
+    FindFirst,
     /// Made, even if there is some in stock
     Fresh,
 }
@@ -186,6 +188,7 @@ fn body(command: &RequestCommand) -> Result<NewRequest, Fault> {
     body.source = match command.source {
         Some(AskedSource::StockFirst) => Some(Source::StockFirst),
         Some(AskedSource::StockOnly) => Some(Source::StockOnly),
+        Some(AskedSource::FindFirst) => Some(Source::FindFirst),
         Some(AskedSource::Fresh) => Some(Source::Fresh),
         None => command.fresh.then_some(Source::Fresh),
     };

@@ -94,7 +94,9 @@ fn again(starved: &Starved) -> String {
 fn level(stock: &RuleStock) -> String {
     let oldest =
         stock.oldest_age_ms.map_or(String::new(), |age| format!("; the oldest is {} old", millis(age)));
-    format!("{} ready, {} coming{oldest}", stock.ready, stock.coming)
+    let imported =
+        if stock.imported > 0 { format!(" ({} of them imported)", stock.imported) } else { String::new() };
+    format!("{} ready{imported}, {} coming{oldest}", stock.ready, stock.coming)
 }
 
 fn served(stock: &RuleStock) -> String {

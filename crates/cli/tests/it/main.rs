@@ -5,6 +5,7 @@
 mod channels;
 mod dev;
 mod diagnosing;
+mod importing;
 mod log;
 mod program;
 mod quarantine;

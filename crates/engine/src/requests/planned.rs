@@ -8,7 +8,7 @@ use sixpack_model::channel::Overlay;
 use sixpack_model::contract::Contract;
 use sixpack_model::fault::Fault;
 use sixpack_model::ids::{LeaseId, LineId, RequestId, TokenId, TreeId};
-use sixpack_model::plan::{self, Change, NewTree, World};
+use sixpack_model::plan::{self, Beginning, Change, NewTree, World};
 use sixpack_model::request::{Priority, Request, RequestStatus, Selection, Source, Unit};
 use sixpack_model::stock::RuleName;
 use sixpack_model::typecheck::check_criteria;
@@ -115,10 +115,27 @@ pub(crate) fn new_request(
         .zip(units)
         .map(|(unit, accepted)| {
             let line = lines.get(unit as usize).copied().flatten();
-            change_in(&request, unit, accepted, Outlook { shelf, line, now }, (overlay, again))
+            let beginning = beginning_of(&request);
+            change_in(&request, unit, accepted, Outlook { shelf, line, now }, (overlay, again, beginning))
         })
         .collect();
     NewRequest { trees, looking: Looking::Anywhere, ..unplanned(request, now) }
+}
+
+/// A request for one dataset that is there already, to be kept in a line.
+pub(crate) fn new_import(
+    asked: Asked<'_>,
+    accepted: Accepted,
+    output: Arc<Value>,
+    (shelf, line): (&Shelf, LineId),
+    now: Timestamp,
+) -> NewRequest {
+    let units = [accepted];
+    let request = request_of(asked, RequestId(mint::id(now)), &units, now);
+    let on = Outlook { shelf, line: Some(line), now };
+    let beginning = Beginning::Import(output);
+    let change = change_in(&request, 0, &units[0], on, (&Overlay::default(), None, beginning));
+    NewRequest { trees: vec![change], looking: Looking::Anywhere, ..unplanned(request, now) }
 }
 
 /// What a dataset is begun upon.
@@ -134,7 +151,7 @@ pub(crate) struct Outlook<'a> {
 
 /// The first decision about a dataset of a request that uses deployed suppliers only.
 pub(crate) fn first_change(request: &Request, unit: u32, accepted: &Accepted, on: Outlook<'_>) -> Change {
-    change_in(request, unit, accepted, on, (&Overlay::default(), None))
+    change_in(request, unit, accepted, on, (&Overlay::default(), None, beginning_of(request)))
 }
 
 fn change_in(
@@ -142,7 +159,7 @@ fn change_in(
     unit: u32,
     (contract, input): &Accepted,
     on: Outlook<'_>,
-    (overlay, again): (&Overlay, Option<&Again>),
+    (overlay, again, beginning): (&Overlay, Option<&Again>, Beginning),
 ) -> Change {
     let Outlook { shelf, line, now } = on;
     let left_ms = u64::try_from(request.deadline_at.duration_since(now).as_millis()).unwrap_or(0);
@@ -162,8 +179,17 @@ fn change_in(
         seed: again.map_or_else(mint::seed, |again| again.seed),
         unique: mint::unique(),
         until: own_ms.map(|own_ms| later(now, own_ms)),
+        beginning,
     };
     plan::begin(new, World { versions: shelf, now, chance: mint::chance() })
+}
+
+/// How the datasets of a request come to their data.
+fn beginning_of(request: &Request) -> Beginning {
+    match request.source {
+        Source::FindFirst => Beginning::Find,
+        Source::StockFirst | Source::Fresh | Source::StockOnly => Beginning::Make,
+    }
 }
 
 /// A request of which nothing is planned.

@@ -255,6 +255,7 @@ impl World {
         }
         match (task.operation, mood) {
             (Operation::Produce, Mood::Refusing) => refused(false),
+            (Operation::Find, _) => Answer::Nothing { message: None },
             (Operation::Produce, _) => {
                 self.effects.insert(effect);
                 // As unique as the dataset: two of them own nothing in common.

@@ -8,6 +8,8 @@ mod diagnosing;
 mod ending;
 mod entities;
 mod extending;
+mod finding;
+mod importing;
 mod leasing;
 mod quarantine;
 mod requesting;

@@ -170,7 +170,9 @@ fn read_capabilities(
             faults.push(Fault::new(join(&pointer, "name"), "duplicate_capability", message));
         }
         let fields = Fields::open(entry, &pointer, &CAPABILITY, faults);
-        definitions.extend(fields.and_then(|fields| read_capability(&fields, owner, faults, warnings)));
+        let definition = fields.and_then(|fields| read_capability(&fields, owner, faults, warnings));
+        faults.extend(definition.as_ref().and_then(|definition| unowned(definition, &pointer)));
+        definitions.extend(definition);
     }
     definitions
 }
@@ -221,6 +223,15 @@ pub(super) fn read_capability(
         output: output?,
         capability,
     })
+}
+
+/// What is found must have a key, or it could be handed to two holders at once.
+fn unowned(definition: &CapabilityDefinition, pointer: &str) -> Option<Fault> {
+    let keyless = definition.capability.operations.find && definition.output.entity_kinds().is_empty();
+    let message = "marks nothing with \"x-entity\", and the capability offers \"find\": mark the property that holds the \
+                   key of what is found, such as \"x-entity\": \"customer\", or two holders could be given the same; or \
+                   leave \"find\" out of \"operations\"";
+    keyless.then(|| Fault::new(join(pointer, "output"), "no_entity", message))
 }
 
 fn read_labels(fields: &Fields<'_>, faults: &mut Faults) -> BTreeMap<String, String> {

@@ -137,6 +137,7 @@ fn one_wrong_field_is_refused_by_code_and_place() {
             &capability("operations/1"),
         ),
         (&capability("operations"), Some(json!("produce")), "type", &capability("operations")),
+        (&capability("operations"), Some(json!(["produce", "find"])), "no_entity", &capability("output")),
         (&capability("reusable"), Some(json!("yes")), "type", &capability("reusable")),
         (&capability("timeout_s"), Some(json!(0)), "range", &capability("timeout_s")),
         (&capability("timeout_s"), Some(json!(-1)), "range", &capability("timeout_s")),

@@ -12,6 +12,7 @@ use super::steps::Steps;
 use super::{Outcome, Plan};
 use crate::contract::Contract;
 use crate::failure::FailureClass;
+use crate::find::Origin;
 use crate::limits::TREE_PARTS;
 use crate::scenario::{Scenario, Step};
 use crate::tree::{Operation, Part, PartStatus};
@@ -80,6 +81,8 @@ impl Plan<'_> {
                 self.begin_attempt(part, scenario);
                 self.build(part);
             }
+            None if self.part(part).origin == Origin::Imported => self.import(part),
+            None if self.part(part).search.is_some() => self.look_for(part),
             None => self.add_task(part, Operation::Produce, now, self.tree.priority),
         }
     }

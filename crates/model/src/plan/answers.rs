@@ -50,6 +50,8 @@ impl Plan<'_> {
             (Operation::Produce | Operation::Undo, Answer::Again { after_ms, state, message }) => {
                 self.again(attempt, after_ms, state, message);
             }
+            (Operation::Find, Answer::Produced { output, facts }) => self.found(attempt, output, facts),
+            (Operation::Find, Answer::Nothing { message }) => self.found_nothing(attempt.part, message),
             (Operation::Produce, Answer::Obtain { children }) => self.obtain(attempt.part, children),
             (_, Answer::Failed { retryable, code, message, details }) => {
                 let cause = Cause::of(FailureClass::Rejected, message).with_code(&code);
@@ -124,6 +126,10 @@ impl Plan<'_> {
     /// any may be, which is not kept.
     pub(super) fn orphaned(&mut self, part: u32, output: Option<Value>) {
         let Some(node) = self.tree.parts.get(part as usize) else { return };
+        // What was there before is not undone, whatever anybody says about it.
+        if node.origin.existed() {
+            return;
+        }
         let over = node.status.ended();
         let output = output.filter(|output| Schema::any().validate(output).is_empty()).unwrap_or(Value::Null);
         // Under one idempotency key the same answer tells of the same effect. Once that has been undone it is news
@@ -156,7 +162,7 @@ impl Plan<'_> {
         self.complete(attempt.part);
     }
 
-    fn made(&mut self, part: u32, output: Value, facts: Option<Value>) {
+    pub(super) fn made(&mut self, part: u32, output: Value, facts: Option<Value>) {
         self.tree.made += 1;
         let made = self.tree.made;
         let node = self.change(part);
@@ -169,7 +175,7 @@ impl Plan<'_> {
 
     /// The answer breaks the contract. Asking again would bring the same: it is not retried, and what the attempt made
     /// is undone by its key.
-    fn violated(&mut self, attempt: Attempt, message: String) {
+    pub(super) fn violated(&mut self, attempt: Attempt, message: String) {
         self.set_back(attempt, Cause::of(FailureClass::ContractViolation, message));
     }
 
@@ -203,7 +209,9 @@ impl Plan<'_> {
             let deadline = match task.operation {
                 // What is to be undone has all the time that it needs.
                 Operation::Undo => None,
-                Operation::Produce | Operation::Check => self.part(attempt.part).deadline_at,
+                Operation::Produce | Operation::Check | Operation::Find => {
+                    self.part(attempt.part).deadline_at
+                }
             };
             if deadline.is_none_or(|deadline| ready_at < deadline) {
                 let live = self.change(attempt.part).task.as_mut();
@@ -215,6 +223,7 @@ impl Plan<'_> {
         let cause = Cause { attempts: spent, ..cause };
         match task.operation {
             Operation::Undo => self.owe(attempt.part, cause),
+            Operation::Find => self.find_failed(attempt.part, cause),
             Operation::Produce | Operation::Check => self.fail_for(attempt.part, cause),
         }
     }
@@ -303,7 +312,7 @@ impl Plan<'_> {
             // A plain no is the only other answer that says that nothing was made.
             (Operation::Produce, Answer::Failed { retryable: false, .. }) => {}
             (Operation::Produce, _) => node.effect_possible = true,
-            (Operation::Check | Operation::Undo, _) => {}
+            (Operation::Check | Operation::Undo | Operation::Find, _) => {}
         }
     }
 
@@ -314,7 +323,9 @@ impl Plan<'_> {
             contract.as_ref().and_then(|contract| contract.capability()).map(|capability| capability.retry);
         let step = match operation {
             Operation::Undo => None,
-            Operation::Produce | Operation::Check => self.of_step(part, |step| step.retry).flatten(),
+            Operation::Produce | Operation::Check | Operation::Find => {
+                self.of_step(part, |step| step.retry).flatten()
+            }
         };
         step.or(own).unwrap_or_default()
     }
@@ -349,7 +360,7 @@ fn changed_message(name: &str, child: &Part) -> String {
     )
 }
 
-fn violation(contract: &Contract, output: &Value, facts: Option<&Value>) -> Option<String> {
+pub(super) fn violation(contract: &Contract, output: &Value, facts: Option<&Value>) -> Option<String> {
     let faults = contract.output.validate(output);
     if !faults.is_empty() {
         return Some(format!("the output does not satisfy its schema: {}", list(&faults)));
@@ -369,6 +380,7 @@ fn outcome_name(answer: &Answer) -> &'static str {
         Answer::Produced { .. } | Answer::Checked { .. } | Answer::Undone => "done",
         Answer::Again { .. } => "again",
         Answer::Failed { .. } => "failed",
+        Answer::Nothing { .. } => "none",
         Answer::Obtain { .. } => "obtain",
     }
 }
@@ -379,13 +391,16 @@ fn told_as(answer: &Answer) -> &'static str {
         Answer::Produced { .. } | Answer::Checked { .. } | Answer::Undone => "task.done",
         Answer::Again { .. } => "task.again",
         Answer::Failed { .. } => "task.failed",
+        Answer::Nothing { .. } => "task.found_none",
         Answer::Obtain { .. } => "task.obtained",
     }
 }
 
 fn message_of(answer: &Answer) -> Option<&str> {
     match answer {
-        Answer::Checked { message, .. } | Answer::Again { message, .. } => message.as_deref(),
+        Answer::Checked { message, .. } | Answer::Again { message, .. } | Answer::Nothing { message } => {
+            message.as_deref()
+        }
         Answer::Failed { message, .. } => Some(message),
         _ => None,
     }

@@ -77,6 +77,9 @@ impl Plan<'_> {
         if self.tree.ending.is_some() {
             return;
         }
+        if self.leave_found(part, &cause) {
+            return;
+        }
         let again = if cause.passes { self.to_retry(part) } else { None };
         let mut failure = failure(&self.tree, self.world.versions, part, cause);
         let extension = self.extension_under_way();

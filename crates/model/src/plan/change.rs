@@ -36,6 +36,9 @@ pub struct Change {
     /// Entities that the tree owns once it is leased, each with the part that has made it; together with
     /// [`Outcome::Ready`] and [`Outcome::Extended`] only.
     pub owns: Vec<(u32, Entity)>,
+    /// What the tree owns from now on because it was there already, in place of what it did; nothing when empty, and as
+    /// before when `None`.
+    pub found: Option<Vec<(u32, Entity)>>,
     /// What it means for the request.
     pub outcome: Option<Outcome>,
     /// What to tell.

@@ -161,7 +161,9 @@ impl Doing<'_> {
             Operation::Check => {
                 (node.evidence.as_ref().and_then(|evidence| evidence.message.as_ref()), "check")
             }
-            Operation::Produce | Operation::Undo => (task.message.as_ref(), task.operation.name()),
+            Operation::Produce | Operation::Undo | Operation::Find => {
+                (task.message.as_ref(), task.operation.name())
+            }
         };
         let said = said.map(|said| format!(" ({} said last: {said})", node.contract)).unwrap_or_default();
         let attempt = |number: u32| number.saturating_sub(task.spent_from);

@@ -13,7 +13,7 @@ use crate::tree::{Answerer, Verdict, Wish};
 /// What a supplier answered to one attempt.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Answer {
-    /// `produce`: it is there.
+    /// `produce`: it is there. `find`: it was there already.
     Produced {
         /// What was made.
         output: Value,
@@ -50,6 +50,11 @@ pub enum Answer {
         message: String,
         /// More, as given.
         details: Option<Value>,
+    },
+    /// `find`: there is nothing that fits.
+    Nothing {
+        /// What was looked for.
+        message: Option<String>,
     },
     /// An orchestrator wants these children first.
     Obtain {

@@ -40,6 +40,28 @@ pub enum EntityOwner {
     },
     /// Another dataset of the same request, which would be leased together with this one.
     Sibling(TreeId),
+    /// Another dataset that is being made, in stock, or set aside.
+    Dataset(TreeId),
+}
+
+impl EntityOwner {
+    /// In words, and as details of a failure.
+    pub fn tell(&self) -> (String, serde_json::Value) {
+        match self {
+            Self::Lease { id, holder } => {
+                let owner = format!("the dataset under {id} of `{}`", excerpt(holder));
+                (owner, json!({ "lease_id": id.to_string(), "holder": holder }))
+            }
+            Self::Sibling(tree) => {
+                let id = tree.root().to_string();
+                (format!("{id} of the same request"), json!({ "dataset_id": id }))
+            }
+            Self::Dataset(tree) => {
+                let id = tree.root().to_string();
+                (id.clone(), json!({ "dataset_id": id }))
+            }
+        }
+    }
 }
 
 /// The same as [`decide`](super::decide), by somebody who has found out that entities are owned by others: a dataset that
@@ -88,7 +110,9 @@ impl Plan<'_> {
         let part = held.part;
         let cause = self.cause_of_clash(held);
         // By its output the undo would take away what is somebody else's: only the key says what this part has made.
-        self.change(part).output = None;
+        if !self.part(part).origin.existed() {
+            self.change(part).output = None;
+        }
         self.fail_for(part, cause);
     }
 
@@ -106,16 +130,7 @@ impl Plan<'_> {
     fn cause_of_clash(&self, held: HeldEntity) -> Cause {
         let HeldEntity { part, entity, by } = held;
         let shown = format!("{}:{}", entity.kind, entity.key);
-        let (owner, mut details) = match by {
-            EntityOwner::Lease { id, holder } => {
-                let owner = format!("the dataset under {id} of `{}`", excerpt(&holder));
-                (owner, json!({ "lease_id": id.to_string(), "holder": holder }))
-            }
-            EntityOwner::Sibling(tree) => {
-                let id = tree.root().to_string();
-                (format!("{id} of the same request"), json!({ "dataset_id": id }))
-            }
-        };
+        let (owner, mut details) = by.tell();
         details["entity"] = shown.as_str().into();
         let message = format!(
             "{} has made `{}`, which {owner} owns already; no two live leases own the same entity, so it has to make a \

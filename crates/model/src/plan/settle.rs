@@ -169,7 +169,8 @@ impl Plan<'_> {
 
     /// Pauses double from one question to the next, spread so that parts do not ask in step.
     fn next_ask(&self, part: u32) -> Timestamp {
-        let asked = self.part(part).serials.saturating_sub(2).min(16);
+        let part = self.part(part);
+        let asked = part.serials.saturating_sub(2 + part.finds()).min(16);
         let pause = (FIRST_PAUSE_MS << asked).min(LONGEST_PAUSE_MS) as f64;
         later(self.world.now, (pause * (0.75 + self.world.chance / 2.0)) as u64)
     }

@@ -27,7 +27,8 @@ impl Plan<'_> {
         for number in 0..self.tree.parts.len() as u32 {
             self.turn_around(number);
         }
-        self.tell(0, "dataset.undoing", json!({ "because": ending.name() }));
+        let kind = if self.is_only_left() { "dataset.released" } else { "dataset.undoing" };
+        self.tell(0, kind, json!({ "because": ending.name() }));
     }
 
     pub(super) fn take_down(&mut self) {
@@ -157,8 +158,13 @@ impl Plan<'_> {
 impl Part {
     /// How many effects of the part there may be: what was recorded or may have happened unseen, and the orphans.
     pub fn effects(&self) -> u32 {
-        let own = u32::from(self.made.is_some() || self.effect_possible);
-        own + self.orphans.len() as u32
+        self.own_effects() + self.orphans.len() as u32
+    }
+
+    /// What was there before is no effect of anybody's.
+    fn own_effects(&self) -> u32 {
+        let is_made = self.made.is_some() && !self.origin.existed();
+        u32::from(is_made || self.effect_possible)
     }
 
     /// Whether an effect of this very part is left that nobody could undo.
@@ -169,8 +175,7 @@ impl Part {
     /// What the next undo is about: the output of the first effect that is not undone yet; `None` when only the key
     /// of the attempt is known.
     pub fn to_undo(&self) -> Option<&serde_json::Value> {
-        let own = u32::from(self.made.is_some() || self.effect_possible);
-        match self.undone.checked_sub(own) {
+        match self.undone.checked_sub(self.own_effects()) {
             None => self.output.as_deref(),
             Some(orphan) => self.orphans.get(orphan as usize).filter(|orphan| !orphan.is_null()),
         }

@@ -5,6 +5,7 @@ mod channels;
 mod diagnosing;
 mod extending;
 mod failing;
+mod finding;
 mod orchestrating;
 mod owning;
 mod random;
@@ -127,6 +128,7 @@ fn new_tree(landscape: &Landscape, contract: &str, input: Value) -> NewTree {
         seed: 1,
         unique: "u".to_owned(),
         until: None,
+        beginning: Beginning::Make,
     }
 }
 

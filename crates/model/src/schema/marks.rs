@@ -33,6 +33,12 @@ impl Graph {
         found
     }
 
+    /// The kinds of entities that the schema marks anywhere, each once.
+    pub(super) fn entity_kinds(&self) -> Vec<&str> {
+        let kinds: BTreeSet<&str> = self.nodes.iter().filter_map(|node| node.entity.as_deref()).collect();
+        kinds.into_iter().collect()
+    }
+
     /// The value with its secrets covered.
     pub(super) fn redacted(&self, instance: &Value) -> Value {
         self.cover(instance, &[0], INSTANCE_DEPTH)

@@ -64,6 +64,7 @@ pub(super) const OPERATIONS: &[(&str, &str, &str, Access)] = &[
     ("get_stock_rule", "GET", "/v1/environments/{env}/stock-rules/{name}", ANY),
     ("edit_stock_rule", "PATCH", "/v1/environments/{env}/stock-rules/{name}", SUPPLIERS),
     ("delete_stock_rule", "DELETE", "/v1/environments/{env}/stock-rules/{name}", SUPPLIERS),
+    ("import_datasets", "POST", "/v1/environments/{env}/imports", SUPPLIERS),
     ("open_session", "POST", "/v1/sessions", SUPPLIERS),
     ("list_sessions", "GET", "/v1/sessions", ANY),
     ("drain_session", "DELETE", "/v1/sessions/{id}", SUPPLIERS),

@@ -174,6 +174,9 @@ struct ContractDetailJson<'a> {
     used_by: Vec<Text<&'a ContractName>>,
     /// In how many datasets in stock it was the first that did not hold any more.
     drifted: u64,
+    /// Datasets that were imported; absent when there are none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    imported: Option<ImportedStockJson>,
     /// Newest first.
     versions: Vec<ContractVersionJson<'a>>,
     /// Why it is broken.
@@ -340,6 +343,23 @@ fn search(parameters: ContractParameters) -> Result<Search, Problem> {
     })
 }
 
+/// Imported datasets of a contract.
+#[derive(Serialize, ToSchema)]
+#[schema(as = ImportedStock)]
+struct ImportedStockJson {
+    /// In stock.
+    ready: u64,
+    /// Being checked, so that they can be taken.
+    checking: u64,
+}
+
+impl ImportedStockJson {
+    fn of(view: &ContractView) -> Option<Self> {
+        let (ready, checking) = (view.imported.ready, view.imported.coming);
+        (ready + checking > 0).then_some(Self { ready, checking })
+    }
+}
+
 impl<'a> ContractJson<'a> {
     fn listed(view: &'a ContractView) -> Self {
         let contract = &*view.contract;
@@ -402,6 +422,7 @@ impl<'a> ContractDetailJson<'a> {
             uses: uses.into_iter().map(Text).collect(),
             used_by: view.used_by.iter().map(Text).collect(),
             drifted: view.drifted.unwrap_or(0),
+            imported: ImportedStockJson::of(view),
             versions: view.versions.iter().map(ContractVersionJson::from).collect(),
             faults: view.faults.iter().map(DiagnosticJson::from).collect(),
         }

@@ -8,6 +8,7 @@ use sixpack_engine::{GoneVersion, QuotaOf, Refusal, StoreError};
 use sixpack_model::diagnostic::Diagnostic;
 use sixpack_model::fault::Fault;
 use sixpack_model::ids::DatasetId;
+use sixpack_model::import::RowFaults;
 use sixpack_model::limits::{EXTENSIONS, REASON_BYTES, TREE_PARTS};
 use sixpack_model::protocol::{UnsupportedProtocol, spoken};
 use sixpack_model::session::{HEARTBEAT_MS, HEARTBEATS_AT_ONCE, HEARTBEATS_PER_S};
@@ -29,6 +30,14 @@ impl From<Refusal> for Problem {
             Refusal::Unknown { what, name, nearest } => unknown(what, &name, nearest.as_deref()),
             Refusal::Invalid(faults) => Self::unprocessable(faults.into_iter().map(ProblemFault::from).collect()),
             Refusal::Protocol(unsupported) => protocol(&unsupported),
+            Refusal::Rows(faults) => rows_invalid(faults),
+            Refusal::Unserved { contract } => conflict("supplier_offline", "Nobody is there to check it").detail(
+                format!(
+                    "No supplier of {} is connected, and what is imported is checked before it can be taken; start one, \
+                     then send this call again.",
+                    echoed(&contract)
+                ),
+            ),
             Refusal::InputInvalid(faults) => input_invalid(faults),
             Refusal::ScenarioFaults(faults) => scenario_faults(faults),
             Refusal::ContractBroken { name, channel, faults } => {
@@ -173,6 +182,17 @@ fn input_invalid(faults: Vec<Fault>) -> Problem {
     let title = "The input does not fit the contract";
     let problem = Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "input_invalid", title).detail(detail);
     faults.into_iter().fold(problem, Problem::fault)
+}
+
+fn rows_invalid(RowFaults { faults, total, rows }: RowFaults) -> Problem {
+    let count = |number: usize, what: &str| format!("{number} {what}{}", if number == 1 { "" } else { "s" });
+    let mut detail = format!("{} in {}; nothing was imported.", count(total, "fault"), count(rows, "row"));
+    if total > faults.len() {
+        detail.push_str(&format!(" The first {} are listed.", faults.len()));
+    }
+    let title = "Rows do not fit the contract";
+    let problem = Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "rows_invalid", title).detail(detail);
+    faults.into_iter().fold(problem, |problem, fault| problem.fault(fault.into()))
 }
 
 fn scenario_faults(faults: Vec<Diagnostic>) -> Problem {

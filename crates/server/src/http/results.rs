@@ -68,11 +68,11 @@ struct ResultJson {
     #[schema(inline)]
     attempt: Int<1, 4_294_967_295>,
     outcome: OutcomeJson,
-    /// `done` of a produce: what was made.
+    /// `done` of a produce: what was made; of a find: what is there.
     #[serde(default, deserialize_with = "present")]
     #[schema(value_type = Option<Value>)]
     output: Option<Value>,
-    /// `done` of a produce or check: what the service says.
+    /// `done` of a produce, find or check: what the service says.
     #[serde(default, deserialize_with = "present")]
     #[schema(value_type = Option<Value>)]
     facts: Option<Value>,
@@ -110,6 +110,8 @@ enum OutcomeJson {
     Done,
     Again,
     Failed,
+    /// Of find: there is nothing that fits.
+    None,
     Obtain,
 }
 
@@ -253,7 +255,7 @@ impl ResultJson {
         let message = match self.outcome {
             Done if !checked => Belongs::Not,
             Failed => Belongs::Required,
-            Done | Again => Belongs::May,
+            Done | Again | OutcomeJson::None => Belongs::May,
             Obtain => Belongs::Not,
         };
         [
@@ -315,6 +317,7 @@ impl ResultJson {
                 message: message.unwrap_or_default(),
                 details: self.details,
             },
+            OutcomeJson::None => Answer::Nothing { message },
             OutcomeJson::Obtain => Answer::Obtain {
                 children: self.children.into_iter().flatten().map(WishJson::into_wish).collect(),
             },

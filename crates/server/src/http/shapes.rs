@@ -13,6 +13,7 @@ pub(super) mod failure;
 pub(super) mod lease;
 pub(super) mod owner;
 pub(super) mod scalar;
+pub(super) mod search;
 pub(super) mod secret;
 pub(super) mod step;
 pub(super) mod tree;

@@ -5,6 +5,7 @@ use serde_json::Value;
 use sixpack_engine::{Assignment, Child};
 use sixpack_model::ids::{DatasetId, TaskId};
 use sixpack_model::name::ContractName;
+use sixpack_model::tree::Operation;
 use utoipa::ToSchema;
 
 use super::shapes::scalar::Text;
@@ -49,6 +50,10 @@ pub(super) struct TaskJson<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Value>)]
     state: Option<&'a Value>,
+    /// Of find: what must not be the answer, because datasets have to do with it, or it was refused; at most 1,000, the most
+    /// relevant first.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    exclude: Option<Vec<EntityJson<'a>>>,
     /// What an orchestrator has obtained so far, by name.
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "by_name")]
     #[schema(value_type = Option<std::collections::BTreeMap<String, ChildJson<'_>>>)]
@@ -61,6 +66,15 @@ pub(super) struct TaskJson<'a> {
     idempotency_key: &'a str,
     /// How long this attempt may take from now on.
     deadline_ms: u64,
+}
+
+/// A thing in a service.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Entity)]
+pub(super) struct EntityJson<'a> {
+    /// As in the mark `x-entity`.
+    kind: &'a str,
+    key: &'a str,
 }
 
 /// A child that an orchestrator has obtained.
@@ -93,6 +107,10 @@ impl<'a> From<&'a Assignment> for TaskJson<'a> {
             output: task.output.as_deref(),
             facts: task.facts.as_deref(),
             state: task.state.as_ref(),
+            exclude: (task.operation == Operation::Find).then(|| {
+                let entities = task.exclude.iter();
+                entities.map(|entity| EntityJson { kind: &entity.kind, key: &entity.key }).collect()
+            }),
             children: task.children.as_deref(),
             seed: task.seed,
             unique: &task.unique,

@@ -17,6 +17,8 @@ mod edge_limits;
 mod edge_server;
 mod events;
 mod extending;
+mod finding;
+mod imports;
 mod leases;
 mod lists;
 mod log;

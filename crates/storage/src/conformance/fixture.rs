@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use sixpack_model::contract::Owner;
 use sixpack_model::event::Event;
 use sixpack_model::failure::{Failure, FailureClass, Retried};
+use sixpack_model::find::Origin;
 use sixpack_model::ids::{LeaseId, RequestId, SessionId, TokenId, TreeId};
 use sixpack_model::lease::Lease;
 use sixpack_model::plan::{Change, Outcome, Readiness};
@@ -186,6 +187,7 @@ impl Fixture {
             pins_changed: false,
             entities: Vec::new(),
             owns: Vec::new(),
+            found: None,
             outcome: None,
             events: Vec::new(),
         }
@@ -354,6 +356,8 @@ impl Fixture {
             contract: contract.parse().expect("a name"),
             version: 1,
             input: Arc::new(input),
+            origin: Origin::Made,
+            search: None,
             output: None,
             facts: None,
             evidence: None,

@@ -22,7 +22,9 @@ pub(super) async fn line(f: &Fixture, input: Value) -> LineId {
 }
 
 fn refill(f: &Fixture, line: LineId) -> NewRequest {
-    f.new_request(Order { line: Some(line), ..Order::of(&["shop/customer"]) })
+    let mut new = f.new_request(Order { line: Some(line), ..Order::of(&["shop/customer"]) });
+    new.request.refills = Some("a-rule".parse().unwrap());
+    new
 }
 
 /// Starts one refill; returns it with its tree.
@@ -116,7 +118,7 @@ pub async fn what_a_refill_makes_is_in_stock_and_in_nobodys_hands(f: &Fixture) {
     let written = f.write(Guard::None, f.ready(&tree)).await;
     assert_eq!(written, Written::Done(RequestAfter::Stocked));
     let level = f.store.level(line, 10).await.unwrap();
-    assert_eq!(level, Level { ready: 1, coming: 0, oldest_at: Some(f.now()) });
+    assert_eq!(level, Level { ready: 1, oldest_at: Some(f.now()), ..Level::default() });
     assert_eq!(status(f, request.id).await, RequestStatus::Fulfilled);
     assert_eq!(f.store.leases_of(request.id).await.unwrap(), []);
     assert_eq!(f.store.trees_of(request.id).await.unwrap(), [], "it belongs to no request");

@@ -85,6 +85,23 @@ macro_rules! conformance_suite {
                 a_lease_is_told_before_the_request_is_fulfilled,
                 filters_leave_out_what_belongs_elsewhere,
             }
+            found {
+                of_many_finds_at_once_one_takes_an_entity,
+                what_was_found_is_owned_until_its_tree_is_over,
+                what_was_found_and_left_is_free,
+                what_a_tree_names_is_not_found_before_the_tree_is_over,
+                what_is_in_use_is_listed_with_the_newest_first,
+            }
+            imports {
+                what_is_imported_comes_into_stock_and_can_be_taken,
+                an_import_that_owns_what_anybody_has_leaves_nothing,
+                of_many_imports_of_the_same_at_once_one_is_taken,
+                what_was_imported_stays_however_little_a_line_keeps,
+                an_import_that_is_too_old_for_its_line_is_taken_all_the_same,
+                an_import_that_is_not_ready_is_taken_over_by_nobody_and_no_refill,
+                an_import_that_fails_leaves_its_line_alone,
+                what_was_imported_counts_as_that_also_when_it_was_suspected_and_came_back,
+            }
             leases {
                 a_fence_carries_the_epoch_of_the_store,
                 a_renewal_moves_the_deadline,

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use serde_json::json;
 use sixpack_model::extension::Extension;
+use sixpack_model::find::{GivenUp, Origin, Search, WhyGivenUp};
 use sixpack_model::ids::{LeaseId, TreeId};
 use sixpack_model::schema::Entity;
 use sixpack_model::tree::{Evidence, Operation, PartStatus, Retrying, Task, Verdict};
@@ -32,6 +33,12 @@ pub async fn every_field_of_a_part_reads_back_as_it_was_written(f: &Fixture) {
         part.status = PartStatus::Debt;
         // Numbers keep their digits, null is not nothing.
         part.input = Arc::new(json!({ "n": 12_345_678_901_234_567_890_u64, "x": null, "s": "é\u{1F600}" }));
+        part.origin = Origin::Found;
+        part.search = Some(Box::new(Search {
+            asked: 2,
+            refused: vec![Entity { kind: "customer".to_owned(), key: "c-1".to_owned() }],
+            given_up: Some(GivenUp { why: WhyGivenUp::Refused, message: "it is taken".to_owned() }),
+        }));
         part.output = Some(Arc::new(serde_json::from_str("{\"price\":1.10,\"big\":1e400}").unwrap()));
         part.facts = Some(Arc::new(serde_json::Value::Null));
         part.evidence = Some(Evidence {

@@ -56,7 +56,7 @@ impl Waiting {
 
     /// Only the channel itself can make what its version promises.
     fn only_in_channel(&self) -> bool {
-        self.operation == Operation::Produce.code()
+        [Operation::Produce, Operation::Find].map(Operation::code).contains(&self.operation)
     }
 }
 
@@ -140,9 +140,9 @@ impl Tx<'_> {
         let deployed = self.deployed_queue(contract)?;
         self.connection.run(
             "UPDATE task_ready SET queue = ?2, version = v.stands_in_for FROM contract_version v
-             WHERE task_ready.queue = ?1 AND task_ready.operation <> ?4
+             WHERE task_ready.queue = ?1 AND task_ready.operation NOT IN (?4, ?5)
                AND v.contract = ?3 AND v.version = task_ready.version AND v.stands_in_for IS NOT NULL",
-            params![queue, deployed, contract, Operation::Produce.code()],
+            params![queue, deployed, contract, Operation::Produce.code(), Operation::Find.code()],
         )?;
         self.memory.queues.remove(&queue);
         self.memory.queues.remove(&deployed);

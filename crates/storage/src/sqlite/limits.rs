@@ -48,6 +48,18 @@ pub(super) const UNSERVED_TIMEOUT_MS: i64 = 60_000;
 /// bursts instead of one task a millisecond, low ones are evenly spaced.
 pub(super) const RATE_BURST_US: i64 = 50_000;
 
+/// Trees of each status that are looked at for entities that a service is told to leave out, the newest: twice as many as it
+/// is told of, because not every tree owns one of the kind.
+pub(super) const FIND_TREES: i64 = 2_000;
+
+/// Outputs of trees that are being made that are looked at for the same: few are being made at a time, and a few of these may be
+/// large.
+pub(super) const FIND_OUTPUTS: usize = 2_000;
+
+/// Trees that have to do with one entity and are looked at for one that is not over, the newest: as long as there is one, no
+/// other takes the entity, so that the one is among the last.
+pub(super) const FIND_OWNERS: i64 = 1_000;
+
 /// Datasets in stock that a wish looks at from either end of a line: enough to get past some whose evidence is too old,
 /// few enough that looking takes no time.
 pub(super) const STOCK_LOOK: usize = 256;

@@ -37,8 +37,10 @@ struct RequestState {
     ttl_ms: i64,
     holder: String,
     token: TokenId,
-    /// Set when it refills stock.
+    /// Set when it refills stock, or imports something.
     line: Option<LineId>,
+    /// Whether it refills stock because a rule says so.
+    refills: bool,
 }
 
 impl RequestState {
@@ -106,7 +108,8 @@ impl Tx<'_> {
                 let (environment, event) = (&change.environment, &failure.event);
                 let kind = "request.failed";
                 self.tell(&EventRow::told(self.now, environment, kind, change.request, None, event))?;
-                if let Some(line) = request.line {
+                // A wrong row of an import says nothing about the next refill.
+                if let Some(line) = request.line.filter(|_| request.refills) {
                     self.note_trouble(line, &failure.text, change.tree)?;
                 }
                 RequestAfter::Failed
@@ -208,7 +211,8 @@ impl Tx<'_> {
         let request = self
             .connection
             .prepare_cached(
-                "SELECT status, revision, ready, trees, ttl_ms, holder, token, line FROM request WHERE id = ?1",
+                "SELECT status, revision, ready, trees, ttl_ms, holder, token, line, refills IS NOT NULL FROM request
+                 WHERE id = ?1",
             )?
             .query_row([key], |row| {
                 Ok(RequestState {
@@ -221,6 +225,7 @@ impl Tx<'_> {
                     holder: row.get(5)?,
                     token: TokenId(super::columns::id(row, 6)?),
                     line: row.get::<_, Option<i64>>(7)?.map(LineId),
+                    refills: row.get(8)?,
                 })
             })?;
         let write = "UPDATE request SET revision = ?2 WHERE id = ?1";
@@ -322,7 +327,7 @@ impl Tx<'_> {
         let mut own: HashSet<(&str, &str)> = HashSet::new();
         for grant in trees.iter().filter(|grant| !grant.owns.is_empty()) {
             let twice = grant.owns.iter().any(|(_, kind, key)| !own.insert((kind, key)));
-            if twice || self.first_held(environment, &grant.owns)?.is_some() {
+            if twice || self.first_held(grant.tree, environment, &grant.owns)?.is_some() {
                 self.leave_unit(grant.tree, request, grant.unit)?;
                 any = true;
             }
@@ -339,7 +344,7 @@ impl Tx<'_> {
         grant: &Grant,
         lease: LeaseId,
     ) -> rusqlite::Result<Lease> {
-        let Grant { tree, unit, counter, ref owns } = *grant;
+        let Grant { tree, unit, counter, .. } = *grant;
         let (fence, expires_at) = (self.fence(counter), self.now.saturating_add(terms.ttl_ms));
         self.connection.run(
             "INSERT INTO lease (id, tree, environment, request, unit, holder, token, fence, status, ttl_ms,
@@ -359,7 +364,7 @@ impl Tx<'_> {
                 expires_at,
             ],
         )?;
-        self.hold_entities(number, lease, owns)?;
+        self.hold_entities(number, lease, grant)?;
         let data = json!({ "lease": lease.to_string(), "ttl_ms": terms.ttl_ms });
         self.tell(&EventRow::told(self.now, environment, "lease.granted", terms.request, Some(tree), &data))?;
         Ok(Lease {

@@ -7,6 +7,7 @@ use rusqlite::{Row, params};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sixpack_model::extension::Extension;
+use sixpack_model::find::Origin;
 use sixpack_model::ids::TreeId;
 use sixpack_model::recheck::Why;
 use sixpack_model::request::Priority;
@@ -15,6 +16,7 @@ use sixpack_model::tree::{Evidence, Handed, Operation, Part, Retrying, SetAside,
 use super::codes::Code;
 use super::columns::{code, json, ms, ms_of, name, parsed, shared_of, time, time_at, time_of, unreadable};
 use super::failures::{StoredFailure, present};
+use super::searches::StoredSearch;
 use super::statements::Statements;
 use super::writer::Tx;
 
@@ -134,6 +136,8 @@ pub(super) fn read_part(row: &Row<'_>) -> rusqlite::Result<Part> {
         created_at: time_at(row, 7)?,
         started_at: time_of(row, 8)?,
         input: Arc::new(input),
+        origin: detail.origin.as_deref().map_or(Ok(Origin::Made), read_origin).map_err(refused)?,
+        search: detail.search.map(StoredSearch::into_search).transpose().map_err(refused)?.map(Box::new),
         output: shared_of(row, 10)?,
         facts: shared_of(row, 11)?,
         evidence: detail.evidence.map(StoredEvidence::into_evidence).transpose().map_err(refused)?,
@@ -165,6 +169,11 @@ struct Detail<'a> {
     // `Guard::Unclaimed` finds the waiting task by these paths: task.serial, task.priority, task.ready_at.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     task: Option<StoredTask>,
+    /// Of what was not made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    origin: Option<Cow<'a, str>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    search: Option<StoredSearch<'a>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     evidence: Option<StoredEvidence<'a>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -381,6 +390,8 @@ impl StoredEvidence<'_> {
 fn detail_text(part: &Part) -> String {
     let detail = Detail {
         task: part.task.as_ref().map(StoredTask::from),
+        origin: part.origin.existed().then(|| Cow::Borrowed(part.origin.name())),
+        search: part.search.as_deref().map(StoredSearch::from),
         evidence: part.evidence.as_ref().map(StoredEvidence::of),
         handed: part.handed.as_ref().map(|handed| StoredHanded {
             facts: handed.facts.as_deref().map(Cow::Borrowed),
@@ -408,6 +419,10 @@ fn detail_text(part: &Part) -> String {
         ended_at: ms_of(part.ended_at),
     };
     serde_json::to_string(&detail).expect("text, numbers and JSON values are always JSON")
+}
+
+fn read_origin(name: &str) -> Result<Origin, String> {
+    Origin::from_name(name).ok_or_else(|| format!("{name} is no origin of data"))
 }
 
 fn is_zero(number: &u32) -> bool {

@@ -121,8 +121,8 @@ impl Tx<'_> {
         self.leave_lists(change.tree, from)?;
         self.set_place(change.tree, Place::Stock)?;
         self.connection.run(
-            "INSERT INTO stock (line, ready_at, tree, version, pins, checked_at, fresh_until, selectable)
-             SELECT ?1, ?2, id, ?4, pins, ?5, ?6, ?7 FROM tree WHERE id = ?3",
+            "INSERT INTO stock (line, ready_at, tree, version, pins, checked_at, fresh_until, selectable, imported)
+             SELECT ?1, ?2, id, ?4, pins, ?5, ?6, ?7, ?8 FROM tree WHERE id = ?3",
             params![
                 line.0,
                 readiness.ready_at,
@@ -131,6 +131,7 @@ impl Tx<'_> {
                 readiness.checked_at,
                 readiness.fresh_until,
                 readiness.selectable,
+                change.imported,
             ],
         )?;
         Ok(RequestAfter::Stocked)

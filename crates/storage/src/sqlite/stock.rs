@@ -69,14 +69,22 @@ impl Stock for SqliteStore {
         self.read("counting stock", move |connection| {
             let ready = connection
                 .prepare_cached(
-                    "SELECT count(*), min(ready_at) FROM (
-                         SELECT ready_at FROM stock WHERE line = ?1 ORDER BY ready_at LIMIT ?2)",
+                    "SELECT count(*), coalesce(sum(imported), 0), min(ready_at) FILTER (WHERE imported = 0) FROM (
+                         SELECT ready_at, imported FROM stock WHERE line = ?1 ORDER BY ready_at LIMIT ?2)",
                 )?
-                .query_row(params![line.0, limit], |row| Ok((unsigned(row, 0)?, time_of(row, 1)?)))?;
+                .query_row(params![line.0, limit], |row| {
+                    Ok((unsigned(row, 0)?, unsigned(row, 1)?, time_of(row, 2)?))
+                })?;
             let coming = connection
-                .prepare_cached("SELECT count(*) FROM stock_coming WHERE line = ?1")?
-                .query_row([line.0], |row| unsigned(row, 0))?;
-            Ok(Level { ready: ready.0, coming, oldest_at: ready.1 })
+                .prepare_cached("SELECT count(*), coalesce(sum(imported), 0) FROM stock_coming WHERE line = ?1")?
+                .query_row([line.0], |row| Ok((unsigned(row, 0)?, unsigned(row, 1)?)))?;
+            Ok(Level {
+                ready: ready.0,
+                coming: coming.0,
+                imported: ready.1,
+                importing: coming.1,
+                oldest_at: ready.2,
+            })
         })
         .await
     }
@@ -133,7 +141,8 @@ impl Stock for SqliteStore {
             let rows = tx.connection.all(
                 "SELECT ready_at, tree FROM (
                      SELECT ready_at, tree, row_number() OVER (ORDER BY ready_at, tree) AS place FROM (
-                         SELECT ready_at, tree FROM stock WHERE line = ?1 ORDER BY ready_at, tree LIMIT ?4))
+                         SELECT ready_at, tree FROM stock WHERE line = ?1 AND imported = 0
+                         ORDER BY ready_at, tree LIMIT ?4))
                  WHERE place <= ?2 OR ready_at < ?3",
                 params![line.0, excess, before, limit],
                 |row| Ok((row.get::<_, i64>(0)?, TreeId(id(row, 1)?))),
@@ -153,7 +162,7 @@ impl Stock for SqliteStore {
         self.read("reading refills", move |connection| {
             connection.all(
                 "SELECT t.request FROM stock_coming c CROSS JOIN tree t ON t.id = c.tree
-                 WHERE c.line = ?1 ORDER BY c.tree DESC LIMIT ?2",
+                 WHERE c.line = ?1 AND c.imported = 0 ORDER BY c.tree DESC LIMIT ?2",
                 params![line.0, limit],
                 |row| id(row, 0).map(RequestId),
             )
@@ -196,12 +205,12 @@ impl Stock for SqliteStore {
         self.write("taking datasets of older versions out of stock", move |tx| {
             let pins = tx.pins(&pins)?;
             let rows = tx.connection.all(
-                "SELECT ready_at, tree FROM stock WHERE line = ?1 AND (version <> ?2 OR pins <> ?3)
+                "SELECT ready_at, tree, imported FROM stock WHERE line = ?1 AND (version <> ?2 OR pins <> ?3)
                  ORDER BY ready_at, tree LIMIT ?4",
                 params![line.0, version, pins, limit],
-                |row| Ok((row.get::<_, i64>(0)?, TreeId(id(row, 1)?))),
+                |row| Ok((row.get::<_, i64>(0)?, TreeId(id(row, 1)?), row.get::<_, bool>(2)?)),
             )?;
-            for (ready_at, tree) in &rows {
+            for (ready_at, tree, imported) in &rows {
                 let key = params![line.0, ready_at, tree.0.as_bytes()];
                 tx.connection
                     .run("DELETE FROM stock WHERE line = ?1 AND ready_at = ?2 AND tree = ?3", key)?;
@@ -209,10 +218,11 @@ impl Stock for SqliteStore {
                     "UPDATE tree SET version = version + 1, status = ?2, place = ?3 WHERE id = ?1",
                     params![tree.0.as_bytes(), PartStatus::Suspect.code(), Place::Apart.code()],
                 )?;
-                let come = "INSERT INTO stock_coming (line, tree) VALUES (?1, ?2) ON CONFLICT DO NOTHING";
-                tx.connection.run(come, params![line.0, tree.0.as_bytes()])?;
+                let come = "INSERT INTO stock_coming (line, tree, imported) VALUES (?1, ?2, ?3)
+                            ON CONFLICT DO NOTHING";
+                tx.connection.run(come, params![line.0, tree.0.as_bytes(), imported])?;
             }
-            Ok(rows.into_iter().map(|(_, tree)| tree).collect())
+            Ok(rows.into_iter().map(|(_, tree, _)| tree).collect())
         })
         .await
     }

@@ -51,11 +51,11 @@ pub(super) enum Found {
 /// Rows of a line, the oldest first. What a wish wants of them is compared outside: a statement that filters and sorts what
 /// it has cut off opens a table of its own, which costs more than the rows.
 const OLDEST: &str = "SELECT ready_at, tree, version, pins, fresh_until, selectable FROM stock
-                      WHERE line = ?1 AND ready_at >= ?2 ORDER BY ready_at, tree LIMIT ?3";
+                      WHERE line = ?1 AND (ready_at >= ?2 OR imported = 1) ORDER BY ready_at, tree LIMIT ?3";
 
 /// The same, the newest first.
 const NEWEST: &str = "SELECT ready_at, tree, version, pins, fresh_until, selectable FROM stock
-                      WHERE line = ?1 AND ready_at >= ?2 ORDER BY ready_at DESC, tree DESC LIMIT ?3";
+                      WHERE line = ?1 AND (ready_at >= ?2 OR imported = 1) ORDER BY ready_at DESC, tree DESC LIMIT ?3";
 
 /// A row that meets a wish.
 struct Candidate {
@@ -222,7 +222,7 @@ impl Tx<'_> {
             )?,
         };
         match environment {
-            Some(environment) => Ok(self.first_held(environment, &owns)?.is_none()),
+            Some(environment) => Ok(self.first_held(tree, environment, &owns)?.is_none()),
             None => Ok(true),
         }
     }
@@ -252,7 +252,7 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// Datasets that are being made for a line, those that were begun first.
+    /// Datasets that are being made for a line, not those that are imported and may not hold, those that were begun first.
     fn coming(
         &self,
         line: LineId,
@@ -265,7 +265,7 @@ impl Tx<'_> {
         let mut statement = self.connection.prepare_cached(
             "SELECT c.tree FROM stock_coming c
              CROSS JOIN tree t ON t.id = c.tree CROSS JOIN dataset d ON d.tree = c.tree AND d.part = 0
-             WHERE c.line = ?1 AND t.pins = ?2 AND d.version = ?3 ORDER BY c.tree LIMIT ?4",
+             WHERE c.line = ?1 AND c.imported = 0 AND t.pins = ?2 AND d.version = ?3 ORDER BY c.tree LIMIT ?4",
         )?;
         let limit = (count + taken.len()) as i64;
         let mut rows = statement.query(params![line.0, pins, version, limit])?;

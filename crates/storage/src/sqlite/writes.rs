@@ -6,6 +6,7 @@ use rusqlite::{Row, params};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sixpack_model::failure::Failure;
+use sixpack_model::find::Origin;
 use sixpack_model::ids::{LeaseId, LineId, RequestId, TaskId, TreeId};
 use sixpack_model::plan::{Change, Outcome, ReadyTask};
 use sixpack_model::recheck::{Recheck, Why};
@@ -41,6 +42,8 @@ pub(super) struct ChangeRow {
     unique: String,
     pub(super) status: PartStatus,
     pub(super) root_version: u32,
+    /// Whether nobody has made the root for anybody.
+    pub(super) imported: bool,
     pub(super) lease: Option<LeaseId>,
     recheck: Option<String>,
     pub(super) root_ready_at: Option<i64>,
@@ -54,6 +57,8 @@ pub(super) struct ChangeRow {
     entities: Vec<Owned>,
     /// What the tree owns, when it becomes ready or was extended.
     pub(super) owns: Option<Vec<Owned>>,
+    /// What the tree owns from now on because it was there before.
+    pub(super) found: Option<Vec<Owned>>,
     pub(super) outcome: Option<OutcomeRow>,
     events: Vec<EventRow>,
 }
@@ -135,6 +140,7 @@ impl From<Change> for ChangeRow {
             unique: tree.unique.clone(),
             status: tree.root().status,
             root_version: tree.root().version,
+            imported: tree.root().origin == Origin::Imported,
             lease: tree.lease,
             recheck: tree.recheck.as_ref().map(recheck_text),
             root_ready_at: ms_of(tree.root().ready_at),
@@ -148,6 +154,7 @@ impl From<Change> for ChangeRow {
             entities: owned(change.entities),
             owns: matches!(change.outcome, Some(Outcome::Ready(_) | Outcome::Extended))
                 .then(|| owned(change.owns)),
+            found: change.found.map(owned),
             outcome: change.outcome.map(OutcomeRow::from),
             events: change
                 .events
@@ -316,6 +323,9 @@ impl Tx<'_> {
                  ON CONFLICT DO NOTHING",
                 params![environment, kind, key, change.tree.0.as_bytes(), part],
             )?;
+        }
+        if let Some(found) = &change.found {
+            self.hold_found(environment, change.tree, found)?;
         }
         change.events.iter().try_for_each(|event| self.tell_of(event, claimed_at))
     }

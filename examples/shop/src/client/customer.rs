@@ -36,6 +36,11 @@ impl CustomerClient {
         self.0.get(&format!("customers/{id}")).await
     }
 
+    /// Those of a country that may buy, at most so many as a page has, in the order of their ids from behind this one on.
+    pub async fn active_in(&self, country: &str, after: &str) -> Result<Vec<Customer>, Refusal> {
+        self.0.get(&format!("customers?country={country}&after={after}")).await
+    }
+
     /// What this key has made, if it still exists.
     pub async fn customer_by_key(&self, key: &str) -> Result<Option<Customer>, Refusal> {
         self.0.find_by_key("customers", key).await

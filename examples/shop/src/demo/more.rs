@@ -1,16 +1,17 @@
 //! What is shown besides the eight acts, all by the Rust SDK.
 //!
-//! A scenario within a scenario, a composition in code, and a supplier under development beside the deployed one.
+//! A scenario within a scenario, a composition in code, a supplier under development beside the deployed one, and data that
+//! was there before.
 
 use anyhow::ensure;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use shop::customer::CustomerStatus;
+use shop::customer::{CustomerStatus, NewCustomer};
 use shop::order::OrderStatus;
-use sixpack::Lease;
 use sixpack::wire::{EventFilter, SessionFilter};
+use sixpack::{Lease, Source};
 
-use super::landscape::Landscape;
+use super::landscape::{Landscape, until};
 use super::stage::{Act, Shown, Stage};
 
 const NESTED: Act = Act {
@@ -37,12 +38,21 @@ const CHANNEL: Act = Act {
     expected: "each account is made by the build that its request names, and nothing is left after the releases",
 };
 
+const FOUND: Act = Act {
+    number: None,
+    name: "found",
+    headline: "a customer that was there before, found and left",
+    watch: "A customer that nobody has made for a test. Two requests ask for an existing one, and one of them is given it.",
+    expected: "one request has the old customer and the other a new one; the old one is still there after both releases",
+};
+
 /// Plays all of them.
 pub(super) async fn play(landscape: &Landscape, stage: &Stage) -> Vec<Shown> {
     vec![
         stage.play(&NESTED, nested(landscape, stage)).await,
         stage.play(&ORCHESTRATOR, orchestrated(landscape, stage)).await,
         stage.play(&CHANNEL, developed(landscape, stage)).await,
+        stage.play(&FOUND, Box::pin(found(landscape, stage))).await,
     ]
 }
 
@@ -117,6 +127,46 @@ async fn developed(landscape: &Landscape, stage: &Stage) -> anyhow::Result<Value
     landscape.until_nothing_is_left().await?;
     supplier.drain().await?;
     Ok(json!({ "made_by": makers }))
+}
+
+async fn found(landscape: &Landscape, stage: &Stage) -> anyhow::Result<Value> {
+    let customers = &landscape.shop.customer;
+    let new = NewCustomer {
+        email: "old@shop.test".to_owned(),
+        name: "Olga Old".to_owned(),
+        country: "CZ".to_owned(),
+    };
+    let old = customers.register("the demo itself", &new).await?.customer_id;
+    customers.verify(&old).await?;
+    customers.activate(&old).await?;
+    let request = || {
+        let request = landscape.client.request("customer/active-customer").input(json!({ "country": "CZ" }));
+        request.source(Source::FindFirst).holder("demo, found")
+    };
+    let (first, second) = tokio::try_join!(request().send(), request().send())?;
+    let mut origins = Vec::new();
+    for lease in [&first, &second] {
+        let Buyer { customer_id } = lease.output()?;
+        let origin = landscape.client.dataset(lease.dataset_id()).await?.origin;
+        let origin = origin.map(|origin| origin.to_string()).unwrap_or_default();
+        stage.say(format!("  {customer_id} was {origin}"));
+        ensure!((customer_id == old) == (origin == "found"), "{customer_id} was {origin}");
+        origins.push(origin);
+    }
+    origins.sort();
+    ensure!(origins == ["found", "made"], "the customers were {origins:?}");
+    for lease in [first, second] {
+        lease.release().await?;
+    }
+    until("what was made is gone", || async {
+        let left = customers.active_in("CZ", "").await?;
+        Ok(if left.len() == 1 { Ok(()) } else { Err(format!("{} customers are in CZ", left.len())) })
+    })
+    .await?;
+    ensure!(customers.customer(&old).await?.status == CustomerStatus::Active, "the old customer was touched");
+    customers.delete_customer(&old).await?;
+    landscape.until_nothing_is_left().await?;
+    Ok(json!({ "origins": origins }))
 }
 
 /// The mode of the supplier that has made the account of a dataset.

@@ -2,7 +2,7 @@
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use sixpack::{About, Capability, Check, Context, Operation, Produce, Undo, Verdict};
+use sixpack::{About, Capability, Check, Context, Find, Operation, Produce, Undo, Verdict};
 
 use super::progress::{Pause, checked, produced, stopped};
 use super::{Country, choose};
@@ -11,6 +11,9 @@ use crate::customer::{Customer, CustomerStatus, NewCustomer};
 
 /// Names that are nobody's.
 const NAMES: [&str; 6] = ["Ada Test", "Boris Test", "Chloé Test", "Dana Test", "Emil Test", "Františka Test"];
+
+/// How the addresses begin of those that are made here, and undone again.
+const MADE: &str = "test.";
 
 /// `customer/active-customer`.
 pub(super) struct ActiveCustomer(pub(super) CustomerClient);
@@ -45,7 +48,8 @@ pub(super) struct Facts {
 
 impl Capability for ActiveCustomer {
     const NAME: &'static str = "active-customer";
-    const OPERATIONS: &'static [Operation] = &[Operation::Produce, Operation::Check, Operation::Undo];
+    const OPERATIONS: &'static [Operation] =
+        &[Operation::Produce, Operation::Check, Operation::Undo, Operation::Find];
     type Input = Input;
     type Output = Output;
     type Facts = Facts;
@@ -56,7 +60,7 @@ impl Capability for ActiveCustomer {
 
     async fn produce(&self, cx: &Context, input: Input) -> Produce<Output> {
         let new = NewCustomer {
-            email: format!("test.{}@shop.test", cx.unique()),
+            email: format!("{MADE}{}@shop.test", cx.unique()),
             name: input.name.unwrap_or_else(|| (*choose(&NAMES, cx.seed())).to_owned()),
             country: input.country.as_str().to_owned(),
         };
@@ -77,6 +81,26 @@ impl Capability for ActiveCustomer {
             };
             Verdict::when(customer.status == CustomerStatus::Active, facts)
         })
+    }
+
+    async fn find(&self, cx: &Context, input: Input) -> Find<Output> {
+        let country = input.country.as_str();
+        let fits = |customer: &Customer| {
+            let is_named = input.name.as_ref().is_none_or(|name| customer.name == *name);
+            is_named
+                && !customer.email.starts_with(MADE)
+                && !cx.is_excluded("customer", &customer.customer_id)
+        };
+        let mut after = String::new();
+        loop {
+            let page = self.0.active_in(country, &after).await.map_err(stopped)?;
+            let Some(last) = page.last() else { return Ok(None) };
+            after.clone_from(&last.customer_id);
+            if let Some(customer) = page.into_iter().find(fits) {
+                let Customer { customer_id, email, .. } = customer;
+                return Ok(Some(Output { customer_id, email, country: input.country }));
+            }
+        }
     }
 
     async fn undo(&self, cx: &Context, _: Input, output: Option<Output>) -> Undo {

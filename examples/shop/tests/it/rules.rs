@@ -22,6 +22,28 @@ async fn a_customer_is_verified_once_and_then_activated_once() {
 }
 
 #[tokio::test]
+async fn those_who_may_buy_are_listed_by_country_page_by_page() {
+    let shop = Shop::start(Lags::SHORT).await;
+    let customer = &shop.client.customer;
+    let mut active = Vec::new();
+    for name in ["ada", "boris", "dana"] {
+        let id = shop.registered(name).await.customer_id;
+        customer.verify(&id).await.unwrap();
+        customer.activate(&id).await.unwrap();
+        active.push(id);
+    }
+    shop.registered("emil").await;
+    let listed = async |country: &str, after: &str| {
+        let page = customer.active_in(country, after).await.unwrap();
+        page.into_iter().map(|customer| customer.customer_id).collect::<Vec<_>>()
+    };
+    let country = customer.customer(&active[0]).await.unwrap().country;
+    assert_eq!(listed(&country, "").await, active);
+    assert_eq!(listed(&country, &active[0]).await, active[1..]);
+    assert_eq!(listed("XX", "").await, Vec::<String>::new());
+}
+
+#[tokio::test]
 async fn a_customer_needs_a_name_an_address_of_their_own_and_a_country_of_ours() {
     let shop = Shop::start(Lags::SHORT).await;
     shop.registered("taken").await;

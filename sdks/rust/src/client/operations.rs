@@ -273,6 +273,13 @@ impl Client {
         self.http().send(&self.stock_rule(Method::DELETE, environment, name)).await.map(drop)
     }
 
+    /// Registers existing data of a capability as stock, all rows or none. What is there already is refused, so that the call
+    /// can be repeated.
+    pub async fn import(&self, environment: &str, import: &wire::NewImport) -> Result<wire::Imported, Error> {
+        let call = self.post(&["v1", "environments", environment, "imports"]).json(import)?;
+        self.http().send_once(&call).await.map_err(|(_, error)| error)?.read("what was imported")
+    }
+
     fn stock_rule(&self, method: Method, environment: &str, name: &str) -> Call {
         self.http().call(method, &["v1", "environments", environment, "stock-rules", name])
     }

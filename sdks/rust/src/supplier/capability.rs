@@ -15,6 +15,9 @@ use crate::wire::{CheckVerdict, Operation, RetryRule};
 pub type Produce<T> = Result<T, Stop>;
 /// What `check` answers: a verdict with facts, or why it could not be found out.
 pub type Check<F> = Result<Verdict<F>, Stop>;
+/// What `find` answers: the output of something that is there already, `None` when nothing fits, or why it could not be
+/// found out.
+pub type Find<T> = Result<Option<T>, Stop>;
 /// What `undo` answers.
 pub type Undo = Result<(), Stop>;
 
@@ -82,7 +85,7 @@ pub type Undo = Result<(), Stop>;
 pub trait Capability: Send + Sync + 'static {
     /// Name without the domain: `[a-z0-9][a-z0-9._-]{0,62}`.
     const NAME: &'static str;
-    /// Which of the three functions are there. Required, so that a `check` is neither forgotten nor invented.
+    /// Which of the four functions are there. Required, so that a `check` is neither forgotten nor invented.
     const OPERATIONS: &'static [Operation];
     /// What the consumer or a scenario gives.
     type Input: DeserializeOwned + JsonSchema + Send;
@@ -108,6 +111,16 @@ pub trait Capability: Send + Sync + 'static {
     ) -> impl Future<Output = Check<Self::Facts>> + Send {
         let _ = (cx, input, output);
         async { Err(not_written("check")) }
+    }
+
+    /// Comes upon something that fits and is there already. Must change nothing: what it answers is checked, leased, and
+    /// never undone.
+    ///
+    /// Leave out what [`Context::is_excluded`] says, and whatever `produce` makes, which is undone with its dataset. The output
+    /// has to name its key with `x-entity`.
+    fn find(&self, cx: &Context, input: Self::Input) -> impl Future<Output = Find<Self::Output>> + Send {
+        let _ = (cx, input);
+        async { Err(not_written("find")) }
     }
 
     /// Removes or compensates the state. Must succeed when there is nothing (any more).

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Stop;
 use super::stop::Kind;
-use crate::wire::{Child, ObtainedChild, Operation, Task};
+use crate::wire::{Child, Entity, ObtainedChild, Operation, Task};
 
 /// One attempt of one task, as its handler sees it. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -60,7 +60,7 @@ impl Context {
         &self.task.id
     }
 
-    /// `ds_…`, the part that is being made, checked or undone.
+    /// `ds_…`, the part that is being made, found, checked or undone.
     pub fn dataset_id(&self) -> &str {
         &self.task.dataset_id
     }
@@ -68,6 +68,16 @@ impl Context {
     /// Version of the contract that the dataset is built on; an older one than yours while old requests finish.
     pub fn version(&self) -> u32 {
         self.task.version
+    }
+
+    /// Whether something must not be the answer to `find`: a dataset has to do with it, or it was refused.
+    pub fn is_excluded(&self, kind: &str, key: &str) -> bool {
+        self.task.exclude.iter().any(|entity| entity.kind == kind && entity.key == key)
+    }
+
+    /// What must not be the answer to `find`, the most relevant first; at most a thousand.
+    pub fn excluded(&self) -> &[Entity] {
+        &self.task.exclude
     }
 
     /// Environment of this supplier.

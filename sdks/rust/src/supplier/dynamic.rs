@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use super::capability::{About, Check, Produce, Undo};
+use super::capability::{About, Check, Find, Produce, Undo};
 use super::offer::{Answering, Offer, checked, input_schema, manifest, output_schema, unknown_operation};
 use super::{Context, Stop};
 use crate::wire::{CapabilityManifest, Operation, Task, TaskResult};
@@ -16,6 +16,7 @@ use crate::wire::{CapabilityManifest, Operation, Task, TaskResult};
 type Boxed<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 type ProduceFn = Box<dyn Fn(Context, Value) -> Boxed<Produce<Value>> + Send + Sync>;
 type CheckFn = Box<dyn Fn(Context, Value, Value) -> Boxed<Check<Value>> + Send + Sync>;
+type FindFn = Box<dyn Fn(Context, Value) -> Boxed<Find<Value>> + Send + Sync>;
 type UndoFn = Box<dyn Fn(Context, Value, Option<Value>) -> Boxed<Undo> + Send + Sync>;
 
 /// A capability from closures over JSON.
@@ -41,6 +42,7 @@ pub struct DynamicCapability {
     produce: ProduceFn,
     check: Option<CheckFn>,
     undo: Option<UndoFn>,
+    find: Option<FindFn>,
 }
 
 impl DynamicCapability {
@@ -59,6 +61,7 @@ impl DynamicCapability {
             produce: Box::new(move |cx, input| Box::pin(produce(cx, input))),
             check: None,
             undo: None,
+            find: None,
         }
     }
 
@@ -144,10 +147,37 @@ impl DynamicCapability {
         self
     }
 
+    /// Adds a find: context, input. The output has to name its key with `x-entity`.
+    ///
+    /// ```
+    /// use serde_json::json;
+    /// use sixpack::DynamicCapability;
+    ///
+    /// let output = json!({ "type": "object", "properties": { "id": { "type": "string", "x-entity": "user" } } });
+    /// let user = DynamicCapability::new("user", |cx, _input| async move { Ok(json!({ "id": cx.unique() })) })
+    ///     .output_schema(output)
+    ///     .with_find(|cx, _input| async move {
+    ///         let known = ["ada", "boris"];
+    ///         let free = known.into_iter().find(|id| !cx.is_excluded("user", id));
+    ///         Ok(free.map(|id| json!({ "id": id })))
+    ///     });
+    /// # drop(user);
+    /// ```
+    #[must_use]
+    pub fn with_find<F, R>(mut self, find: F) -> Self
+    where
+        F: Fn(Context, Value) -> R + Send + Sync + 'static,
+        R: Future<Output = Find<Value>> + Send + 'static,
+    {
+        self.find = Some(Box::new(move |cx, input| Box::pin(find(cx, input))));
+        self
+    }
+
     fn operations(&self) -> Vec<Operation> {
         let mut operations = vec![Operation::Produce];
         operations.extend(self.check.is_some().then_some(Operation::Check));
         operations.extend(self.undo.is_some().then_some(Operation::Undo));
+        operations.extend(self.find.is_some().then_some(Operation::Find));
         operations
     }
 }
@@ -162,6 +192,14 @@ impl Offer for DynamicCapability {
         Box::pin(async move {
             let (cx, input) = (cx.clone(), task.input.clone());
             match (task.operation, &self.check, &self.undo) {
+                (Operation::Find, ..) => {
+                    let find = self.find.as_ref().ok_or_else(unknown_operation)?;
+                    let (id, attempt) = (&task.id, task.attempt);
+                    Ok(match find(cx, input).await? {
+                        Some(output) => TaskResult::found(id, attempt, output),
+                        None => TaskResult::found_nothing(id, attempt, None),
+                    })
+                }
                 (Operation::Produce, ..) => {
                     Ok(TaskResult::produced(&task.id, task.attempt, (self.produce)(cx, input).await?))
                 }

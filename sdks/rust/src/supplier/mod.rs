@@ -25,7 +25,7 @@ use std::time::Duration;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
-pub use capability::{About, Capability, Check, NoFacts, Produce, Undo, Verdict};
+pub use capability::{About, Capability, Check, Find, NoFacts, Produce, Undo, Verdict};
 pub use context::{Children, Context};
 pub use dynamic::DynamicCapability;
 pub use ended::{EndReason, SupplierEnded, UnreportedResult};

@@ -48,6 +48,10 @@ impl<C: Capability> Offer for Typed<C> {
                     let output = self.0.produce(cx, input).await?;
                     Ok(TaskResult::produced(&task.id, task.attempt, write("output", output)?))
                 }
+                Operation::Find => match self.0.find(cx, input).await? {
+                    Some(output) => Ok(TaskResult::found(&task.id, task.attempt, write("output", output)?)),
+                    None => Ok(TaskResult::found_nothing(&task.id, task.attempt, None)),
+                },
                 Operation::Check => {
                     let output = read::<C::Output>("output", task.output.as_ref().unwrap_or(&Value::Null))?;
                     checked(task, self.0.check(cx, input, output).await?)

@@ -188,6 +188,9 @@ pub struct Contract {
     /// In how many datasets in stock it was the first that did not hold any more.
     #[serde(default)]
     pub drifted: u64,
+    /// Datasets that were imported.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub imported: Option<ImportedStock>,
     /// All versions, newest first.
     #[serde(default)]
     pub versions: Vec<ContractVersion>,
@@ -236,6 +239,18 @@ pub struct Invariant {
     /// The same in words.
     #[serde(default)]
     pub says: String,
+}
+
+/// Imported datasets of a contract.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct ImportedStock {
+    /// In stock.
+    #[serde(default)]
+    pub ready: u64,
+    /// Being checked, so that they can be taken.
+    #[serde(default)]
+    pub checking: u64,
 }
 
 /// One version in the history of a contract.

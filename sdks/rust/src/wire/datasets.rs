@@ -35,6 +35,41 @@ words! {
     }
 }
 
+words! {
+    /// Where the data of a dataset comes from.
+    Origin {
+        /// It was made for the dataset.
+        Made = "made",
+        /// Its service had it already.
+        Found = "found",
+        /// Somebody has said that its service has it.
+        Imported = "imported",
+    }
+}
+
+/// How existing data was looked for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Search {
+    /// How often the supplier was asked.
+    #[serde(default)]
+    pub asked: u32,
+    /// Why it was made after all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub given_up: Option<GivenUp>,
+}
+
+/// Why nothing was found.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct GivenUp {
+    /// `nothing_found`, `refused`, `find_failed` or `contract_violation`.
+    pub code: String,
+    /// The same for people.
+    #[serde(default)]
+    pub message: String,
+}
+
 /// A dataset or one of its parts.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
@@ -64,6 +99,12 @@ pub struct Dataset {
     /// Which attempt at the scenario above it belongs to; only in a part of a step that was made anew.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attempt: Option<u32>,
+    /// Where its data comes from: what was found or imported is never undone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin: Option<Origin>,
+    /// How it was looked for, if its request said `find_first`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub search: Option<Search>,
     /// What it was made from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub input: Option<Value>,

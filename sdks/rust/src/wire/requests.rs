@@ -39,6 +39,8 @@ words! {
         StockOnly = "stock_only",
         /// Always made.
         Fresh = "fresh",
+        /// What the service has already and nobody is using, else made. Of capabilities that offer `find`.
+        FindFirst = "find_first",
     }
 }
 

@@ -16,6 +16,8 @@ words! {
         Check = "check",
         /// Remove or compensate.
         Undo = "undo",
+        /// Take something existing that fits.
+        Find = "find",
     }
 }
 

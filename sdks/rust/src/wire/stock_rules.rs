@@ -184,7 +184,10 @@ pub struct RuleStock {
     /// Datasets that are being made for it.
     #[serde(default)]
     pub coming: u64,
-    /// When the oldest of those that can be taken was made.
+    /// Of those that can be taken, how many were imported.
+    #[serde(default)]
+    pub imported: u64,
+    /// When the oldest of those that can be taken and were made was made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub oldest_at: Option<String>,
     /// How long ago that was, at the time of the answer.

@@ -62,6 +62,9 @@ pub struct Task {
     /// What the last `again` left.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub state: Option<Value>,
+    /// Of find: what must not be the answer.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub exclude: Vec<Entity>,
     /// Children obtained so far, by name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub children: BTreeMap<String, ObtainedChild>,
@@ -79,6 +82,16 @@ pub struct Task {
     /// Fence of the live lease on the dataset.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fence: Option<u64>,
+}
+
+/// A thing in a service.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Entity {
+    /// As in the mark `x-entity`.
+    pub kind: String,
+    /// Its key.
+    pub key: String,
 }
 
 /// A child that an orchestrator obtained.
@@ -127,12 +140,12 @@ pub struct TaskResult {
     pub task_id: String,
     /// The attempt that was claimed.
     pub attempt: u32,
-    /// `done`, `again`, `failed` or `obtain`.
+    /// `done`, `again`, `failed`, `none` or `obtain`.
     pub outcome: String,
-    /// Of a done produce.
+    /// Of a done produce or find.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub output: Option<Value>,
-    /// Of a done produce or check.
+    /// Of a done produce, find or check.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub facts: Option<Value>,
     /// Of a done check.
@@ -150,7 +163,7 @@ pub struct TaskResult {
     /// Of failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub code: Option<String>,
-    /// Of failed, again and check.
+    /// Of failed, again, none and check.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
     /// Of failed.
@@ -169,6 +182,16 @@ impl TaskResult {
     /// A produce that made `output`.
     pub fn produced(task_id: impl Into<String>, attempt: u32, output: Value) -> Self {
         Self { output: Some(output), ..Self::of(task_id, attempt, "done") }
+    }
+
+    /// A find that came upon `output`.
+    pub fn found(task_id: impl Into<String>, attempt: u32, output: Value) -> Self {
+        Self::produced(task_id, attempt, output)
+    }
+
+    /// A find that came upon nothing that fits.
+    pub fn found_nothing(task_id: impl Into<String>, attempt: u32, message: Option<String>) -> Self {
+        Self { message, ..Self::of(task_id, attempt, "none") }
     }
 
     /// A check that came to a verdict.

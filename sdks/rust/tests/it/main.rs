@@ -5,6 +5,7 @@
 mod channels;
 mod extending;
 mod fatal_ends;
+mod finding;
 mod late_results;
 mod reruns;
 mod server;

@@ -54,6 +54,12 @@ fn play(scene: &mut Scene, effects: &mut Effects, step: &Move) {
                     effects.entry(ready.part).or_default().push(output(ready.part));
                     Answer::Produced { output: output(ready.part), facts: None }
                 }
+                // It has something every other time.
+                Operation::Find if which % 2 == 0 => {
+                    let existing = format!("existing {}", scene.tree.parts[ready.part as usize].finds());
+                    Answer::Produced { output: json!({ "id": existing }), facts: None }
+                }
+                Operation::Find => Answer::Nothing { message: None },
                 Operation::Check => {
                     Answer::Checked { verdict: Verdict::Valid, facts: Some(json!({})), message: None }
                 }
@@ -89,8 +95,9 @@ fn play(scene: &mut Scene, effects: &mut Effects, step: &Move) {
             scene.answer_at(ready.part, Answer::Again { after_ms: 10, state: None, message: None });
         }
         Move::Late(which) => {
+            let may_have_made = |part: &&Part| part.serials > part.finds() && !part.origin.existed();
             let leaves: Vec<u32> =
-                scene.tree.parts.iter().filter(|part| part.serials > 0).map(|part| part.part).collect();
+                scene.tree.parts.iter().filter(may_have_made).map(|part| part.part).collect();
             let Some(part) = leaves.get(usize::from(*which) % leaves.len().max(1)).copied() else { return };
             let output = json!({ "id": format!("late {part}") });
             effects.entry(part).or_default().push(output.clone());
@@ -208,6 +215,26 @@ proptest! {
             }
             let under_way = scene.tree.extensions().filter(|part| part.is_being_made()).count();
             prop_assert!(under_way <= 1);
+        }
+        finish(&mut scene, &mut effects);
+        over(&scene, &effects)?;
+    }
+
+    #[test]
+    fn what_was_there_before_is_never_undone(moves in proptest::collection::vec(any_move(), 0..60)) {
+        let mut landscape = shop(ALL);
+        landscape.add(capability("customer/found", &["produce", "check", "undo", "find"], json!({})));
+        let new = new_tree(&landscape, "customer/found", json!({}));
+        let mut scene = Scene::begin_with(landscape, NewTree { beginning: Beginning::Find, ..new });
+        let mut effects = Effects::new();
+        for step in &moves {
+            play(&mut scene, &mut effects, step);
+            for task in scene.open.values().filter(|task| task.operation == Operation::Undo) {
+                let part = &scene.tree.parts[task.part as usize];
+                prop_assert!(!part.origin.existed(), "{:?}", part);
+                let told = part.to_undo().map(ToString::to_string).unwrap_or_default();
+                prop_assert!(!told.contains("existing"), "{}", told);
+            }
         }
         finish(&mut scene, &mut effects);
         over(&scene, &effects)?;

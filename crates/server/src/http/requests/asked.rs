@@ -52,7 +52,7 @@ pub(in crate::http) struct NewRequestJson {
     /// A dataset that was made, perhaps long ago, asked for again: same version, input and seed, and same versions of
     /// everything below. In place of `contract`, `input`, `items` and `count`.
     rerun_of: Option<String>,
-    /// `stock_first` when absent; with `rerun_of` always `fresh`.
+    /// `stock_first` when absent; with `rerun_of` always `fresh`. `find_first` needs capabilities that offer `find`.
     source: Option<SourceJson>,
     /// Properties of the input that rank what is in stock, the one that has most of them first; they exclude nothing.
     #[schema(value_type = Option<Object>)]
@@ -107,6 +107,8 @@ enum SourceJson {
     StockFirst,
     StockOnly,
     Fresh,
+    /// What the service has already and nobody is using, else made; nothing from stock. Of capabilities that offer `find`.
+    FindFirst,
 }
 
 /// What the evidence has to be.
@@ -176,12 +178,14 @@ impl NewRequestJson {
                     format!("`{name}` and `channel` exclude each other: no channel has stock"),
                 );
             }
-            if matches!(self.source, Some(SourceJson::Fresh)) {
-                faults.add(
-                    name,
-                    "exclusive",
-                    format!("`{name}` chooses from stock, and `source` is `fresh`"),
-                );
+            let beside_stock = match self.source {
+                Some(SourceJson::Fresh) => Some("fresh"),
+                Some(SourceJson::FindFirst) => Some("find_first"),
+                Some(SourceJson::StockFirst | SourceJson::StockOnly) | None => None,
+            };
+            if let Some(source) = beside_stock {
+                let message = format!("`{name}` chooses from stock, and `source` is `{source}`");
+                faults.add(name, "exclusive", message);
             }
         }
         if self.channel.is_some() && matches!(self.source, Some(SourceJson::StockOnly)) {
@@ -206,7 +210,7 @@ impl NewRequestJson {
         for (name, _) in given.into_iter().filter(|(_, given)| *given) {
             faults.add(name, "exclusive", format!("`{name}` and `rerun_of` exclude each other"));
         }
-        if let Some(SourceJson::StockFirst) = self.source {
+        if !matches!(self.source, Some(SourceJson::Fresh) | None) {
             let message =
                 "a dataset that is asked for again is always made: leave `source` out, or ask for `fresh`";
             faults.add("source", "exclusive", message);
@@ -263,6 +267,7 @@ impl NewRequestJson {
             source: match self.source {
                 Some(SourceJson::Fresh) => Source::Fresh,
                 Some(SourceJson::StockOnly) => Source::StockOnly,
+                Some(SourceJson::FindFirst) => Source::FindFirst,
                 Some(SourceJson::StockFirst) | None => Source::StockFirst,
             },
             selection: Selection {

@@ -134,6 +134,7 @@ impl<'a> RequestJson<'a> {
                 Source::StockFirst => "stock_first",
                 Source::Fresh => "fresh",
                 Source::StockOnly => "stock_only",
+                Source::FindFirst => "find_first",
             },
             refills: request.refills.as_ref().map(Text),
             ahead: view.ahead,

@@ -15,8 +15,9 @@ use super::evidence::EvidenceJson;
 use super::failure::FailureJson;
 use super::owner::OwnerJson;
 use super::scalar::{Text, Time};
+use super::search::SearchJson;
 use super::tree::TreeView;
-use super::word::{KindWord, Word};
+use super::word::{KindWord, OriginWord, Word};
 
 /// One instance of a contract, with what it is made of.
 #[derive(Serialize, ToSchema)]
@@ -42,6 +43,13 @@ pub(in crate::http) struct DatasetJson<'a> {
     /// Which attempt at the scenario above it belongs to; only in a part of a step that was made anew.
     #[serde(skip_serializing_if = "Option::is_none")]
     attempt: Option<u32>,
+    /// Where its data comes from: `made` for it, `found` in its service, or `imported`. What was found or imported is never
+    /// undone.
+    #[schema(inline)]
+    origin: OriginWord,
+    /// How it was looked for, if its request said `find_first`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    search: Option<SearchJson<'a>>,
     #[schema(value_type = Value)]
     input: Cow<'a, Value>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -103,6 +111,8 @@ impl<'a> DatasetJson<'a> {
                 .parent
                 .filter(|parent| view.part(*parent).failed_attempts > 0)
                 .map(|_| part.attempts_before + 1),
+            origin: Word(part.origin),
+            search: part.search.as_deref().map(SearchJson::from),
             input: view.input(number),
             output: view.output(number),
             facts: view.facts(number),

@@ -7,6 +7,7 @@ use serde::de::{Deserialize, Deserializer, Error, Visitor};
 use serde::{Serialize, Serializer};
 use sixpack_model::contract::ContractKind;
 use sixpack_model::failure::FailureClass;
+use sixpack_model::find::{Origin, WhyGivenUp};
 use sixpack_model::lease::{LeaseOutcome, LeaseStatus};
 use sixpack_model::plan::Resolution;
 use sixpack_model::request::RequestStatus;
@@ -64,13 +65,15 @@ named!(
     LeaseOutcome,
     LeaseStatus,
     Operation,
+    Origin,
     PartStatus,
     RequestStatus,
     Resolution,
     Role,
     RuleState,
     SessionStatus,
-    Verdict
+    Verdict,
+    WhyGivenUp
 );
 
 impl<T: Named> Serialize for Word<T> {
@@ -113,6 +116,7 @@ pub(in crate::http) type ClassWord = Word<FailureClass>;
 pub(in crate::http) type OutcomeWord = Word<LeaseOutcome>;
 pub(in crate::http) type LeaseStatusWord = Word<LeaseStatus>;
 pub(in crate::http) type OperationWord = Word<Operation>;
+pub(in crate::http) type OriginWord = Word<Origin>;
 pub(in crate::http) type PartStatusWord = Word<PartStatus>;
 pub(in crate::http) type RequestStatusWord = Word<RequestStatus>;
 pub(in crate::http) type ResolutionWord = Word<Resolution>;
@@ -120,3 +124,4 @@ pub(in crate::http) type RoleWord = Word<Role>;
 pub(in crate::http) type RuleStateWord = Word<RuleState>;
 pub(in crate::http) type SessionStatusWord = Word<SessionStatus>;
 pub(in crate::http) type VerdictWord = Word<Verdict>;
+pub(in crate::http) type WhyGivenUpWord = Word<WhyGivenUp>;

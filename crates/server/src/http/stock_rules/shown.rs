@@ -54,9 +54,11 @@ pub(in crate::http) struct StockRuleJson<'a> {
 struct RuleStockJson<'a> {
     /// Datasets that can be taken now, counted up to a thousand beyond the target.
     ready: u64,
-    /// Datasets that are being made for it.
+    /// Datasets that are being made for it, or checked.
     coming: u64,
-    /// When the oldest of those that can be taken was made.
+    /// Of those that can be taken, how many were imported: the rule never removes them.
+    imported: u64,
+    /// When the oldest of those that can be taken and were made was made.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, format = DateTime)]
     oldest_at: Option<Time>,
@@ -167,6 +169,7 @@ impl<'a> RuleStockJson<'a> {
         Self {
             ready: stock.ready,
             coming: stock.coming,
+            imported: stock.imported,
             oldest_at: stock.oldest_at.map(Time),
             oldest_age_ms: stock.oldest_at.map(|oldest| ms_between(oldest, now)),
             hits: stock.hits,

@@ -187,6 +187,9 @@ fn show_one(contract: &Contract, output: &mut Output) -> Result<(), Fault> {
             if contract.drifted == 1 { "once".to_owned() } else { format!("{} times", contract.drifted) };
         output.line(format!("drifted  {times} it was the first in stock that did not hold any more"))?;
     }
+    if let Some(doubted) = &contract.doubted {
+        output.line(format!("doubted  {}; owner {}", doubted.message, owner(&doubted.owner)))?;
+    }
     for fault in &contract.faults {
         output.line(format!("fault    {fault}"))?;
     }

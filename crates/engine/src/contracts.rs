@@ -51,6 +51,8 @@ pub struct ContractView {
     pub checked: (u32, u32),
     /// In how many datasets it was the first that did not hold any more; read for one contract, and not for a list.
     pub drifted: Option<u64>,
+    /// Set while it is doubted, or something below it is; read for one contract, and not for a list.
+    pub doubted: Option<crate::Doubted>,
     /// When the newest version was published.
     pub updated_at: jiff::Timestamp,
     /// Scenarios that use it.
@@ -135,6 +137,11 @@ impl Engine {
         let served = self.served(environment).await?;
         let mut view = view(&shelf, entry, &served);
         view.drifted = Some(self.store().drifted(environment, &name.to_string()).await?);
+        // What a channel makes is never in stock.
+        view.doubted = match channel {
+            Some(_) => None,
+            None => self.doubted_in(environment, &shelf, &entry.contract).await?,
+        };
         if let Some(version) = version {
             let known = entry.versions.iter().any(|note| note.version == version);
             view.contract = shelf
@@ -169,6 +176,7 @@ fn view(shelf: &Shelf, entry: &Entry, served: &HashMap<String, u64>) -> Contract
         sessions: entry.contract.capability().map(|_| sessions(&entry.contract)),
         checked: (leaves.iter().filter(checks).count() as u32, leaves.len() as u32),
         drifted: None,
+        doubted: None,
         updated_at: entry.versions.first().map_or(jiff::Timestamp::UNIX_EPOCH, |note| note.published_at),
         used_by: shelf.used_by(&entry.contract.name).to_vec(),
         versions: entry

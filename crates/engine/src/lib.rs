@@ -11,6 +11,7 @@ mod channels;
 mod contracts;
 mod datasets;
 mod diagnosis;
+mod doubts;
 mod events;
 mod extensions;
 mod leases;
@@ -48,6 +49,7 @@ pub use caller::Caller;
 pub use contracts::{ContractState, ContractView, EnvironmentView, VersionView};
 pub use datasets::DatasetView;
 pub use diagnosis::DiagnosisView;
+pub use doubts::Doubted;
 pub use extensions::Extending;
 pub use refusal::Refusal;
 pub use requests::{Made, RequestView, Wanted};
@@ -120,6 +122,8 @@ struct Inner {
     sweeps: sweeps::Wakers,
     stock: stock::StockKnown,
     patrol: rechecks::PatrolWalks,
+    probes: doubts::ProbeWalks,
+    suspects: rechecks::SuspectPauses,
     broken: CancellationToken,
 }
 
@@ -144,6 +148,8 @@ impl Engine {
                 sweeps: sweeps::Wakers::default(),
                 stock: stock::StockKnown::default(),
                 patrol: rechecks::PatrolWalks::default(),
+                probes: doubts::ProbeWalks::default(),
+                suspects: rechecks::SuspectPauses::default(),
                 broken: CancellationToken::new(),
             }),
         };

@@ -123,6 +123,8 @@ pub enum Refusal {
         is_kept: bool,
         /// Why it is not being made, when it is not.
         starved: Option<String>,
+        /// Why none of what is in stock is handed out, when something of it is doubted.
+        paused: Option<String>,
         /// How many are in stock, up to [`COUNTED`](Self::COUNTED), when criteria were given that not enough of them meet.
         unfit: Option<u64>,
     },

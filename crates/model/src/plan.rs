@@ -13,7 +13,9 @@ mod blame;
 mod change;
 mod children;
 mod deadlines;
+mod doubt;
 mod extend;
+mod found_out;
 mod happened;
 mod owning;
 mod readiness;
@@ -42,9 +44,10 @@ use crate::tree::{Answerer, Operation, Part, PartStatus, Task, Tree};
 use children::Children;
 
 pub use blame::overdue;
-pub use change::{Change, Judged, Outcome, Readiness, ReadyTask};
+pub use change::{Change, Judged, Outcome, Readiness, ReadyTask, Said};
+pub use found_out::{FoundOut, decide_knowing};
 pub use happened::{Answer, Attempt, Happened, Resolution};
-pub use owning::{EntityOwner, HeldEntity, decide_beside};
+pub use owning::{EntityOwner, HeldEntity};
 
 /// The contracts that a tree may refer to.
 pub trait Versions {
@@ -168,8 +171,9 @@ pub(crate) struct Plan<'w> {
     pins_changed: bool,
     entities: Vec<(u32, Entity)>,
     owns: Vec<(u32, Entity)>,
-    /// What is known to be somebody else's.
-    held: Vec<HeldEntity>,
+    found_out: FoundOut,
+    said: Vec<Said>,
+    upon: Option<ContractName>,
     outcome: Option<Outcome>,
     events: Vec<Event>,
     /// Who gave the answer that is being taken.
@@ -193,7 +197,9 @@ impl<'w> Plan<'w> {
             pins_changed: false,
             entities: Vec::new(),
             owns: Vec::new(),
-            held: Vec::new(),
+            found_out: FoundOut::default(),
+            said: Vec::new(),
+            upon: None,
             outcome: None,
             events: Vec::new(),
             answerer: Answerer::default(),
@@ -286,6 +292,8 @@ impl<'w> Plan<'w> {
             entities: self.entities,
             owns: self.owns,
             outcome: self.outcome,
+            said: self.said,
+            upon: self.upon,
             events: self.events,
         }
     }

@@ -13,6 +13,7 @@ pub mod clock;
 pub mod conformance;
 pub mod contracts;
 pub mod datasets;
+pub mod doubts;
 pub mod error;
 pub mod events;
 pub mod leases;
@@ -34,6 +35,7 @@ pub trait Store:
     channels::Channels
     + contracts::Contracts
     + datasets::Datasets
+    + doubts::Doubts
     + events::Events
     + leases::Leases
     + requests::Requests
@@ -50,6 +52,7 @@ impl<T> Store for T where
     T: channels::Channels
         + contracts::Contracts
         + datasets::Datasets
+        + doubts::Doubts
         + events::Events
         + leases::Leases
         + requests::Requests

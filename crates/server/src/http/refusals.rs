@@ -55,6 +55,7 @@ impl From<Refusal> for Problem {
                 echoed(&name)
             )),
             Refusal::VersionMismatch { expected, current } => version_mismatch(expected, current),
+            Refusal::OutOfStock { contract, paused: Some(why), .. } => paused(&contract, &why),
             Refusal::OutOfStock { contract, unfit: Some(ready @ 1..), .. } => none_fits(&contract, ready),
             Refusal::OutOfStock { contract, coming, is_kept, starved, .. } => {
                 out_of_stock(&contract, coming, is_kept, starved.as_deref())
@@ -253,6 +254,13 @@ fn out_of_stock(contract: &str, coming: u64, is_kept: bool, starved: Option<&str
     let problem = conflict("out_of_stock", "Not in stock")
         .detail(format!("There is not enough of {contract} in stock that fits: {why}."));
     if coming > 0 { problem.retry_after_s(BUSY_S) } else { problem }
+}
+
+fn paused(contract: &str, why: &str) -> Problem {
+    conflict("out_of_stock", "Not in stock").detail(format!(
+        "Nothing of {contract} is handed out from stock now: {why}. It is asked about every ten seconds, and handed out again \
+         once it is found to be right; `source: fresh` has one made."
+    ))
 }
 
 fn version_gone(dataset: DatasetId, gone: Vec<GoneVersion>) -> Problem {

@@ -187,6 +187,8 @@ impl Fixture {
             entities: Vec::new(),
             owns: Vec::new(),
             outcome: None,
+            said: Vec::new(),
+            upon: None,
             events: Vec::new(),
         }
     }

@@ -41,10 +41,14 @@ impl Trees for SqliteStore {
             if let Some(clash) = tx.clash(&change, from, leases.len())? {
                 return Ok(Written::EntityHeld(clash));
             }
+            if let Some(contract) = tx.doubted_upon(&change)? {
+                return Ok(Written::Doubted(contract));
+            }
             let Some(passed) = tx.pass(&guard, &change)? else {
                 return Ok(Written::Refused);
             };
             tx.update_tree(&change, passed.claimed_at)?;
+            tx.note_said(&change)?;
             tx.hold_extended(&change)?;
             let from = tx.leave_lease(&guard, &change, from)?;
             let before = tx.write_request(&change, from, &leases)?;

@@ -148,6 +148,9 @@ pub enum Refusal {
     /// The fence is not the live one.
     #[error("the fence is not the live one")]
     LeaseFenced,
+    /// The lease was released before, with this outcome, and is to be released with another one.
+    #[error("the lease was released as {} before", .0.name())]
+    ReleasedAs(sixpack_model::lease::LeaseOutcome),
     /// The dataset is being extended already.
     #[error("the dataset is being extended by {step}")]
     Extending {

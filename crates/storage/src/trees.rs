@@ -36,6 +36,8 @@ pub enum Guard {
     },
     /// The lease is held and its deadline has passed; it ends as expired with the change.
     Overdue(LeaseId),
+    /// The tree is in quarantine: nobody has decided about it.
+    Quarantined,
 }
 
 /// How a lease is to end.

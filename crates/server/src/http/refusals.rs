@@ -69,7 +69,14 @@ impl From<Refusal> for Problem {
                 quota_leases(of, &name, (limit, taken, asked))
             }
             Refusal::LeaseFenced => conflict("lease_fenced", "Another fence is live")
-                .detail("The fence is not the one of this lease; read the lease again and use its `fence`."),
+                .detail("The fence is not the one of this lease; read the lease again and use its `fence`.")
+                .fault(ProblemFault::new("/fence", "lease_fenced", "is not the one of this lease")),
+            Refusal::ReleasedAs(first) => conflict("lease_ended", "The lease has ended")
+                .detail(format!(
+                    "The lease was released as `{}` before, and what follows from that has begun; that cannot be changed any more.",
+                    first.name()
+                ))
+                .fault(ProblemFault::new("/outcome", "immutable", format!("was `{}` before", first.name()))),
             Refusal::Extending { step } => conflict("extending", "It is being extended").detail(format!(
                 "The dataset is being extended by `{step}`, and until that is over it is neither extended nor diagnosed. Wait for \
                  it with `GET` on the lease, then send this call again."

@@ -222,6 +222,11 @@ fn listing(filter: RequestFilter, page: Page<RequestId>) -> (String, Vec<Box<dyn
         sql.push_str(" AND e.name = ?");
         values.push(Box::new(environment));
     }
+    match filter.refills {
+        Some(true) => sql.push_str(" AND r.line IS NOT NULL"),
+        Some(false) => sql.push_str(" AND r.line IS NULL"),
+        None => {}
+    }
     sql.push_str(" ORDER BY r.id DESC LIMIT ?");
     values.push(Box::new(page.limit));
     (sql, values)

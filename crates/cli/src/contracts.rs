@@ -195,6 +195,9 @@ fn show_one(contract: &Contract, output: &mut Output) -> Result<(), Fault> {
         };
         output.line(format!("imported  {} in stock{checking}", imported.ready))?;
     }
+    if let Some(doubted) = &contract.doubted {
+        output.line(format!("doubted  {}; owner {}", doubted.message, owner(&doubted.owner)))?;
+    }
     for fault in &contract.faults {
         output.line(format!("fault    {fault}"))?;
     }

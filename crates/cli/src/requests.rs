@@ -30,6 +30,7 @@ use crate::undoing::Undoing;
 Examples:
   sixpack requests                                the newest ones
   sixpack requests list --status failed --limit 10
+  sixpack requests list --no-refills              without what Sixpack makes for stock
   sixpack requests show req_06e8…                 its steps, its data, or why it failed"
 )]
 pub(crate) struct RequestsCommand {
@@ -57,6 +58,12 @@ pub(crate) struct ListRequests {
     /// Only those of this contract (domain/name)
     #[arg(long)]
     contract: Option<String>,
+    /// Only those that refill stock
+    #[arg(long, conflicts_with = "no_refills")]
+    refills: bool,
+    /// Only those that do not
+    #[arg(long)]
+    no_refills: bool,
     #[command(flatten)]
     environment: InEnvironment,
     #[command(flatten)]
@@ -160,6 +167,7 @@ async fn show_all(list: &ListRequests, output: &mut Output) -> Result<(), Fault>
         environment: Some(list.environment.name()),
         status: list.status,
         contract: list.contract.clone(),
+        refills: (list.refills || list.no_refills).then_some(list.refills),
         ..RequestFilter::default()
     };
     let page = async |limit, cursor| {

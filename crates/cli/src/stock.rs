@@ -130,9 +130,8 @@ async fn list_rules(list: &ListRules, output: &mut Output) -> Result<(), Fault> 
     let rows = list.listing.read(page).await?;
     let none =
         "there is no stock rule yet; write some in a file and put them with `sixpack apply -f stock.yaml`";
-    list.listing.print_with(output, &rows, telling::HEADER, none, |rule| {
-        (telling::row(rule), telling::starved(rule).map(telling::in_a_line).into_iter().collect())
-    })
+    list.listing
+        .print_with(output, &rows, telling::HEADER, none, |rule| (telling::row(rule), telling::reasons(rule)))
 }
 
 async fn show(command: &OneRule, output: &mut Output) -> Result<(), Fault> {

@@ -54,6 +54,8 @@ pub struct ContractView {
     pub drifted: Option<u64>,
     /// How many imported datasets of it are in stock, or on their way there; read for one contract, and not for a list.
     pub imported: ImportedStock,
+    /// Set while it is doubted, or something below it is; read for one contract, and not for a list.
+    pub doubted: Option<crate::Doubted>,
     /// When the newest version was published.
     pub updated_at: jiff::Timestamp,
     /// Scenarios that use it.
@@ -139,6 +141,11 @@ impl Engine {
         let mut view = view(&shelf, entry, &served);
         view.drifted = Some(self.store().drifted(environment, &name.to_string()).await?);
         view.imported = self.store().imported(environment, name).await?;
+        // What a channel makes is never in stock.
+        view.doubted = match channel {
+            Some(_) => None,
+            None => self.doubted_in(environment, &shelf, &entry.contract).await?,
+        };
         if let Some(version) = version {
             let known = entry.versions.iter().any(|note| note.version == version);
             view.contract = shelf
@@ -174,6 +181,7 @@ fn view(shelf: &Shelf, entry: &Entry, served: &HashMap<String, u64>) -> Contract
         checked: (leaves.iter().filter(checks).count() as u32, leaves.len() as u32),
         drifted: None,
         imported: ImportedStock::default(),
+        doubted: None,
         updated_at: entry.versions.first().map_or(jiff::Timestamp::UNIX_EPOCH, |note| note.published_at),
         used_by: shelf.used_by(&entry.contract.name).to_vec(),
         versions: entry

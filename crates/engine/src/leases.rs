@@ -62,15 +62,18 @@ impl Engine {
     }
 
     /// Gives a dataset back. One that came from stock and is `unused`, or that is reusable, goes back there if it still
-    /// holds; any other is undone. Releasing twice with the same fence answers the same.
+    /// holds; any other is undone. An outcome that is not said is that it was used. Releasing twice with the same fence
+    /// answers the same, unless the second time says another outcome: the first one has had its consequences.
     pub async fn release_lease(
         &self,
         caller: &Caller,
         id: LeaseId,
         fence: u64,
-        outcome: LeaseOutcome,
+        outcome: impl Into<Option<LeaseOutcome>>,
         note: Option<String>,
     ) -> Result<(Lease, Arc<Tree>), Refusal> {
+        let said = outcome.into();
+        let outcome = said.unwrap_or(LeaseOutcome::Used);
         let lease = self.held_by(caller, id).await?;
         let end = LeaseEnd {
             lease: id,
@@ -92,7 +95,12 @@ impl Engine {
                 let (lease, tree) = self.lease(caller, id).await?;
                 match lease.status {
                     _ if lease.fence != fence => Err(Refusal::LeaseFenced),
-                    LeaseStatus::Released => Ok((lease, tree)),
+                    LeaseStatus::Released => {
+                        match lease.outcome.filter(|first| said.is_some_and(|said| said != *first)) {
+                            Some(first) => Err(Refusal::ReleasedAs(first)),
+                            None => Ok((lease, tree)),
+                        }
+                    }
                     _ => Err(ended(lease)),
                 }
             }

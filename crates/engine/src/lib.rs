@@ -11,6 +11,7 @@ mod channels;
 mod contracts;
 mod datasets;
 mod diagnosis;
+mod doubts;
 mod events;
 mod extensions;
 mod finding;
@@ -50,6 +51,7 @@ pub use caller::Caller;
 pub use contracts::{ContractState, ContractView, EnvironmentView, VersionView};
 pub use datasets::DatasetView;
 pub use diagnosis::DiagnosisView;
+pub use doubts::Doubted;
 pub use extensions::Extending;
 pub use imports::{Import, ImportView};
 pub use refusal::Refusal;
@@ -123,6 +125,8 @@ struct Inner {
     sweeps: sweeps::Wakers,
     stock: stock::StockKnown,
     patrol: rechecks::PatrolWalks,
+    probes: doubts::ProbeWalks,
+    suspects: rechecks::SuspectPauses,
     broken: CancellationToken,
 }
 
@@ -147,6 +151,8 @@ impl Engine {
                 sweeps: sweeps::Wakers::default(),
                 stock: stock::StockKnown::default(),
                 patrol: rechecks::PatrolWalks::default(),
+                probes: doubts::ProbeWalks::default(),
+                suspects: rechecks::SuspectPauses::default(),
                 broken: CancellationToken::new(),
             }),
         };

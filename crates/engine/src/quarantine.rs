@@ -47,8 +47,12 @@ impl Engine {
         }
         let offline = self.offline_parts(&view.tree).await?;
         let happened = Happened::Resolved { resolution, by: caller.name.clone(), reason, offline };
-        match self.change_tree(id.tree, Guard::None, happened).await? {
-            Changed::Done(_) | Changed::Refused(_) => self.dataset(caller, id).await,
+        match self.change_tree(id.tree, Guard::Quarantined, happened).await? {
+            Changed::Done(_) => self.dataset(caller, id).await,
+            // Somebody else was faster.
+            Changed::Refused(tree) => {
+                Err(Refusal::NotInQuarantine { dataset: id, status: tree.root().status.name() })
+            }
             Changed::Unknown => Err(Refusal::unknown("dataset", id)),
         }
     }

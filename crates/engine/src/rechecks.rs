@@ -2,11 +2,11 @@
 //!
 //! At hand-over, by patrol, after a change of their contract, when they come back, and when their holder wants to know.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use futures::future::join_all;
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use sixpack_model::failure::{Failure, FailureClass};
 use sixpack_model::ids::{LeaseId, LineId, RequestId, TreeId};
 use sixpack_model::plan::Happened;
@@ -37,6 +37,16 @@ const PATROL_ROWS: u32 = 1_000;
 
 /// Rows that one look takes.
 const PAGE: u32 = 200;
+
+/// The first pause before a suspect is asked about again that nobody could tell about.
+const SUSPECT_PAUSE_MS: u64 = 10_000;
+
+/// The longest: whoever comes back is noticed as soon as a contract or a supplier changes; see [`Engine::ask_suspects_soon`].
+const SUSPECT_PAUSE_LONGEST_MS: u64 = 300_000;
+
+/// When suspects are asked about again, and the pause after that. What is forgotten is asked about at once.
+#[derive(Default)]
+pub(crate) struct SuspectPauses(std::sync::Mutex<HashMap<TreeId, (Timestamp, u64)>>);
 
 /// How far the patrol has come in each line; a walk begins anew at the end of the line.
 #[derive(Default)]
@@ -85,12 +95,26 @@ impl Engine {
 
     /// Asks about everything that has to be before it goes anywhere; finds again what a server has left that is gone.
     pub(crate) async fn recheck_suspects(&self) -> Result<(), Refusal> {
-        let mut after = None;
+        let doubted = self.doubted_lines().await?;
+        let now = self.store().now().await?;
+        let (mut after, mut seen) = (None, HashSet::new());
         loop {
             let page = self.store().suspects(after, PAGE).await?;
-            let Some((last, _)) = page.last() else { return Ok(()) };
+            let Some((last, _)) = page.last() else {
+                self.inner.suspects.keep_only(&seen);
+                return Ok(());
+            };
             after = Some(*last);
-            let asks = page.into_iter().map(|(tree, is_wanted)| async move {
+            let mut due = Vec::with_capacity(page.len());
+            for (tree, is_wanted) in page {
+                seen.insert(tree);
+                let line = if is_wanted || doubted.is_empty() { None } else { self.line_of(tree).await? };
+                let is_doubted = line.is_some_and(|line| doubted.contains(&line));
+                if is_wanted || (!is_doubted && self.inner.suspects.is_due(tree, now)) {
+                    due.push((tree, is_wanted));
+                }
+            }
+            let asks = due.into_iter().map(|(tree, is_wanted)| async move {
                 let why = if is_wanted { Why::HandOver } else { Why::Suspect };
                 let strict = match self.tree(tree, 0).await? {
                     Some(tree) if is_wanted => {
@@ -105,6 +129,15 @@ impl Engine {
                 asked?;
             }
         }
+    }
+
+    /// Has suspects asked about with the next look: somebody has connected who may be able to tell.
+    pub(crate) fn ask_suspects_soon(&self) {
+        self.inner.suspects.keep_only(&HashSet::new());
+    }
+
+    async fn line_of(&self, tree: TreeId) -> Result<Option<LineId>, Refusal> {
+        Ok(self.tree(tree, 0).await?.and_then(|tree| tree.line))
     }
 
     /// Takes what was made with other versions than those on offer out of stock, to be asked about.
@@ -195,7 +228,14 @@ impl Engine {
                 self.hand_over(&request, served);
             }
             Ok(Filled::Made) => planned.iter().for_each(|tree| self.inner.trees.keep(tree)),
-            Ok(Filled::Short) => self.fail_for_want(&request, failure, "there is no other in stock").await?,
+            Ok(Filled::Short) => {
+                let doubted = self.doubted_in(&request.environment, &shelf, &accepted.0).await?;
+                let why = match doubted {
+                    Some(doubted) => doubted.told(),
+                    None => "there is no other in stock".to_owned(),
+                };
+                self.fail_for_want(&request, failure, &why).await?;
+            }
             Ok(Filled::NotVacant) | Err(_) => {}
         }
         self.inner.requests.wake(id);
@@ -242,9 +282,14 @@ impl Engine {
     /// Asks about a part of what is in stock: each dataset once in the time that its rule says.
     pub(crate) async fn patrol(&self) -> Result<(), Refusal> {
         let now = self.store().now().await?;
+        let doubted = self.doubted_lines().await?;
         for known in self.inner.stock.all() {
             let Some(check_every_s) = known.check_every_s else { continue };
             let line = known.line.id;
+            // Asking about all of it would only tell again that a capability is not to be believed.
+            if doubted.contains(&line) {
+                continue;
+            }
             let walks = &self.inner.patrol.0;
             let lock = || walks.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
             let after = lock().get(&line).copied();
@@ -267,5 +312,29 @@ impl Engine {
             }
         }
         Ok(())
+    }
+}
+
+impl SuspectPauses {
+    /// Whether a suspect is to be asked about now; the pause until the next time begins then.
+    fn is_due(&self, tree: TreeId, now: Timestamp) -> bool {
+        let mut pauses = self.lock();
+        let (next, pause_ms) = pauses.get(&tree).copied().unwrap_or((now, SUSPECT_PAUSE_MS));
+        if now < next {
+            return false;
+        }
+        let next = now.checked_add(SignedDuration::from_millis(pause_ms.cast_signed())).unwrap_or(now);
+        pauses.insert(tree, (next, (pause_ms * 2).min(SUSPECT_PAUSE_LONGEST_MS)));
+        true
+    }
+
+    /// Forgets all but these.
+    fn keep_only(&self, trees: &HashSet<TreeId>) {
+        self.lock().retain(|tree, _| trees.contains(tree));
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<TreeId, (Timestamp, u64)>> {
+        // Single inserts and removals: a panic elsewhere leaves nothing half done.
+        self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 }

@@ -3,7 +3,7 @@
 //! ```text
 //! too many, or too old -> discarded -> undone
 //! too few              -> as many requests as are missing, a limited number at once
-//! cannot be filled     -> left alone, longer each time, and the rule says why
+//! cannot be filled     -> left alone, longer each time, and the rule says why; together with all that need the same
 //! ```
 //!
 //! What is missing is counted by the store in the transaction that accepts the requests: any number of servers may refill
@@ -22,12 +22,12 @@ use sixpack_model::request::{Priority, RequestStatus, Selection, Source};
 use sixpack_model::schema::canonical_json;
 use sixpack_model::stock::{Keeping, Line, StockRule};
 use sixpack_storage::requests::NewRequest;
-use sixpack_storage::stock::{Discard, FillTo, Level, StoredLine, Trouble};
+use sixpack_storage::stock::{Discard, FillTo, Level, SharedTrouble, StoredLine};
 use uuid::Uuid;
 
 use crate::Engine;
 use crate::refusal::Refusal;
-use crate::requests::{Asked, Planned, new_request};
+use crate::requests::{Asked, new_request};
 use crate::shelf::Shelf;
 use crate::stock::KnownLine;
 
@@ -63,6 +63,8 @@ struct Tended {
     /// The rule that asks for the most.
     rule: Option<StockRule>,
     shelf: Arc<Shelf>,
+    /// What several lines fail for, and this one needs as well.
+    shared: Vec<SharedTrouble>,
 }
 
 impl Engine {
@@ -84,6 +86,8 @@ impl Engine {
         self.inner.stock.begin_counting();
         // Whoever is filled first has the first turn with the suppliers.
         lines.sort_by_key(|tended| (std::cmp::Reverse(tended.keeping.priority), tended.stored.line.id));
+        // Of those that are tried on behalf of others, the one first whose own turn is longest ago.
+        lines.sort_by_key(Tended::turn_on_behalf);
         let mut outcome = Ok(());
         for tended in &lines {
             if let Err(error) = self.tend_line(tended).await {
@@ -117,6 +121,7 @@ impl Engine {
                 }
             },
         }
+        let troubles = self.store().shared_troubles().await?;
         let mut shelves: HashMap<String, (Arc<Shelf>, Rules)> = HashMap::new();
         let mut tended = Vec::with_capacity(stored.len());
         for stored in stored {
@@ -128,7 +133,8 @@ impl Engine {
             let of_line = rules.of_line(&stored.line);
             let keeping = Keeping::of(of_line.iter().map(|(rule, fits)| (rule, *fits)), now);
             let rule = of_line.iter().max_by_key(|(rule, _)| rule.target).map(|(rule, _)| rule.clone());
-            tended.push(Tended { stored, keeping, rule, shelf: Arc::clone(shelf) });
+            let shared = self.shared_with(&stored, shelf, &troubles);
+            tended.push(Tended { stored, keeping, rule, shelf: Arc::clone(shelf), shared });
         }
         if only.is_none() {
             let known = tended.iter().map(|tended| {
@@ -137,6 +143,16 @@ impl Engine {
             self.inner.stock.put(known.collect());
         }
         Ok(tended)
+    }
+
+    /// What several lines fail for that this one needs as well.
+    fn shared_with(&self, stored: &StoredLine, shelf: &Shelf, all: &[SharedTrouble]) -> Vec<SharedTrouble> {
+        let here: Vec<_> = all.iter().filter(|shared| shared.environment == stored.environment).collect();
+        let contract = if here.is_empty() { None } else { shelf.last_known(&stored.line.contract) };
+        let Some(contract) = contract else { return Vec::new() };
+        let needs =
+            |shared: &SharedTrouble| self.needs(&stored.environment, shelf, &contract, &shared.contract);
+        here.into_iter().filter(|shared| needs(shared)).cloned().collect()
     }
 
     async fn make_lines(&self) -> Result<(), Refusal> {
@@ -226,18 +242,16 @@ impl Engine {
     }
 
     async fn fill(&self, tended: &Tended, level: Level, now: Timestamp) -> Result<(), Refusal> {
-        let Tended { stored, keeping, rule, shelf } = tended;
+        let Tended { stored, keeping, rule, shelf, .. } = tended;
         let (Ok(contract), Some(rule)) = (shelf.requestable(&stored.line.contract), rule) else {
             return Ok(());
         };
         let line = stored.line.id;
-        let in_trouble = match &stored.trouble {
-            Some(trouble) if trouble.retry_at > now => {
-                self.inner.stock.tend_later(line);
-                return Ok(());
-            }
-            trouble => trouble.is_some(),
-        };
+        if tended.waits(now) {
+            self.inner.stock.tend_later(line);
+            return Ok(());
+        }
+        let in_trouble = stored.trouble.is_some() || !tended.shared.is_empty();
         // Requests that nobody can perform would only fail after a while.
         if self.first_unserved(&stored.environment, shelf, &contract).await?.is_some() {
             self.inner.stock.tend_later(line);
@@ -258,6 +272,8 @@ impl Engine {
             let new = |_| self.new_refill(&stored.environment, shelf, &contract, &stored.line, rule, now);
             let requests: Vec<NewRequest> = (0..count).map(new).collect();
             if self.accept_refills(line, fill_to, requests).await? < count as usize {
+                // Another line may be tried on behalf of this one.
+                self.inner.stock.tend_later(line);
                 return Ok(());
             }
             (missing, room) = (missing - u64::from(count), room - u64::from(count));
@@ -345,43 +361,25 @@ impl Engine {
             |leaf: &Arc<Contract>| served.get(&leaf.name.to_string()).is_some_and(|count| *count > 0);
         Ok(leaves.into_iter().find(|leaf| !is_served(leaf)))
     }
-
-    /// Why a request that needs stock cannot be served.
-    pub(crate) async fn out_of_stock(&self, planned: &Planned) -> Result<Refusal, Refusal> {
-        let unkept = planned.wishes.iter().position(Option::is_none);
-        let (place, wish) = match unkept {
-            _ if planned.wishes.is_empty() => (0, None),
-            Some(place) => (place, None),
-            None => (0, planned.wishes[0].clone()),
-        };
-        let contract = planned.units[place].0.name.to_string();
-        let Some(wish) = wish else {
-            return Ok(Refusal::OutOfStock {
-                contract,
-                coming: 0,
-                is_kept: false,
-                starved: None,
-                unfit: None,
-            });
-        };
-        let (mut coming, mut ready, mut starved) = (0, 0, None);
-        for line in &wish.lines {
-            let level = self.store().level(line.id, Refusal::COUNTED).await?;
-            (coming, ready) = (coming + level.coming, ready + level.ready);
-            let read = self.store().lines(Some(LineId(line.id.0 - 1)), 1).await?;
-            let trouble =
-                read.into_iter().filter(|read| read.line.id == line.id).find_map(|read| read.trouble);
-            starved = starved.or(trouble.map(|trouble| why_starved(&trouble)));
-        }
-        let unfit = wish.select.is_some().then_some(ready.min(Refusal::COUNTED.into()));
-        Ok(Refusal::OutOfStock { contract, coming, is_kept: true, starved, unfit })
-    }
 }
 
-/// Why a line is not filled at its full pace, in a sentence: which capability, how often, and why.
-pub(crate) fn why_starved(trouble: &Trouble) -> String {
-    let Trouble { failures, failure, .. } = trouble;
-    format!("{} {} {failures} of {failures}: {}", failure.contract, failure.class.verb(), failure.message)
+impl Tended {
+    /// Whether it is left alone for now, because of what it has met itself or what others have.
+    fn waits(&self, now: Timestamp) -> bool {
+        let own = self.stored.trouble.as_ref();
+        // One that has not failed itself may show at once that it works.
+        own.is_some_and(|trouble| trouble.retry_at > now)
+            || self
+                .shared
+                .iter()
+                .any(|shared| shared.is_tried || (own.is_some() && shared.trouble.retry_at > now))
+    }
+
+    /// When it was its turn to be tried, if it is on behalf of others as well; nothing comes before everything.
+    fn turn_on_behalf(&self) -> Option<Timestamp> {
+        let own = self.stored.trouble.as_ref().map_or(Timestamp::MIN, |trouble| trouble.retry_at);
+        (!self.shared.is_empty()).then_some(own)
+    }
 }
 
 /// The rules of an environment by what they keep.

@@ -133,6 +133,8 @@ pub enum Refusal {
         is_kept: bool,
         /// Why it is not being made, when it is not.
         starved: Option<String>,
+        /// Why none of what is in stock is handed out, when something of it is doubted.
+        paused: Option<String>,
         /// How many are in stock, up to [`COUNTED`](Self::COUNTED), when criteria were given that not enough of them meet.
         unfit: Option<u64>,
     },
@@ -156,6 +158,9 @@ pub enum Refusal {
     /// The fence is not the live one.
     #[error("the fence is not the live one")]
     LeaseFenced,
+    /// The lease was released before, with this outcome, and is to be released with another one.
+    #[error("the lease was released as {} before", .0.name())]
+    ReleasedAs(sixpack_model::lease::LeaseOutcome),
     /// The dataset is being extended already.
     #[error("the dataset is being extended by {step}")]
     Extending {

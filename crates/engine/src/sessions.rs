@@ -131,6 +131,7 @@ impl Engine {
                 self.sweep(crate::sweeps::Sweep::AbandonedClaims).await?;
             }
             self.inner.committed.beat();
+            self.ask_suspects_soon();
             return Ok(Opened { id, contracts: plan.applied, warnings: manifest.warnings });
         }
         Err(Refusal::Busy)

@@ -155,6 +155,7 @@ impl StockKnown {
         };
         Some(Arc::new(StockWish {
             environment: Arc::clone(&lines[0].environment),
+            contract: contract.name.clone(),
             lines: lines.iter().map(wished).collect(),
             select: selection.select.as_deref().cloned(),
             version: contract.version,
@@ -163,7 +164,7 @@ impl StockKnown {
     }
 
     /// The versions that everything below a contract has now; looked up once for each state of the catalogue.
-    fn pins(&self, environment: &str, shelf: &Shelf, contract: &Contract) -> Pins {
+    pub(crate) fn pins(&self, environment: &str, shelf: &Shelf, contract: &Contract) -> Pins {
         let mut known = self.pins.lock().unwrap_or_else(PoisonError::into_inner);
         let of_environment = known.entry(environment.to_owned()).or_default();
         if of_environment.revision != shelf.revision {

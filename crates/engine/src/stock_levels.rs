@@ -4,13 +4,15 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use sixpack_model::contract::{Contract, Owner};
+use sixpack_model::ids::LineId;
 use sixpack_model::name::ContractName;
 use sixpack_model::stock::StockRule;
-use sixpack_storage::stock::StoredLine;
+use sixpack_storage::stock::{SharedTrouble, StoredLine, Trouble};
 
 use crate::Engine;
-use crate::refill::why_starved;
+use crate::doubts::Doubted;
 use crate::refusal::Refusal;
+use crate::requests::Planned;
 use crate::shelf::Shelf;
 
 /// How far beyond its target the stock of a rule is counted.
@@ -33,6 +35,8 @@ pub struct RuleStock {
     pub misses: u64,
     /// Why it is not being filled, although it should be.
     pub starved: Option<Starved>,
+    /// Why none of it is handed out, when a capability that has a part in it is doubted.
+    pub doubted: Option<Doubted>,
 }
 
 /// Why a rule is not being filled at its full pace.
@@ -62,7 +66,7 @@ impl Engine {
     ) -> Result<RuleStock, Refusal> {
         let Some(contract) = shelf.last_known(&rule.contract) else { return Ok(RuleStock::default()) };
         let line = self.store().line(environment, &contract.name, &rule.full_input(&contract)).await?;
-        let before = sixpack_model::ids::LineId(line.0 - 1);
+        let before = LineId(line.0 - 1);
         let stored = self.store().lines(Some(before), 1).await?;
         let stored = stored.into_iter().find(|stored| stored.line.id == line);
         let level = self.store().level(line, rule.target.saturating_add(COUNTED_BEYOND)).await?;
@@ -80,6 +84,7 @@ impl Engine {
             hits,
             misses,
             starved,
+            doubted: self.doubted_in(environment, shelf, &contract).await?,
         })
     }
 
@@ -89,15 +94,9 @@ impl Engine {
         shelf: &Shelf,
         contract: &Arc<Contract>,
     ) -> Result<Option<Starved>, Refusal> {
-        if let Some(trouble) = &stored.trouble {
-            return Ok(Some(Starved {
-                code: "failing",
-                message: why_starved(trouble),
-                contract: trouble.failure.contract.clone(),
-                owner: trouble.failure.owner.clone(),
-                since: Some(trouble.since),
-                retry_at: Some(trouble.retry_at),
-            }));
+        let shared = self.shared_trouble(&stored.environment, shelf, contract).await?;
+        if let Some(starved) = failing(stored.trouble.as_ref(), shared) {
+            return Ok(Some(starved));
         }
         let unserved = self.first_unserved(&stored.environment, shelf, contract).await?;
         Ok(unserved.map(|leaf| Starved {
@@ -109,4 +108,82 @@ impl Engine {
             retry_at: None,
         }))
     }
+
+    /// What a contract needs that several lines fail for.
+    async fn shared_trouble(
+        &self,
+        environment: &str,
+        shelf: &Shelf,
+        contract: &Contract,
+    ) -> Result<Option<SharedTrouble>, Refusal> {
+        let shared = self.store().shared_troubles().await?;
+        Ok(shared.into_iter().find(|shared| {
+            shared.environment == environment && self.needs(environment, shelf, contract, &shared.contract)
+        }))
+    }
+
+    /// Why a request that needs stock cannot be served.
+    pub(crate) async fn out_of_stock(&self, planned: &Planned) -> Result<Refusal, Refusal> {
+        let unkept = planned.wishes.iter().position(Option::is_none);
+        let (place, wish) = match unkept {
+            _ if planned.wishes.is_empty() => (0, None),
+            Some(place) => (place, None),
+            None => (0, planned.wishes[0].clone()),
+        };
+        let contract = planned.units[place].0.name.to_string();
+        let Some(wish) = wish else {
+            return Ok(Refusal::OutOfStock {
+                contract,
+                coming: 0,
+                is_kept: false,
+                starved: None,
+                paused: None,
+                unfit: None,
+            });
+        };
+        let (mut coming, mut ready, mut starved) = (0, 0, None);
+        for line in &wish.lines {
+            let level = self.store().level(line.id, Refusal::COUNTED).await?;
+            (coming, ready) = (coming + level.coming, ready + level.ready);
+            let read = self.store().lines(Some(LineId(line.id.0 - 1)), 1).await?;
+            let trouble =
+                read.into_iter().filter(|read| read.line.id == line.id).find_map(|read| read.trouble);
+            starved = starved.or(trouble.map(|trouble| why_starved(&trouble)));
+        }
+        let of_wish = &planned.units[place].0;
+        let environment = &planned.wanted.environment;
+        if starved.is_none() {
+            let shared = self.shared_trouble(environment, &planned.shelf, of_wish).await?;
+            starved = shared.map(|shared| why_starved(&shared.trouble));
+        }
+        let paused = self.doubted_in(environment, &planned.shelf, of_wish).await?;
+        let paused = paused.map(|doubted| doubted.told());
+        let unfit = wish.select.is_some().then_some(ready.min(Refusal::COUNTED.into()));
+        Ok(Refusal::OutOfStock { contract, coming, is_kept: true, starved, paused, unfit })
+    }
+}
+
+/// What a line fails for, by itself or with others. What it has met itself comes first, with the counts and the time of all.
+fn failing(own: Option<&Trouble>, shared: Option<SharedTrouble>) -> Option<Starved> {
+    let trouble = match (own, shared) {
+        (Some(own), Some(shared)) if own.failure.contract == shared.contract => {
+            Trouble { retry_at: own.retry_at.max(shared.trouble.retry_at), ..shared.trouble }
+        }
+        (Some(own), _) => own.clone(),
+        (None, shared) => shared?.trouble,
+    };
+    Some(Starved {
+        code: "failing",
+        message: why_starved(&trouble),
+        contract: trouble.failure.contract.clone(),
+        owner: trouble.failure.owner.clone(),
+        since: Some(trouble.since),
+        retry_at: Some(trouble.retry_at),
+    })
+}
+
+/// Why a line is not filled at its full pace, in a sentence: which capability, how often, and why.
+pub(crate) fn why_starved(trouble: &Trouble) -> String {
+    let Trouble { failures, failure, .. } = trouble;
+    format!("{} {} {failures} of {failures}: {}", failure.contract, failure.class.verb(), failure.message)
 }

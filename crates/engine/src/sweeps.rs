@@ -72,11 +72,13 @@ pub enum Sweep {
     VacantUnits,
     /// Datasets in stock that have not been asked about for a while.
     Patrol,
+    /// Capabilities that are doubted, to be probed.
+    Doubts,
 }
 
 impl Sweep {
     /// All of them.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::SilentSessions,
         Self::AbandonedClaims,
         Self::WithdrawnTasks,
@@ -92,6 +94,7 @@ impl Sweep {
         Self::Suspects,
         Self::VacantUnits,
         Self::Patrol,
+        Self::Doubts,
     ];
 
     /// Short enough that what is promised in seconds holds: dead sessions' tasks are handed on and leases are reaped
@@ -102,7 +105,7 @@ impl Sweep {
             Self::UnservedTasks | Self::Catalogues => Duration::from_secs(2),
             // What a killed server forgets; each token is written once a minute whatever the pace.
             Self::TokenUses => Duration::from_secs(10),
-            // Those that nobody can tell about are asked about again with each look.
+            // Those that nobody can tell about are asked about again after a pause.
             Self::Suspects => Duration::from_secs(10),
             Self::OldKeys => Duration::from_secs(600),
             _ => Duration::from_secs(1),
@@ -194,6 +197,7 @@ impl Engine {
             Sweep::Suspects => self.recheck_suspects().await,
             Sweep::VacantUnits => self.fill_vacant_units().await,
             Sweep::Patrol => self.patrol().await,
+            Sweep::Doubts => self.probe_doubted().await,
         }
     }
 

@@ -11,7 +11,7 @@ use futures::future::{join, join_all};
 use jiff::Timestamp;
 use moka::sync::Cache;
 use sixpack_model::ids::{LeaseId, RequestId, TaskId, TreeId};
-use sixpack_model::plan::{self, Change, Happened, World};
+use sixpack_model::plan::{self, Change, FoundOut, Happened, World};
 use sixpack_model::request::Request;
 use sixpack_model::tree::{PartStatus, Tree};
 use sixpack_storage::StoreError;
@@ -216,14 +216,14 @@ impl Engine {
     }
 
     async fn change_in_turn(&self, id: TreeId, guard: Guard, happened: Happened) -> Result<Turn, Refusal> {
-        let mut held = Vec::new();
+        let mut found_out = FoundOut::default();
         let _turn = self.inner.trees.turn(id).lock().await;
         for _ in 0..STALE_LIMIT {
             let Some(tree) = self.tree(id, 0).await? else { return Ok(Turn::Over(Changed::Unknown)) };
             let Some(shelf) = self.shelf_of(&tree).await? else { return Ok(Turn::Over(Changed::Unknown)) };
             let now = self.store().now().await?;
             let world = World { versions: &*shelf, now, chance: mint::chance() };
-            let change = plan::decide_beside(&tree, happened.clone(), held.clone(), world);
+            let change = plan::decide_knowing(&tree, happened.clone(), found_out.clone(), world);
             let decided = Arc::clone(&change.tree);
             match self.write_tree(TreeWrite { guard: guard.clone(), change, leases: Vec::new() }).await? {
                 Written::Done(_) => return Ok(Turn::Over(Changed::Done(decided))),
@@ -234,7 +234,9 @@ impl Engine {
                 }
                 Written::Stale => self.inner.trees.trees.invalidate(&id),
                 // The same again, in the knowledge that it is somebody else's.
-                Written::EntityHeld(clash) if clash.tree == id => held.push(clash.held),
+                Written::EntityHeld(clash) if clash.tree == id => found_out.held.push(clash.held),
+                // The same again, in the knowledge that this word alone does not count.
+                Written::Doubted(contract) => drop(found_out.doubted.insert(contract)),
                 Written::EntityHeld(other) => return Ok(Turn::NotBeside(other)),
             }
         }

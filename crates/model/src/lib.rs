@@ -8,6 +8,7 @@ pub mod compatibility;
 pub mod contract;
 pub mod diagnosis;
 pub mod diagnostic;
+pub mod doubt;
 pub mod event;
 pub mod expression;
 pub mod extension;

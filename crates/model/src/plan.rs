@@ -13,8 +13,10 @@ mod blame;
 mod change;
 mod children;
 mod deadlines;
+mod doubt;
 mod extend;
 mod find;
+mod found_out;
 mod happened;
 mod owning;
 mod readiness;
@@ -44,9 +46,10 @@ use crate::tree::{Answerer, Operation, Part, PartStatus, Task, Tree};
 use children::Children;
 
 pub use blame::overdue;
-pub use change::{Change, Judged, Outcome, Readiness, ReadyTask};
+pub use change::{Change, Judged, Outcome, Readiness, ReadyTask, Said};
+pub use found_out::{FoundOut, decide_knowing};
 pub use happened::{Answer, Attempt, Happened, Resolution};
-pub use owning::{EntityOwner, HeldEntity, decide_beside};
+pub use owning::{EntityOwner, HeldEntity};
 
 /// The contracts that a tree may refer to.
 pub trait Versions {
@@ -186,8 +189,9 @@ pub(crate) struct Plan<'w> {
     entities: Vec<(u32, Entity)>,
     owns: Vec<(u32, Entity)>,
     found: Option<Vec<(u32, Entity)>>,
-    /// What is known to be somebody else's.
-    held: Vec<HeldEntity>,
+    found_out: FoundOut,
+    said: Vec<Said>,
+    upon: Option<ContractName>,
     outcome: Option<Outcome>,
     events: Vec<Event>,
     /// Who gave the answer that is being taken.
@@ -212,7 +216,9 @@ impl<'w> Plan<'w> {
             entities: Vec::new(),
             owns: Vec::new(),
             found: None,
-            held: Vec::new(),
+            found_out: FoundOut::default(),
+            said: Vec::new(),
+            upon: None,
             outcome: None,
             events: Vec::new(),
             answerer: Answerer::default(),
@@ -316,6 +322,8 @@ impl<'w> Plan<'w> {
             owns: self.owns,
             found: self.found,
             outcome: self.outcome,
+            said: self.said,
+            upon: self.upon,
             events: self.events,
         }
     }

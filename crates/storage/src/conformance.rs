@@ -10,6 +10,7 @@ pub mod channels;
 pub mod claims;
 pub mod contracts;
 pub mod datasets;
+pub mod doubts;
 pub mod entities;
 pub mod events;
 mod factories;
@@ -28,6 +29,7 @@ mod suite;
 pub mod sweeps;
 pub mod tokens;
 pub mod trees;
+pub mod troubles;
 pub mod units;
 
 pub use factories::{

@@ -13,6 +13,7 @@ pub mod clock;
 pub mod conformance;
 pub mod contracts;
 pub mod datasets;
+pub mod doubts;
 pub mod entities;
 pub mod error;
 pub mod events;
@@ -36,6 +37,7 @@ pub trait Store:
     channels::Channels
     + contracts::Contracts
     + datasets::Datasets
+    + doubts::Doubts
     + entities::Entities
     + events::Events
     + imports::Imports
@@ -54,6 +56,7 @@ impl<T> Store for T where
     T: channels::Channels
         + contracts::Contracts
         + datasets::Datasets
+        + doubts::Doubts
         + entities::Entities
         + events::Events
         + imports::Imports

@@ -195,6 +195,8 @@ pub struct RequestFilter {
     pub status: Option<RequestStatus>,
     /// Only requests whose first unit asks for this contract.
     pub contract: Option<String>,
+    /// Only those that refill stock, or only the others.
+    pub refills: Option<bool>,
 }
 
 /// Reads and writes requests.

@@ -15,6 +15,7 @@ mod codes;
 mod columns;
 mod contracts;
 mod datasets;
+mod doubts;
 mod entities;
 mod events;
 mod failures;
@@ -41,6 +42,7 @@ mod taking;
 mod tasks;
 mod tokens;
 mod trees;
+mod troubles;
 mod writer;
 mod writes;
 

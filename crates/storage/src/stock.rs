@@ -52,6 +52,19 @@ pub struct Trouble {
     pub failure: Failure,
 }
 
+/// Why several lines of an environment are not being filled: they need the same, and one is tried on behalf of all.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SharedTrouble {
+    /// Where.
+    pub environment: String,
+    /// What they need and do not get.
+    pub contract: ContractName,
+    /// How often they have failed because of it, and when one of them is tried again.
+    pub trouble: Trouble,
+    /// True while one is tried.
+    pub is_tried: bool,
+}
+
 /// How many datasets a line has.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Level {
@@ -81,6 +94,8 @@ pub struct FillTo {
 pub struct StockWish {
     /// In which environment.
     pub environment: std::sync::Arc<str>,
+    /// Of what. While it, or anything below it, is doubted, nothing is taken.
+    pub contract: ContractName,
     /// Where to look, the best first.
     pub lines: Vec<WishedLine>,
     /// Criteria on what the output marks as selectable.
@@ -136,6 +151,10 @@ pub trait Stock: Send + Sync {
     /// All lines of all environments, by number, at most `limit`, behind `after`.
     async fn lines(&self, after: Option<LineId>, limit: u32) -> Result<Vec<StoredLine>, StoreError>;
 
+    /// What several lines of an environment fail for, of all environments. It begins when a second line fails because of the
+    /// same contract, and ends with the first refill that gets through and has a part of it.
+    async fn shared_troubles(&self) -> Result<Vec<SharedTrouble>, StoreError>;
+
     /// How many datasets a line has; those in stock are counted up to `limit`.
     async fn level(&self, line: LineId, limit: u32) -> Result<Level, StoreError>;
 
@@ -143,7 +162,8 @@ pub trait Stock: Send + Sync {
     /// one dataset for the line.
     ///
     /// What is there is counted in the same transaction: two servers that refill one line together never start more than
-    /// is missing.
+    /// is missing. While something that the line needs is in [trouble](Self::shared_troubles), one refill of all lines that
+    /// need it is accepted once its time has come, or for a line that has not failed itself, and no other until that is over.
     async fn refill(
         &self,
         line: LineId,

@@ -6,6 +6,7 @@ use sixpack_model::event::Event;
 use sixpack_model::failure::Failure;
 use sixpack_model::ids::{LeaseId, RequestId, TaskId, TreeId};
 use sixpack_model::lease::{Lease, LeaseOutcome, LeaseStatus};
+use sixpack_model::name::ContractName;
 use sixpack_model::plan::{Change, HeldEntity};
 use sixpack_model::tree::{Claim, Tree};
 
@@ -35,6 +36,8 @@ pub enum Guard {
     },
     /// The lease is held and its deadline has passed; it ends as expired with the change.
     Overdue(LeaseId),
+    /// The tree is in quarantine: nobody has decided about it.
+    Quarantined,
 }
 
 /// How a lease is to end.
@@ -77,6 +80,9 @@ pub enum Written {
     /// The tree would be ready, its request complete, or the tree extended, with an entity that is somebody else's. Nothing
     /// was written.
     EntityHeld(Clash),
+    /// The tree would go away from stock upon the word of this capability alone, which is doubted, or would be with it.
+    /// Nothing was written.
+    Doubted(ContractName),
 }
 
 /// A tree that cannot be leased, and why.
@@ -148,6 +154,10 @@ pub trait Trees: Send + Sync {
     /// held against each other in the order of the units.
     ///
     /// When the outcome is `Extended`, the lease owns what `change.owns` has beyond what it owned before.
+    ///
+    /// What capabilities have said about what is in stock (`change.said`) is kept as far as it tells whether they are to be
+    /// believed ([`sixpack_model::doubt`]). A tree that is held back goes on being in stock, or goes back there from a
+    /// request, whose unit is vacant then; nobody gets it before it was asked about.
     ///
     /// An event about the attempt whose claim is given up says how long that was held.
     ///

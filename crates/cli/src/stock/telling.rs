@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use sixpack::wire::{RuleState, RuleStock, Starved, StarvedCode, StockRule};
+use sixpack::wire::{Doubted, RuleState, RuleStock, Starved, StarvedCode, StockRule};
 
 use crate::contracts::owner;
 use crate::fault::Fault;
@@ -26,13 +26,25 @@ pub(super) fn row(rule: &StockRule) -> [String; 7] {
     ]
 }
 
+/// What keeps a rule from being filled, and what it has from being handed out, a line each.
+pub(super) fn reasons(rule: &StockRule) -> Vec<String> {
+    let starved = starved(rule).map(in_a_line);
+    let doubted = rule.stock.doubted.as_ref().map(doubted_in_a_line);
+    starved.into_iter().chain(doubted).collect()
+}
+
 /// Why a rule is not being filled that should be filled now.
-pub(super) fn starved(rule: &StockRule) -> Option<&Starved> {
+fn starved(rule: &StockRule) -> Option<&Starved> {
     rule.stock.starved.as_ref().filter(|_| rule.state == RuleState::Active && !is_closed(rule))
 }
 
+/// Reason, owner, and what follows.
+fn doubted_in_a_line(doubted: &Doubted) -> String {
+    format!("✖ doubted: {}; owner {}; none is handed out", doubted.message, owner(&doubted.owner))
+}
+
 /// Reason, owner, and when it goes on.
-pub(super) fn in_a_line(starved: &Starved) -> String {
+fn in_a_line(starved: &Starved) -> String {
     let owner = match owner(&starved.owner) {
         owner if owner.is_empty() => String::new(),
         owner => format!("; owner {owner}"),
@@ -70,6 +82,11 @@ pub(super) fn told(rule: &StockRule, output: &mut Output) -> Result<(), Fault> {
     output.line(format!("changed      {} UTC, revision {}", moment(&rule.changed_at), rule.revision))?;
     for fault in &rule.faults {
         output.line(format!("✖ {fault}"))?;
+    }
+    if let Some(doubted) = &rule.stock.doubted {
+        output.line(format!("✖ doubted since {} UTC: {}", moment(&doubted.since), doubted.message))?;
+        output.line(format!("  owner      {}", owner(&doubted.owner)))?;
+        output.line(format!("  again      once three probes in a row hold; {} did", doubted.held))?;
     }
     starved(rule).map_or(Ok(()), |starved| in_rows(starved, output))
 }
@@ -114,11 +131,12 @@ fn hit_rate(stock: &RuleStock) -> Option<String> {
     (asked > 0).then(|| format!("{} %", u128::from(stock.hits) * 100 / asked))
 }
 
-/// Its state, and what keeps it from being filled, if anything does.
+/// Its state, and what keeps it from being filled or handed out, if anything does.
 fn state(rule: &StockRule) -> String {
     let but = match rule {
         _ if !rule.faults.is_empty() => ", broken",
         _ if rule.state == RuleState::Active && is_closed(rule) => ", closed",
+        _ if rule.stock.doubted.is_some() => ", doubted",
         _ if starved(rule).is_some() => ", starved",
         _ => "",
     };
@@ -194,6 +212,18 @@ mod tests {
             whole[not_filled] = told;
             assert_eq!(starved(&rule(whole)), None, "{not_filled}");
         }
+    }
+
+    #[test]
+    fn a_rule_whose_stock_is_not_handed_out_says_why_and_whom_to_ask() {
+        let doubted = rule(json!({ "state": "paused", "stock": { "doubted": {
+            "message": "a/b said invalid 8 of 10 times since 2026-01-01T10:42:00Z: no such table", "contract": "a/b",
+            "owner": { "team": "A", "contact": "a@shop.test" }, "since": "2026-01-01T10:42:00Z", "invalid": 8, "of": 10
+        } } }));
+        assert_eq!(state(&doubted), "paused, doubted");
+        let told = "✖ doubted: a/b said invalid 8 of 10 times since 2026-01-01T10:42:00Z: no such table; owner A · a@shop.test; \
+                    none is handed out";
+        assert_eq!(reasons(&doubted), [told]);
     }
 
     #[test]

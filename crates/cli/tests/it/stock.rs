@@ -157,6 +157,11 @@ fn a_request_is_served_from_stock_and_the_list_tells_what_is_there() {
     }
     let requests = place.run(&["requests"]).expect(0).stdout;
     assert_eq!(requests.matches("(refills kept)").count(), 3, "{requests}");
+    let only = place.run(&["requests", "--refills"]).expect(0).stdout;
+    assert_eq!(only.matches("(refills kept)").count(), 3, "{only}");
+    let others = place.run(&["requests", "--no-refills"]).expect(0).stdout;
+    assert!(!others.contains("(refills kept)") && others.contains("fulfilled"), "{others}");
+    place.run(&["requests", "--refills", "--no-refills"]).expect(64);
     let all = place.run(&["requests", "--json"]).expect(0).json();
     let refill =
         all["items"].as_array().unwrap().iter().find(|request| request["refills"] == "kept").unwrap();

@@ -181,6 +181,17 @@ async fn only_who_has_a_say_decides_and_only_about_what_is_in_quarantine() {
 }
 
 #[tokio::test]
+async fn of_several_who_decide_at_once_one_does_and_the_others_are_told() {
+    for resolution in [Resolution::Retry, Resolution::Undo, Resolution::Discard, Resolution::Return] {
+        let (town, _, _, bad, _) = set_aside().await;
+        let all = futures::future::join_all((0..4).map(|_| town.resolve(bad, resolution))).await;
+        let decided = all.iter().filter(|one| one.is_ok()).count();
+        let told = all.iter().filter(|one| matches!(one, Err(Refusal::NotInQuarantine { .. }))).count();
+        assert_eq!((decided, told), (1, 3), "{resolution:?}");
+    }
+}
+
+#[tokio::test]
 async fn what_the_patrol_sets_aside_comes_back_as_well() {
     let (town, a, b) = stocked(1).await;
     town.keep("pairs", json!({ "contract": "shop/pair", "target": 1, "check_every_s": 60, "paused": true }))

@@ -328,3 +328,33 @@ async fn a_new_version_has_what_is_in_stock_asked_about_before_anybody_gets_it()
     assert_eq!(view.leases[0].tree, first.task.tree, "it was not thrown away");
     assert_eq!(view.trees[0].parts[2].version, 2);
 }
+
+#[tokio::test]
+async fn a_suspect_that_nobody_can_tell_about_is_asked_about_later_each_time() {
+    let (town, a, b) = with_pair().await;
+    town.keep("pairs", json!({ "contract": "shop/pair", "target": 1 })).await;
+    town.settle(&[a, b]).await;
+    town.engine.drain_session(&town.supplier(), b).await.expect("drained");
+    let newer = with(capability("first", ALL), json!({ "input": { "properties": { "more": {} } } }));
+    let a = town.connect("a", &[newer]).await;
+    town.clock.advance_ms(10_000);
+    town.tend().await;
+    let task = town.next_check(a).await;
+    town.answer(a, &task, checked(Verdict::Valid, "")).await;
+    let mut asked_at = Vec::new();
+    for second in 0..1_000 {
+        town.clock.advance_ms(1_000);
+        town.engine.heartbeat(&town.supplier(), a, &[]).await.expect("alive");
+        town.engine.sweep(Sweep::Suspects).await.expect("swept");
+        for task in town.claim(a).await {
+            asked_at.push(second);
+            town.answer(a, &task, checked(Verdict::Valid, "")).await;
+        }
+    }
+    assert_eq!(asked_at, [0, 10, 30, 70, 150, 310, 610, 910]);
+    // Whoever connects may be able to tell.
+    let b = town.connect("b", &[capability("second", ALL)]).await;
+    town.engine.sweep(Sweep::Suspects).await.expect("swept");
+    town.settle(&[a, b]).await;
+    assert_eq!(town.level("pairs").await, (1, 0));
+}

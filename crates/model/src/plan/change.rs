@@ -41,6 +41,10 @@ pub struct Change {
     pub found: Option<Vec<(u32, Entity)>>,
     /// What it means for the request.
     pub outcome: Option<Outcome>,
+    /// What capabilities have said about their parts of a dataset that is there for stock.
+    pub said: Vec<Said>,
+    /// The capability on whose word alone a dataset that is there for stock goes away; not while it is doubted.
+    pub upon: Option<ContractName>,
     /// What to tell.
     pub events: Vec<Event>,
 }
@@ -77,6 +81,17 @@ pub struct Judged {
     pub broken: Option<String>,
 }
 
+/// What a capability has said about its part of a dataset that is there for stock; never that it cannot tell.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Said {
+    /// Which capability.
+    pub contract: ContractName,
+    /// Whether its part holds.
+    pub holds: bool,
+    /// What it added.
+    pub message: Option<String>,
+}
+
 /// What stock has to know of a dataset that is ready.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Readiness {
@@ -101,6 +116,9 @@ pub enum Outcome {
     Extended,
     /// A dataset in stock, or on its way from there, does not hold any more, and is set aside: why.
     Quarantined(Box<Failure>),
+    /// A dataset in stock, or on its way from there, does not hold by the word of a capability that is doubted: it is kept
+    /// in stock, and asked about before anybody gets it.
+    HeldBack(Readiness),
     /// The dataset could not be made.
     Failed(Box<Failure>),
     /// Everything that could be undone is undone.

@@ -150,7 +150,7 @@ impl Plan<'_> {
         if let Some(entity) = owned.iter().find(excluded) {
             return Some((entity.clone(), "was refused before, and is in `exclude`".to_owned()));
         }
-        let held = self.held.iter().find(|held| owned.contains(&held.entity))?;
+        let held = self.found_out.held.iter().find(|held| owned.contains(&held.entity))?;
         let (owner, _) = held.by.tell();
         Some((held.entity.clone(), format!("is owned by {owner}")))
     }

@@ -8,14 +8,14 @@ use std::collections::BTreeSet;
 
 use serde_json::json;
 
+use super::Plan;
 use super::blame::Cause;
-use super::{Change, Happened, Plan, World};
 use crate::failure::FailureClass;
 use crate::ids::{LeaseId, TreeId};
 use crate::limits::TREE_ENTITIES;
 use crate::schema::Entity;
 use crate::text::excerpt;
-use crate::tree::{PartStatus, Tree};
+use crate::tree::PartStatus;
 
 /// An entity that a part has made and that is somebody else's already.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,15 +64,6 @@ impl EntityOwner {
     }
 }
 
-/// The same as [`decide`](super::decide), by somebody who has found out that entities are owned by others: a dataset that
-/// would be ready with one of them fails.
-pub fn decide_beside(tree: &Tree, happened: Happened, held: Vec<HeldEntity>, world: World<'_>) -> Change {
-    let mut plan = Plan::of(tree.clone(), tree.parts.len(), world);
-    plan.held = held;
-    plan.happen(happened);
-    plan.into_change()
-}
-
 impl Plan<'_> {
     /// Notes what the tree owns from now on; false when it cannot own all of that, and fails.
     pub(super) fn own_entities(&mut self) -> bool {
@@ -90,7 +81,7 @@ impl Plan<'_> {
             let made = owns.iter().find(|(_, entity)| *entity == held.entity)?;
             Some(HeldEntity { part: made.0, ..held.clone() })
         };
-        if let Some(held) = self.held.iter().find_map(of) {
+        if let Some(held) = self.found_out.held.iter().find_map(of) {
             self.fail_for_entity(held);
             return false;
         }
@@ -123,7 +114,7 @@ impl Plan<'_> {
             let made = owns.iter().find(|(_, entity)| *entity == held.entity)?;
             Some(HeldEntity { part: made.0, ..held.clone() })
         };
-        let held = self.held.iter().find_map(of)?;
+        let held = self.found_out.held.iter().find_map(of)?;
         Some((held.part, self.cause_of_clash(held)))
     }
 

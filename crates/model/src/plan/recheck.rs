@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::answers::later;
 use super::blame::{Cause, failure};
-use super::{Outcome, Plan, Resolution};
+use super::{Outcome, Plan, Resolution, Said};
 use crate::failure::FailureClass;
 use crate::recheck::{Offline, Recheck, Why};
 use crate::request::Priority;
@@ -90,6 +90,10 @@ impl Plan<'_> {
         let at = self.world.now;
         let Answerer { build, instance } = self.answerer.clone();
         let leased = self.part(0).status == PartStatus::Leased;
+        if verdict != Verdict::Unknown && self.is_there_for_stock() {
+            let contract = self.part(part).contract.clone();
+            self.said.push(Said { contract, holds: verdict == Verdict::Valid, message: message.clone() });
+        }
         let node = self.change(part);
         node.task = None;
         if leased && node.handed.is_none() {
@@ -169,6 +173,13 @@ impl Plan<'_> {
 
     fn drifted(&mut self, recheck: Recheck, part: u32, cause: Cause) {
         self.stop_recheck();
+        if cause.class == FailureClass::Check && self.is_upon_its_word(recheck.why) {
+            let contract = self.part(part).contract.clone();
+            if self.found_out.doubted.contains(&contract) {
+                return self.hold_back(recheck, part, &cause.message);
+            }
+            self.upon = Some(contract);
+        }
         let failure = failure(&self.tree, self.world.versions, part, cause);
         let told = json!({
             "because": recheck.why.name(), "path": failure.path, "class": failure.class.name(),

@@ -3,6 +3,7 @@
 mod building;
 mod channels;
 mod diagnosing;
+mod doubting;
 mod extending;
 mod failing;
 mod finding;
@@ -150,6 +151,7 @@ impl Scene {
         let name = |outcome: &Outcome| match outcome {
             Outcome::Ready(_) => "ready",
             Outcome::Confirmed(_) => "confirmed",
+            Outcome::HeldBack(_) => "held back",
             Outcome::Extended => "extended",
             Outcome::Quarantined(_) => "quarantined",
             Outcome::Failed(_) => "failed",

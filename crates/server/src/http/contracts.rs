@@ -19,6 +19,7 @@ use super::document::ProblemJson;
 use super::pages::{Listing, PageJson};
 use super::requests::asked::check_channel;
 use super::shapes::diagnostic::DiagnosticJson;
+use super::shapes::doubted::DoubtedJson;
 use super::shapes::owner::OwnerJson;
 use super::shapes::scalar::{Text, Time};
 use super::shapes::word::{KindWord, Word};
@@ -177,6 +178,9 @@ struct ContractDetailJson<'a> {
     /// Datasets that were imported; absent when there are none.
     #[serde(skip_serializing_if = "Option::is_none")]
     imported: Option<ImportedStockJson>,
+    /// Why nothing of it is handed out from stock: it is doubted, or something that it uses is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    doubted: Option<DoubtedJson<'a>>,
     /// Newest first.
     versions: Vec<ContractVersionJson<'a>>,
     /// Why it is broken.
@@ -423,6 +427,7 @@ impl<'a> ContractDetailJson<'a> {
             used_by: view.used_by.iter().map(Text).collect(),
             drifted: view.drifted.unwrap_or(0),
             imported: ImportedStockJson::of(view),
+            doubted: view.doubted.as_ref().map(DoubtedJson::from),
             versions: view.versions.iter().map(ContractVersionJson::from).collect(),
             faults: view.faults.iter().map(DiagnosticJson::from).collect(),
         }

@@ -7,7 +7,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use sixpack_engine::{Caller, Engine, LeaseFilter, Shelf};
 use sixpack_model::ids::LeaseId;
-use sixpack_model::lease::{Lease, LeaseOutcome};
+use sixpack_model::lease::Lease;
 use sixpack_model::limits::{LINE_BYTES, REASON_BYTES};
 use sixpack_model::text::{line, prose};
 use sixpack_model::tree::Tree;
@@ -215,7 +215,7 @@ pub(super) async fn release_lease(
     Query(NoParameters {}): Query<NoParameters>,
     Json(body): Json<ReleaseJson>,
 ) -> Result<Response, Problem> {
-    let outcome = body.outcome.map_or(LeaseOutcome::Used, |Word(outcome)| outcome);
+    let outcome = body.outcome.map(|Word(outcome)| outcome);
     let note = body.note.map(|note| prose("/note", &note, NOTE_MAX_BYTES).expect("it was checked"));
     let leased = engine.release_lease(&caller, id, body.fence.get().unsigned_abs(), outcome, note).await?;
     answer(&engine, &caller, &leased).await

@@ -64,6 +64,7 @@ impl From<Refusal> for Problem {
                 echoed(&name)
             )),
             Refusal::VersionMismatch { expected, current } => version_mismatch(expected, current),
+            Refusal::OutOfStock { contract, paused: Some(why), .. } => paused(&contract, &why),
             Refusal::OutOfStock { contract, unfit: Some(ready @ 1..), .. } => none_fits(&contract, ready),
             Refusal::OutOfStock { contract, coming, is_kept, starved, .. } => {
                 out_of_stock(&contract, coming, is_kept, starved.as_deref())
@@ -77,7 +78,14 @@ impl From<Refusal> for Problem {
                 quota_leases(of, &name, (limit, taken, asked))
             }
             Refusal::LeaseFenced => conflict("lease_fenced", "Another fence is live")
-                .detail("The fence is not the one of this lease; read the lease again and use its `fence`."),
+                .detail("The fence is not the one of this lease; read the lease again and use its `fence`.")
+                .fault(ProblemFault::new("/fence", "lease_fenced", "is not the one of this lease")),
+            Refusal::ReleasedAs(first) => conflict("lease_ended", "The lease has ended")
+                .detail(format!(
+                    "The lease was released as `{}` before, and what follows from that has begun; that cannot be changed any more.",
+                    first.name()
+                ))
+                .fault(ProblemFault::new("/outcome", "immutable", format!("was `{}` before", first.name()))),
             Refusal::Extending { step } => conflict("extending", "It is being extended").detail(format!(
                 "The dataset is being extended by `{step}`, and until that is over it is neither extended nor diagnosed. Wait for \
                  it with `GET` on the lease, then send this call again."
@@ -273,6 +281,13 @@ fn out_of_stock(contract: &str, coming: u64, is_kept: bool, starved: Option<&str
     let problem = conflict("out_of_stock", "Not in stock")
         .detail(format!("There is not enough of {contract} in stock that fits: {why}."));
     if coming > 0 { problem.retry_after_s(BUSY_S) } else { problem }
+}
+
+fn paused(contract: &str, why: &str) -> Problem {
+    conflict("out_of_stock", "Not in stock").detail(format!(
+        "Nothing of {contract} is handed out from stock now: {why}. It is asked about every ten seconds, and handed out again \
+         once it is found to be right; `source: fresh` has one made."
+    ))
 }
 
 fn version_gone(dataset: DatasetId, gone: Vec<GoneVersion>) -> Problem {

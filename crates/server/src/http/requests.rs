@@ -80,6 +80,8 @@ pub(super) struct RequestParameters {
     status: Option<RequestStatusWord>,
     /// Only for this contract, `domain/name`.
     contract: Option<String>,
+    /// `true`: only those that refill stock; `false`: only the others.
+    refills: Option<bool>,
     /// Entries of a page; 100 when absent.
     #[param(inline)]
     limit: Option<Limit>,
@@ -177,12 +179,13 @@ pub(super) async fn list_requests(
     Query(parameters): Query<RequestParameters>,
 ) -> Result<Response, Problem> {
     let (limit, cursor) = (parameters.limit, parameters.cursor.as_deref());
-    let filters = (&parameters.environment, &parameters.status, &parameters.contract);
+    let filters = (&parameters.environment, &parameters.status, &parameters.contract, &parameters.refills);
     let listing = Listing::new("GET /v1/requests", &caller, &filters, limit, cursor)?;
     let filter = RequestFilter {
         environment: parameters.environment,
         status: parameters.status.map(|Word(status)| status),
         contract: parameters.contract,
+        refills: parameters.refills,
     };
     let views = engine.requests(&caller, filter, listing.page()).await?;
     let now = engine.now().await?;

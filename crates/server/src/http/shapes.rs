@@ -6,6 +6,7 @@
 pub(super) mod dataset;
 pub(super) mod diagnostic;
 pub(super) mod difference;
+pub(super) mod doubted;
 pub(super) mod event;
 pub(super) mod evidence;
 pub(super) mod extension;

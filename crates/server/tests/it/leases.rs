@@ -63,6 +63,15 @@ async fn a_second_release_answers_the_same() {
     assert_eq!(first["ttl_ms"], 0);
     let second = consumer.post(&release, &json!({"fence": lease["fence"]})).await.expect(200);
     assert_eq!(second["outcome"], "broken");
+    consumer.post(&release, &json!({"fence": lease["fence"], "outcome": "broken"})).await.expect(200);
+    // What follows from the first one cannot be changed any more.
+    for other in ["used", "unused"] {
+        let reply = consumer.post(&release, &json!({"fence": lease["fence"], "outcome": other})).await;
+        reply.refused(409, "lease_ended");
+        let fault = &reply.json()["errors"][0];
+        assert_eq!((&fault["pointer"], &fault["code"]), (&json!("/outcome"), &json!("immutable")), "{other}");
+        assert!(reply.text.contains("`broken`"), "{}", reply.text);
+    }
     let renew = json!({"fence": lease["fence"]});
     consumer.post(&format!("{}/renew", path(&lease)), &renew).await.refused(409, "lease_ended");
 }
@@ -172,7 +181,11 @@ async fn wrong_fences_times_and_holders_are_refused_and_change_nothing() {
     let fence = lease["fence"].as_u64().unwrap();
     for operation in ["renew", "release"] {
         let path = format!("{}/{operation}", path(&lease));
-        consumer.post(&path, &json!({"fence": fence + 1})).await.refused(409, "lease_fenced");
+        for wrong in [0, 1, fence - 1, fence + 1, 9_007_199_254_740_991] {
+            let reply = consumer.post(&path, &json!({"fence": wrong})).await;
+            reply.refused(409, "lease_fenced");
+            assert_eq!(reply.json()["errors"][0]["pointer"], "/fence", "{wrong}: {}", reply.text);
+        }
         server.consumer().await.post(&path, &json!({"fence": fence})).await.refused(404, "lease_not_found");
         for (body, status, code) in [
             ("{}".to_owned(), 422, "missing_field"),

@@ -10,6 +10,7 @@ mod bad_names;
 mod catalogue;
 mod channels;
 mod diagnosing;
+mod doubting;
 mod edge_drain;
 mod edge_http;
 mod edge_json;

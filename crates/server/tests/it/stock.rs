@@ -19,6 +19,7 @@ async fn with_shop() -> (ApiServer, Api, HandSupplier) {
 async fn open_shop(admin: &Api) -> HandSupplier {
     let mut customer = capability("customer", &["produce", "undo"]);
     customer["output"]["properties"]["id"]["x-selectable"] = json!(true);
+    customer["output"]["properties"]["slot"] = json!({"enum": ["MORNING", "EVENING"], "x-selectable": true});
     HandSupplier::open(admin, &manifest("shop", &[customer])).await
 }
 
@@ -80,6 +81,15 @@ async fn a_request_is_served_from_stock_at_once_with_a_lease_and_stock_is_filled
         .filter(|request| request["refills"] == "customers")
         .collect();
     assert_eq!(refills.len(), 3, "two at first, and one after it: {listed}");
+    for (filter, count) in [("true", 3), ("false", 1)] {
+        let page = admin.get(&format!("/v1/requests?refills={filter}")).await.expect(200);
+        let items = page["items"].as_array().unwrap();
+        assert_eq!(items.len(), count, "{filter}: {page}");
+        assert!(items.iter().all(|item| item.get("refills").is_some() == (filter == "true")), "{page}");
+    }
+    for filter in ["yes", "1", ""] {
+        admin.get(&format!("/v1/requests?refills={filter}")).await.refused(422, "type");
+    }
     for refill in refills {
         assert_eq!(
             (&refill["priority"], &refill["status"], &refill["leases"]),
@@ -286,6 +296,8 @@ async fn bad_choices_are_refused_with_pointers_and_take_nothing() {
         (json!({"select": {"id": [["c-1"]]}}), "/select/id/0", "type"),
         (json!({"select": {"id": []}}), "/select/id", "empty"),
         (json!({"select": {"id": many}}), "/select/id", "limit"),
+        (json!({"select": {"slot": "NOON"}}), "/select/slot", "enum"),
+        (json!({"select": {"slot": ["MORNING", "NOON"]}}), "/select/slot/1", "enum"),
         (json!({"select": {"pin": "1234"}}), "/select/pin", "not_selectable"),
         (json!({"select": {"plan": "gold"}}), "/select/plan", "not_selectable"),
         (json!({"select": {"id": {"deep": 1}}}), "/select/id/deep", "not_selectable"),

@@ -139,6 +139,7 @@ async fn a_bad_rule_is_refused_with_pointers_and_changes_nothing() {
         (json!({"contract": "shop/customer"}), "/target", "required"),
         (with("target", json!(-1)), "/target", "range"),
         (with("target", json!(0)), "/target", "range"),
+        (with("target", json!(100_001)), "/target", "range"),
         (with("target", json!(1_000_000_000)), "/target", "range"),
         (with("target", huge), "/target", "range"),
         (with("target", json!(1.0)), "/target", "type"),
@@ -165,6 +166,11 @@ async fn a_bad_rule_is_refused_with_pointers_and_changes_nothing() {
         (window("0 0 1 1 * 2200", json!(60), "UTC"), "/window/opens", "cron"),
         (window("@daily", json!(60), "UTC"), "/window/opens", "cron"),
         (window("0 0 30 2 *", json!(60), "UTC"), "/window/opens", "cron_never"),
+        (window("0 0 31 4,6,9,11 *", json!(60), "UTC"), "/window/opens", "cron_never"),
+        (window("0 24 * * *", json!(60), "UTC"), "/window/opens", "cron"),
+        (window("", json!(60), "UTC"), "/window/opens", "empty"),
+        (window("0 6 * * *", json!(59), "UTC"), "/window/for_s", "range"),
+        (window("0 6 * * *", json!(60), ""), "/window/time_zone", "empty"),
         (window("0 6 * * *", json!(60), "Mars/Olympus"), "/window/time_zone", "time_zone"),
         (window("0 6 * * *", json!(0), "UTC"), "/window/for_s", "range"),
         (window("0 6 * * *", json!(604_801), "UTC"), "/window/for_s", "range"),
@@ -176,6 +182,9 @@ async fn a_bad_rule_is_refused_with_pointers_and_changes_nothing() {
             reply.refused(422, code);
             assert_eq!(pointers(&reply), [(pointer.to_owned(), code.to_owned())], "{body}");
             assert!(!reply.text.contains('\u{202e}'));
+            // Whoever asks for too much is told how much there may be.
+            let names_it = reply.text.contains("from 1 to 100000");
+            assert!(names_it || (pointer, code) != ("/target", "range"), "{}", reply.text);
         }
     }
     let all = put(&admin, "new", &json!({"contract": "x", "target": 0, "priority": 200, "more": 1})).await;
@@ -211,6 +220,7 @@ async fn a_bad_edit_is_refused_with_pointers_and_changes_nothing() {
     for (body, pointer, code) in [
         (json!({"target": 0}), "/target", "range"),
         (json!({"target": -1}), "/target", "range"),
+        (json!({"target": 100_001}), "/target", "range"),
         (json!({"target": 1_000_000_000}), "/target", "range"),
         (json!({"target": null}), "/target", "type"),
         (json!({"state": "stopped"}), "/state", "enum"),

@@ -189,6 +189,8 @@ impl Fixture {
             owns: Vec::new(),
             found: None,
             outcome: None,
+            said: Vec::new(),
+            upon: None,
             events: Vec::new(),
         }
     }

@@ -201,6 +201,7 @@ pub async fn a_filter_leaves_only_what_fits(f: &Fixture) {
             contract: contract.clone(),
             environment: Some(environment.to_owned()),
             status: Some(RequestStatus::Building),
+            refills: None,
         };
         assert_eq!(list(filter).await, expected, "{environment}");
     }
@@ -208,6 +209,11 @@ pub async fn a_filter_leaves_only_what_fits(f: &Fixture) {
     assert_eq!(list(RequestFilter { status, ..Default::default() }).await, [cancelled.id]);
     let status = Some(RequestStatus::Building);
     assert_eq!(list(RequestFilter { status, ..Default::default() }).await, [here.id, other.id]);
+    let line = super::stock::line(f, serde_json::json!({})).await;
+    let (refill, _) = super::stock::coming(f, line).await;
+    assert_eq!(list(RequestFilter { refills: Some(true), ..Default::default() }).await, [refill.id]);
+    let others = RequestFilter { refills: Some(false), ..Default::default() };
+    assert_eq!(list(others).await, [cancelled.id, here.id, other.id]);
 }
 
 pub async fn overdue_requests_are_the_open_ones_behind_their_deadline(f: &Fixture) {

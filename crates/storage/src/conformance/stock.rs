@@ -48,7 +48,8 @@ pub(super) async fn stocked(f: &Fixture, line: LineId) -> Tree {
 pub(super) fn wish(f: &Fixture, lines: &[LineId]) -> Arc<StockWish> {
     let pins = Arc::clone(&f.new_request(Order::of(&["shop/customer"])).trees[0].tree.pins);
     let lines = lines.iter().map(|id| WishedLine { id: *id, same_input: true, not_before: None }).collect();
-    Arc::new(StockWish { environment: ENVIRONMENT.into(), lines, select: None, version: 1, pins })
+    let contract = "shop/ready-customer".parse().unwrap();
+    Arc::new(StockWish { environment: ENVIRONMENT.into(), contract, lines, select: None, version: 1, pins })
 }
 
 /// A request that takes what there is, and makes the rest.

@@ -129,6 +129,11 @@ pub async fn what_is_found_not_to_hold_leaves_stock(f: &Fixture) {
     assert_eq!(written, Written::Done(RequestAfter::Quarantined));
     assert_eq!(level(f, line).await, (0, 0));
     assert_eq!(f.store.unwanted_trees(None, 10).await.unwrap(), [], "it waits for a person");
+    // Who decides about it is the only one.
+    let tree = f.load(tree.id).await;
+    assert!(matches!(f.write(Guard::Quarantined, f.ready(&tree)).await, Written::Done(_)));
+    let tree = f.load(tree.id).await;
+    assert_eq!(f.write(Guard::Quarantined, f.ready(&tree)).await, Written::Refused);
 }
 
 pub async fn what_is_given_back_comes_into_stock_when_it_holds(f: &Fixture) {

@@ -66,6 +66,16 @@ macro_rules! conformance_suite {
                 debts_are_listed_oldest_first,
                 trees_are_counted_by_the_status_of_their_root,
             }
+            doubts {
+                a_capability_is_doubted_when_half_of_the_last_ten_are_invalid,
+                a_few_that_are_invalid_among_many_that_hold_are_set_aside,
+                asking_about_one_dataset_again_and_again_is_no_reason_to_doubt,
+                nothing_of_what_is_doubted_is_taken_from_stock,
+                only_probes_in_a_row_end_a_doubt,
+                a_probe_begins_once_in_its_pause_however_many_begin_it,
+                a_doubt_about_what_is_gone_ends_and_is_told_once,
+                what_a_request_was_given_and_is_held_back_goes_into_stock_again,
+            }
             entities {
                 two_live_leases_never_own_the_same_entity,
                 many_trees_that_are_ready_at_once_get_one_lease_on_an_entity,
@@ -252,6 +262,13 @@ macro_rules! conformance_suite {
                 a_claimed_task_is_not_unclaimed,
                 datasets_are_found_by_the_entities_they_hold,
                 lately_counts_the_last_hour_of_one_contract,
+            }
+            troubles {
+                what_a_second_line_fails_for_is_shared,
+                lines_that_share_a_trouble_are_tried_one_at_a_time_and_later_each_time,
+                a_line_that_has_not_failed_itself_may_show_at_once_that_it_works,
+                a_refill_that_is_given_up_leaves_its_turn_to_others,
+                lines_that_need_something_else_are_not_kept_back,
             }
             units {
                 a_request_is_fulfilled_with_its_last_tree,

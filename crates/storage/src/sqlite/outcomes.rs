@@ -89,6 +89,15 @@ impl Tx<'_> {
             }
             return Ok(Counted { ended: false, after });
         }
+        if let (Some(OutcomeRow::HeldBack(readiness)), Some(line)) = (&change.outcome, from.line) {
+            self.connection.run("DELETE FROM tree_unwanted WHERE tree = ?1", [change.tree.0.as_bytes()])?;
+            self.put_in_stock(change, line, readiness)?;
+            if request.status.ended() {
+                return Ok(Counted { ended: false, after: RequestAfter::Stocked });
+            }
+            self.leave_unit_vacant(change)?;
+            return Ok(Counted { ended: false, after: RequestAfter::Vacant });
+        }
         if request.status.ended() {
             return Ok(Counted { ended: true, after: RequestAfter::GoesOn });
         }
@@ -110,7 +119,7 @@ impl Tx<'_> {
                 self.tell(&EventRow::told(self.now, environment, kind, change.request, None, event))?;
                 // A wrong row of an import says nothing about the next refill.
                 if let Some(line) = request.line.filter(|_| request.refills) {
-                    self.note_trouble(line, &failure.text, change.tree)?;
+                    self.note_trouble(line, (&failure.contract, &failure.text), change.tree)?;
                 }
                 RequestAfter::Failed
             }
@@ -119,9 +128,10 @@ impl Tx<'_> {
                 self.leave_vacant(change)?;
                 RequestAfter::Vacant
             }
-            Some(OutcomeRow::Ended | OutcomeRow::Extended | OutcomeRow::Confirmed(_)) | None => {
-                RequestAfter::GoesOn
-            }
+            Some(
+                OutcomeRow::Ended | OutcomeRow::Extended | OutcomeRow::Confirmed(_) | OutcomeRow::HeldBack(_),
+            )
+            | None => RequestAfter::GoesOn,
         };
         Ok(Counted { ended: false, after })
     }
@@ -137,7 +147,11 @@ impl Tx<'_> {
             (Some(OutcomeRow::Ready(readiness)), Some(_), Place::Apart) => {
                 self.bring_to_stock(change, readiness, from, leases)?
             }
-            (Some(OutcomeRow::Confirmed(readiness)), Some(line), Place::Stock) => {
+            (
+                Some(OutcomeRow::Confirmed(readiness) | OutcomeRow::HeldBack(readiness)),
+                Some(line),
+                Place::Stock,
+            ) => {
                 self.note_confirmed(line, change.tree, readiness)?;
                 RequestAfter::GoesOn
             }

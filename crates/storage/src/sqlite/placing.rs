@@ -5,11 +5,10 @@ use serde_json::json;
 use sixpack_model::ids::{LeaseId, LineId, RequestId, TreeId};
 use sixpack_model::plan::Readiness;
 use sixpack_model::request::{Priority, RequestStatus};
-use sixpack_model::stock::pause_ms;
 use sixpack_model::tree::PartStatus;
 
 use super::codes::Code;
-use super::columns::{code, id, int, ms};
+use super::columns::{code, id, ms};
 use super::events::EventRow;
 use super::statements::Statements;
 use super::writer::Tx;
@@ -113,12 +112,26 @@ impl Tx<'_> {
     ) -> rusqlite::Result<RequestAfter> {
         let line = from.line.expect("only a tree of a line goes into stock");
         self.connection.run("DELETE FROM stock_trouble WHERE line = ?1", [line.0])?;
+        if from.place == Place::Coming {
+            self.end_shared_trouble(change.tree)?;
+        }
         // Its request may have ended while it was still being made: somebody wants it now, or stock does.
         self.connection.run("DELETE FROM tree_unwanted WHERE tree = ?1", [change.tree.0.as_bytes()])?;
         if let Some(waiter) = self.first_waiter(line, change.tree)? {
             return self.exchange(change, from, line, &waiter, leases);
         }
         self.leave_lists(change.tree, from)?;
+        self.put_in_stock(change, line, readiness)?;
+        Ok(RequestAfter::Stocked)
+    }
+
+    /// Writes that a dataset is in stock.
+    pub(super) fn put_in_stock(
+        &self,
+        change: &ChangeRow,
+        line: LineId,
+        readiness: &ReadinessRow,
+    ) -> rusqlite::Result<()> {
         self.set_place(change.tree, Place::Stock)?;
         self.connection.run(
             "INSERT INTO stock (line, ready_at, tree, version, pins, checked_at, fresh_until, selectable, imported)
@@ -134,7 +147,7 @@ impl Tx<'_> {
                 change.imported,
             ],
         )?;
-        Ok(RequestAfter::Stocked)
+        Ok(())
     }
 
     /// Takes a tree out of the lists that it stands in because of where it is kept; it is with its request from then on.
@@ -187,30 +200,6 @@ impl Tx<'_> {
         self.connection.run(write, params![tree.0.as_bytes(), line.0, Place::Waiting.code()]).map(|_| ())
     }
 
-    /// Has a line left alone for a while, because it could not be filled. What fails while it is left alone already was
-    /// begun before: it is counted, and does not make the pause longer.
-    pub(super) fn note_trouble(&self, line: LineId, failure: &str, tree: TreeId) -> rusqlite::Result<()> {
-        let read = "SELECT failures, pauses, retry_at FROM stock_trouble WHERE line = ?1";
-        let before = self.connection.one(read, [line.0], |row| {
-            Ok((row.get::<_, u32>(0)?, row.get::<_, u32>(1)?, row.get::<_, i64>(2)?))
-        })?;
-        let (failures, pauses, retry_at) = before.unwrap_or((0, 0, 0));
-        let grows = retry_at <= self.now;
-        let pauses = if grows { pauses.saturating_add(1) } else { pauses };
-        // Lines that failed together are not tried again together: the last byte of an id is chance enough.
-        let spread = u64::from(tree.0.as_bytes()[15]);
-        let pause = pause_ms(pauses) * (896 + spread) / 1024;
-        let retry_at = if grows { self.now.saturating_add(int(pause)) } else { retry_at };
-        self.connection.run(
-            "INSERT INTO stock_trouble (line, failures, pauses, since, retry_at, failure)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6)
-             ON CONFLICT DO UPDATE SET failures = excluded.failures, pauses = excluded.pauses,
-                 retry_at = excluded.retry_at, failure = excluded.failure",
-            params![line.0, failures.saturating_add(1), pauses, self.now, retry_at, failure],
-        )?;
-        Ok(())
-    }
-
     /// A dataset whose lease has ended and that is not taken down belongs to no request any more.
     pub(super) fn leave_lease(
         &self,
@@ -256,6 +245,11 @@ impl Tx<'_> {
     /// A dataset that was on its way to a request is set aside, and another one is needed in its place.
     pub(super) fn leave_vacant(&self, change: &ChangeRow) -> rusqlite::Result<()> {
         self.set_place(change.tree, Place::Apart)?;
+        self.leave_unit_vacant(change)
+    }
+
+    /// The unit of a request has no dataset any more.
+    pub(super) fn leave_unit_vacant(&self, change: &ChangeRow) -> rusqlite::Result<()> {
         let vacant = "INSERT INTO unit_vacant (request, unit) VALUES (?1, ?2) ON CONFLICT DO NOTHING";
         self.connection.run(vacant, params![change.request.0.as_bytes(), change.unit]).map(|_| ())
     }

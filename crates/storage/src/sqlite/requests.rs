@@ -107,7 +107,8 @@ impl Requests for SqliteStore {
         status: RequestStatus,
         end: RequestEnd,
     ) -> Result<Ended, StoreError> {
-        let failure = end.failure.as_ref().map(failure_text);
+        let failure =
+            end.failure.as_ref().map(|failure| (failure.contract.to_string(), failure_text(failure)));
         let event = EventRow::from(end.event).of_request(id);
         self.write("ending a request", move |tx| {
             let read = "SELECT status FROM request WHERE id = ?1";
@@ -117,12 +118,12 @@ impl Requests for SqliteStore {
                 Some(before) if before.ended() => Ok(Ended::Before(before)),
                 Some(_) => {
                     let refilled = tx.refilled_by(id)?;
-                    tx.close_request(id, status, failure.as_deref())?;
+                    tx.close_request(id, status, failure.as_ref().map(|(_, text)| text.as_str()))?;
                     let grow = "UPDATE request SET revision = revision + 1 WHERE id = ?1";
                     tx.connection.run(grow, [id.0.as_bytes()])?;
                     tx.tell(&event)?;
-                    if let (Some(failure), Some((line, tree))) = (&failure, refilled) {
-                        tx.note_trouble(line, failure, tree)?;
+                    if let (Some((contract, text)), Some((line, tree))) = (&failure, refilled) {
+                        tx.note_trouble(line, (contract, text), tree)?;
                     }
                     Ok(Ended::Now)
                 }
@@ -220,6 +221,11 @@ fn listing(filter: RequestFilter, page: Page<RequestId>) -> (String, Vec<Box<dyn
     if let Some(environment) = filter.environment {
         sql.push_str(" AND e.name = ?");
         values.push(Box::new(environment));
+    }
+    match filter.refills {
+        Some(true) => sql.push_str(" AND r.line IS NOT NULL"),
+        Some(false) => sql.push_str(" AND r.line IS NULL"),
+        None => {}
     }
     sql.push_str(" ORDER BY r.id DESC LIMIT ?");
     values.push(Box::new(page.limit));

@@ -20,10 +20,11 @@ use super::failures::StoredFailure;
 use super::placing::Place;
 use super::statements::Statements;
 use super::taking::pins_text;
+use super::troubles::shared_troubles;
 use super::writer::Tx;
 use crate::error::StoreError;
 use crate::requests::NewRequest;
-use crate::stock::{Discard, FillTo, Level, Stock, Stocked, StoredLine, Trouble};
+use crate::stock::{Discard, FillTo, Level, SharedTrouble, Stock, Stocked, StoredLine, Trouble};
 
 #[async_trait]
 impl Stock for SqliteStore {
@@ -65,6 +66,10 @@ impl Stock for SqliteStore {
         .await
     }
 
+    async fn shared_troubles(&self) -> Result<Vec<SharedTrouble>, StoreError> {
+        self.read("reading shared troubles", shared_troubles).await
+    }
+
     async fn level(&self, line: LineId, limit: u32) -> Result<Level, StoreError> {
         self.read("counting stock", move |connection| {
             let ready = connection
@@ -95,6 +100,11 @@ impl Stock for SqliteStore {
         fill_to: FillTo,
         requests: Vec<NewRequest>,
     ) -> Result<usize, StoreError> {
+        let Some(tree) = requests.first().and_then(|request| request.trees.first()) else { return Ok(0) };
+        let tree = std::sync::Arc::clone(&tree.tree);
+        // All of them make the same.
+        let needs: Vec<String> =
+            tree.pins.keys().chain([&tree.root().contract]).map(ContractName::to_string).collect();
         let requests: Vec<NewRequestRow> =
             requests.into_iter().map(|request| NewRequestRow::from(request).refilling(line)).collect();
         self.write("refilling stock", move |tx| {
@@ -110,13 +120,15 @@ impl Stock for SqliteStore {
                 u32::MAX,
             )?;
             let room = (i64::from(fill_to.target) - ready - coming).min(i64::from(fill_to.ahead) - coming);
-            let accepted = usize::try_from(room).unwrap_or(0).min(requests.len());
+            let (room_in_trouble, troubles) = tx.room_in_trouble(line, &tree.environment, &needs)?;
+            let accepted = usize::try_from(room).unwrap_or(0).min(requests.len()).min(room_in_trouble);
             for request in &requests[..accepted] {
                 tx.accept(request)?;
                 let change = request.only_tree();
                 // One that is there already, because nothing of it had to be made, is in stock by now.
                 if !change.settles() {
                     tx.come_to_stock(change.tree, line)?;
+                    tx.try_shared(&troubles, change.tree)?;
                 }
             }
             Ok(accepted)

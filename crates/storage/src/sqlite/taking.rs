@@ -33,6 +33,11 @@ impl WishRow {
     pub(super) fn new(wish: &Arc<StockWish>) -> Self {
         Self { wish: Arc::clone(wish), pins: pins_text(&wish.pins) }
     }
+
+    /// Whether any of these contracts has a part in what is wished for.
+    fn is_among(&self, contracts: &BTreeSet<ContractName>) -> bool {
+        contracts.iter().any(|name| *name == self.wish.contract || self.wish.pins.contains_key(name))
+    }
 }
 
 /// What was found for one unit.
@@ -76,6 +81,11 @@ impl Tx<'_> {
         let mut taken: BTreeSet<TreeId> = BTreeSet::new();
         // Units that wish the same share one look.
         let mut looked: HashMap<*const WishRow, Vec<Found>> = HashMap::new();
+        let environment = wishes.iter().flatten().next().map(|row| Arc::clone(&row.wish.environment));
+        let doubted = match environment {
+            Some(environment) => self.doubted_in(&environment)?,
+            None => BTreeSet::new(),
+        };
         for (unit, wish) in wishes.iter().enumerate() {
             let Some(wish) = wish else {
                 found.push(Found::Own { line: None });
@@ -84,7 +94,7 @@ impl Tx<'_> {
             let key = Arc::as_ptr(wish);
             if let Entry::Vacant(entry) = looked.entry(key) {
                 let same = wishes[unit..].iter().flatten().filter(|other| Arc::as_ptr(other) == key);
-                let mut there = self.look_in_stock(wish, same.count(), looking, &taken)?;
+                let mut there = self.look_in_stock(wish, same.count(), looking, &taken, &doubted)?;
                 // Taken from the end.
                 there.reverse();
                 entry.insert(there);
@@ -117,11 +127,14 @@ impl Tx<'_> {
         count: usize,
         looking: Looking,
         taken: &BTreeSet<TreeId>,
+        doubted: &BTreeSet<ContractName>,
     ) -> rusqlite::Result<Vec<Found>> {
         let pins = self.pins(&row.pins)?;
         let wish = &row.wish;
         let mut candidates = Vec::new();
-        for (rank, line) in wish.lines.iter().enumerate() {
+        // What is being made is checked before anybody gets it.
+        let in_stock = if row.is_among(doubted) { &[] } else { wish.lines.as_slice() };
+        for (rank, line) in in_stock.iter().enumerate() {
             self.candidates(line, rank, pins, wish, count, taken, &mut candidates)?;
         }
         candidates.sort_by_key(|candidate| (candidate.rank, candidate.ready_at, candidate.tree));
@@ -131,7 +144,7 @@ impl Tx<'_> {
             .map(|Candidate { line, ready_at, tree, .. }| Found::Ready { line, ready_at, tree })
             .collect();
         if looking != Looking::Fresh {
-            for line in &wish.lines {
+            for line in in_stock {
                 if found.len() >= count {
                     break;
                 }

@@ -15,6 +15,7 @@ use sixpack_model::tree::{Claim, PartStatus, Tree};
 use uuid::Uuid;
 
 use super::SqliteStore;
+use super::codes::Code;
 use super::columns::{code, code_of, id, id_of, parsed, time_of, unreadable, unsigned};
 use super::limits::{LATELY_MS, LATELY_ROWS};
 use super::parts::{PART_COLUMNS, read_part};
@@ -41,10 +42,14 @@ impl Trees for SqliteStore {
             if let Some(clash) = tx.clash(&change, from, leases.len())? {
                 return Ok(Written::EntityHeld(clash));
             }
+            if let Some(contract) = tx.doubted_upon(&change)? {
+                return Ok(Written::Doubted(contract));
+            }
             let Some(passed) = tx.pass(&guard, &change)? else {
                 return Ok(Written::Refused);
             };
             tx.update_tree(&change, passed.claimed_at)?;
+            tx.note_said(&change)?;
             tx.hold_extended(&change)?;
             let from = tx.leave_lease(&guard, &change, from)?;
             let before = tx.write_request(&change, from, &leases)?;
@@ -177,6 +182,11 @@ impl Tx<'_> {
             Guard::Unclaimed(task) => self.drop_unclaimed(*task),
             Guard::Lease(end) => Ok(self.end_lease(end, change)?.then(Passed::default)),
             Guard::Held { lease, fence } => Ok(self.is_held(*lease, *fence, change)?.then(Passed::default)),
+            Guard::Quarantined => {
+                let read = "SELECT 1 FROM tree WHERE id = ?1 AND status = ?2";
+                let key = params![change.tree.0.as_bytes(), PartStatus::Quarantined.code()];
+                Ok(self.connection.one(read, key, |_| Ok(()))?.map(|()| Passed::default()))
+            }
             Guard::Overdue(lease) => Ok(self.expire_lease(*lease, change)?.then(Passed::default)),
         }
     }

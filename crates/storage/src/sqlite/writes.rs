@@ -8,7 +8,8 @@ use serde_json::{Value, json};
 use sixpack_model::failure::Failure;
 use sixpack_model::find::Origin;
 use sixpack_model::ids::{LeaseId, LineId, RequestId, TaskId, TreeId};
-use sixpack_model::plan::{Change, Outcome, ReadyTask};
+use sixpack_model::name::ContractName;
+use sixpack_model::plan::{Change, Outcome, ReadyTask, Said};
 use sixpack_model::recheck::{Recheck, Why};
 use sixpack_model::schema::Entity;
 use sixpack_model::tree::PartStatus;
@@ -60,6 +61,8 @@ pub(super) struct ChangeRow {
     /// What the tree owns from now on because it was there before.
     pub(super) found: Option<Vec<Owned>>,
     pub(super) outcome: Option<OutcomeRow>,
+    pub(super) said: Vec<Said>,
+    pub(super) upon: Option<ContractName>,
     events: Vec<EventRow>,
 }
 
@@ -70,6 +73,7 @@ pub(super) enum OutcomeRow {
     Extended,
     /// The contract that was the first to drift.
     Quarantined(String),
+    HeldBack(ReadinessRow),
     Failed(FailureRow),
     Ended,
 }
@@ -77,6 +81,8 @@ pub(super) enum OutcomeRow {
 /// Why a request failed.
 pub(super) struct FailureRow {
     pub(super) text: String,
+    /// Who is to blame.
+    pub(super) contract: String,
     /// What the event tells; never the domain's own words, which may hold anything.
     pub(super) event: Value,
 }
@@ -156,6 +162,8 @@ impl From<Change> for ChangeRow {
                 .then(|| owned(change.owns)),
             found: change.found.map(owned),
             outcome: change.outcome.map(OutcomeRow::from),
+            said: change.said,
+            upon: change.upon,
             events: change
                 .events
                 .into_iter()
@@ -188,6 +196,7 @@ impl From<Outcome> for OutcomeRow {
             Outcome::Confirmed(readiness) => Self::Confirmed(ReadinessRow::from(&readiness)),
             Outcome::Extended => Self::Extended,
             Outcome::Quarantined(failure) => Self::Quarantined(failure.contract.to_string()),
+            Outcome::HeldBack(readiness) => Self::HeldBack(ReadinessRow::from(&readiness)),
             Outcome::Failed(failure) => Self::Failed(FailureRow::from(&*failure)),
             Outcome::Ended => Self::Ended,
         }
@@ -198,6 +207,7 @@ impl From<&Failure> for FailureRow {
     fn from(failure: &Failure) -> Self {
         Self {
             text: failure_text(failure),
+            contract: failure.contract.to_string(),
             event: json!({
                 "path": failure.path,
                 "class": failure.class.name(),

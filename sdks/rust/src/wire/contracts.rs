@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Fault, Operation, Owner, Rate, RetryRule, words};
+use super::{Doubted, Fault, Operation, Owner, Rate, RetryRule, words};
 
 words! {
     /// What a contract is made of.
@@ -191,6 +191,9 @@ pub struct Contract {
     /// Datasets that were imported.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub imported: Option<ImportedStock>,
+    /// Why nothing of it is handed out from stock: it is doubted, or something that it uses is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub doubted: Option<Doubted>,
     /// All versions, newest first.
     #[serde(default)]
     pub versions: Vec<ContractVersion>,

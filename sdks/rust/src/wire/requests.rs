@@ -408,6 +408,9 @@ pub struct RequestFilter {
     pub status: Option<RequestStatus>,
     /// Only this contract.
     pub contract: Option<String>,
+    /// `true`: only those that refill stock; `false`: only the others.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub refills: Option<bool>,
     /// Rows a page (1 to 1000).
     pub limit: Option<u32>,
     /// Where the last page ended.

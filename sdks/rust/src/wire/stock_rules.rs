@@ -202,6 +202,9 @@ pub struct RuleStock {
     /// Why it is not being filled, although it should be.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub starved: Option<Starved>,
+    /// Why none of it is handed out, although it is there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub doubted: Option<Doubted>,
 }
 
 impl RuleStock {
@@ -237,6 +240,33 @@ pub struct Starved {
     /// How long that was from the time of the answer on; 0 when it was due.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_in_ms: Option<u64>,
+}
+
+/// A capability that calls most of what is in stock invalid: none of that is handed out until it is found to be right.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Doubted {
+    /// Which capability, how often, since when, and why.
+    #[serde(default)]
+    pub message: String,
+    /// The capability.
+    #[serde(default)]
+    pub contract: String,
+    /// Whom to ask.
+    #[serde(default)]
+    pub owner: Owner,
+    /// Since when.
+    #[serde(default)]
+    pub since: String,
+    /// How many of the last datasets in stock it has called invalid.
+    #[serde(default)]
+    pub invalid: u32,
+    /// Of how many.
+    #[serde(default)]
+    pub of: u32,
+    /// How many probes in a row have held; three end it.
+    #[serde(default)]
+    pub held: u32,
 }
 
 /// When a rule is refilled, as the server shows it.
@@ -310,7 +340,9 @@ mod tests {
         let shown = json!({
             "ready": 1, "coming": 2, "oldest_at": "t", "hits": 3, "misses": 1,
             "starved": {"code": "tired", "message": "a/b rejected 6 of 6: no", "contract": "a/b",
-                        "owner": {"team": "A"}, "since": "t", "retry_at": "u", "tomorrow": 1}
+                        "owner": {"team": "A"}, "since": "t", "retry_at": "u", "tomorrow": 1},
+            "doubted": {"message": "a/b said invalid 5 of 5 times", "contract": "a/b", "owner": {"team": "A"}, "since": "t",
+                        "invalid": 5, "of": 5, "held": 0}
         });
         let stock: RuleStock = serde_json::from_value(shown).unwrap();
         assert_eq!((stock.ready, stock.coming, stock.hit_rate()), (1, 2, Some(0.75)));
@@ -318,7 +350,8 @@ mod tests {
         assert_eq!((starved.code, starved.owner.team.as_str()), (StarvedCode::Unknown, "A"));
         assert_eq!(starved.retry_at.as_deref(), Some("u"));
         let again: RuleStock = serde_json::from_value(serde_json::to_value(&stock).unwrap()).unwrap();
-        assert_eq!(again, RuleStock { starved: stock.starved, ..again.clone() });
+        assert_eq!(again, stock);
+        assert_eq!(stock.doubted.map(|doubted| (doubted.invalid, doubted.of)), Some((5, 5)));
         assert_eq!(RuleStock::default().hit_rate(), None);
     }
 }

@@ -280,7 +280,7 @@ fn an_extension_that_makes_what_somebody_else_owns_fails_and_what_it_was_given_i
             answer: Answer::Produced { output: json!({ "id": id }), facts: None },
         };
         let world = World { versions: &scene.landscape, now: scene.now, chance: 0.5 };
-        decide_beside(&scene.tree, happened, vec![held], world)
+        decide_knowing(&scene.tree, happened, FoundOut { held: vec![held], ..FoundOut::default() }, world)
     };
     let given = beside(&scene, "o-1", "o-1");
     assert_eq!((given.outcome, given.owns.len()), (Some(Outcome::Extended), 1), "only what the root made");

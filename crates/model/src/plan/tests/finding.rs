@@ -37,7 +37,7 @@ fn answered_beside(scene: &Scene, answer: Answer, held: Vec<HeldEntity>) -> Chan
     let session = SessionId(Uuid::nil());
     let happened =
         Happened::Answered { attempt: scene.attempt(""), session, by: Answerer::default(), answer };
-    decide_beside(&scene.tree, happened, held, world)
+    decide_knowing(&scene.tree, happened, FoundOut { held, ..FoundOut::default() }, world)
 }
 
 fn held(key: &str) -> Vec<HeldEntity> {

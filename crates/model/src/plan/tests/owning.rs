@@ -19,7 +19,7 @@ fn answered_beside(scene: &mut Scene, steps: &str, id: &str, held: Vec<HeldEntit
     let session = SessionId(Uuid::nil());
     let happened =
         Happened::Answered { attempt: scene.attempt(steps), session, by: Answerer::default(), answer };
-    decide_beside(&scene.tree, happened, held, world)
+    decide_knowing(&scene.tree, happened, FoundOut { held, ..FoundOut::default() }, world)
 }
 
 fn owned(change: &Change) -> Vec<String> {

@@ -11,6 +11,7 @@ use sixpack_model::name::ContractName;
 use sixpack_model::stock::{RuleName, Window};
 use utoipa::ToSchema;
 
+use crate::http::shapes::doubted::DoubtedJson;
 use crate::http::shapes::owner::OwnerJson;
 use crate::http::shapes::scalar::{Text, Time};
 use crate::http::shapes::secret::Secrets;
@@ -72,6 +73,9 @@ struct RuleStockJson<'a> {
     /// Why it is not being filled, although it should be.
     #[serde(skip_serializing_if = "Option::is_none")]
     starved: Option<StarvedJson<'a>>,
+    /// Why none of it is handed out, although it is there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    doubted: Option<DoubtedJson<'a>>,
 }
 
 /// Why a rule is not being filled at its full pace.
@@ -183,6 +187,7 @@ impl<'a> RuleStockJson<'a> {
                 retry_at: starved.retry_at.map(Time),
                 retry_in_ms: starved.retry_at.map(|retry| ms_between(now, retry)),
             }),
+            doubted: stock.doubted.as_ref().map(DoubtedJson::from),
         }
     }
 }

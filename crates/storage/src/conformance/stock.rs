@@ -21,7 +21,7 @@ pub(super) async fn line(f: &Fixture, input: Value) -> LineId {
     f.store.line(ENVIRONMENT, &contract, &input).await.unwrap()
 }
 
-fn refill(f: &Fixture, line: LineId) -> NewRequest {
+pub(super) fn refill_of(f: &Fixture, line: LineId) -> NewRequest {
     let mut new = f.new_request(Order { line: Some(line), ..Order::of(&["shop/customer"]) });
     new.request.refills = Some("a-rule".parse().unwrap());
     new
@@ -29,7 +29,7 @@ fn refill(f: &Fixture, line: LineId) -> NewRequest {
 
 /// Starts one refill; returns it with its tree.
 pub(super) async fn coming(f: &Fixture, line: LineId) -> (Request, Tree) {
-    let new = refill(f, line);
+    let new = refill_of(f, line);
     let (request, tree) = (new.request.clone(), Tree::clone(&new.trees[0].tree));
     let target = f.store.level(line, 100).await.unwrap();
     let fill_to = FillTo { target: (target.ready + target.coming + 1) as u32, ahead: 100 };
@@ -93,7 +93,7 @@ pub async fn a_line_has_one_number_however_its_input_is_written(f: &Fixture) {
 pub async fn a_line_is_filled_up_to_its_target_and_no_further(f: &Fixture) {
     let line = line(f, json!({})).await;
     let offers = (0..4).map(|_| {
-        let requests = (0..5).map(|_| refill(f, line)).collect();
+        let requests = (0..5).map(|_| refill_of(f, line)).collect();
         f.store.refill(line, FillTo { target: 7, ahead: 100 }, requests)
     });
     let accepted = futures::future::join_all(offers).await;
@@ -104,7 +104,7 @@ pub async fn a_line_is_filled_up_to_its_target_and_no_further(f: &Fixture) {
 
 pub async fn only_so_many_are_made_for_a_line_at_once(f: &Fixture) {
     let line = line(f, json!({})).await;
-    let requests = |count: usize| (0..count).map(|_| refill(f, line)).collect::<Vec<_>>();
+    let requests = |count: usize| (0..count).map(|_| refill_of(f, line)).collect::<Vec<_>>();
     let fill_to = FillTo { target: 10, ahead: 3 };
     assert_eq!(f.store.refill(line, fill_to, requests(5)).await.unwrap(), 3);
     assert_eq!(f.store.refill(line, fill_to, requests(5)).await.unwrap(), 0);
@@ -244,7 +244,7 @@ pub async fn a_repeated_key_takes_nothing_more(f: &Fixture) {
 pub async fn what_is_coming_is_taken_over_and_made_at_the_priority_of_who_waits(f: &Fixture) {
     let session = f.supplier(Supplier::of(&["shop/customer"])).await;
     let line = line(f, json!({})).await;
-    let mut new = refill(f, line);
+    let mut new = refill_of(f, line);
     let stock = sixpack_model::request::Priority::Stock;
     let mut tree = Tree::clone(&new.trees[0].tree);
     tree.priority = stock;

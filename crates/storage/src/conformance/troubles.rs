@@ -5,9 +5,8 @@ use sixpack_model::ids::LineId;
 use sixpack_model::plan::Outcome;
 use sixpack_model::tree::{PartStatus, Tree};
 
-use super::factories::Order;
 use super::fixture::Fixture;
-use super::stock::{coming, level, line};
+use super::stock::{coming, level, line, refill_of};
 use crate::requests::NewRequest;
 use crate::stock::{FillTo, SharedTrouble};
 use crate::trees::{Guard, RequestAfter, Written};
@@ -15,7 +14,7 @@ use crate::trees::{Guard, RequestAfter, Written};
 const FULL: FillTo = FillTo { target: 5, ahead: 100 };
 
 fn refills(f: &Fixture, line: LineId) -> Vec<NewRequest> {
-    (0..5).map(|_| f.new_request(Order { line: Some(line), ..Order::of(&["shop/customer"]) })).collect()
+    (0..5).map(|_| refill_of(f, line)).collect()
 }
 
 async fn refill(f: &Fixture, line: LineId) -> usize {

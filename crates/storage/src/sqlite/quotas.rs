@@ -30,7 +30,8 @@ impl Tx<'_> {
         let limits = [quota.per_token, quota.per_environment];
         for ((of, scope, owner), limit) in scopes(taker).into_iter().zip(limits) {
             let read = "SELECT leases FROM quota_use WHERE scope = ?1 AND owner = ?2";
-            let taken = self.connection.one(read, params![scope, owner], |row| unsigned(row, 0))?.unwrap_or(0);
+            let taken =
+                self.connection.one(read, params![scope, owner], |row| unsigned(row, 0))?.unwrap_or(0);
             if taken + places as u64 > limit {
                 return Ok(Some(OverQuota { of, limit, taken }));
             }

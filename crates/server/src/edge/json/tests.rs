@@ -190,7 +190,7 @@ fn nul_and_the_librarys_own_keys_are_refused() {
     for text in [r#"{"a":"\u0000"}"#, r#"{"\u0000":1}"#, r#""x\u0000y""#] {
         assert_eq!(fault(text.as_bytes()), (422, "nul_not_allowed"), "{text}");
     }
-    for key in ["$serde_json::private::Number", "\\u0023serde_json::private::RawValue"] {
+    for key in ["$serde_json::private::Number", "\\u0024serde_json::private::RawValue"] {
         assert_eq!(fault(format!("{{\"{key}\":\"1\"}}").as_bytes()), (422, "reserved_key"));
     }
     let plain = r#"{"__proto__":{"x":1},"constructor":null}"#;

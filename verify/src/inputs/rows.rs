@@ -108,6 +108,12 @@ fn bodies(stage: &Stage<'_>) -> Vec<Row> {
     vec![
         stage.post("100,000 levels", 400, requests, "[".repeat(100_000)),
         stage.post("body one byte too long", 413, requests, " ".repeat(MIB + 1)),
+        stage.post(
+            "as many small objects as a body may have",
+            422,
+            "/v1/requests",
+            format!("{{\"a\":[{}]}}", vec!["{\"a\":1}"; 24_990].join(",")),
+        ),
         stage.post("a million values", 422, sessions, format!("{{\"a\":[{}0]}}", "0,".repeat(1_000_000))),
         stage.post("100,001 keys", 422, sessions, format!("{{{}}}", keys.join(","))),
         stage.post("key of 1 MiB", 422, requests, format!("{{\"{}\":0}}", "k".repeat(MIB - 10))),
@@ -261,6 +267,12 @@ fn manifests(stage: &Stage<'_>) -> Vec<Row> {
             422,
             path,
             taking(json!({ "enum": vec![0; 499_980] })),
+        ),
+        stage.post(
+            "as many small objects as a manifest may not have",
+            422,
+            path,
+            taking(json!({ "enum": vec![json!({ "a": 1 }); 200_000] })),
         ),
         stage.post("10,001 capabilities", 422, path, manifest((0..10_001).map(small).collect())),
         stage.post("description of 9 MiB", 422, path, taking(json!({ "description": "x".repeat(9 * MIB) }))),

@@ -220,7 +220,7 @@ pub(super) struct SessionParameters {
 /// Publishes what is new in the manifest's contracts, and takes the place of an older session of the same environment,
 /// domain and instance. In the mode `dev` it publishes for its channel only, and takes the place of an older session of
 /// the same environment, domain and channel.
-#[utoipa::path(post, path = "/v1/sessions", tag = "sessions", params(OpenParameters), request_body(content = ManifestJson, description = "At most 10 MiB and 500,000 values"), responses(
+#[utoipa::path(post, path = "/v1/sessions", tag = "sessions", params(OpenParameters), request_body(content = ManifestJson, description = "At most 10 MiB and 500,000 values, a quarter of them objects"), responses(
     (status = 201, description = "The session", body = OpenedJson<'_>, headers(("Location" = String, description = "Where the session is acted upon"))),
     (status = 404, description = "`environment_not_found`, `domain_not_found`: the token is bound to others", body = ProblemJson),
     (status = 409, description = "`protocol` (the supplier speaks another one), `name_taken`, `too_many_channels`", body = ProblemJson),

@@ -13,12 +13,13 @@ use serde_json::{Map, Number, Value};
 use crate::edge::check::push_segment;
 use crate::edge::problem::{Problem, ProblemFault, echoed};
 
-use counting::has_more_values;
+use counting::{TooMany, max_objects, too_many};
 
 /// Nesting that is refused beyond: every later walk over the value may recurse without fear for its stack.
 pub const DEPTH_MAX: usize = 64;
 
-/// Values in one document that does not say otherwise, so that the memory of a body is a small multiple of its size.
+/// Values in one document that does not say otherwise, so that the memory of a body is a small multiple of its size. At most a
+/// quarter of them may be objects.
 pub const VALUES_MAX: usize = 100_000;
 
 /// Values that are built before those of the whole document are counted: most documents have fewer, and it costs nothing to
@@ -96,7 +97,7 @@ pub fn parse_within(bytes: &[u8], max_values: usize, long_texts: LongTexts) -> R
         let fault = Fault::syntax(error.valid_up_to(), "The body is not UTF-8");
         fault.place(bytes)
     })?;
-    let mut parser = Parser { text, bytes, at: 0, depth: 0, values: 0, max_values, long_texts };
+    let mut parser = Parser { text, bytes, at: 0, depth: 0, values: 0, objects: 0, max_values, long_texts };
     let value = parser.document().map_err(|fault| fault.place(bytes))?;
     Ok(value)
 }
@@ -148,6 +149,7 @@ struct Parser<'a> {
     at: usize,
     depth: usize,
     values: usize,
+    objects: usize,
     max_values: usize,
     long_texts: LongTexts,
 }
@@ -165,10 +167,13 @@ impl Parser<'_> {
     fn value(&mut self) -> Parsed<Value> {
         self.values += 1;
         // Counted ahead, because what has been built is far larger than what it was built from.
-        let counted = self.values == COUNTED_FROM && has_more_values(self.bytes, self.max_values);
-        if counted || self.values > self.max_values {
-            let message = format!("The document has more than {} values", self.max_values);
-            return Err(Fault::refused("too_many_values", self.at, message));
+        if self.values == COUNTED_FROM
+            && let Some(what) = too_many(self.bytes, self.max_values)
+        {
+            return Err(self.too_many(what));
+        }
+        if self.values > self.max_values {
+            return Err(self.too_many(TooMany::Values));
         }
         self.skip_space();
         match self.peek() {
@@ -196,7 +201,21 @@ impl Parser<'_> {
         Ok(value)
     }
 
+    fn too_many(&self, what: TooMany) -> Box<Fault> {
+        let message = match what {
+            TooMany::Values => format!("The document has more than {} values", self.max_values),
+            TooMany::Objects => {
+                format!("The document has more than {} objects", max_objects(self.max_values))
+            }
+        };
+        Fault::refused("too_many_values", self.at, message)
+    }
+
     fn object(&mut self) -> Parsed<Value> {
+        self.objects += 1;
+        if self.objects > max_objects(self.max_values) {
+            return Err(self.too_many(TooMany::Objects));
+        }
         let mut fields = Map::new();
         self.skip_space();
         if self.take(b'}') {

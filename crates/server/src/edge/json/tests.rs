@@ -115,6 +115,12 @@ fn depth_counts_and_keys_are_bounded() {
     let items = |count: usize| format!("[{}]", vec!["0"; count].join(","));
     assert!(parse(items(VALUES_MAX - 1).as_bytes()).is_ok());
     assert_eq!(fault(items(VALUES_MAX).as_bytes()), (422, "too_many_values"));
+    let objects = |count: usize, object: &str| format!("[{}]", vec![object; count].join(","));
+    for object in ["{}", "{\"a\":1}", "{\"{\":\"{\"}"] {
+        assert!(parse(objects(VALUES_MAX / 4, object).as_bytes()).is_ok(), "{object}");
+        let more = fault(objects(VALUES_MAX / 4 + 1, object).as_bytes());
+        assert_eq!(more, (422, "too_many_values"), "{object}");
+    }
     let keyed = |len: usize| format!("{{\"{}\":1}}", "k".repeat(len));
     assert!(parse(keyed(KEY_MAX_BYTES).as_bytes()).is_ok());
     assert_eq!(fault(keyed(KEY_MAX_BYTES + 1).as_bytes()), (422, "key_too_long"));
@@ -171,10 +177,13 @@ fn values_are_counted_before_they_are_built() {
     assert_eq!(read(&many, 30_000), Err(("too_many_values", "/19998".to_owned())));
     let texts = format!("[{}]", vec![r#""a,[b\",{\\""#; 29_999].join(","));
     assert_eq!(read(&texts, 30_000), Ok(()), "what stands in texts counts for nothing");
-    let object: Vec<String> = (0..29_999).map(|key| format!(r#""k,{key}" : {{ }}"#)).collect();
+    let object: Vec<String> = (0..29_999).map(|key| format!(r#""k,{key}" : [ ]"#)).collect();
     let object = format!("{{{}}}", object.join(","));
     assert_eq!(read(&object, 30_000), Ok(()));
     assert_eq!(read(&object, 29_999).map_err(|(code, _)| code), Err("too_many_values"));
+    let late = |objects: usize| format!("[{}{}]", "1, ".repeat(22_000), vec!["{ }"; objects].join(" , "));
+    assert_eq!(read(&late(7_500), 30_000), Ok(()));
+    assert_eq!(read(&late(7_501), 30_000), Err(("too_many_values", "/19998".to_owned())));
 }
 
 #[test]

@@ -55,25 +55,42 @@ pub(crate) enum Part {
     Stock,
 }
 
+/// What is measured.
+pub(crate) struct Programs {
+    server: PathBuf,
+    store_loop: PathBuf,
+}
+
+impl Programs {
+    pub(crate) fn new(server: &Path, store_loop: &Path) -> anyhow::Result<Self> {
+        let found =
+            |path: &Path| path.canonicalize().with_context(|| format!("{} is not there", path.display()));
+        Ok(Self { server: found(server)?, store_loop: found(store_loop)? })
+    }
+}
+
 /// Measures one part and prints one JSON object.
-pub(crate) async fn run_part(binary: PathBuf, part: Part) -> anyhow::Result<()> {
+pub(crate) async fn run_part(programs: &Programs, part: Part) -> anyhow::Result<()> {
+    let Programs { server, store_loop } = programs;
     let described = machine::describe();
     print(&match part {
-        Part::Inputs => json!({ "machine": described, "bad_inputs": inputs::measure(&binary).await? }),
-        Part::Stock => json!({ "machine": described, "stock": stock::measure(&binary).await? }),
-        Part::Sizes => json!({ "machine": described, "sizes": sizes::measure(&binary).await? }),
+        Part::Inputs => json!({ "machine": described, "bad_inputs": inputs::measure(server).await? }),
+        Part::Stock => json!({ "machine": described, "stock": stock::measure(server, store_loop).await? }),
+        Part::Sizes => json!({ "machine": described, "sizes": sizes::measure(server).await? }),
     })
 }
 
 /// Measures everything but the sizes and prints one JSON object.
-pub(crate) async fn run(binary: PathBuf, seconds: u64) -> anyhow::Result<()> {
+pub(crate) async fn run(programs: &Programs, seconds: u64) -> anyhow::Result<()> {
+    let Programs { server: binary, store_loop } = programs;
     let folder = tempfile::tempdir()?;
     let described = machine::describe();
     let flush_ms = machine::flush_ms(folder.path())?;
-    let ready_ms = ready_ms(&binary).await?;
-    let (idle, parked) = memory(&binary).await?;
-    let runs = runs(&binary, seconds).await?;
-    let bad_inputs = inputs::measure(&binary).await?;
+    let ready_ms = ready_ms(binary).await?;
+    let (idle, parked) = memory(binary).await?;
+    let runs = runs(binary, seconds).await?;
+    let stock = stock::measure(binary, store_loop).await?;
+    let bad_inputs = inputs::measure(binary).await?;
     let report = json!({
         "machine": described,
         "flush_ms": round(flush_ms),
@@ -87,6 +104,7 @@ pub(crate) async fn run(binary: PathBuf, seconds: u64) -> anyhow::Result<()> {
             "parked_claims_1000": { "rss": round(parked), "aim_below": 120 },
         },
         "runs": runs,
+        "stock": stock,
         "bad_inputs": bad_inputs,
     });
     print(&report)

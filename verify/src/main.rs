@@ -42,6 +42,9 @@ enum Command {
         /// The server's binary, built for release.
         #[arg(long)]
         server: PathBuf,
+        /// The loop over the bare store, built for release; what the server does is compared with it.
+        #[arg(long)]
+        store_loop: PathBuf,
         /// Seconds of load for each number of requests in flight.
         #[arg(long, default_value_t = 8)]
         seconds: u64,
@@ -70,9 +73,12 @@ async fn main() -> anyhow::Result<()> {
         Command::Kill { server, cycles, seed } => {
             kill::run(server.canonicalize()?, cycles, seed.unwrap_or_else(|| fastrand::u64(..))).await
         }
-        Command::Bench { server, seconds, only: None } => bench::run(server.canonicalize()?, seconds).await,
-        Command::Bench { server, only: Some(part), .. } => {
-            bench::run_part(server.canonicalize()?, part).await
+        Command::Bench { server, store_loop, seconds, only } => {
+            let programs = bench::Programs::new(&server, &store_loop)?;
+            match only {
+                None => bench::run(&programs, seconds).await,
+                Some(part) => bench::run_part(&programs, part).await,
+            }
         }
         Command::Supplier { domain, effects, seed } => supplier::run(&domain, effects, seed).await,
     }

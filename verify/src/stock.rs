@@ -53,7 +53,8 @@ const PATIENCE: Duration = Duration::from_secs(300);
 const FULFILLED: &[u8] = br#""status":"fulfilled""#;
 
 /// Measures everything about stock.
-pub(crate) async fn measure(binary: &Path) -> anyhow::Result<Value> {
+pub(crate) async fn measure(binary: &Path, store_loop: &Path) -> anyhow::Result<Value> {
+    let bare = bare(store_loop).await?;
     let folder = tempfile::tempdir()?;
     let server = Server::start(binary, folder.path()).await?;
     let api = server.api()?;
@@ -65,15 +66,30 @@ pub(crate) async fn measure(binary: &Path) -> anyhow::Result<Value> {
     let all = fill(&api, STOCKED).await?;
     api.patch(RULE, &json!({ "state": "paused" })).await?;
     drop(supplier);
-    let handed_out = hand_out(&api, &server, HANDED_OUT, 3_600).await?;
+    let mut handed_out = hand_out(&api, &server, HANDED_OUT, 3_600).await?;
+    let bare_per_s = bare["per_s"].as_f64().context("the loop over the bare store tells no speed")?;
+    let per_s = handed_out["per_s"].as_f64().context("a figure without a speed")?;
+    handed_out["of_the_bare_store"] = json!(round(per_s / bare_per_s));
     let reaped = expire(&api, &server).await?;
     Ok(json!({
         "refill_1000": { "seconds": round(first.as_secs_f64()), "aim_below_s": 2 },
         "refill_50000": { "per_s": round(f64::from(STOCKED - FILLED) / all.as_secs_f64()) },
+        "bare_store": bare,
         "lease_from_stock": handed_out,
         "expiry_storm_10000": reaped,
         "rss_mb": round(server.rss_kb()? as f64 / 1024.0),
     }))
+}
+
+/// What the store alone does, without HTTP and engine around it.
+async fn bare(store_loop: &Path) -> anyhow::Result<Value> {
+    let done = tokio::process::Command::new(store_loop).output().await?;
+    ensure!(
+        done.status.success(),
+        "the loop over the bare store failed: {}",
+        String::from_utf8_lossy(&done.stderr)
+    );
+    Ok(serde_json::from_slice(&done.stdout)?)
 }
 
 /// Sets the target and waits until that many are there.

@@ -59,9 +59,17 @@ pub(crate) fn bench(root: &Path, flags: &BenchFlags) -> anyhow::Result<bool> {
         .status()
         .context("cannot start cargo")?;
     anyhow::ensure!(status.success(), "the programs could not be built");
+    // By itself, because it needs what only the tests of the store need, and the server shall not get that.
+    let status = cargo()
+        .args(["build", "--release", "--locked", "--package", "sixpack-storage", "--example", "bare_loop"])
+        .current_dir(root)
+        .status()
+        .context("cannot start cargo")?;
+    anyhow::ensure!(status.success(), "the loop over the bare store could not be built");
     let debug = programs_folder()?;
     let release = debug.parent().context("the programs lie in no target folder")?.join("release");
     let mut command = verify(&release, "bench");
+    command.arg("--store-loop").arg(release.join("examples/bare_loop"));
     command.args(["--seconds", &flags.seconds.to_string()]);
     if let Some(part) = &flags.only {
         command.args(["--only", part]);

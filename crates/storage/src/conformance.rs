@@ -19,6 +19,7 @@ pub mod found;
 pub mod imports;
 pub mod leases;
 pub mod limits;
+mod loops;
 pub mod quotas;
 pub mod requests;
 pub mod sessions;
@@ -36,3 +37,4 @@ pub use factories::{
     Decision, ENVIRONMENT, FRESH_FOR_MS, Order, Supplier, TIMEOUT_MS, TTL_MS, first_task, ready_task,
 };
 pub use fixture::Fixture;
+pub use loops::StockLoop;

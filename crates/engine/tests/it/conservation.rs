@@ -17,7 +17,8 @@ use sixpack_model::stock::{RuleEdit, RuleState};
 use sixpack_model::tree::{Operation, PartStatus, Tree, Verdict};
 use tokio::runtime::Runtime;
 
-use crate::stock::from;
+use crate::joining::OUTER;
+use crate::stock::{from, stock_first};
 use crate::town::{ALL, Town, capability, refused, with, with_pair};
 
 /// How often the tables are read again when two reads do not fit: what a step has begun may still be on its way.
@@ -31,12 +32,16 @@ const ROUNDS: usize = 60;
 enum Step {
     /// A consumer asks for so many.
     Ask { stock_only: bool, count: usize },
+    /// A consumer asks for what has a pair in it.
+    AskForMore,
     /// A consumer does not want one of its open requests any more.
     Cancel(usize),
     /// A holder gives a dataset back.
     Release(usize, LeaseOutcome),
     /// A supplier takes some tasks, and answers each like this.
     Serve { second: bool, count: u32, mood: Mood },
+    /// Both suppliers do all that there is to do, and stock is full.
+    Fill,
     /// Time passes.
     Pass(i64),
     /// A loop looks.
@@ -98,10 +103,12 @@ impl ReferenceStateMachine for Machine {
         ];
         prop_oneof![
             4 => (any::<bool>(), 1..4_usize).prop_map(|(stock_only, count)| Step::Ask { stock_only, count }),
+            2 => Just(Step::AskForMore),
             1 => any::<usize>().prop_map(Step::Cancel),
             3 => (any::<usize>(), outcome).prop_map(|(which, outcome)| Step::Release(which, outcome)),
             8 => (any::<bool>(), 1..6_u32, mood)
                 .prop_map(|(second, count, mood)| Step::Serve { second, count, mood }),
+            2 => Just(Step::Fill),
             2 => (1..400_i64).prop_map(Step::Pass),
             4 => (0..Sweep::ALL.len()).prop_map(Step::Look),
             1 => (1..5_u32, state).prop_map(|(target, state)| Step::Edit { target, state }),
@@ -112,7 +119,7 @@ impl ReferenceStateMachine for Machine {
 
     fn apply(mut known: Known, step: &Step) -> Known {
         match step {
-            Step::Ask { .. } => known.asked += 1,
+            Step::Ask { .. } | Step::AskForMore => known.asked += 1,
             Step::Publish => known.versions += 1,
             _ => {}
         }
@@ -131,8 +138,8 @@ struct World {
     town: Town,
     sessions: [SessionId; 2],
     requests: Vec<RequestId>,
-    /// What is really there in the two services, by tree and part.
-    effects: BTreeSet<(TreeId, u32)>,
+    /// What is really there in the two services, by the key under which it was made.
+    effects: BTreeSet<String>,
     versions: u32,
 }
 
@@ -143,6 +150,7 @@ impl StateMachineTest for Machine {
     fn init_test(_: &Known) -> World {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         let (town, a, b) = runtime.block_on(with_pair());
+        runtime.block_on(town.apply(OUTER));
         let rule = json!({ "contract": "shop/pair", "target": 2, "max_age_s": 900, "check_every_s": 60 });
         runtime.block_on(town.keep("pairs", rule));
         World { runtime, town, sessions: [a, b], requests: Vec::new(), effects: BTreeSet::new(), versions: 1 }
@@ -183,6 +191,10 @@ impl World {
                     self.requests.push(id);
                 }
             }
+            Step::AskForMore => {
+                let id = self.town.ask_for(stock_first("shop/outer")).await.expect("it is accepted");
+                self.requests.push(id);
+            }
             Step::Cancel(which) => {
                 if let Some(id) = pick(&self.requests, which) {
                     self.town.engine.cancel_request(&self.town.consumer(), id).await.expect("it is there");
@@ -206,6 +218,7 @@ impl World {
                 let session = self.sessions[usize::from(second)];
                 self.serve(session, count, mood).await;
             }
+            Step::Fill => self.fill().await,
             Step::Pass(seconds) => self.pass(seconds).await,
             Step::Look(which) => {
                 self.town.engine.sweep(Sweep::ALL[which]).await.expect("a sweep goes through");
@@ -221,6 +234,19 @@ impl World {
                 let more = format!("more_{}", self.versions);
                 let grown = json!({ "input": { "properties": { more: { "type": "string" } } } });
                 self.sessions[1] = self.town.connect("b", &[with(capability("second", ALL), grown)]).await;
+            }
+        }
+    }
+
+    async fn fill(&mut self) {
+        loop {
+            self.town.tend().await;
+            let mut served = 0;
+            for session in self.sessions {
+                served += self.serve(session, 100, Mood::Well).await;
+            }
+            if served == 0 {
+                return;
             }
         }
     }
@@ -249,7 +275,7 @@ impl World {
 
     /// What a supplier says, and what it has done to its service.
     fn answer(&mut self, task: &Assignment, mood: Mood) -> Answer {
-        let effect = (task.task.tree, task.task.part);
+        let effect = task.idempotency_key.clone();
         if matches!(mood, Mood::Stumbling) {
             return refused(true);
         }
@@ -259,7 +285,7 @@ impl World {
             (Operation::Produce, _) => {
                 self.effects.insert(effect);
                 // As unique as the dataset: two of them own nothing in common.
-                crate::town::made(&format!("{}-{}", task.unique, task.task.part))
+                crate::town::made(&task.idempotency_key)
             }
             (Operation::Check, mood) => {
                 let verdict = match mood {
@@ -397,13 +423,17 @@ impl World {
 
     /// What is left in the services belongs to what was set aside for a person.
     fn left_behind(&self, trees: &BTreeMap<TreeId, DatasetView>) {
-        for (tree, part) in &self.effects {
-            let status = trees[tree].tree.root().status;
+        for key in &self.effects {
+            let mut dataset: DatasetId = key.parse().expect("a key names a dataset");
+            // What was in stock may be a part of another dataset by now.
+            while let Some(moved) = trees[&dataset.tree].tree.moved(dataset.part) {
+                dataset = moved;
+            }
+            let tree = &trees[&dataset.tree].tree;
+            let status = tree.root().status;
             assert!(
                 matches!(status, PartStatus::Quarantined | PartStatus::Debt),
-                "{} is left behind by a dataset that is {status:?}: {:#?}",
-                tree.part(*part),
-                trees[tree].tree
+                "{key} is left behind by a dataset that is {status:?}: {tree:#?}"
             );
         }
     }

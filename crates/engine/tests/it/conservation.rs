@@ -24,6 +24,9 @@ use crate::town::{ALL, Town, capability, refused, with, with_pair};
 /// How often the tables are read again when two reads do not fit: what a step has begun may still be on its way.
 const READ_AGAIN: usize = 200;
 
+/// The rules that are kept: for pairs, and for what has a pair in it.
+const RULES: [&str; 2] = ["pairs", "outers"];
+
 /// Rounds in which everything has to come to rest, each a minute long.
 const ROUNDS: usize = 60;
 
@@ -46,8 +49,8 @@ enum Step {
     Pass(i64),
     /// A loop looks.
     Look(usize),
-    /// The rule is changed.
-    Edit { target: u32, state: RuleState },
+    /// One of the rules is changed.
+    Edit { rule: usize, target: u32, state: RuleState },
     /// The second capability gets another version, which is compatible.
     Publish,
 }
@@ -111,7 +114,8 @@ impl ReferenceStateMachine for Machine {
             2 => Just(Step::Fill),
             2 => (1..400_i64).prop_map(Step::Pass),
             4 => (0..Sweep::ALL.len()).prop_map(Step::Look),
-            1 => (1..5_u32, state).prop_map(|(target, state)| Step::Edit { target, state }),
+            1 => (0..RULES.len(), 1..5_u32, state)
+                .prop_map(|(rule, target, state)| Step::Edit { rule, target, state }),
             1 => Just(Step::Publish),
         ]
         .boxed()
@@ -153,6 +157,8 @@ impl StateMachineTest for Machine {
         runtime.block_on(town.apply(OUTER));
         let rule = json!({ "contract": "shop/pair", "target": 2, "max_age_s": 900, "check_every_s": 60 });
         runtime.block_on(town.keep("pairs", rule));
+        let rule = json!({ "contract": "shop/outer", "target": 1, "check_every_s": 60 });
+        runtime.block_on(town.keep("outers", rule));
         World { runtime, town, sessions: [a, b], requests: Vec::new(), effects: BTreeSet::new(), versions: 1 }
     }
 
@@ -223,9 +229,9 @@ impl World {
             Step::Look(which) => {
                 self.town.engine.sweep(Sweep::ALL[which]).await.expect("a sweep goes through");
             }
-            Step::Edit { target, state } => {
+            Step::Edit { rule, target, state } => {
                 let edit = RuleEdit { target: Some(target), state: Some(state) };
-                let name = "pairs".parse().expect("a name");
+                let name = RULES[rule].parse().expect("a name");
                 let supplier = self.town.supplier();
                 self.town.engine.edit_rule(&supplier, "default", &name, edit, None).await.expect("edited");
             }
@@ -376,18 +382,23 @@ impl World {
             |view: &&DatasetView| view.tree.root().status == PartStatus::Ready && view.tree.line.is_some();
         let ready: Vec<_> =
             trees.values().filter(is_ready).filter(|view| !waiting.contains(&view.tree.id)).collect();
-        let stock = self.town.stock("pairs").await;
-        if stock.ready as usize == ready.len() {
+        let mut stocked = 0;
+        for rule in RULES {
+            stocked += self.town.stock(rule).await.ready;
+        }
+        if stocked as usize == ready.len() {
             return Vec::new();
         }
         let told: Vec<String> = ready.iter().map(|view| format!("{:?}", view.tree)).collect();
         let told = told.join("\n");
-        vec![format!("{} are in stock, and these are ready and belong to nobody: {told}", stock.ready)]
+        vec![format!("{} are in stock, and these are ready and belong to nobody: {told}", stocked)]
     }
 
     /// Everything is given back, nothing is wanted any more, and all services do as they are told.
     async fn comes_to_rest(&mut self) {
-        self.act(Step::Edit { target: 1, state: RuleState::Draining }).await;
+        for rule in 0..RULES.len() {
+            self.act(Step::Edit { rule, target: 1, state: RuleState::Draining }).await;
+        }
         for _ in 0..ROUNDS {
             for lease in self.leases().await.into_iter().filter(|lease| lease.status == LeaseStatus::Held) {
                 let (consumer, outcome) = (self.town.consumer(), LeaseOutcome::Used);

@@ -1,8 +1,10 @@
 //! Joining: a scenario is made of what its children have in stock, and goes as it would had it made them itself.
 
 use serde_json::json;
-use sixpack_engine::{DatasetFilter, DatasetView, Page, Wanted};
+use sixpack_engine::{DatasetFilter, DatasetView, Import, Page, Refusal, Wanted};
+use sixpack_model::find::Origin;
 use sixpack_model::ids::{DatasetId, SessionId, TreeId};
+use sixpack_model::import::ImportedRow;
 use sixpack_model::lease::{Lease, LeaseOutcome};
 use sixpack_model::request::{RequestStatus, Source};
 use sixpack_model::tree::{Ending, PartStatus, Tree};
@@ -184,4 +186,28 @@ async fn a_late_answer_about_what_has_joined_is_undone_with_it() {
     let undone = keys(&town, [a, b]).await;
     let twice = undone.iter().filter(|undone| **undone == format!("undo {}", stocked.part(1)));
     assert_eq!(twice.count(), 2, "what was recorded, and what came late: {undone:?}");
+}
+
+#[tokio::test]
+async fn what_was_imported_is_left_alone_as_a_child_and_free_when_its_dataset_is_over() {
+    let (town, a, b) = with_pair().await;
+    let import = async || {
+        let row = ImportedRow { input: json!({}).into(), output: json!({ "id": "one" }).into() };
+        let contract = "a/first".parse().expect("a name");
+        let import = Import { environment: "default".to_owned(), contract, rows: vec![row] };
+        town.engine.import(&town.supplier(), import).await
+    };
+    import().await.expect("a sound row");
+    assert_eq!(town.serve(a).await, ["check a/first"]);
+    let view = town.take(stock_first("shop/pair")).await;
+    let first = part(&view.trees[0], "first");
+    assert_eq!((first.origin, first.from_stock().is_some()), (Origin::Imported, true));
+    town.settle(&[a, b]).await;
+    let view = town.request(view.request.id).await;
+    assert_eq!(view.request.status, RequestStatus::Fulfilled);
+    assert!(matches!(import().await, Err(Refusal::Rows(_))), "it is somebody's");
+
+    release(&town, &view.leases[0]).await;
+    assert_eq!((town.serve(a).await, town.serve(b).await), (vec![], vec!["undo b/second".to_owned()]));
+    import().await.expect("it is nobody's any more");
 }

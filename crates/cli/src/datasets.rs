@@ -132,6 +132,12 @@ fn show_one(dataset: &Dataset, output: &mut Output) -> Result<(), Fault> {
     for line in origin(dataset) {
         output.line(line)?;
     }
+    if let Some(from) = &dataset.from_stock {
+        output.line(format!("stock    it was {} there", from.dataset_id))?;
+    }
+    if let Some(joined) = &dataset.joined_id {
+        output.line(format!("joined   it is {joined} now, with all that was made of it"))?;
+    }
     if dataset.id != dataset.root_id {
         output.line(format!("part of  {}  ({})", dataset.root_id, dataset.path))?;
     }
@@ -176,6 +182,7 @@ fn origin(dataset: &Dataset) -> Vec<String> {
 fn gather(dataset: &Dataset, depth: usize, lines: &mut Vec<Branch>) {
     let ended = dataset.ready_at.as_ref().or(dataset.ended_at.as_ref());
     let attempt = dataset.attempt.map(|attempt| format!("attempt {attempt}"));
+    let stocked = dataset.from_stock.as_ref().map(|from| format!("from stock, was {}", from.dataset_id));
     let made = dataset.output.as_ref().map(|output| excerpt(&plain(output)));
     lines.push(Branch {
         depth,
@@ -184,7 +191,7 @@ fn gather(dataset: &Dataset, depth: usize, lines: &mut Vec<Branch>) {
         contract: format!("{}@{}", dataset.contract, dataset.version),
         status: dataset.status.to_string(),
         took: ended.and_then(|ended| between(&dataset.created_at, ended)),
-        says: [attempt, made].into_iter().flatten().collect::<Vec<_>>().join(": "),
+        says: [attempt, stocked, made].into_iter().flatten().collect::<Vec<_>>().join(": "),
     });
     for part in &dataset.parts {
         gather(part, depth + 1, lines);

@@ -14,6 +14,8 @@ use sixpack_storage::tasks::Claimed;
 pub struct Assignment {
     /// The task.
     pub task: TaskId,
+    /// What it is about, under the id that it was begun with.
+    pub dataset: DatasetId,
     /// The number of the attempt.
     pub attempt: u32,
     /// What is to be done.
@@ -67,9 +69,11 @@ impl Assignment {
         let id = claimed.claim.task;
         let part = tree.parts.get(id.part as usize)?;
         part.task.as_ref().filter(|task| task.serial == id.serial)?;
-        let dataset = id.dataset();
+        let made_as = tree.made_as(id.part);
+        let own = made_as.dataset.part;
         Some(Self {
             task: id,
+            dataset: made_as.dataset,
             attempt: claimed.claim.attempt,
             operation: claimed.operation,
             contract: part.contract.clone(),
@@ -83,9 +87,9 @@ impl Assignment {
             state: part.state.clone(),
             exclude: Vec::new(),
             children: children(tree, part.part),
-            seed: seed_of(tree.seed, id.part),
-            unique: unique_of(&tree.unique, id.part),
-            idempotency_key: dataset.to_string(),
+            seed: seed_of(made_as.seed, own),
+            unique: unique_of(&made_as.unique, own),
+            idempotency_key: made_as.dataset.to_string(),
             timeout_ms: claimed.timeout_ms,
         })
     }
@@ -105,7 +109,7 @@ fn children(tree: &Tree, part: u32) -> Option<Vec<Child>> {
         .filter(|child| child.status != PartStatus::Pending)
         .map(|child| Child {
             name: child.step.clone(),
-            dataset: tree.dataset(child.part),
+            dataset: tree.made_as(child.part).dataset,
             contract: child.contract.clone(),
             version: child.version,
             output: child.output.clone(),

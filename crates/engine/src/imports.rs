@@ -151,6 +151,7 @@ fn new_imports(
         let line = lines[&canonical_json(&row.input)].id;
         let asked = Asked {
             environment,
+            stock: None,
             source: Source::Fresh,
             selection: Selection::default(),
             refills: None,

@@ -16,6 +16,7 @@ mod events;
 mod extensions;
 mod finding;
 mod imports;
+mod joining;
 mod leases;
 mod mint;
 mod parked;

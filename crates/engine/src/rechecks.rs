@@ -17,6 +17,7 @@ use sixpack_storage::requests::{Filled, How, Looking, Served, UnitFill};
 use sixpack_storage::stock::Stocked;
 use sixpack_storage::trees::Guard;
 
+use crate::joining::sought_by;
 use crate::refusal::Refusal;
 use crate::requests::{Accepted, Fulfilment, Outlook, first_change};
 use crate::trees::Changed;
@@ -198,9 +199,9 @@ impl Engine {
         let makes = request.source != Source::StockOnly && request.selection.select.is_none();
         let line = wish.as_ref().and_then(|wish| wish.lines.iter().find(|line| line.same_input));
         let line = line.map(|line| line.id);
-        let tree =
-            makes.then(|| first_change(&request, unit, &accepted, Outlook { shelf: &shelf, line, now }));
-        let offers = self.offers(&tree);
+        let on = Outlook { shelf: &shelf, stock: Some(&self.inner.stock), line, now };
+        let tree = makes.then(|| first_change(&request, unit, &accepted, on));
+        let (offers, sought) = (self.offers(&tree), sought_by(&tree));
         let planned = tree.as_ref().map(|change| Arc::clone(&change.tree));
         if let Some(tree) = &planned {
             self.inner.trees.expect(tree);
@@ -241,6 +242,9 @@ impl Engine {
         self.inner.requests.wake(id);
         self.inner.committed.beat();
         self.hand_out(offered).await;
+        if matches!(filled, Ok(Filled::Made)) {
+            self.seek_all(sought).await;
+        }
         filled.map(|_| ()).map_err(Refusal::from)
     }
 

@@ -291,6 +291,7 @@ impl Engine {
     ) -> NewRequest {
         let asked = Asked {
             environment,
+            stock: None,
             source: Source::Fresh,
             selection: Selection::default(),
             refills: Some(rule.name.clone()),

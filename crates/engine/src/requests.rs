@@ -26,6 +26,7 @@ use sixpack_storage::trees::{Lately, RequestEnd};
 use crate::Engine;
 use crate::caller::Caller;
 use crate::finding::accept_source;
+use crate::joining::sought_by;
 use crate::refusal::Refusal;
 use crate::reruns::RerunView;
 use crate::shelf::Shelf;
@@ -107,7 +108,7 @@ impl Engine {
             self.inner.stock.note_served(None, &planned.wishes);
             return Err(self.out_of_stock(&planned).await?);
         }
-        self.make(caller, planned.made(idempotency)).await?.ok_or(Refusal::Busy)
+        self.make(caller, planned.made(&self.inner.stock, idempotency)).await?.ok_or(Refusal::Busy)
     }
 
     /// Makes a request that was planned and takes nothing from stock, or finds the one that the same call made before.
@@ -237,7 +238,7 @@ impl Engine {
         let settled = new.trees.iter().any(|change| change.outcome.is_some());
         let due: Vec<_> =
             new.trees.iter().filter_map(|change| Some((change.at, change.tree.due_at()?))).collect();
-        let offers = self.offers(&new.trees);
+        let (offers, sought) = (self.offers(&new.trees), sought_by(&new.trees));
         trees.iter().for_each(|tree| self.inner.trees.expect(tree));
         let (created, offered) = self.commit_with_offers(self.store().create_request(new), offers).await;
         let members: Vec<TreeId> = trees.iter().map(|tree| tree.id).collect();
@@ -263,6 +264,9 @@ impl Engine {
         self.hand_out(offered).await;
         if settled {
             self.inner.sweeps.unwanted.notify_one();
+        }
+        if matches!(created, Ok(Created::Accepted | Created::Served(_))) {
+            self.seek_all(sought).await;
         }
         Ok(created?)
     }

@@ -102,6 +102,7 @@ impl Engine {
         let now = self.store().now().await?;
         let asked = Asked {
             environment: &environment,
+            stock: None,
             source: Source::Fresh,
             selection: Selection::default(),
             refills: None,

@@ -163,6 +163,54 @@ impl StockKnown {
         }))
     }
 
+    /// Whether anything is kept of a contract that is made from this very input.
+    pub(crate) fn keeps(&self, environment: &str, contract: &ContractName, input: &Value) -> bool {
+        self.line_of(environment, contract, input).is_some()
+    }
+
+    /// The line of what is made from this very input.
+    pub(crate) fn line_of(
+        &self,
+        environment: &str,
+        contract: &ContractName,
+        input: &Value,
+    ) -> Option<LineId> {
+        self.line_of_same(environment, contract, input).map(|known| known.line.id)
+    }
+
+    /// What a part would take that is made from this very input, with these versions below; `None` when nothing of its kind
+    /// is kept.
+    pub(crate) fn wish_of_same(
+        &self,
+        environment: &Arc<str>,
+        (contract, input): (&Contract, &Value),
+        pins: Pins,
+        now: Timestamp,
+    ) -> Option<Arc<StockWish>> {
+        let known = self.line_of_same(environment, &contract.name, input)?;
+        let line = WishedLine { id: known.line.id, same_input: true, not_before: known.not_before(now) };
+        Some(Arc::new(StockWish {
+            environment: Arc::clone(environment),
+            contract: contract.name.clone(),
+            lines: vec![line],
+            select: None,
+            version: contract.version,
+            pins,
+        }))
+    }
+
+    fn line_of_same(
+        &self,
+        environment: &str,
+        contract: &ContractName,
+        input: &Value,
+    ) -> Option<Arc<KnownLine>> {
+        let lines = self.of_contract(environment, contract);
+        // Most contracts have none, and their inputs need not be written out.
+        let own = lines.first().map(|_| canonical_json(input))?;
+        lines.into_iter().find(|known| known.canonical == own)
+    }
+
     /// The versions that everything below a contract has now; looked up once for each state of the catalogue.
     pub(crate) fn pins(&self, environment: &str, shelf: &Shelf, contract: &Contract) -> Pins {
         let mut known = self.pins.lock().unwrap_or_else(PoisonError::into_inner);
@@ -236,7 +284,7 @@ impl StockKnown {
                 .find(|taken| taken.unit as usize == unit && taken.how != How::Coming)
                 .map(|taken| taken.line)
         };
-        let mut counted = self.served.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut counted = self.served();
         for (unit, wish) in wishes.iter().enumerate() {
             let Some(wish) = wish else { continue };
             let first = wish.lines.first().map(|line| line.id);
@@ -248,9 +296,23 @@ impl StockKnown {
         }
     }
 
+    /// Notes that a dataset of a line has become a part of another one.
+    pub(crate) fn note_hit(&self, line: LineId) {
+        self.served().entry(line).or_default().0 += 1;
+    }
+
+    /// Notes that a part would have been taken from a line, and was not there.
+    pub(crate) fn note_miss(&self, line: LineId) {
+        self.served().entry(line).or_default().1 += 1;
+    }
+
+    fn served(&self) -> MutexGuard<'_, HashMap<LineId, (u64, u64)>> {
+        self.served.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Hits and misses since this was last asked.
     pub(crate) fn take_served(&self) -> Vec<(LineId, u64, u64)> {
-        let mut counted = self.served.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut counted = self.served();
         std::mem::take(&mut *counted).into_iter().map(|(line, (hits, misses))| (line, hits, misses)).collect()
     }
 }

@@ -145,8 +145,7 @@ impl Engine {
             Changed::Unknown => Ok(Receipt::UnknownTask),
             Changed::Refused(tree) => {
                 if let Some(output) = may_have_made(&tree, task, answer) {
-                    let orphaned = Happened::Orphaned { part: task.part, output };
-                    self.change_tree_here(task.tree, Guard::None, orphaned).await?;
+                    self.keep_orphan(task.dataset(), output).await?;
                 }
                 Ok(refused(&tree, task))
             }

@@ -21,6 +21,7 @@ use sixpack_storage::trees::{Clash, Guard, RequestAfter, TreeWrite, Written};
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
+use crate::joining::Kept;
 use crate::parked::{Poller, Queue};
 use crate::refusal::Refusal;
 use crate::requests::Fulfilment;
@@ -143,8 +144,8 @@ pub(crate) enum Changed {
 
 /// How a turn at a tree has ended.
 enum Turn {
-    /// With the change, or without.
-    Over(Changed),
+    /// With the change, or without; and with what is to be looked for in stock.
+    Over(Changed, Vec<u32>),
     /// Another tree of the same request has to fail first.
     NotBeside(Clash),
 }
@@ -194,16 +195,31 @@ impl Engine {
         changing.await.map_err(|_| Refusal::Busy)?
     }
 
-    /// Lets something happen to a tree. Must not be dropped half-way: what the write made ready would be told to nobody.
+    /// Lets something happen to a tree, and looks in stock for what is sought then. Must not be dropped half-way: what the write
+    /// made ready would be told to nobody.
     pub(crate) async fn change_tree_here(
         &self,
         id: TreeId,
         guard: Guard,
         happened: Happened,
     ) -> Result<Changed, Refusal> {
+        let (changed, sought) = self.change_once(id, guard, happened).await?;
+        if !sought.is_empty() {
+            self.seek_children(id, sought).await;
+        }
+        Ok(changed)
+    }
+
+    /// Lets something happen to a tree; returns which parts of it are to be looked for in stock as well.
+    pub(crate) async fn change_once(
+        &self,
+        id: TreeId,
+        guard: Guard,
+        happened: Happened,
+    ) -> Result<(Changed, Vec<u32>), Refusal> {
         for _ in 0..STALE_LIMIT {
             match self.change_in_turn(id, guard.clone(), happened.clone()).await? {
-                Turn::Over(changed) => return Ok(changed),
+                Turn::Over(changed, sought) => return Ok((changed, sought)),
                 // It cannot be complete with that one. The turn is over before the other begins: two trees that wait for
                 // each other's would wait for ever.
                 Turn::NotBeside(other) => {
@@ -219,18 +235,20 @@ impl Engine {
         let mut found_out = FoundOut::default();
         let _turn = self.inner.trees.turn(id).lock().await;
         for _ in 0..STALE_LIMIT {
-            let Some(tree) = self.tree(id, 0).await? else { return Ok(Turn::Over(Changed::Unknown)) };
-            let Some(shelf) = self.shelf_of(&tree).await? else { return Ok(Turn::Over(Changed::Unknown)) };
+            let unknown = Turn::Over(Changed::Unknown, Vec::new());
+            let Some(tree) = self.tree(id, 0).await? else { return Ok(unknown) };
+            let Some(shelf) = self.shelf_of(&tree).await? else { return Ok(unknown) };
             let now = self.store().now().await?;
-            let world = World { versions: &*shelf, now, chance: mint::chance() };
+            let kept = Kept { shelf: &shelf, stock: &self.inner.stock, environment: &tree.environment };
+            let world = World { versions: &kept, now, chance: mint::chance() };
             let change = plan::decide_knowing(&tree, happened.clone(), found_out.clone(), world);
-            let decided = Arc::clone(&change.tree);
+            let (decided, sought) = (Arc::clone(&change.tree), change.sought());
             match self.write_tree(TreeWrite { guard: guard.clone(), change, leases: Vec::new() }).await? {
-                Written::Done(_) => return Ok(Turn::Over(Changed::Done(decided))),
+                Written::Done(_) => return Ok(Turn::Over(Changed::Done(decided), sought)),
                 Written::Refused => {
                     self.inner.trees.trees.invalidate(&id);
                     let tree = self.tree(id, 0).await?;
-                    return Ok(Turn::Over(tree.map_or(Changed::Unknown, Changed::Refused)));
+                    return Ok(Turn::Over(tree.map_or(Changed::Unknown, Changed::Refused), Vec::new()));
                 }
                 Written::Stale => self.inner.trees.trees.invalidate(&id),
                 // The same again, in the knowledge that it is somebody else's.

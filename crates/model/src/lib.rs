@@ -19,6 +19,7 @@ pub mod files;
 pub mod find;
 pub mod ids;
 pub mod import;
+pub mod join;
 pub mod lease;
 pub mod limits;
 pub mod manifest;

@@ -301,6 +301,14 @@ pub const IMPORT_ROWS: usize = 1_000;
 /// that nobody has written down.
 pub const EXTENSIONS: usize = 20;
 
+/// Children of one tree that are looked for in stock at once: a handful of dear parts, not the thousand turns of a loop, each of
+/// which would be looked for alone.
+pub const SOUGHT: usize = 16;
+
+/// How long a child is looked for in stock before it is made: a look takes milliseconds, and who has not answered by then is
+/// not going to.
+pub const SOUGHT_MS: u64 = 2_000;
+
 /// Parts of one tree: it is read and shown as a whole.
 pub const TREE_PARTS: usize = 10_000;
 

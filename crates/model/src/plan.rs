@@ -18,6 +18,7 @@ mod extend;
 mod find;
 mod found_out;
 mod happened;
+mod join;
 mod owning;
 mod readiness;
 mod recheck;
@@ -49,6 +50,7 @@ pub use blame::overdue;
 pub use change::{Change, Judged, Outcome, Readiness, ReadyTask, Said};
 pub use found_out::{FoundOut, decide_knowing};
 pub use happened::{Answer, Attempt, Happened, Resolution};
+pub use join::may_join;
 pub use owning::{EntityOwner, HeldEntity};
 
 /// The contracts that a tree may refer to.
@@ -58,6 +60,11 @@ pub trait Versions {
 
     /// The version offered now.
     fn current(&self, name: &ContractName) -> Option<Arc<Contract>>;
+
+    /// Whether datasets of this contract, made from this input, are kept in stock: whether there is one now is not said.
+    fn is_stocked(&self, _name: &ContractName, _input: &Value) -> bool {
+        false
+    }
 }
 
 /// What the planner has to be told about the world.
@@ -104,6 +111,8 @@ pub struct NewTree {
     pub until: Option<Timestamp>,
     /// How it comes to its data.
     pub beginning: Beginning,
+    /// Whether children of its scenarios may be taken from stock.
+    pub takes_stock: bool,
 }
 
 /// How a dataset comes to its data.
@@ -190,6 +199,9 @@ pub(crate) struct Plan<'w> {
     owns: Vec<(u32, Entity)>,
     found: Option<Vec<(u32, Entity)>>,
     found_out: FoundOut,
+    /// How many parts are looked for in stock.
+    sought: usize,
+    joins: Option<Box<Change>>,
     said: Vec<Said>,
     upon: Option<ContractName>,
     outcome: Option<Outcome>,
@@ -200,6 +212,7 @@ pub(crate) struct Plan<'w> {
 
 impl<'w> Plan<'w> {
     pub(crate) fn of(tree: Tree, known: usize, world: World<'w>) -> Self {
+        let tree_sought = tree.parts.iter().filter(|part| part.is_sought()).count();
         Self {
             world,
             expected: tree.version,
@@ -217,6 +230,8 @@ impl<'w> Plan<'w> {
             owns: Vec::new(),
             found: None,
             found_out: FoundOut::default(),
+            sought: tree_sought,
+            joins: None,
             said: Vec::new(),
             upon: None,
             outcome: None,
@@ -257,6 +272,7 @@ impl<'w> Plan<'w> {
             seed: new.seed,
             unique: new.unique,
             line: new.line,
+            takes_stock: new.takes_stock,
             recheck: None,
             lease: None,
             ending: None,
@@ -296,6 +312,7 @@ impl<'w> Plan<'w> {
                 self.resolve(resolution, (&by, &reason), &offline);
             }
             Happened::EntityHeld(held) => self.entity_held(held),
+            Happened::Sought { part, found } => self.sought(part, found.as_deref()),
         }
         self.advance();
     }
@@ -321,6 +338,7 @@ impl<'w> Plan<'w> {
             entities: self.entities,
             owns: self.owns,
             found: self.found,
+            joins: self.joins,
             outcome: self.outcome,
             said: self.said,
             upon: self.upon,
@@ -461,6 +479,7 @@ impl Part {
             input,
             origin: Origin::Made,
             search: None,
+            join: None,
             output: None,
             facts: None,
             evidence: None,

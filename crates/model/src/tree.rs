@@ -21,6 +21,7 @@ use crate::extension::Extension;
 use crate::failure::Failure;
 use crate::find::{Origin, Search};
 use crate::ids::{DatasetId, LeaseId, LineId, RequestId, SessionId, TaskId, TreeId};
+use crate::join::Join;
 use crate::name::ContractName;
 use crate::recheck::{Recheck, Why};
 use crate::request::Priority;
@@ -256,6 +257,8 @@ pub struct Part {
     pub origin: Origin,
     /// How far the search for existing data has come; `None` when there is none.
     pub search: Option<Box<Search>>,
+    /// What it has to do with stock; `None` for what is made in its place, as most parts are.
+    pub join: Option<Box<Join>>,
     /// What was made.
     pub output: Option<Arc<Value>>,
     /// What the owning service last read back; for a scenario, those of its steps by name.
@@ -320,15 +323,18 @@ pub enum Ending {
     Used,
     /// Somebody has decided to forget it as it is.
     Discarded,
+    /// It is a part of another dataset now.
+    Joined,
 }
 
 impl Ending {
     /// Every ending with its name in the store.
-    pub const ALL: [(Self, &'static str); 4] = [
+    pub const ALL: [(Self, &'static str); 5] = [
         (Self::Failed, "failed"),
         (Self::Unwanted, "unwanted"),
         (Self::Used, "used"),
         (Self::Discarded, "discarded"),
+        (Self::Joined, "joined"),
     ];
 
     /// The name in the store.
@@ -368,6 +374,8 @@ pub struct Tree {
     pub unique: String,
     /// The stock line that it was made for, or has come from: it can go back there as long as nobody has used it.
     pub line: Option<LineId>,
+    /// Whether children of its scenarios may be taken from stock.
+    pub takes_stock: bool,
     /// Set while the whole dataset is asked about again.
     pub recheck: Option<Recheck>,
     /// The live lease.
@@ -466,7 +474,7 @@ impl Part {
             Some(Retrying::Pausing { until }) => Some(until),
             Some(Retrying::TakingDown) | None => None,
         };
-        [self.deadline_at, self.attempt_until, pause].into_iter().flatten()
+        [self.deadline_at, self.attempt_until, pause, self.sought_until()].into_iter().flatten()
     }
 
     /// The name of the step, with its place when there are several: `lines[2]`.

@@ -17,6 +17,7 @@ mod factories;
 mod fixture;
 pub mod found;
 pub mod imports;
+pub mod joins;
 pub mod leases;
 pub mod limits;
 mod loops;

@@ -20,6 +20,7 @@ mod entities;
 mod events;
 mod failures;
 mod imports;
+mod joins;
 mod leases;
 mod limits;
 mod memory;

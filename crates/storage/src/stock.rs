@@ -9,7 +9,8 @@
 //!
 //! A dataset is kept in one place at a time: being made for stock, in stock, or with its request.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -208,6 +209,14 @@ pub trait Stock: Send + Sync {
         after: Option<&Stocked>,
         limit: u32,
     ) -> Result<Vec<Stocked>, StoreError>;
+
+    /// The dataset in stock with fresh evidence that a request would be given for a wish now, but for these. Nothing is taken:
+    /// it may be somebody else's by the time that anybody acts on it.
+    async fn first_in_stock(
+        &self,
+        wish: &Arc<StockWish>,
+        but: &BTreeSet<TreeId>,
+    ) -> Result<Option<TreeId>, StoreError>;
 
     /// Adds to what lines have served: hits and misses of each.
     async fn count_served(&self, served: Vec<(LineId, u64, u64)>) -> Result<(), StoreError>;

@@ -75,7 +75,7 @@ pub enum Written {
     Done(RequestAfter),
     /// The tree has changed since it was read: read it again and decide anew. Nothing was written.
     Stale,
-    /// What the guard asks for is not true (any more). Nothing was written.
+    /// What the guard asks for is not true (any more), or what was to join it has left stock. Nothing was written.
     Refused,
     /// The tree would be ready, its request complete, or the tree extended, with an entity that is somebody else's. Nothing
     /// was written.
@@ -152,6 +152,10 @@ pub trait Trees: Send + Sync {
     /// No two live leases of an environment own the same entity: what the trees own (`change.owns`) is written with the
     /// grant and goes with the lease. When the request would be complete, the trees that wait are looked at as well, and
     /// held against each other in the order of the units.
+    ///
+    /// When a dataset from stock joins the tree (`change.joins`), its own end is written first: it leaves stock, and the tree owns
+    /// what that one owned because it was there before. When it is not in stock any more in the version that was decided upon,
+    /// the write is `Refused`.
     ///
     /// When the outcome is `Extended`, the lease owns what `change.owns` has beyond what it owned before.
     ///

@@ -261,10 +261,11 @@ fn leaf(step: &Step, depth: usize, name: String, running: Option<Duration>) -> B
     }
 }
 
-/// What there is to say about a step: which go at it, and the supplier's own words.
+/// What there is to say about a step: which go at it, whether it came from stock, and the supplier's own words.
 pub(super) fn says(step: &Step) -> String {
     let attempt = step.attempt.filter(|attempt| *attempt > 1).map(|attempt| format!("attempt {attempt}"));
-    let says = [attempt, step.message.clone()].into_iter().flatten().filter(|text| !text.is_empty());
+    let stocked = step.from_stock.as_ref().map(|_| "from stock".to_owned());
+    let says = [attempt, stocked, step.message.clone()].into_iter().flatten().filter(|text| !text.is_empty());
     says.collect::<Vec<_>>().join(": ")
 }
 

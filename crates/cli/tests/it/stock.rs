@@ -249,3 +249,28 @@ fn a_request_that_waits_for_stock_tells_its_place_in_line() {
     shop.open_sweden();
     assert_eq!(asking.ended().code(), Some(0));
 }
+
+#[test]
+fn a_child_from_stock_is_told_with_what_it_was_and_where_it_is() {
+    let mut place = Place::new();
+    let _server = place.start_dev(&[]);
+    let _shop = Shop::open(&place);
+    let mut events = place.start(&["events", "--follow", "--json"]);
+    let rows = place.put("customers.csv", "input.country,output.customer_id\nFR,old-1\n");
+    let imported = place.run(&["import", "customer/active-customer", &rows, "--json"]).expect(0).json();
+    let stocked = imported["datasets"][0].as_str().unwrap();
+    events.line(|line| line.contains("\"dataset.ready\""));
+    let file = place.put("paying.yaml", SCENARIO);
+    place.run(&["apply", "-f", &file]).expect(0);
+
+    let ask = ["request", "checkout/paying-customer", "--set", "country=FR", "--json"];
+    let taken = place.run(&ask).expect(0).json();
+    assert_eq!(taken["progress"]["steps"][0]["from_stock"]["dataset_id"], stocked, "{taken}");
+    let dataset = taken["leases"][0]["dataset"]["id"].as_str().unwrap();
+    let shown = place.run(&["datasets", "show", dataset]).expect(0).stdout;
+    assert!(shown.contains(&format!("from stock, was {stocked}")), "{shown}");
+    let part = place.run(&["datasets", "show", &format!("{dataset}_1")]).expect(0).stdout;
+    assert!(part.contains(&format!("stock    it was {stocked} there")), "{part}");
+    let over = place.run(&["datasets", "show", stocked]).expect(0).stdout;
+    assert!(over.contains(&format!("joined   it is {dataset}_1 now")), "{over}");
+}

@@ -8,7 +8,7 @@ use sixpack_model::channel::Overlay;
 use sixpack_model::contract::Contract;
 use sixpack_model::fault::Fault;
 use sixpack_model::ids::{LeaseId, LineId, RequestId, TokenId, TreeId};
-use sixpack_model::plan::{self, Beginning, Change, NewTree, World};
+use sixpack_model::plan::{self, Beginning, Change, NewTree, Versions, World};
 use sixpack_model::request::{Priority, Request, RequestStatus, Selection, Source, Unit};
 use sixpack_model::stock::RuleName;
 use sixpack_model::typecheck::check_criteria;
@@ -16,10 +16,12 @@ use sixpack_storage::requests::{Idempotency, Looking, NewRequest, Quota};
 use sixpack_storage::stock::StockWish;
 
 use super::{Wanted, request_event};
+use crate::joining::Kept;
 use crate::mint;
 use crate::refusal::Refusal;
 use crate::reruns::Again;
 use crate::shelf::Shelf;
+use crate::stock::StockKnown;
 
 /// A request that was held against the catalogue and is not written yet.
 pub(crate) struct Planned {
@@ -54,19 +56,21 @@ impl Planned {
     }
 
     /// The request, if what is not in stock is made.
-    pub(super) fn made(&self, idempotency: Option<Idempotency>) -> NewRequest {
+    pub(super) fn made(&self, stock: &StockKnown, idempotency: Option<Idempotency>) -> NewRequest {
         // What is made for a line's own input would do for the line as well.
         let line = |wish: &Option<Arc<StockWish>>| {
             wish.as_ref()?.lines.iter().find(|line| line.same_input).map(|line| line.id)
         };
         let lines: Vec<_> = self.wishes.iter().map(line).collect();
         let on = (&*self.shelf, &self.overlay);
-        let new = new_request(self.asked(), &self.units, &lines, on, self.now);
+        let asked = Asked { stock: Some(stock), ..self.asked() };
+        let new = new_request(asked, &self.units, &lines, on, self.now);
         NewRequest { idempotency, wishes: self.wishes.clone(), ..new }
     }
 
     fn asked(&self) -> Asked<'_> {
         Asked {
+            stock: None,
             environment: &self.wanted.environment,
             source: self.wanted.source,
             selection: self.wanted.selection.clone(),
@@ -86,6 +90,8 @@ impl Planned {
 /// Everything about a request but what it asks for.
 pub(crate) struct Asked<'a> {
     pub(crate) environment: &'a str,
+    /// What is kept, if children of what is made may be taken from there.
+    pub(crate) stock: Option<&'a StockKnown>,
     pub(crate) source: Source,
     pub(crate) selection: Selection,
     /// The stock rule that it refills.
@@ -109,14 +115,20 @@ pub(crate) fn new_request(
     (shelf, overlay): (&Shelf, &Overlay),
     now: Timestamp,
 ) -> NewRequest {
-    let again = asked.again;
+    let (again, stock) = (asked.again, asked.stock);
     let request = request_of(asked, RequestId(mint::id(now)), units, now);
     let trees: Vec<Change> = (0u32..)
         .zip(units)
         .map(|(unit, accepted)| {
             let line = lines.get(unit as usize).copied().flatten();
             let beginning = beginning_of(&request);
-            change_in(&request, unit, accepted, Outlook { shelf, line, now }, (overlay, again, beginning))
+            change_in(
+                &request,
+                unit,
+                accepted,
+                Outlook { shelf, stock, line, now },
+                (overlay, again, beginning),
+            )
         })
         .collect();
     NewRequest { trees, looking: Looking::Anywhere, ..unplanned(request, now) }
@@ -132,7 +144,7 @@ pub(crate) fn new_import(
 ) -> NewRequest {
     let units = [accepted];
     let request = request_of(asked, RequestId(mint::id(now)), &units, now);
-    let on = Outlook { shelf, line: Some(line), now };
+    let on = Outlook { shelf, stock: None, line: Some(line), now };
     let beginning = Beginning::Import(output);
     let change = change_in(&request, 0, &units[0], on, (&Overlay::default(), None, beginning));
     NewRequest { trees: vec![change], looking: Looking::Anywhere, ..unplanned(request, now) }
@@ -143,6 +155,8 @@ pub(crate) fn new_import(
 pub(crate) struct Outlook<'a> {
     /// The contracts.
     pub(crate) shelf: &'a Shelf,
+    /// What is kept, if children may be taken from there.
+    pub(crate) stock: Option<&'a StockKnown>,
     /// The stock line that it could be kept in.
     pub(crate) line: Option<LineId>,
     /// The store's time.
@@ -161,7 +175,12 @@ fn change_in(
     on: Outlook<'_>,
     (overlay, again, beginning): (&Overlay, Option<&Again>, Beginning),
 ) -> Change {
-    let Outlook { shelf, line, now } = on;
+    let Outlook { shelf, stock, line, now } = on;
+    // What a channel makes is for those who name it, and what is asked for again is made like the first time.
+    let takes_stock = request.source == Source::StockFirst
+        && request.channel.is_none()
+        && again.is_none()
+        && stock.is_some();
     let left_ms = u64::try_from(request.deadline_at.duration_since(now).as_millis()).unwrap_or(0);
     let own_ms = own_timeout_ms(contract).filter(|own_ms| *own_ms < left_ms);
     let new = NewTree {
@@ -180,8 +199,11 @@ fn change_in(
         unique: mint::unique(),
         until: own_ms.map(|own_ms| later(now, own_ms)),
         beginning,
+        takes_stock,
     };
-    plan::begin(new, World { versions: shelf, now, chance: mint::chance() })
+    let kept = stock.map(|stock| Kept { shelf, stock, environment: &request.environment });
+    let versions: &dyn Versions = kept.as_ref().map_or(shelf, |kept| kept);
+    plan::begin(new, World { versions, now, chance: mint::chance() })
 }
 
 /// How the datasets of a request come to their data.

@@ -17,11 +17,15 @@ use sixpack_model::stock::{RuleEdit, RuleState};
 use sixpack_model::tree::{Operation, PartStatus, Tree, Verdict};
 use tokio::runtime::Runtime;
 
-use crate::stock::from;
+use crate::joining::OUTER;
+use crate::stock::{from, stock_first};
 use crate::town::{ALL, Town, capability, refused, with, with_pair};
 
 /// How often the tables are read again when two reads do not fit: what a step has begun may still be on its way.
 const READ_AGAIN: usize = 200;
+
+/// The rules that are kept: for pairs, and for what has a pair in it.
+const RULES: [&str; 2] = ["pairs", "outers"];
 
 /// Rounds in which everything has to come to rest, each a minute long.
 const ROUNDS: usize = 60;
@@ -31,18 +35,22 @@ const ROUNDS: usize = 60;
 enum Step {
     /// A consumer asks for so many.
     Ask { stock_only: bool, count: usize },
+    /// A consumer asks for what has a pair in it.
+    AskForMore,
     /// A consumer does not want one of its open requests any more.
     Cancel(usize),
     /// A holder gives a dataset back.
     Release(usize, LeaseOutcome),
     /// A supplier takes some tasks, and answers each like this.
     Serve { second: bool, count: u32, mood: Mood },
+    /// Both suppliers do all that there is to do, and stock is full.
+    Fill,
     /// Time passes.
     Pass(i64),
     /// A loop looks.
     Look(usize),
-    /// The rule is changed.
-    Edit { target: u32, state: RuleState },
+    /// One of the rules is changed.
+    Edit { rule: usize, target: u32, state: RuleState },
     /// The second capability gets another version, which is compatible.
     Publish,
 }
@@ -98,13 +106,16 @@ impl ReferenceStateMachine for Machine {
         ];
         prop_oneof![
             4 => (any::<bool>(), 1..4_usize).prop_map(|(stock_only, count)| Step::Ask { stock_only, count }),
+            2 => Just(Step::AskForMore),
             1 => any::<usize>().prop_map(Step::Cancel),
             3 => (any::<usize>(), outcome).prop_map(|(which, outcome)| Step::Release(which, outcome)),
             8 => (any::<bool>(), 1..6_u32, mood)
                 .prop_map(|(second, count, mood)| Step::Serve { second, count, mood }),
+            2 => Just(Step::Fill),
             2 => (1..400_i64).prop_map(Step::Pass),
             4 => (0..Sweep::ALL.len()).prop_map(Step::Look),
-            1 => (1..5_u32, state).prop_map(|(target, state)| Step::Edit { target, state }),
+            1 => (0..RULES.len(), 1..5_u32, state)
+                .prop_map(|(rule, target, state)| Step::Edit { rule, target, state }),
             1 => Just(Step::Publish),
         ]
         .boxed()
@@ -112,7 +123,7 @@ impl ReferenceStateMachine for Machine {
 
     fn apply(mut known: Known, step: &Step) -> Known {
         match step {
-            Step::Ask { .. } => known.asked += 1,
+            Step::Ask { .. } | Step::AskForMore => known.asked += 1,
             Step::Publish => known.versions += 1,
             _ => {}
         }
@@ -131,8 +142,8 @@ struct World {
     town: Town,
     sessions: [SessionId; 2],
     requests: Vec<RequestId>,
-    /// What is really there in the two services, by tree and part.
-    effects: BTreeSet<(TreeId, u32)>,
+    /// What is really there in the two services, by the key under which it was made.
+    effects: BTreeSet<String>,
     versions: u32,
 }
 
@@ -143,8 +154,11 @@ impl StateMachineTest for Machine {
     fn init_test(_: &Known) -> World {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         let (town, a, b) = runtime.block_on(with_pair());
+        runtime.block_on(town.apply(OUTER));
         let rule = json!({ "contract": "shop/pair", "target": 2, "max_age_s": 900, "check_every_s": 60 });
         runtime.block_on(town.keep("pairs", rule));
+        let rule = json!({ "contract": "shop/outer", "target": 1, "check_every_s": 60 });
+        runtime.block_on(town.keep("outers", rule));
         World { runtime, town, sessions: [a, b], requests: Vec::new(), effects: BTreeSet::new(), versions: 1 }
     }
 
@@ -183,6 +197,10 @@ impl World {
                     self.requests.push(id);
                 }
             }
+            Step::AskForMore => {
+                let id = self.town.ask_for(stock_first("shop/outer")).await.expect("it is accepted");
+                self.requests.push(id);
+            }
             Step::Cancel(which) => {
                 if let Some(id) = pick(&self.requests, which) {
                     self.town.engine.cancel_request(&self.town.consumer(), id).await.expect("it is there");
@@ -206,13 +224,14 @@ impl World {
                 let session = self.sessions[usize::from(second)];
                 self.serve(session, count, mood).await;
             }
+            Step::Fill => self.fill().await,
             Step::Pass(seconds) => self.pass(seconds).await,
             Step::Look(which) => {
                 self.town.engine.sweep(Sweep::ALL[which]).await.expect("a sweep goes through");
             }
-            Step::Edit { target, state } => {
+            Step::Edit { rule, target, state } => {
                 let edit = RuleEdit { target: Some(target), state: Some(state) };
-                let name = "pairs".parse().expect("a name");
+                let name = RULES[rule].parse().expect("a name");
                 let supplier = self.town.supplier();
                 self.town.engine.edit_rule(&supplier, "default", &name, edit, None).await.expect("edited");
             }
@@ -221,6 +240,19 @@ impl World {
                 let more = format!("more_{}", self.versions);
                 let grown = json!({ "input": { "properties": { more: { "type": "string" } } } });
                 self.sessions[1] = self.town.connect("b", &[with(capability("second", ALL), grown)]).await;
+            }
+        }
+    }
+
+    async fn fill(&mut self) {
+        loop {
+            self.town.tend().await;
+            let mut served = 0;
+            for session in self.sessions {
+                served += self.serve(session, 100, Mood::Well).await;
+            }
+            if served == 0 {
+                return;
             }
         }
     }
@@ -249,7 +281,7 @@ impl World {
 
     /// What a supplier says, and what it has done to its service.
     fn answer(&mut self, task: &Assignment, mood: Mood) -> Answer {
-        let effect = (task.task.tree, task.task.part);
+        let effect = task.idempotency_key.clone();
         if matches!(mood, Mood::Stumbling) {
             return refused(true);
         }
@@ -259,7 +291,7 @@ impl World {
             (Operation::Produce, _) => {
                 self.effects.insert(effect);
                 // As unique as the dataset: two of them own nothing in common.
-                crate::town::made(&format!("{}-{}", task.unique, task.task.part))
+                crate::town::made(&task.idempotency_key)
             }
             (Operation::Check, mood) => {
                 let verdict = match mood {
@@ -350,18 +382,23 @@ impl World {
             |view: &&DatasetView| view.tree.root().status == PartStatus::Ready && view.tree.line.is_some();
         let ready: Vec<_> =
             trees.values().filter(is_ready).filter(|view| !waiting.contains(&view.tree.id)).collect();
-        let stock = self.town.stock("pairs").await;
-        if stock.ready as usize == ready.len() {
+        let mut stocked = 0;
+        for rule in RULES {
+            stocked += self.town.stock(rule).await.ready;
+        }
+        if stocked as usize == ready.len() {
             return Vec::new();
         }
         let told: Vec<String> = ready.iter().map(|view| format!("{:?}", view.tree)).collect();
         let told = told.join("\n");
-        vec![format!("{} are in stock, and these are ready and belong to nobody: {told}", stock.ready)]
+        vec![format!("{} are in stock, and these are ready and belong to nobody: {told}", stocked)]
     }
 
     /// Everything is given back, nothing is wanted any more, and all services do as they are told.
     async fn comes_to_rest(&mut self) {
-        self.act(Step::Edit { target: 1, state: RuleState::Draining }).await;
+        for rule in 0..RULES.len() {
+            self.act(Step::Edit { rule, target: 1, state: RuleState::Draining }).await;
+        }
         for _ in 0..ROUNDS {
             for lease in self.leases().await.into_iter().filter(|lease| lease.status == LeaseStatus::Held) {
                 let (consumer, outcome) = (self.town.consumer(), LeaseOutcome::Used);
@@ -397,13 +434,17 @@ impl World {
 
     /// What is left in the services belongs to what was set aside for a person.
     fn left_behind(&self, trees: &BTreeMap<TreeId, DatasetView>) {
-        for (tree, part) in &self.effects {
-            let status = trees[tree].tree.root().status;
+        for key in &self.effects {
+            let mut dataset: DatasetId = key.parse().expect("a key names a dataset");
+            // What was in stock may be a part of another dataset by now.
+            while let Some(moved) = trees[&dataset.tree].tree.moved(dataset.part) {
+                dataset = moved;
+            }
+            let tree = &trees[&dataset.tree].tree;
+            let status = tree.root().status;
             assert!(
                 matches!(status, PartStatus::Quarantined | PartStatus::Debt),
-                "{} is left behind by a dataset that is {status:?}: {:#?}",
-                tree.part(*part),
-                trees[tree].tree
+                "{key} is left behind by a dataset that is {status:?}: {tree:#?}"
             );
         }
     }

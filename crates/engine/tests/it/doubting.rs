@@ -9,6 +9,7 @@ use sixpack_model::ids::{SessionId, TreeId};
 use sixpack_model::request::{RequestStatus, Source};
 use sixpack_model::tree::{PartStatus, Tree, Verdict};
 
+use crate::joining::OUTER;
 use crate::stock::{from, stock_first};
 use crate::town::{ALL, Town, capability, made, with, with_pair};
 use crate::validity::checked;
@@ -326,4 +327,17 @@ async fn what_a_diagnosis_hears_is_no_reason_to_doubt() {
     }
     town.keep("pairs", json!({ "contract": "shop/pair", "target": 1 })).await;
     assert!(!town.is_doubted("pairs").await);
+}
+
+#[tokio::test]
+async fn nothing_becomes_a_part_that_has_a_part_of_what_is_doubted() {
+    let (town, a, b) = patrolled(20).await;
+    town.apply(OUTER).await;
+    town.say(a, Verdict::Valid).await;
+    town.say(b, Verdict::Invalid).await;
+    let (ready, _) = town.level("pairs").await;
+    let view = town.take(stock_first("shop/outer")).await;
+    let pair = &view.trees[0].parts[1];
+    assert_eq!((pair.status, pair.from_stock()), (PartStatus::Building, None));
+    assert_eq!(town.level("pairs").await.0, ready);
 }

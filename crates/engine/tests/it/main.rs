@@ -11,6 +11,7 @@ mod entities;
 mod extending;
 mod finding;
 mod importing;
+mod joining;
 mod leasing;
 mod quarantine;
 mod requesting;

@@ -48,7 +48,9 @@ impl Plan<'_> {
     }
 
     fn advance_part(&mut self, part: u32) {
-        match self.part(part).status {
+        let status = self.part(part).status;
+        match status {
+            PartStatus::Pending if self.waits_for_stock(part) => {}
             PartStatus::Pending => self.start(part),
             // Whatever has a task open waits for its answer.
             PartStatus::Building if self.part(part).task.is_none() => self.build(part),
@@ -218,6 +220,7 @@ impl Plan<'_> {
         child.deadline_at = place.timeout_s.map(|timeout_s| later(now, u64::from(timeout_s) * 1000));
         let number = self.add_part(child);
         match bound {
+            Ok(_) if self.is_to_be_sought(parent, number) => self.seek(number),
             Ok(_) => self.start(number),
             Err(message) => {
                 let message = format!("its input does not satisfy the contract: {message}");

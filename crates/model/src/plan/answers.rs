@@ -130,6 +130,10 @@ impl Plan<'_> {
         if node.origin.existed() {
             return;
         }
+        // What belongs to another dataset now is undone with that: whoever reads this finds it there.
+        if self.tree.moved(part).is_some() {
+            return;
+        }
         let over = node.status.ended();
         let output = output.filter(|output| Schema::any().validate(output).is_empty()).unwrap_or(Value::Null);
         // Under one idempotency key the same answer tells of the same effect. Once that has been undone it is news

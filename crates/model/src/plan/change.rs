@@ -39,6 +39,9 @@ pub struct Change {
     /// What the tree owns from now on because it was there already, in place of what it did; nothing when empty, and as
     /// before when `None`.
     pub found: Option<Vec<(u32, Entity)>>,
+    /// What becomes of the dataset that joins the tree as a part: written with it, as long as that is in stock as it was when
+    /// this was decided. What that one owned because it was there before, the tree owns from then on.
+    pub joins: Option<Box<Change>>,
     /// What it means for the request.
     pub outcome: Option<Outcome>,
     /// What capabilities have said about their parts of a dataset that is there for stock.

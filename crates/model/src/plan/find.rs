@@ -125,8 +125,8 @@ impl Plan<'_> {
 
     /// What was there before is free once the tree is over. A debt keeps it: somebody has to look after that first.
     pub(super) fn free_found(&mut self) {
-        let root = &self.tree.parts[0];
-        if root.origin.existed() && matches!(root.status, PartStatus::Gone | PartStatus::Failed) {
+        let is_over = matches!(self.tree.parts[0].status, PartStatus::Gone | PartStatus::Failed);
+        if is_over && self.tree.parts.iter().any(|part| part.origin.existed()) {
             self.found = Some(Vec::new());
         }
     }
@@ -136,7 +136,7 @@ impl Plan<'_> {
         self.found = Some(owned.into_iter().map(|entity| (part, entity)).collect());
     }
 
-    fn output_entities(&self, part: u32) -> Vec<Entity> {
+    pub(super) fn output_entities(&self, part: u32) -> Vec<Entity> {
         match (self.contract(part), &self.part(part).output) {
             (Some(contract), Some(output)) => contract.output.entities(output),
             _ => Vec::new(),

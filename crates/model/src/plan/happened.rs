@@ -1,5 +1,7 @@
 //! Happened: everything that a tree has to be told, from suppliers, from consumers, and from the clock.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 use serde_json::Value;
 
@@ -8,7 +10,7 @@ use crate::ids::SessionId;
 use crate::name::ContractName;
 use crate::recheck::{Offline, Why};
 use crate::task::{OpenTask, Standing};
-use crate::tree::{Answerer, Verdict, Wish};
+use crate::tree::{Answerer, Tree, Verdict, Wish};
 
 /// What a supplier answered to one attempt.
 #[derive(Debug, Clone, PartialEq)]
@@ -149,6 +151,13 @@ pub enum Happened {
         /// What nobody performs now.
         offline: Vec<Offline>,
     },
+    /// Somebody has looked for a part of it in stock; see [`super::Change::sought`].
+    Sought {
+        /// The part.
+        part: u32,
+        /// What is there, as it is stored; `None` when there is nothing that fits.
+        found: Option<Arc<Tree>>,
+    },
     /// Its request is complete, and it cannot be leased with it: something that it has made is somebody else's.
     EntityHeld(HeldEntity),
 }
@@ -215,6 +224,7 @@ impl Happened {
             | Self::Recheck { .. }
             | Self::Extended { .. }
             | Self::Resolved { .. }
+            | Self::Sought { .. }
             | Self::EntityHeld(_) => Vec::new(),
         }
     }

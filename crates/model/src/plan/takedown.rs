@@ -146,7 +146,7 @@ impl Plan<'_> {
         root.status = match ending {
             _ if owes => PartStatus::Debt,
             Ending::Failed => PartStatus::Failed,
-            Ending::Unwanted | Ending::Used | Ending::Discarded => PartStatus::Gone,
+            Ending::Unwanted | Ending::Used | Ending::Discarded | Ending::Joined => PartStatus::Gone,
         };
         root.ended_at = Some(now);
         let told = if owes { "dataset.owing" } else { "dataset.gone" };

@@ -7,6 +7,7 @@ mod doubting;
 mod extending;
 mod failing;
 mod finding;
+mod joining;
 mod orchestrating;
 mod owning;
 mod random;
@@ -36,6 +37,8 @@ use crate::tree::{PartStatus, Retrying, Verdict, Wish};
 struct Landscape {
     contracts: HashMap<(ContractName, u32), Arc<Contract>>,
     current: HashMap<ContractName, u32>,
+    /// What is kept in stock.
+    stocked: Vec<(ContractName, Value)>,
     /// How often a version was looked up.
     looks: std::cell::Cell<usize>,
 }
@@ -48,6 +51,10 @@ impl Versions for Landscape {
 
     fn current(&self, name: &ContractName) -> Option<Arc<Contract>> {
         self.version(name, *self.current.get(name)?)
+    }
+
+    fn is_stocked(&self, name: &ContractName, input: &Value) -> bool {
+        self.stocked.iter().any(|(stocked, of)| stocked == name && of == input)
     }
 }
 
@@ -130,6 +137,7 @@ fn new_tree(landscape: &Landscape, contract: &str, input: Value) -> NewTree {
         unique: "u".to_owned(),
         until: None,
         beginning: Beginning::Make,
+        takes_stock: false,
     }
 }
 

@@ -11,6 +11,7 @@ pub(super) mod event;
 pub(super) mod evidence;
 pub(super) mod extension;
 pub(super) mod failure;
+pub(super) mod from_stock;
 pub(super) mod lease;
 pub(super) mod owner;
 pub(super) mod scalar;

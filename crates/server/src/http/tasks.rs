@@ -102,7 +102,7 @@ impl<'a> From<&'a Assignment> for TaskJson<'a> {
             operation: Word(task.operation),
             capability: task.contract.name(),
             version: task.version,
-            dataset_id: Text(task.task.dataset()),
+            dataset_id: Text(task.dataset),
             input: &task.input,
             output: task.output.as_deref(),
             facts: task.facts.as_deref(),

@@ -20,6 +20,7 @@ mod events;
 mod extending;
 mod finding;
 mod imports;
+mod joining;
 mod leases;
 mod lists;
 mod log;

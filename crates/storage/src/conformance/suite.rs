@@ -112,6 +112,16 @@ macro_rules! conformance_suite {
                 an_import_that_fails_leaves_its_line_alone,
                 what_was_imported_counts_as_that_also_when_it_was_suspected_and_came_back,
             }
+            joins {
+                a_dataset_in_stock_joins_one_of_many,
+                what_was_taken_meanwhile_joins_nothing,
+                what_has_changed_in_stock_meanwhile_joins_nothing,
+                a_tree_that_has_changed_meanwhile_is_joined_by_nothing,
+                a_look_in_stock_takes_nothing,
+                what_is_looked_for_in_stock_has_its_tree_due,
+                what_was_there_before_is_owned_by_the_tree_that_it_joins,
+                what_joins_is_no_clash_when_it_is_handed_out_with_the_same_write,
+            }
             leases {
                 a_fence_carries_the_epoch_of_the_store,
                 a_renewal_moves_the_deadline,

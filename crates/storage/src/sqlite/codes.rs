@@ -52,7 +52,7 @@ codes!(PartStatus {
     Debt = 11,
 });
 codes!(Operation { Produce = 0, Check = 1, Undo = 2, Find = 3 });
-codes!(Ending { Failed = 0, Unwanted = 1, Used = 2, Discarded = 3 });
+codes!(Ending { Failed = 0, Unwanted = 1, Used = 2, Discarded = 3, Joined = 4 });
 codes!(Priority { Person = 0, Pipeline = 1, Stock = 2, Patrol = 3 });
 codes!(Source { StockFirst = 0, Fresh = 1, StockOnly = 2, FindFirst = 3 });
 codes!(RequestStatus { Queued = 0, Building = 1, Fulfilled = 2, Failed = 3, Cancelled = 4, Expired = 5 });

@@ -106,6 +106,7 @@ impl Tx<'_> {
             }
         }
         let Some(owns) = &change.owns else { return Ok(None) };
+        let owns = &*self.but_of_joining(change, owns)?;
         if matches!(change.outcome, Some(OutcomeRow::Extended)) {
             let environment = self.environment(&change.environment)?;
             let held = self.first_held_beside(change.lease, change.tree, environment, owns)?;

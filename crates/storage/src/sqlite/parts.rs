@@ -16,6 +16,7 @@ use sixpack_model::tree::{Evidence, Handed, Operation, Part, Retrying, SetAside,
 use super::codes::Code;
 use super::columns::{code, json, ms, ms_of, name, parsed, shared_of, time, time_at, time_of, unreadable};
 use super::failures::{StoredFailure, present};
+use super::joins::StoredJoin;
 use super::searches::StoredSearch;
 use super::statements::Statements;
 use super::writer::Tx;
@@ -138,6 +139,7 @@ pub(super) fn read_part(row: &Row<'_>) -> rusqlite::Result<Part> {
         input: Arc::new(input),
         origin: detail.origin.as_deref().map_or(Ok(Origin::Made), read_origin).map_err(refused)?,
         search: detail.search.map(StoredSearch::into_search).transpose().map_err(refused)?.map(Box::new),
+        join: detail.join.map(StoredJoin::into_join).transpose().map_err(refused)?.map(Box::new),
         output: shared_of(row, 10)?,
         facts: shared_of(row, 11)?,
         evidence: detail.evidence.map(StoredEvidence::into_evidence).transpose().map_err(refused)?,
@@ -174,6 +176,8 @@ struct Detail<'a> {
     origin: Option<Cow<'a, str>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     search: Option<StoredSearch<'a>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    join: Option<StoredJoin<'a>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     evidence: Option<StoredEvidence<'a>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -392,6 +396,7 @@ fn detail_text(part: &Part) -> String {
         task: part.task.as_ref().map(StoredTask::from),
         origin: part.origin.existed().then(|| Cow::Borrowed(part.origin.name())),
         search: part.search.as_deref().map(StoredSearch::from),
+        join: part.join.as_deref().map(StoredJoin::from),
         evidence: part.evidence.as_ref().map(StoredEvidence::of),
         handed: part.handed.as_ref().map(|handed| StoredHanded {
             facts: handed.facts.as_deref().map(Cow::Borrowed),

@@ -1,6 +1,6 @@
 //! Stock in SQLite.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -19,12 +19,12 @@ use super::columns::{id, int, ms, ms_of, name, parsed, parsed_of, time_at, time_
 use super::failures::StoredFailure;
 use super::placing::Place;
 use super::statements::Statements;
-use super::taking::pins_text;
+use super::taking::{WishRow, pins_text};
 use super::troubles::shared_troubles;
 use super::writer::Tx;
 use crate::error::StoreError;
 use crate::requests::NewRequest;
-use crate::stock::{Discard, FillTo, Level, SharedTrouble, Stock, Stocked, StoredLine, Trouble};
+use crate::stock::{Discard, FillTo, Level, SharedTrouble, Stock, StockWish, Stocked, StoredLine, Trouble};
 
 #[async_trait]
 impl Stock for SqliteStore {
@@ -272,6 +272,15 @@ impl Stock for SqliteStore {
             )
         })
         .await
+    }
+
+    async fn first_in_stock(
+        &self,
+        wish: &Arc<StockWish>,
+        but: &BTreeSet<TreeId>,
+    ) -> Result<Option<TreeId>, StoreError> {
+        let (row, but) = (WishRow::new(wish), but.clone());
+        self.write("looking in stock", move |tx| tx.first_in_stock(&row, &but)).await
     }
 
     async fn count_served(&self, served: Vec<(LineId, u64, u64)>) -> Result<(), StoreError> {

@@ -119,6 +119,20 @@ impl Tx<'_> {
         Ok(Some(found))
     }
 
+    /// The dataset in stock that would be taken for a wish, but for these; nothing is taken.
+    pub(super) fn first_in_stock(
+        &mut self,
+        wish: &WishRow,
+        but: &BTreeSet<TreeId>,
+    ) -> rusqlite::Result<Option<TreeId>> {
+        let doubted = self.doubted_in(&wish.wish.environment)?;
+        let found = self.look_in_stock(wish, 1, Looking::Fresh, but, &doubted)?;
+        Ok(found.first().and_then(|found| match found {
+            Found::Ready { tree, .. } => Some(*tree),
+            Found::Due { .. } | Found::Coming { .. } | Found::Own { .. } => None,
+        }))
+    }
+
     /// Up to so many datasets that meet a wish: ready ones, the best first and then the oldest; then, if something may be
     /// made, those that are coming.
     fn look_in_stock(

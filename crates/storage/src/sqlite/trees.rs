@@ -45,9 +45,17 @@ impl Trees for SqliteStore {
             if let Some(contract) = tx.doubted_upon(&change)? {
                 return Ok(Written::Doubted(contract));
             }
+            let joins = change.joins.as_deref();
+            let stocked = joins.map(|joins| tx.joins_from(joins)).transpose()?.flatten();
+            if joins.is_some() && stocked.is_none() {
+                return Ok(Written::Refused);
+            }
             let Some(passed) = tx.pass(&guard, &change)? else {
                 return Ok(Written::Refused);
             };
+            if let (Some(joins), Some(stocked)) = (joins, stocked) {
+                tx.join(change.tree, joins, stocked)?;
+            }
             tx.update_tree(&change, passed.claimed_at)?;
             tx.note_said(&change)?;
             tx.hold_extended(&change)?;
@@ -260,7 +268,7 @@ fn load(connection: &Connection, tree: TreeId, pins: &PinsRead) -> rusqlite::Res
     let found = connection
         .prepare_cached(
             "SELECT t.version, e.name, t.request, t.unit, t.priority, t.channel, t.pins, t.seed, t.unique_text,
-                    t.lease, t.ending, t.made, t.line, t.status, t.recheck
+                    t.lease, t.ending, t.made, t.line, t.status, t.recheck, t.takes_stock
              FROM tree t JOIN environment e ON e.id = t.environment WHERE t.id = ?1",
         )?
         .query_row([tree.0.as_bytes()], |row| {
@@ -296,6 +304,7 @@ fn read_tree(row: &Row<'_>, tree: TreeId) -> rusqlite::Result<Tree> {
         seed: unsigned(row, 7)?,
         unique: row.get(8)?,
         line: row.get::<_, Option<i64>>(12)?.map(LineId),
+        takes_stock: row.get(15)?,
         recheck: read_recheck(row, 14)?,
         lease: id_of(row, 9)?.map(LeaseId),
         ending: code_of(row, 10)?,

@@ -37,6 +37,7 @@ pub(super) struct ChangeRow {
     priority: i64,
     channel: Option<String>,
     line: Option<LineId>,
+    takes_stock: bool,
     /// As JSON, when they are new or have grown.
     pins: Option<String>,
     seed: i64,
@@ -60,6 +61,8 @@ pub(super) struct ChangeRow {
     pub(super) owns: Option<Vec<Owned>>,
     /// What the tree owns from now on because it was there before.
     pub(super) found: Option<Vec<Owned>>,
+    /// What becomes of the dataset in stock that joins the tree.
+    pub(super) joins: Option<Box<ChangeRow>>,
     pub(super) outcome: Option<OutcomeRow>,
     pub(super) said: Vec<Said>,
     pub(super) upon: Option<ContractName>,
@@ -141,6 +144,7 @@ impl From<Change> for ChangeRow {
             priority: tree.priority.code(),
             channel: tree.channel.as_deref().map(str::to_owned),
             line: tree.line,
+            takes_stock: tree.takes_stock,
             pins,
             seed: int(tree.seed),
             unique: tree.unique.clone(),
@@ -161,6 +165,7 @@ impl From<Change> for ChangeRow {
             owns: matches!(change.outcome, Some(Outcome::Ready(_) | Outcome::Extended))
                 .then(|| owned(change.owns)),
             found: change.found.map(owned),
+            joins: change.joins.map(|joins| Box::new(Self::from(*joins))),
             outcome: change.outcome.map(OutcomeRow::from),
             said: change.said,
             upon: change.upon,
@@ -242,8 +247,8 @@ impl Tx<'_> {
         let pins = self.pins(change.pins.as_deref().unwrap_or("{}"))?;
         self.connection.run(
             "INSERT INTO tree (id, version, environment, request, unit, priority, channel, pins, seed, unique_text,
-                               status, lease, ending, made, due_at, fence, line, place, owns)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, 0, ?16, 0, ?17)",
+                               status, lease, ending, made, due_at, fence, line, place, owns, takes_stock)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, 0, ?16, 0, ?17, ?18)",
             params![
                 change.tree.0.as_bytes(),
                 change.version,
@@ -262,6 +267,7 @@ impl Tx<'_> {
                 change.due_at,
                 change.line.map(|line| line.0),
                 change.owns.as_deref().and_then(owns_text),
+                change.takes_stock,
             ],
         )?;
         self.write_below(environment, change, None)

@@ -70,6 +70,17 @@ pub struct GivenUp {
     pub message: String,
 }
 
+/// The dataset that was in stock, and is a part of another one now.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct FromStock {
+    /// What it was in stock; that one is gone.
+    pub dataset_id: String,
+    /// When that was made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ready_at: Option<String>,
+}
+
 /// A dataset or one of its parts.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
@@ -105,6 +116,12 @@ pub struct Dataset {
     /// How it was looked for, if its request said `find_first`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub search: Option<Search>,
+    /// The dataset in stock that has taken its place; only of a part.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from_stock: Option<FromStock>,
+    /// The part of another dataset that it is now; only of what was in stock and is gone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub joined_id: Option<String>,
     /// What it was made from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub input: Option<Value>,

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Lease, Operation, Owner, Rerun, words};
+use super::{FromStock, Lease, Operation, Owner, Rerun, words};
 
 words! {
     /// `queued -> building -> fulfilled | failed | cancelled | expired`; the last four are final.
@@ -301,6 +301,9 @@ pub struct Step {
     pub version: Option<u32>,
     /// Where it stands.
     pub status: StepStatus,
+    /// The dataset in stock that it was a part of before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from_stock: Option<FromStock>,
     /// What is being done.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub operation: Option<Operation>,

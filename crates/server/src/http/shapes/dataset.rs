@@ -13,6 +13,7 @@ use utoipa::ToSchema;
 use super::event::TimelineJson;
 use super::evidence::EvidenceJson;
 use super::failure::FailureJson;
+use super::from_stock::FromStockJson;
 use super::owner::OwnerJson;
 use super::scalar::{Text, Time};
 use super::search::SearchJson;
@@ -50,6 +51,13 @@ pub(in crate::http) struct DatasetJson<'a> {
     /// How it was looked for, if its request said `find_first`.
     #[serde(skip_serializing_if = "Option::is_none")]
     search: Option<SearchJson<'a>>,
+    /// The dataset in stock that has taken its place; only of a part.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    from_stock: Option<FromStockJson>,
+    /// The part of another dataset that it is now; only of what was in stock and is `gone`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    joined_id: Option<Text<DatasetId>>,
     #[schema(value_type = Value)]
     input: Cow<'a, Value>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -113,6 +121,8 @@ impl<'a> DatasetJson<'a> {
                 .map(|_| part.attempts_before + 1),
             origin: Word(part.origin),
             search: part.search.as_deref().map(SearchJson::from),
+            from_stock: FromStockJson::of(view.tree, number),
+            joined_id: view.tree.moved(number).map(Text),
             input: view.input(number),
             output: view.output(number),
             facts: view.facts(number),

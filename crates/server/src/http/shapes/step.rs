@@ -12,6 +12,7 @@ use sixpack_model::scenario::Step;
 use sixpack_model::tree::{PartStatus, Verdict};
 use utoipa::ToSchema;
 
+use super::from_stock::FromStockJson;
 use super::scalar::{Text, Time};
 use super::tree::TreeView;
 use super::word::{OperationWord, Word};
@@ -49,6 +50,9 @@ pub(in crate::http) struct StepJson<'a> {
     /// `pending`, `waiting`, `building`, `checking`, `ready`, `failed`, `skipped`, `cancelling`, `undoing`, `gone`
     /// or `debt`.
     status: &'static str,
+    /// The dataset in stock that it was a part of before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    from_stock: Option<FromStockJson>,
     /// What is being done.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(inline)]
@@ -128,6 +132,7 @@ impl<'a> TreeView<'a> {
             version,
             // Once the tree is being taken down it is not going to be made.
             status: if self.tree.ending.is_none() { "pending" } else { "gone" },
+            from_stock: None,
             operation: None,
             attempt: None,
             message: None,
@@ -151,6 +156,7 @@ impl<'a> TreeView<'a> {
             contract: Text(part.contract.clone()),
             version: Some(part.version),
             status,
+            from_stock: FromStockJson::at_or_above(self.tree, number),
             operation: part.task.as_ref().map(|task| Word(task.operation)),
             attempt: part.task.as_ref().map(|task| task.attempt.saturating_sub(task.spent_from) + 1),
             message: failed

@@ -150,16 +150,17 @@ impl Tx<'_> {
         tree: TreeId,
     ) -> rusqlite::Result<()> {
         let held = self.connection.one(
-            "UPDATE capability_doubt SET held = held + 1, probe = NULL WHERE contract = ?1 AND probe = ?2 RETURNING held",
+            "SELECT held + 1 FROM capability_doubt WHERE contract = ?1 AND probe = ?2",
             params![contract.0, tree.0.as_bytes()],
             |row| row.get::<_, u32>(0),
         )?;
-        match held {
-            Some(held) if held >= PROBES => {
-                self.believe(environment, contract, &format!("{held} datasets in a row were found to hold"))
-            }
-            _ => Ok(()),
+        let Some(held) = held else { return Ok(()) };
+        if held >= PROBES {
+            let why = format!("{held} datasets in a row were found to hold");
+            return self.believe(environment, contract, &why);
         }
+        let count = "UPDATE capability_doubt SET held = ?2, probe = NULL WHERE contract = ?1";
+        self.connection.run(count, params![contract.0, held]).map(|_| ())
     }
 
     fn note_invalid(

@@ -23,6 +23,7 @@ mod imports;
 mod joins;
 mod leases;
 mod limits;
+mod looking;
 mod memory;
 mod names;
 mod opening;

@@ -25,9 +25,9 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::*;
-use crate::channel::is_of_channel;
+use crate::channel::{Overlay, is_of_channel};
 use crate::failure::{Failure, FailureClass};
-use crate::ids::SessionId;
+use crate::ids::{RequestId, SessionId, TreeId};
 use crate::manifest::CapabilityDefinition;
 use crate::task::{OpenTask, Standing};
 use crate::tree::{PartStatus, Retrying, Verdict, Wish};

@@ -12,11 +12,12 @@ use super::codes::Code;
 use super::columns::{id, int, ms};
 use super::events::EventRow;
 use super::failures::failure_text;
+use super::looking::{Found, WishRow};
 use super::placing::Place;
 use super::quotas::Taker;
 use super::requests::{COLUMNS, find_key, read_request, selection_text, units_text};
 use super::statements::Statements;
-use super::taking::{Found, WishRow};
+
 use super::writer::Tx;
 use super::writes::ChangeRow;
 use crate::requests::{

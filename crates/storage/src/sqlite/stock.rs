@@ -17,9 +17,10 @@ use super::accepting::NewRequestRow;
 use super::codes::Code;
 use super::columns::{id, int, ms, ms_of, name, parsed, parsed_of, time_at, time_of, unreadable, unsigned};
 use super::failures::StoredFailure;
+use super::looking::{WishRow, pins_text};
 use super::placing::Place;
 use super::statements::Statements;
-use super::taking::{WishRow, pins_text};
+
 use super::troubles::shared_troubles;
 use super::writer::Tx;
 use crate::error::StoreError;

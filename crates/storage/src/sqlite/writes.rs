@@ -19,11 +19,12 @@ use super::columns::{int, ms, ms_of, parsed_of, time, unreadable};
 use super::entities::{Owned, owns_text};
 use super::events::EventRow;
 use super::failures::failure_text;
+use super::looking::pins_text;
 use super::parts::PartRow;
 use super::placing::{Place, ReadinessRow, Standing};
 use super::queues::Waiting;
 use super::statements::Statements;
-use super::taking::pins_text;
+
 use super::writer::Tx;
 
 /// A decision about a tree, turned into columns before the writer sees it.

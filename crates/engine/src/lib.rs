@@ -33,6 +33,7 @@ mod shelf;
 mod stock;
 mod stock_levels;
 mod stock_rules;
+mod successors;
 mod sweeps;
 mod tasks;
 mod tokens;

@@ -118,8 +118,27 @@ impl Town {
 
     pub(crate) async fn answer(&self, session: SessionId, task: &Assignment, answer: Answer) -> Receipt {
         let answer = TaskAnswer { task: task.task, attempt: task.attempt, answer };
-        let receipts = self.engine.answer(&self.supplier(), session, vec![answer]).await;
-        receipts.expect("the session is known").remove(0)
+        let (mut receipts, tasks) = self
+            .engine
+            .answer(&self.supplier(), session, vec![answer], 0)
+            .await
+            .expect("the session is known");
+        assert!(tasks.is_empty(), "none was asked for: {tasks:?}");
+        receipts.remove(0)
+    }
+
+    /// Answers, and takes up to `max` tasks with the receipt.
+    pub(crate) async fn answer_for_more(
+        &self,
+        session: SessionId,
+        task: &Assignment,
+        answer: Answer,
+        max: u32,
+    ) -> (Receipt, Vec<Assignment>) {
+        let answer = TaskAnswer { task: task.task, attempt: task.attempt, answer };
+        let answered = self.engine.answer(&self.supplier(), session, vec![answer], max).await;
+        let (mut receipts, tasks) = answered.expect("the session is known");
+        (receipts.remove(0), tasks)
     }
 
     /// Claims one task after the other and answers each as if all went well, until there is nothing to do.

@@ -321,9 +321,9 @@ pub(super) async fn claim_tasks(
 
 /// Answers tasks
 ///
-/// Each result stands for itself: one that is refused harms no other.
+/// Each result stands for itself: one that is refused harms no other. Hands out tasks with the answer, if asked.
 #[utoipa::path(post, path = "/v1/sessions/{id}/results", tag = "sessions", params(("id" = String, Path)), request_body = AnswersJson, responses(
-    (status = 200, description = "What became of each, in the same order", body = ReceiptsJson),
+    (status = 200, description = "What became of each, in the same order", body = ReceiptsJson<'_>),
     (status = 404, description = "`session_not_found`", body = ProblemJson),
     (status = 409, description = "`session_ended`, `superseded`", body = ProblemJson),
 ))]
@@ -333,12 +333,14 @@ pub(super) async fn answer_tasks(
     Path((id,)): Path<(SessionId,)>,
     Query(NoParameters {}): Query<NoParameters>,
     Json(body): Json<AnswersJson>,
-) -> Result<Json<ReceiptsJson>, Problem> {
+) -> Result<Response, Problem> {
+    let max = body.claim_max();
     let (mut receipts, answers) = body.take_apart();
-    let recorded = engine.answer(&caller, id, answers).await?;
+    let (recorded, tasks) = engine.answer(&caller, id, answers, max.unwrap_or(0)).await?;
     let open = receipts.iter_mut().filter(|receipt| receipt.is_open());
     open.zip(recorded).for_each(|(receipt, recorded): (&mut ReceiptJson, _)| receipt.settle(recorded));
-    Ok(Json(ReceiptsJson { results: receipts }))
+    let tasks = max.map(|_| tasks.iter().map(TaskJson::from).collect());
+    Ok(Json(ReceiptsJson { results: receipts, tasks }).into_response())
 }
 
 /// Says that a supplier is alive, and what it is working on

@@ -19,6 +19,7 @@ mod imports;
 mod joining;
 mod leases;
 mod mint;
+mod on_the_way;
 mod parked;
 mod publish;
 mod quarantine;

@@ -19,6 +19,7 @@ use tokio::time::Instant;
 use crate::Engine;
 use crate::assignment::Assignment;
 use crate::caller::Caller;
+use crate::on_the_way::OnTheWay;
 use crate::parked::{Given, Queue};
 use crate::refusal::Refusal;
 use crate::sessions::KnownSession;
@@ -115,26 +116,17 @@ impl Engine {
     ) -> Result<(Vec<Receipt>, Vec<Assignment>), Refusal> {
         let known = self.known_session(caller, session).await?;
         let engine = self.clone();
-        let (give, given) = tokio::sync::oneshot::channel();
         // Detached, because a supplier that hangs up must not leave half of its answers behind.
-        tokio::spawn(async move {
+        let all = tokio::spawn(async move {
             let successors = Successors::of(Arc::clone(&known.queues), max);
             // The first poll of an answer writes it when its tree is remembered, so that the claim is right behind.
             let answering =
                 join_all(answers.into_iter().map(|one| engine.answer_one(&known, one, &successors)));
             let (receipts, tasks) = join(answering, engine.claim_successors(&known, max, &successors)).await;
-            if let Err((_, tasks)) = give.send((receipts, tasks)) {
-                engine.give_back(session, &tasks).await;
-            }
+            (receipts, OnTheWay::new(&engine, session, tasks))
         });
-        let (receipts, tasks) = given.await.map_err(|_| Refusal::Busy)?;
-        match receipts.into_iter().collect() {
-            Ok(receipts) => Ok((receipts, tasks)),
-            Err(refusal) => {
-                self.give_back(session, &tasks).await;
-                Err(refusal)
-            }
-        }
+        let (receipts, tasks) = all.await.map_err(|_| Refusal::Busy)?;
+        Ok((receipts.into_iter().collect::<Result<_, _>>()?, tasks.arrive()))
     }
 
     /// Claims behind answers that were written a moment ago, if there is reason to believe that there is anything.
@@ -250,14 +242,13 @@ impl Engine {
         session: SessionId,
         max: u32,
     ) -> Result<(Vec<Assignment>, Option<Timestamp>), Refusal> {
-        let (give, given) = tokio::sync::oneshot::channel();
         let engine = self.clone();
-        tokio::spawn(async move {
-            if let Err(Ok((tasks, _))) = give.send(engine.claim_now(session, max).await) {
-                engine.give_back(session, &tasks).await;
-            }
+        let claiming = tokio::spawn(async move {
+            let (tasks, next_at) = engine.claim_now(session, max).await?;
+            Ok::<_, Refusal>((OnTheWay::new(&engine, session, tasks), next_at))
         });
-        given.await.map_err(|_| Refusal::Busy)?
+        let (tasks, next_at) = claiming.await.map_err(|_| Refusal::Busy)??;
+        Ok((tasks.arrive(), next_at))
     }
 
     async fn claim_now(

@@ -138,6 +138,44 @@ async fn a_draining_session_gets_nothing_more_and_may_still_answer() {
 }
 
 #[tokio::test]
+async fn results_bring_the_next_tasks_when_they_ask_for_them() {
+    let server = ApiServer::start().await;
+    let admin = server.admin().await;
+    let supplier = HandSupplier::open(&admin, &accounts()).await;
+    for _ in 0..3 {
+        admin.post("/v1/requests", &json!({"contract": "billing/account"})).await.expect(201);
+    }
+    let first = supplier.claim().await;
+    let result = json!({"task_id": first["id"], "attempt": 1, "outcome": "done", "output": {"id": "a-1"}});
+    let body = json!({"results": [result], "claim": {"max": 2}});
+    let answered = supplier.api.post(&supplier.path("results"), &body).await.expect(200);
+    assert_eq!(answered["results"][0]["accepted"], true);
+    let tasks = answered["tasks"].as_array().unwrap();
+    assert_eq!(tasks.len(), 2);
+    assert_eq!((&tasks[0]["operation"], &tasks[0]["attempt"]), (&json!("produce"), &json!(1)));
+    let none = supplier.api.post(&supplier.path("results"), &body).await.expect(200);
+    assert_eq!((&none["results"][0]["reason"], &none["tasks"]), (&json!("already_completed"), &json!([])));
+}
+
+#[tokio::test]
+async fn results_do_not_wait_for_the_tasks_that_they_ask_for() {
+    let server = ApiServer::start().await;
+    let supplier = HandSupplier::open(&server.admin().await, &accounts()).await;
+    let result = json!({"task_id": "task_x", "attempt": 1, "outcome": "done"});
+    for (claim, code, pointer) in [
+        (json!({"max": 0}), "range", "/claim/max"),
+        (json!({"max": 101}), "range", "/claim/max"),
+        (json!({}), "missing_field", "/claim/max"),
+        (json!({"max": 1, "wait_s": 1}), "unknown_field", "/claim/wait_s"),
+    ] {
+        let body = json!({"results": [result], "claim": claim});
+        let reply = supplier.api.post(&supplier.path("results"), &body).await;
+        reply.refused(422, code);
+        assert_eq!(reply.json()["errors"][0]["pointer"], pointer, "{}", reply.text);
+    }
+}
+
+#[tokio::test]
 async fn a_session_belongs_to_the_token_that_opened_it() {
     let server = ApiServer::start().await;
     let supplier = HandSupplier::open(&server.supplier().await, &accounts()).await;

@@ -358,7 +358,7 @@ mod tests {
     }
 
     fn answers(value: &serde_json::Value) -> Vec<ResultAnswer> {
-        serde_json::from_value(json!({ "results": value })).unwrap()
+        serde_json::from_value(value.clone()).unwrap()
     }
 
     #[test]
@@ -452,6 +452,23 @@ mod tests {
             )),
         );
         assert!(late.tasks().is_empty(), "a drain waits for nothing more");
+    }
+
+    #[tokio::test]
+    async fn a_result_keeps_the_slot_of_its_attempt_only_while_its_session_is_open() {
+        let slots = Arc::new(tokio::sync::Semaphore::new(2));
+        let (own, incoming) = mpsc::unbounded_channel();
+        let mut late = Late::new();
+        let way = late.way(own);
+        let mut outbox = Outbox::new(incoming, Arc::default());
+        for id in ["a", "b"] {
+            way.send(&TaskResult::undone(id, 1), Arc::clone(&slots).try_acquire_owned().unwrap());
+        }
+        outbox.fill().await;
+        assert_eq!((slots.available_permits(), outbox.slots(1).len()), (0, 1));
+        assert_eq!(slots.available_permits(), 1, "the first was taken, and is free");
+        late.take_over(outbox).await;
+        assert_eq!(slots.available_permits(), 2, "the next session works with all of them");
     }
 
     #[tokio::test]

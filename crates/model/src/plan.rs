@@ -262,10 +262,10 @@ impl<'w> Plan<'w> {
         self.world.versions.version(&part.contract, part.version)
     }
 
-    /// Tells of something, with the way to the part; a failure brings its own, which names the contract as well.
+    /// Tells of something, with the way to the part: the same that a timeline shows for it.
     fn tell(&mut self, part: u32, kind: &'static str, mut data: Value) {
         let path = self.tree.steps_to(part);
-        if !path.is_empty() && data.get("path").is_none() {
+        if !path.is_empty() {
             data["path"] = path.into();
         }
         self.events.push(Event {

@@ -35,10 +35,12 @@ impl Plan<'_> {
             "session": session.to_string(),
             "message": message_of(&answer),
         });
-        self.tell(attempt.part, told_as(&answer), told);
         if task.cancelled {
+            // It is not taken: whoever reads the story must not find it among what was done.
+            self.tell(attempt.part, "task.orphaned", told);
             return self.answered_too_late_to_matter(attempt, task.operation, answer);
         }
+        self.tell(attempt.part, told_as(&answer), told);
         match (task.operation, answer) {
             (Operation::Produce, Answer::Produced { output, facts }) => {
                 self.produced(attempt, output, facts);

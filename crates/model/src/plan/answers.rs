@@ -162,8 +162,7 @@ impl Plan<'_> {
         if let Some(message) = violation(&contract, &output, facts.as_ref()) {
             return self.violated(attempt, message);
         }
-        self.entities
-            .extend(contract.output.entities(&output).into_iter().map(|entity| (attempt.part, entity)));
+        self.note_entities(attempt.part, contract.output.entities(&output));
         self.made(attempt.part, output, facts);
         self.complete(attempt.part);
     }

@@ -273,6 +273,7 @@ macro_rules! conformance_suite {
                 datasets_are_found_by_the_entities_they_hold,
                 lately_counts_the_last_hour_of_one_contract,
             }
+                datasets_are_found_by_the_entities_they_use,
             troubles {
                 what_a_second_line_fails_for_is_shared,
                 lines_that_share_a_trouble_are_tried_one_at_a_time_and_later_each_time,

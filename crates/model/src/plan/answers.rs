@@ -56,7 +56,9 @@ impl Plan<'_> {
             (Operation::Find, Answer::Nothing { message }) => self.found_nothing(attempt.part, message),
             (Operation::Produce, Answer::Obtain { children }) => self.obtain(attempt.part, children),
             (_, Answer::Failed { retryable, code, message, details }) => {
-                let cause = Cause::of(FailureClass::Rejected, message).with_code(&code);
+                // What may pass is no answer to the input: nobody is to change that for it.
+                let class = if retryable { FailureClass::Unavailable } else { FailureClass::Rejected };
+                let cause = Cause::of(class, message).with_code(&code);
                 self.set_back(attempt, Cause { details, passes: retryable, ..cause });
             }
             (operation, answer) => {

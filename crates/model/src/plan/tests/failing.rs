@@ -222,6 +222,18 @@ fn what_waits_to_be_asked_again_has_begun_and_is_undone() {
 }
 
 #[test]
+fn what_may_pass_and_does_not_is_not_held_against_the_input() {
+    for (retryable, goes, class) in [(false, 1, FailureClass::Rejected), (true, 3, FailureClass::Unavailable)]
+    {
+        let mut scene = Scene::begin(shop(MAKE), "checkout/ready-customer", json!({}));
+        for _ in 0..goes {
+            scene.fail("customer", retryable);
+        }
+        assert_eq!((scene.failure().class, scene.failure().attempts), (class, goes), "{retryable}");
+    }
+}
+
+#[test]
 fn what_a_cancelled_attempt_answers_is_told_as_an_orphan() {
     let mut scene = Scene::begin(shop(MAKE_AND_UNDO), "checkout/ready-customer", json!({}));
     scene.happen(Happened::Unwanted);

@@ -232,6 +232,26 @@ async fn health_is_told_without_a_token() {
 }
 
 #[tokio::test]
+async fn a_problem_leads_to_a_page_that_explains_it() {
+    let server = ApiServer::start().await;
+    let nobody = server.client(None);
+    let refused = nobody.get("/v1/requests").await.expect(401);
+    let (path, code) = refused["type"].as_str().unwrap().split_once('#').unwrap();
+    let page = nobody.get(path).await;
+    assert_eq!((page.status, page.header("content-type")), (200, "text/html; charset=utf-8"));
+    assert!(page.text.contains(&format!("<tr id=\"{code}\"><td><code>{code}</code></td>")), "{}", page.text);
+    for code in ["dialect_not_supported", "duplicate_capability", "too_many_connections"] {
+        assert!(page.text.contains(&format!("<tr id=\"{code}\">")), "{code}");
+    }
+    assert!(!page.text.contains("<script"), "{}", page.text);
+    let policy = page.header("content-security-policy");
+    assert!(policy.contains("default-src 'none'") && policy.contains("frame-ancestors 'none'"), "{policy}");
+    assert_eq!(page.header("x-content-type-options"), "nosniff");
+    nobody.get(&format!("{path}?a=1")).await.refused(400, "unknown_parameter");
+    nobody.post(path, &json!({})).await.refused(405, "method_not_allowed");
+}
+
+#[tokio::test]
 async fn a_stopping_server_says_that_it_takes_no_calls_and_still_answers() {
     let edge = EdgeSettings { drain_delay: Duration::from_secs(3600), ..EdgeSettings::default() };
     let server = ApiServer::start_with(ServerSettings { edge, ..ServerSettings::default() }).await;

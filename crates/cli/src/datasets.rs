@@ -5,6 +5,7 @@ use serde_json::{Map, Value};
 use sixpack::wire::{Dataset, DatasetFilter, DatasetStatus, Origin, TimelineEntry};
 
 use crate::connection::{Connection, InEnvironment};
+use crate::debts::whom;
 use crate::exit::Exit;
 use crate::fault::{Fault, Named};
 use crate::leases::{evidence, plain, verdict};
@@ -183,6 +184,14 @@ fn gather(dataset: &Dataset, depth: usize, lines: &mut Vec<Branch>) {
     let ended = dataset.ready_at.as_ref().or(dataset.ended_at.as_ref());
     let attempt = dataset.attempt.map(|attempt| format!("attempt {attempt}"));
     let stocked = dataset.from_stock.as_ref().map(|from| format!("from stock, was {}", from.dataset_id));
+    let waits = dataset.waits_for.as_ref().map(|awaited| {
+        let (of, since) = (awaited.operation, moment(&awaited.since));
+        format!(
+            "{of} waits since {since} for a supplier of {}, ask {}",
+            awaited.contract,
+            whom(&awaited.owner)
+        )
+    });
     let made = dataset.output.as_ref().map(|output| excerpt(&plain(output)));
     lines.push(Branch {
         depth,
@@ -191,7 +200,7 @@ fn gather(dataset: &Dataset, depth: usize, lines: &mut Vec<Branch>) {
         contract: format!("{}@{}", dataset.contract, dataset.version),
         status: dataset.status.to_string(),
         took: ended.and_then(|ended| between(&dataset.created_at, ended)),
-        says: [attempt, stocked, made].into_iter().flatten().collect::<Vec<_>>().join(": "),
+        says: [attempt, stocked, waits, made].into_iter().flatten().collect::<Vec<_>>().join(": "),
     });
     for part in &dataset.parts {
         gather(part, depth + 1, lines);

@@ -2,7 +2,7 @@
 
 use sixpack::wire::{FailureClass, Request, RequestStatus};
 
-/// How the program ends. Codes from 64 are those of `sysexits`; 20 to 31 say why a request brought no data,
+/// How the program ends. Codes from 64 are those of `sysexits`; 20 to 32 say why a request brought no data,
 /// 40 and 41 what a diagnosis has found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Exit {
@@ -61,6 +61,7 @@ Exit codes:
   29  request failed for a reason that this release does not know
   30  request was cancelled
   31  request refused: not in stock
+  32  request failed: unavailable (the supplier could not do it now: try later)
   40  diagnosed: the data has changed under its lease
   41  diagnosed: the check itself fails
   64  wrong usage
@@ -94,6 +95,7 @@ impl Exit {
             Self::No => 1,
             Self::Request(class) => match class {
                 FailureClass::Rejected => 20,
+                FailureClass::Unavailable => 32,
                 FailureClass::ContractViolation => 21,
                 FailureClass::SupplierOffline => 22,
                 FailureClass::Timeout => 23,
@@ -146,6 +148,7 @@ mod tests {
         let rest = [
             Exit::Cancelled,
             Exit::OutOfStock,
+            Exit::Request(Class::Unavailable),
             Exit::Changed,
             Exit::CheckFailed,
             Exit::Usage,
@@ -167,7 +170,7 @@ mod tests {
             .map(|line| line.split_whitespace().next().unwrap().parse().unwrap())
             .collect();
         assert_eq!(all.map(Exit::code).collect::<Vec<_>>(), listed);
-        for class in &classes[..9] {
+        for class in classes[..9].iter().chain(&[Class::Unavailable]) {
             let row = format!("  {}  request failed: {class}", Exit::Request(*class).code());
             assert!(TABLE.contains(&row), "{row}");
         }

@@ -92,6 +92,8 @@ pub struct EnvironmentView {
     pub sessions: u64,
     /// How many leases are held in it.
     pub leases: u64,
+    /// How many undos have been waiting for their supplier longer than the grace.
+    pub waiting_undos: u64,
 }
 
 impl Engine {
@@ -100,12 +102,14 @@ impl Engine {
         let rows = self.store().environments().await?;
         let sessions: HashMap<String, u64> = self.store().count_live_sessions().await?.into_iter().collect();
         let leases: HashMap<String, u64> = self.store().count_held_leases().await?.into_iter().collect();
+        let waiting = self.count_waiting_undos().await?;
         let visible = rows.into_iter().filter(|row| caller.sees(&row.name));
         Ok(visible
             .map(|row| EnvironmentView {
                 shelf: self.shelf(&row.name).unwrap_or_default(),
                 sessions: sessions.get(&row.name).copied().unwrap_or(0),
                 leases: leases.get(&row.name).copied().unwrap_or(0),
+                waiting_undos: waiting.get(&row.name).copied().unwrap_or(0),
                 row,
             })
             .collect())

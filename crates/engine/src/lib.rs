@@ -52,7 +52,7 @@ pub use apply::{Applied, AppliedFile, AppliedFiles, Applying, Breaks, ScenarioFi
 pub use assignment::{Assignment, Child};
 pub use caller::Caller;
 pub use contracts::{ContractState, ContractView, EnvironmentView, VersionView};
-pub use datasets::DatasetView;
+pub use datasets::{DatasetView, DebtStatus, Wait};
 pub use diagnosis::DiagnosisView;
 pub use doubts::Doubted;
 pub use extensions::Extending;

@@ -298,12 +298,16 @@ impl Engine {
         }
     }
 
+    /// How long a task waits for a supplier that is not connected before that is told, or held against it.
+    pub(crate) fn grace_ms(&self) -> u64 {
+        u64::try_from(self.inner.settings.offline_grace.as_millis()).unwrap_or(u64::MAX)
+    }
+
     async fn fail_unserved_tasks(&self) -> Result<(), Refusal> {
-        let grace_ms = u64::try_from(self.inner.settings.offline_grace.as_millis()).unwrap_or(u64::MAX);
         let mut after: Option<TaskId> = None;
         let mut outcome = Ok(());
         loop {
-            let page = self.store().unserved_tasks(grace_ms, after, PAGE).await?;
+            let page = self.store().unserved_tasks(self.grace_ms(), after, PAGE).await?;
             let Some((last, _)) = page.last() else { return outcome };
             after = Some(*last);
             let mut unserved = Vec::new();

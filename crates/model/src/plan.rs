@@ -111,6 +111,7 @@ pub(crate) struct Plan<'w> {
     withdrawn: Vec<ReadyTask>,
     pins_changed: bool,
     entities: Vec<(u32, Entity)>,
+    uses: Vec<(u32, Entity)>,
     owns: Vec<(u32, Entity)>,
     found: Option<Vec<(u32, Entity)>>,
     found_out: FoundOut,
@@ -142,6 +143,7 @@ impl<'w> Plan<'w> {
             withdrawn: Vec::new(),
             pins_changed: false,
             entities: Vec::new(),
+            uses: Vec::new(),
             owns: Vec::new(),
             found: None,
             found_out: FoundOut::default(),
@@ -206,6 +208,7 @@ impl<'w> Plan<'w> {
             withdrawn: self.withdrawn,
             pins_changed: self.pins_changed,
             entities: self.entities,
+            uses: self.uses,
             owns: self.owns,
             found: self.found,
             joins: self.joins,
@@ -262,10 +265,10 @@ impl<'w> Plan<'w> {
         self.world.versions.version(&part.contract, part.version)
     }
 
-    /// Tells of something, with the way to the part; a failure brings its own, which names the contract as well.
+    /// Tells of something, with the way to the part: the same that a timeline shows for it.
     fn tell(&mut self, part: u32, kind: &'static str, mut data: Value) {
         let path = self.tree.steps_to(part);
-        if !path.is_empty() && data.get("path").is_none() {
+        if !path.is_empty() {
             data["path"] = path.into();
         }
         self.events.push(Event {

@@ -11,6 +11,7 @@ mod debts;
 mod diagnosis;
 mod document;
 mod environments;
+mod errors;
 mod events;
 mod extensions;
 mod health;
@@ -127,6 +128,7 @@ fn other_operations() -> OpenApiRouter<Server> {
             stock_rules::delete_stock_rule
         ))
         .routes(routes!(events::follow_events))
+        .routes(routes!(errors::get_errors))
         .routes(routes!(health::livez))
         .routes(routes!(health::readyz))
         .routes(routes!(health::startupz))

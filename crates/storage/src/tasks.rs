@@ -97,6 +97,10 @@ pub trait Tasks: Send + Sync {
     /// The tasks of a tree that wait or are claimed, in the order of their parts: what the tree itself does not know.
     async fn open_tasks(&self, tree: TreeId) -> Result<Vec<OpenTask>, StoreError>;
 
+    /// The parts of a tree that have a task which nobody has and no live session serves, in the order of their parts, with
+    /// when the capability was last served. `None` when it never was.
+    async fn unserved_parts(&self, tree: TreeId) -> Result<Vec<(u32, Option<Timestamp>)>, StoreError>;
+
     /// Tasks withdrawn before anybody claimed them, at most `limit`.
     async fn withdrawn_tasks(&self, limit: u32) -> Result<Vec<TaskId>, StoreError>;
 

@@ -90,7 +90,10 @@ impl Plan<'_> {
         self.tell(
             part,
             "dataset.failed",
-            json!({ "path": failure.path, "class": failure.class.name(), "code": failure.code, "message": failure.message }),
+            json!({
+                "contract": failure.contract.to_string(), "version": failure.version,
+                "class": failure.class.name(), "code": failure.code, "message": failure.message,
+            }),
         );
         if again.is_none() {
             failure.blocked = blocked(&self.tree, self.world.versions, part);

@@ -33,6 +33,8 @@ pub struct Change {
     pub pins_changed: bool,
     /// Entities that parts hold from now on.
     pub entities: Vec<(u32, Entity)>,
+    /// Entities that parts were given in their input, and only use: they are found by them, and hold them against nobody.
+    pub uses: Vec<(u32, Entity)>,
     /// Entities that the tree owns once it is leased, each with the part that has made it; together with
     /// [`Outcome::Ready`] and [`Outcome::Extended`] only.
     pub owns: Vec<(u32, Entity)>,

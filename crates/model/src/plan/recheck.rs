@@ -182,8 +182,8 @@ impl Plan<'_> {
         }
         let failure = failure(&self.tree, self.world.versions, part, cause);
         let told = json!({
-            "because": recheck.why.name(), "path": failure.path, "class": failure.class.name(),
-            "message": failure.message, "owner": failure.owner.team,
+            "because": recheck.why.name(), "contract": failure.contract.to_string(), "version": failure.version,
+            "class": failure.class.name(), "message": failure.message, "owner": failure.owner.team,
         });
         match recheck.why {
             // It was handed over while the patrol was there.

@@ -81,6 +81,7 @@ pub(super) const OPERATIONS: &[(&str, &str, &str, Access)] = &[
     ("healthz", "GET", "/healthz", Access::Open),
     ("version", "GET", "/version", Access::Open),
     ("get_openapi", "GET", "/openapi.json", Access::Open),
+    ("get_errors", "GET", "/docs/errors", Access::Open),
 ];
 
 /// Who may call an operation.

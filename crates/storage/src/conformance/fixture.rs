@@ -186,6 +186,7 @@ impl Fixture {
             withdrawn: Vec::new(),
             pins_changed: false,
             entities: Vec::new(),
+            uses: Vec::new(),
             owns: Vec::new(),
             found: None,
             joins: None,

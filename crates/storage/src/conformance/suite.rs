@@ -64,6 +64,7 @@ macro_rules! conformance_suite {
                 environment_and_status_narrow_a_list,
                 a_root_is_found_by_what_it_has_become_also_by_its_contract,
                 debts_are_listed_oldest_first,
+                undos_that_nobody_performs_are_listed_and_counted_after_the_grace,
                 trees_are_counted_by_the_status_of_their_root,
             }
             doubts {
@@ -249,6 +250,7 @@ macro_rules! conformance_suite {
                 a_task_of_a_version_that_nobody_performs_is_unserved,
                 a_delayed_task_is_unserved_from_its_own_time_on,
                 unserved_tasks_are_paged_past_those_that_stay,
+                parts_that_wait_for_a_supplier_say_when_it_was_there_last,
             }
             tokens {
                 a_token_is_found_by_its_hash_only,
@@ -271,6 +273,7 @@ macro_rules! conformance_suite {
                 an_unclaimed_task_goes_with_its_guard,
                 a_claimed_task_is_not_unclaimed,
                 datasets_are_found_by_the_entities_they_hold,
+                datasets_are_found_by_the_entities_they_use,
                 lately_counts_the_last_hour_of_one_contract,
             }
             troubles {

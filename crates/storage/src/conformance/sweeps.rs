@@ -207,3 +207,17 @@ pub async fn unserved_tasks_are_paged_past_those_that_stay(f: &Fixture) {
     let page = f.store.unserved_tasks(GRACE_MS, Some(expected[1]), 1).await.unwrap();
     assert_eq!(page[0].0, expected[2]);
 }
+
+pub async fn parts_that_wait_for_a_supplier_say_when_it_was_there_last(f: &Fixture) {
+    let (_, trees) = f.accept(Order::of(&["shop/customer", "shop/account", "shop/order"])).await;
+    let parts = async || f.store.unserved_parts(trees[0].id).await.unwrap();
+    assert_eq!(parts().await, [(1, None), (2, None), (3, None)]);
+    let customer = f.supplier(Supplier::of(CUSTOMER)).await;
+    let account = f.supplier(Supplier::of(&["shop/account"])).await;
+    assert_eq!(parts().await, [(3, None)]);
+    f.claim_one(customer).await;
+    f.clock.advance_ms(7);
+    f.store.drain_session(account).await.unwrap();
+    f.store.drain_session(customer).await.unwrap();
+    assert_eq!(parts().await, [(2, Some(f.now())), (3, None)], "one of them is in somebody's hands");
+}

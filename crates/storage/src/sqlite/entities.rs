@@ -282,7 +282,7 @@ impl Tx<'_> {
         for (part, kind, key) in found {
             let owner = self.connection.one(
                 "SELECT l.id, l.holder, t.id FROM (
-                     SELECT tree FROM entity WHERE environment = ?1 AND kind = ?2 AND key = ?3 AND tree <> ?4
+                     SELECT tree FROM entity WHERE environment = ?1 AND kind = ?2 AND key = ?3 AND tree <> ?4 AND used = 0
                      ORDER BY tree DESC LIMIT ?5) e
                  CROSS JOIN tree t ON t.id = e.tree LEFT JOIN lease l ON l.id = t.lease
                  WHERE t.status NOT IN (?6, ?7, ?8) ORDER BY t.id DESC LIMIT 1",

@@ -122,6 +122,27 @@ impl Tasks for SqliteStore {
         .await
     }
 
+    async fn unserved_parts(&self, tree: TreeId) -> Result<Vec<(u32, Option<Timestamp>)>, StoreError> {
+        self.read("reading who a tree waits for", move |connection| {
+            connection.all(
+                "SELECT d.part,
+                        (SELECT max(q.served_until) FROM queue q
+                         WHERE q.contract = d.contract AND q.channel IN ('', t.channel) AND q.served_until > 0)
+                 FROM tree t JOIN dataset d ON d.tree = t.id
+                 LEFT JOIN task_claim c
+                     ON c.tree = d.tree AND c.part = d.part AND c.serial = d.detail ->> '$.task.serial'
+                 WHERE t.id = ?1 AND d.detail ->> '$.task.serial' IS NOT NULL AND c.tree IS NULL
+                   AND NOT EXISTS (SELECT 1 FROM queue q JOIN session_service s ON s.queue = q.id
+                                   WHERE q.contract = d.contract AND q.channel IN ('', t.channel)
+                                     AND d.version BETWEEN s.oldest_version AND s.version)
+                 ORDER BY d.part",
+                [tree.0.as_bytes()],
+                |row| Ok((row.get(0)?, time_of(row, 1)?)),
+            )
+        })
+        .await
+    }
+
     async fn withdrawn_tasks(&self, limit: u32) -> Result<Vec<TaskId>, StoreError> {
         self.read("reading withdrawn tasks", move |connection| {
             connection.all(

@@ -58,6 +58,7 @@ pub(super) struct ChangeRow {
     ready: Vec<TaskRow>,
     withdrawn: Vec<TaskRow>,
     entities: Vec<Owned>,
+    uses: Vec<Owned>,
     /// What the tree owns, when it becomes ready or was extended.
     pub(super) owns: Option<Vec<Owned>>,
     /// What the tree owns from now on because it was there before.
@@ -163,6 +164,7 @@ impl From<Change> for ChangeRow {
             ready: tasks(&change.ready),
             withdrawn: tasks(&change.withdrawn),
             entities: owned(change.entities),
+            uses: owned(change.uses),
             owns: matches!(change.outcome, Some(Outcome::Ready(_) | Outcome::Extended))
                 .then(|| owned(change.owns)),
             found: change.found.map(owned),
@@ -334,12 +336,14 @@ impl Tx<'_> {
                 }
             }
         }
-        for (part, kind, key) in &change.entities {
-            self.connection.run(
-                "INSERT INTO entity (environment, kind, key, tree, part) VALUES (?1, ?2, ?3, ?4, ?5)
-                 ON CONFLICT DO NOTHING",
-                params![environment, kind, key, change.tree.0.as_bytes(), part],
-            )?;
+        for (used, entities) in [(false, &change.entities), (true, &change.uses)] {
+            for (part, kind, key) in entities {
+                self.connection.run(
+                    "INSERT INTO entity (environment, kind, key, tree, part, used) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+                     ON CONFLICT DO NOTHING",
+                    params![environment, kind, key, change.tree.0.as_bytes(), part, used],
+                )?;
+            }
         }
         if let Some(found) = &change.found {
             self.hold_found(environment, change.tree, found)?;

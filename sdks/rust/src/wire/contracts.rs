@@ -61,6 +61,9 @@ pub struct Environment {
     /// Held leases.
     #[serde(default)]
     pub leases: u64,
+    /// Undos that have been waiting longer than the server's grace for a supplier that is not connected.
+    #[serde(default)]
+    pub waiting_undos: u64,
 }
 
 /// A contract as lists show it; [`Contract`] adds the rest.

@@ -97,13 +97,15 @@ words! {
     FailureClass {
         /// The domain said no.
         Rejected = "rejected",
+        /// The supplier could not do it now, in any of its attempts: the input is not to blame.
+        Unavailable = "unavailable",
         /// An answer broke its published schema.
         ContractViolation = "contract_violation",
         /// No session offered the capability in time.
         SupplierOffline = "supplier_offline",
         /// A deadline passed.
         Timeout = "timeout",
-        /// Attempts used up by crashes and passing failures.
+        /// Suppliers went away in the middle of it, until the attempts were used up.
         Crashed = "crashed",
         /// An expression could not be evaluated.
         Binding = "binding",

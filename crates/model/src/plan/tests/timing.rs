@@ -221,7 +221,7 @@ fn a_retry_that_would_come_too_late_is_not_made() {
     let mut scene = slow();
     scene.pass_ms(1_999);
     scene.fail("slow", true);
-    assert_eq!((scene.failure().class, scene.failure().attempts), (FailureClass::Rejected, 1));
+    assert_eq!((scene.failure().class, scene.failure().attempts), (FailureClass::Unavailable, 1));
 }
 
 #[test]

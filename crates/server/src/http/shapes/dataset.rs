@@ -18,6 +18,7 @@ use super::owner::OwnerJson;
 use super::scalar::{Text, Time};
 use super::search::SearchJson;
 use super::tree::TreeView;
+use super::waits_for::WaitsForJson;
 use super::word::{KindWord, OriginWord, Word};
 
 /// One instance of a contract, with what it is made of.
@@ -90,6 +91,9 @@ pub(in crate::http) struct DatasetJson<'a> {
     /// Its own, or that of the part below it that failed: `dataset_id` in it says which.
     #[serde(skip_serializing_if = "Option::is_none")]
     failure: Option<FailureJson<'a>>,
+    /// Whom it waits for; only of a part whose task nobody is connected to do, in the answer about one dataset.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    waits_for: Option<WaitsForJson<'a>>,
     /// What it is made of; left out in lists.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(no_recursion)]
@@ -135,6 +139,7 @@ impl<'a> DatasetJson<'a> {
             ready_at: part.ready_at.map(Time),
             ended_at: part.ended_at.map(Time),
             failure: view.failure(number).map(|failure| FailureJson::of(failure, trees, None, view.now)),
+            waits_for: WaitsForJson::of(view, number),
             parts: None,
             timeline: None,
         }

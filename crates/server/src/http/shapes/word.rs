@@ -5,6 +5,7 @@ use std::marker::PhantomData;
 
 use serde::de::{Deserialize, Deserializer, Error, Visitor};
 use serde::{Serialize, Serializer};
+use sixpack_engine::DebtStatus;
 use sixpack_model::contract::ContractKind;
 use sixpack_model::failure::FailureClass;
 use sixpack_model::find::{Origin, WhyGivenUp};
@@ -61,6 +62,7 @@ macro_rules! named {
 
 named!(
     ContractKind,
+    DebtStatus,
     FailureClass,
     LeaseOutcome,
     LeaseStatus,
@@ -111,6 +113,7 @@ impl<T: Named> PartialSchema for Word<T> {
 impl<T: Named> ToSchema for Word<T> {}
 
 // The API description wants names without parameters.
+pub(in crate::http) type DebtStatusWord = Word<DebtStatus>;
 pub(in crate::http) type KindWord = Word<ContractKind>;
 pub(in crate::http) type ClassWord = Word<FailureClass>;
 pub(in crate::http) type OutcomeWord = Word<LeaseOutcome>;

@@ -244,8 +244,7 @@ pub(crate) fn service(contract: String, capability: &Capability, versions: (u32,
 pub(crate) fn changes_of(verdict: Verdict) -> Vec<(String, String)> {
     match verdict {
         Verdict::New | Verdict::Same => Vec::new(),
-        Verdict::Compatible(changes) => changes.into_iter().map(|message| (String::new(), message)).collect(),
-        Verdict::Breaking(changes) => {
+        Verdict::Compatible(changes) | Verdict::Breaking(changes) => {
             changes.into_iter().map(|change| (change.pointer, change.message)).collect()
         }
     }

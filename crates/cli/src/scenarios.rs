@@ -48,7 +48,7 @@ pub(crate) struct ApplyCommand {
     /// Only check: nothing is changed
     #[arg(long)]
     check: bool,
-    /// Refuse what is otherwise only warned of, such as a secret that is written out
+    /// Refuse what is otherwise only warned of: a secret that is written out, an input that nothing reads
     #[arg(long)]
     strict: bool,
     /// Print one JSON object

@@ -153,10 +153,12 @@ async fn a_secret_that_is_written_out_is_warned_of_with_its_place_and_never_repe
                 )
             })
             .collect();
-        assert_eq!(places, [("literal_secret", 6, 61, 32), ("literal_secret", 11, 13, 7)], "{warnings}");
+        let expected =
+            [("undeclared_input", 6, 52, 7), ("literal_secret", 6, 61, 32), ("literal_secret", 11, 13, 7)];
+        assert_eq!(places, expected, "{warnings}");
         assert_eq!(warnings[0]["file"], "checkout/customer");
         assert!(warnings[0]["message"].as_str().unwrap().contains("`api_key`"), "{warnings}");
-        assert!(warnings[0]["hint"].is_string(), "{warnings}");
+        assert!(warnings[1]["hint"].is_string(), "{warnings}");
     }
     let body = json!({"files": [{"path": "a.yaml", "text": with_secrets()}]});
     let applied = admin.post("/v1/environments/default/apply", &body).await.expect(200);
@@ -179,8 +181,8 @@ async fn strictly_taken_a_warning_refuses_all_files() {
     ] {
         reply.refused(422, "scenario_faults");
         let faults = reply.json()["errors"].clone();
-        assert_eq!(faults.as_array().unwrap().len(), 2, "{faults}");
-        assert_eq!((&faults[0]["code"], &faults[0]["line"]), (&json!("literal_secret"), &json!(6)));
+        assert_eq!(faults.as_array().unwrap().len(), 3, "{faults}");
+        assert_eq!((&faults[1]["code"], &faults[1]["line"]), (&json!("literal_secret"), &json!(6)));
         assert!(!reply.text.contains("hunter2"), "{}", reply.text);
     }
     witness.put_yaml(&format!("{PATH}?strict=yes"), FILE).await.refused(422, "type");

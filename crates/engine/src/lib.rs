@@ -47,7 +47,7 @@ use jiff::Timestamp;
 use sixpack_storage::Store;
 use tokio_util::sync::CancellationToken;
 
-pub use apply::{Applied, AppliedFile, AppliedFiles, Applying, Breaks, ScenarioFile};
+pub use apply::{Applied, AppliedFile, AppliedFiles, Applying, Breaks, Over, ScenarioFile};
 pub use assignment::{Assignment, Child};
 pub use caller::Caller;
 pub use contracts::{ContractState, ContractView, EnvironmentView, VersionView};

@@ -122,6 +122,12 @@ pub enum Refusal {
         /// What is there; 0 for nothing.
         current: u64,
     },
+    /// The version that the caller wants to replace is the current one, and its text is another by now.
+    #[error("the text of version {version} has been replaced")]
+    TextMismatch {
+        /// The version.
+        version: u64,
+    },
     /// Not everything that was asked for is in stock, and it was to come from there.
     #[error("{contract} is not in stock")]
     OutOfStock {

@@ -179,6 +179,12 @@ impl Shelf {
         shelf
     }
 
+    /// What is wrong with a scenario file whose name is not known, over what is on offer.
+    pub(crate) fn faults_of(&self, path: &str, text: &str) -> Vec<Diagnostic> {
+        let checked = Checked { offered: self, scenarios: HashMap::new() };
+        typecheck::check_file(path, text, &checked).err().unwrap_or_default()
+    }
+
     /// How much of it there is to keep in memory.
     pub(crate) fn size(&self) -> usize {
         self.entries.len() + self.versions.len()
@@ -354,17 +360,19 @@ fn read(name: &ContractName, stored: &StoredContract) -> Option<Contract> {
             .ok()
         }
         Definition::Scenario(source) => {
-            let read = scenario::parse(&stored.name, source).map(|draft| draft.unchecked(stored.version));
-            read.map_err(
-                |faults| tracing::error!(contract = %name, ?faults, "a stored scenario cannot be read"),
-            )
-            .ok()
+            // One with faults of its form is on the shelf as far as it can be read: whoever uses it is not told that it
+            // does not exist.
+            let (draft, faults) = scenario::read_draft(&stored.name, source);
+            if draft.is_none() {
+                tracing::error!(contract = %name, ?faults, "a stored scenario cannot be read");
+            }
+            draft.map(|draft| draft.unchecked(stored.version))
         }
     }
 }
 
 /// Whether a scenario uses one of these names other than its own.
 fn uses_any(own: &ContractName, source: &str, names: &[ContractName]) -> bool {
-    scenario::parse("", source)
-        .is_ok_and(|draft| draft.uses().any(|used| used != own && names.contains(used)))
+    let (draft, _) = scenario::read_draft("", source);
+    draft.is_some_and(|draft| draft.uses().any(|used| used != own && names.contains(used)))
 }

@@ -1,5 +1,6 @@
 //! The engine over a real store: consumers ask, suppliers answer by hand, the clock is moved.
 
+mod applying;
 mod channels;
 mod claiming;
 mod conservation;

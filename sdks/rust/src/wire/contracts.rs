@@ -36,6 +36,8 @@ words! {
         New = "new",
         /// No difference.
         Same = "same",
+        /// Another text of a scenario file, and the same version: nothing that others depend on has changed.
+        Updated = "updated",
         /// Everybody who uses it goes on.
         Compatible = "compatible",
         /// Somebody who uses it may suffer.

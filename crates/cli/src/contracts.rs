@@ -215,9 +215,10 @@ fn show_one(contract: &Contract, output: &mut Output) -> Result<(), Fault> {
     let versions = contract.versions.iter().map(|version| {
         let changes: Vec<_> = version.changes.iter().map(ToString::to_string).collect();
         let [number, change] = [version.version.to_string(), version.change.to_string()];
-        [number, change, moment(&version.created_at), changes.join("; ")]
+        let sessions = version.sessions.map(|sessions| sessions.to_string()).unwrap_or_default();
+        [number, change, moment(&version.created_at), sessions, changes.join("; ")]
     });
-    output.table(["VERSION", "CHANGE", "SINCE", "WHAT"], versions)?;
+    output.table(["VERSION", "CHANGE", "SINCE", "SUPPLIERS", "WHAT"], versions)?;
     output.line("")?;
     output.line(format!("request it:  {}", example(contract)))
 }

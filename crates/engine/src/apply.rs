@@ -68,7 +68,8 @@ pub struct Applied {
     pub changes: Vec<(String, String)>,
     /// Which scenarios and stock rules no longer fit because of it; in a channel, which would not if it were deployed.
     pub breaks: Vec<Breaks>,
-    /// The deployed version that a contract of a channel was held against.
+    /// The deployed version that a contract of a channel was held against, or that a deployed version of before has taken
+    /// the place of.
     pub against: Option<u32>,
 }
 
@@ -299,7 +300,7 @@ fn plan_files(
         }
         let definition = Definition::Scenario(file.text.clone());
         // Held against the shelf unchecked first, to know its version; what it hands on is known once it is checked.
-        let offered = match shelf.offered(draft.unchecked(1), definition, false) {
+        let offered = match shelf.offered(draft.unchecked(1), definition, None) {
             Ok(offered) => offered,
             Err(_) if !is_whole => continue,
             Err(refusal) => return Err(refusal),
@@ -401,7 +402,7 @@ fn finish(
             continue;
         };
         let Some(entry) = after.entry(&file.applied.name) else { continue };
-        let offered = shelf.offered(entry.contract.as_ref().clone(), contract.definition, false)?;
+        let offered = shelf.offered(entry.contract.as_ref().clone(), contract.definition, None)?;
         file.applied = offered.applied;
         if file.applied.change == "same" && offered.stored.is_some() {
             file.applied.change = "updated";

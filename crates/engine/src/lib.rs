@@ -19,6 +19,7 @@ mod imports;
 mod joining;
 mod leases;
 mod mint;
+mod offers;
 mod parked;
 mod publish;
 mod quarantine;

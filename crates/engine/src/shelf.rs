@@ -49,7 +49,7 @@ pub struct Shelf {
 /// One contract that is offered.
 #[derive(Debug, Clone)]
 pub struct Entry {
-    /// The newest version; a broken scenario as it is written, unchecked.
+    /// The version on offer; a broken scenario as it is written, unchecked.
     pub contract: Arc<Contract>,
     /// What it is made from.
     pub definition: Definition,
@@ -91,7 +91,10 @@ impl Shelf {
             shelf.remember(contract);
         }
         for contract in stored.contracts {
-            shelf.offer(contract);
+            match stored.on_offer.get(&contract.name) {
+                Some(on_offer) if contract.version > *on_offer => shelf.note(&contract),
+                _ => shelf.offer(contract),
+            }
         }
         shelf.check_scenarios(|_| true);
         shelf.rules = stored.rules.into_iter().map(|stored| (stored.rule.name.clone(), stored)).collect();
@@ -118,8 +121,11 @@ impl Shelf {
         self.index.used_by(name)
     }
 
-    /// The newest version that is known, also of a contract that is no longer offered.
+    /// The version on offer, or the newest that is known of a contract that is no longer offered.
     pub fn last_known(&self, name: &ContractName) -> Option<Arc<Contract>> {
+        if let Some(entry) = self.entries.get(name) {
+            return self.contract(name, entry.contract.version);
+        }
         self.contract(name, *self.highest.get(name)?)
     }
 
@@ -220,16 +226,22 @@ impl Shelf {
         Some((name, contract))
     }
 
-    /// Versions come in ascending order; the last one is the one on offer.
+    /// Puts a version on offer, in the place of the one that is.
     fn offer(&mut self, stored: StoredContract) {
         let Some((name, contract)) = self.remember(&stored) else { return };
-        let note = VersionNote::of(&stored);
         let mut versions = self.entries.remove(&name).map(|entry| entry.versions).unwrap_or_default();
-        versions.retain(|known| known.version != note.version);
-        versions.insert(0, note);
+        keep_note(&mut versions, VersionNote::of(&stored));
         let (definition, fingerprint) = (stored.definition, stored.fingerprint);
         let entry = Entry { contract, definition, fingerprint, versions, faults: Vec::new(), channel: None };
         self.entries.insert(name, entry);
+    }
+
+    /// Keeps a version that is newer than the one on offer.
+    fn note(&mut self, stored: &StoredContract) {
+        let Some((name, _)) = self.remember(stored) else { return };
+        if let Some(entry) = self.entries.get_mut(&name) {
+            keep_note(&mut entry.versions, VersionNote::of(stored));
+        }
     }
 
     /// Type-checks these scenarios of those on offer against what is on offer now, inner ones first.
@@ -292,10 +304,25 @@ impl Shelf {
             fingerprint: entry.fingerprint.clone(),
             older: Vec::new(),
             faults: entry.faults.clone(),
-            registered_at: entry.versions.first().map_or(Timestamp::UNIX_EPOCH, |note| note.published_at),
+            registered_at: entry.note().published_at,
         });
         self.index = Catalogue::new(entries.collect(), Vec::new());
     }
+}
+
+impl Entry {
+    /// What is remembered of the version on offer.
+    pub fn note(&self) -> &VersionNote {
+        let note = self.versions.iter().find(|note| note.version == self.contract.version);
+        note.expect("the version on offer is one of all versions")
+    }
+}
+
+/// Keeps one version among all, newest first.
+fn keep_note(versions: &mut Vec<VersionNote>, note: VersionNote) {
+    versions.retain(|known| known.version != note.version);
+    let place = versions.partition_point(|known| known.version > note.version);
+    versions.insert(place, note);
 }
 
 impl VersionNote {

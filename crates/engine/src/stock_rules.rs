@@ -386,6 +386,7 @@ mod tests {
             revision: 3,
             contracts: Vec::new(),
             withdrawn: vec![contract],
+            on_offer: Default::default(),
             in_channels: Vec::new(),
             rules: vec![stored.clone()],
         };

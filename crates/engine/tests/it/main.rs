@@ -17,6 +17,7 @@ mod leasing;
 mod quarantine;
 mod requesting;
 mod rerunning;
+mod rolling_back;
 mod steps;
 mod stock;
 mod stock_rules;

@@ -111,7 +111,7 @@ pub(super) struct ContractJson<'a> {
     /// What a capability offers.
     #[serde(skip_serializing_if = "Option::is_none")]
     operations: Option<Vec<&'static str>>,
-    /// How many live sessions perform a capability.
+    /// How many live sessions perform a capability in this version.
     #[serde(skip_serializing_if = "Option::is_none")]
     sessions: Option<u64>,
     /// Leaves that have a check.
@@ -247,6 +247,9 @@ struct ContractVersionJson<'a> {
     /// What changed: `[{pointer, message}]`.
     #[schema(value_type = Vec<Object>)]
     changes: &'a Value,
+    /// Live sessions that have registered this version of a capability; of deployed versions only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sessions: Option<u64>,
 }
 
 /// Searches the catalogue; by name
@@ -462,7 +465,7 @@ impl From<RetryPolicy> for RetryJson {
 
 impl<'a> From<&'a VersionView> for ContractVersionJson<'a> {
     fn from(version: &'a VersionView) -> Self {
-        let VersionView { version, change, changes, published_at } = version;
-        Self { version: *version, change, created_at: Time(*published_at), changes }
+        let VersionView { version, change, changes, published_at, sessions } = version;
+        Self { version: *version, change, created_at: Time(*published_at), changes, sessions: *sessions }
     }
 }

@@ -128,7 +128,8 @@ pub(super) struct AppliedJson<'a> {
     changes: Vec<ChangeJson<'a>>,
     /// Scenarios and stock rules that no longer fit because of it; in a channel, that would not if it were deployed.
     breaks: Vec<BreakJson<'a>>,
-    /// The deployed version that a contract of a channel was held against.
+    /// The deployed version that a contract of a channel was held against, or that a deployed version of before has taken
+    /// the place of.
     #[serde(skip_serializing_if = "Option::is_none")]
     against: Option<u32>,
     /// Of a scenario file: what is accepted and probably not meant.

@@ -2,6 +2,7 @@
 
 use serde_json::json;
 
+use super::factories::Supplier;
 use super::fixture::Fixture;
 use crate::contracts::{Definition, Publication, Published, StoredContract};
 

@@ -272,6 +272,9 @@ pub struct ContractVersion {
     /// What was different.
     #[serde(default)]
     pub changes: Vec<ContractChange>,
+    /// Live sessions that have registered it; deployed versions of capabilities only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sessions: Option<u64>,
 }
 
 /// One difference between a version and the one before.

@@ -3,15 +3,12 @@
 use std::collections::HashSet;
 
 use jiff::Timestamp;
-use serde_json::json;
-use sixpack_model::contract::ContractKind;
 use sixpack_model::diagnostic::Diagnostic;
-use sixpack_model::event::Event;
 use sixpack_model::files::{self, Parsed, Read};
 use sixpack_model::name::ContractName;
 use sixpack_model::scenario::{self, Draft};
 use sixpack_model::stock::{RuleName, StockFile};
-use sixpack_storage::contracts::{Definition, Publication, Published, StoredContract};
+use sixpack_storage::contracts::{Definition, Publication, StoredContract};
 
 use crate::Engine;
 use crate::caller::Caller;
@@ -180,47 +177,6 @@ impl Engine {
             Some((Definition::Scenario(source), version)) => Ok((source.clone(), version)),
             _ => Err(Refusal::unknown("scenario", name)),
         }
-    }
-
-    /// Takes a scenario out of the catalogue, unless others use it. Deleting it twice changes nothing more.
-    pub async fn delete_scenario(
-        &self,
-        caller: &Caller,
-        environment: &str,
-        name: &ContractName,
-    ) -> Result<(), Refusal> {
-        for _ in 0..STALE_LIMIT {
-            let shelf = self.visible_shelf(caller, environment)?;
-            if !caller.supplies(name.domain()) {
-                return Err(Refusal::unknown("scenario", name));
-            }
-            match shelf.entry(name) {
-                Some(entry) if entry.contract.kind() == ContractKind::Scenario => {}
-                None if shelf.next_version(name) > 1 => return Ok(()),
-                _ => return Err(Refusal::unknown("scenario", name)),
-            }
-            let rules = shelf.rules().filter(|(_, stored)| stored.rule.contract == *name);
-            let rules = rules.map(|(rule, _)| format!("the stock rule {rule}"));
-            let by: Vec<String> = shelf.used_by(name).iter().map(ToString::to_string).chain(rules).collect();
-            if !by.is_empty() {
-                return Err(Refusal::ContractInUse { name: name.to_string(), by });
-            }
-            let publication = Publication {
-                expected_revision: shelf.revision,
-                withdrawn: vec![name.to_string()],
-                ..Publication::default()
-            };
-            let at = self.store().now().await?;
-            let told = json!({ "contract": name.to_string() });
-            let event = Event::of_environment(environment, at, "contract.deleted", told);
-            let published = self.store().publish(environment, publication, vec![event]).await?;
-            self.refresh_catalogue(environment).await?;
-            if let Published::Revision(_) = published {
-                self.inner.committed.beat();
-                return Ok(());
-            }
-        }
-        Err(Refusal::Busy)
     }
 }
 

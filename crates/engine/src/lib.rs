@@ -27,6 +27,7 @@ mod rechecks;
 mod refill;
 mod refusal;
 mod reminder;
+mod removal;
 mod requests;
 mod reruns;
 mod sessions;

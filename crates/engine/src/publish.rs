@@ -8,8 +8,10 @@ use sixpack_model::channel::{is_of_channel, stands_in_for};
 use sixpack_model::compatibility::{Verdict, compare, fingerprint};
 use sixpack_model::contract::{Capability, Contract, ContractKind};
 use sixpack_model::event::Event;
+use sixpack_model::fault::Fault;
 use sixpack_model::manifest::Manifest;
 use sixpack_model::name::ContractName;
+use sixpack_model::text::quoted;
 use sixpack_storage::contracts::{Definition, Publication, StandIn, StoredContract};
 use sixpack_storage::sessions::Service;
 
@@ -78,6 +80,24 @@ impl Shelf {
         self.note_breaks(|| self.with(&plan.publication.contracts), &mut plan.applied);
         plan.told.clone_from(&plan.applied);
         Ok(plan)
+    }
+
+    /// Tells when a domain comes from another team than before: whoever publishes a domain replaces what is on offer of it.
+    pub(crate) fn other_owner(&self, manifest: &Manifest) -> Option<Fault> {
+        let team = &manifest.capabilities.first()?.owner.team;
+        let published = self.entries().filter(|(name, entry)| {
+            name.domain() == manifest.domain && entry.contract.kind() == ContractKind::Capability
+        });
+        let owners: Vec<_> = published.map(|(name, entry)| (name, &entry.contract.owner.team)).collect();
+        let (name, before) = owners.into_iter().find(|(_, before)| *before != team)?;
+        let message = format!(
+            "is {}, and {name} was published by {}: what a domain publishes takes the place of what it had; if that is not \
+             meant, end this session and start the supplier of {} again",
+            quoted(team),
+            quoted(before),
+            quoted(before),
+        );
+        Some(Fault::new("/owner/team", "other_owner", message))
     }
 
     /// Versions of channels that had no deployed one to ask, and have one now.

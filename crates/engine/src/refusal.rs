@@ -101,9 +101,9 @@ pub enum Refusal {
     /// Other scenarios or stock rules use it.
     #[error("{name} is used by {}", .by.join(", "))]
     ContractInUse {
-        /// The scenario.
+        /// The contract.
         name: String,
-        /// Who uses it.
+        /// Who uses it, and what is left of it.
         by: Vec<String>,
     },
     /// The name belongs to a contract of the other kind.

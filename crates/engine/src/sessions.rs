@@ -110,6 +110,8 @@ impl Engine {
                 }
             };
             let id = session.id;
+            let other_owner =
+                manifest.mode.channel().is_none().then(|| shelf.other_owner(&manifest)).flatten();
             let mut events = plan.events(&environment, now);
             events.push(session_event(&session, "session.live"));
             let published = !plan.publication.is_empty();
@@ -137,7 +139,9 @@ impl Engine {
             }
             self.inner.committed.beat();
             self.ask_suspects_soon();
-            return Ok(Opened { id, contracts: plan.applied, warnings: manifest.warnings });
+            let mut warnings = manifest.warnings;
+            warnings.extend(other_owner);
+            return Ok(Opened { id, contracts: plan.applied, warnings });
         }
         Err(Refusal::Busy)
     }

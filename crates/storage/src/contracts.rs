@@ -114,6 +114,15 @@ pub struct StoredCatalogue {
     pub rules: Vec<StoredRule>,
 }
 
+/// What there is of a contract that is not over.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Left {
+    /// Its datasets that are being made, kept, leased or undone.
+    pub datasets: u64,
+    /// Its datasets that could not be undone, and that nobody has resolved.
+    pub debts: u64,
+}
+
 /// One environment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EnvironmentRow {
@@ -137,6 +146,9 @@ pub trait Contracts: Send + Sync {
     /// In how many datasets a contract was the first that did not hold any more when they were set aside; counted in the
     /// transaction that sets one aside.
     async fn drifted(&self, environment: &str, contract: &str) -> Result<u64, StoreError>;
+
+    /// What there is of a contract that is not over.
+    async fn left_of(&self, environment: &str, contract: &str) -> Result<Left, StoreError>;
 
     /// Publishes contracts, and creates the environment if it is new.
     async fn publish(

@@ -178,3 +178,51 @@ async fn an_input_that_nothing_reads_is_warned_of_with_its_place() {
         ("undeclared_input", Some("did you mean `country`?"))
     );
 }
+
+#[tokio::test]
+async fn a_domain_that_another_team_publishes_is_warned_of() {
+    let town = Town::new().await;
+    town.connect("a", &[capability("first", ALL)]).await;
+    let same = town.connect_as("a", "two", &[capability("first", ALL)]).await.expect("accepted");
+    assert!(same.warnings.iter().all(|warning| warning.code != "other_owner"), "{:?}", same.warnings);
+    let other = town.connect_of("a", "Foreign", &[capability("second", ALL)]).await.expect("accepted");
+    let warning = other.warnings.iter().find(|warning| warning.code == "other_owner").expect("a warning");
+    assert_eq!(warning.pointer, "/owner/team");
+    assert!(warning.message.contains("a/first was published by \"a\""), "{}", warning.message);
+}
+
+#[tokio::test]
+async fn a_capability_is_removed_when_nothing_is_left_of_it() {
+    let (town, a, b) = with_pair().await;
+    let remove = async |name: &str| {
+        let name = name.parse().expect("a name");
+        town.engine.remove_contract(&town.supplier(), "default", &name).await
+    };
+    let refused = async |name: &str| match remove(name).await {
+        Err(Refusal::ContractInUse { by, .. }) => by.join(", "),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(refused("a/first").await, "shop/pair, 1 connected supplier");
+    remove("shop/pair").await.expect("nobody uses the scenario");
+    let id = town.ask("a/first", json!({})).await;
+    town.serve(a).await;
+    let lease = town.request(id).await.leases.remove(0);
+    town.engine.drain_session(&town.supplier(), a).await.expect("drained");
+    assert_eq!(refused("a/first").await, "1 dataset that is not over");
+    town.connect("a", &[capability("first", ALL)]).await;
+    let outcome = sixpack_model::lease::LeaseOutcome::Used;
+    town.engine
+        .release_lease(&town.consumer(), lease.id, lease.fence, outcome, None)
+        .await
+        .expect("released");
+    let again = town.connect("a", &[capability("first", ALL)]).await;
+    town.serve(again).await;
+    town.engine.drain_session(&town.supplier(), again).await.expect("drained");
+    remove("a/first").await.expect("nothing is left of it");
+    remove("a/first").await.expect("removing it twice changes nothing");
+    assert!(matches!(town.ask_for(wanted("a/first", json!({}))).await, Err(Refusal::Unknown { .. })));
+    assert!(matches!(remove("a/never").await, Err(Refusal::Unknown { .. })));
+    let back = town.connect_as("a", "two", &[capability("first", ALL)]).await.expect("accepted");
+    assert_eq!((back.contracts[0].version, back.contracts[0].change), (2, "new"));
+    town.serve(b).await;
+}

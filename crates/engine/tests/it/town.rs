@@ -76,6 +76,18 @@ impl Town {
         self.open(manifest(domain, instance, capabilities)).await
     }
 
+    /// Opens a session of a domain in the name of a team.
+    pub(crate) async fn connect_of(
+        &self,
+        domain: &str,
+        team: &str,
+        capabilities: &[Value],
+    ) -> Result<sixpack_engine::Opened, Refusal> {
+        let mut manifest = manifest(domain, "one", capabilities);
+        manifest["owner"]["team"] = json!(team);
+        self.open(manifest).await
+    }
+
     /// Opens a session in a channel.
     pub(crate) async fn develop(
         &self,

@@ -56,6 +56,8 @@ macro_rules! conformance_suite {
                 a_withdrawn_contract_keeps_its_versions_and_can_come_back,
                 an_empty_publication_leaves_the_revision,
                 a_contract_that_only_datasets_name_is_not_in_the_catalogue,
+                what_is_not_over_of_a_contract_is_counted,
+                what_somebody_performs_is_not_withdrawn,
             }
             datasets {
                 roots_are_listed_newest_first,

@@ -17,7 +17,7 @@ use super::statements::Statements;
 use super::stock_rules::rules_of;
 use super::writer::Tx;
 use crate::contracts::{
-    Contracts, Definition, EnvironmentRow, InChannel, Publication, Published, StandIn, StoredCatalogue,
+    Contracts, Definition, EnvironmentRow, InChannel, Left, Publication, Published, StandIn, StoredCatalogue,
     StoredContract,
 };
 use crate::error::StoreError;
@@ -87,6 +87,39 @@ impl Contracts for SqliteStore {
                 |row| unsigned(row, 0),
             )?;
             Ok(found.unwrap_or(0))
+        })
+        .await
+    }
+
+    async fn left_of(&self, environment: &str, contract: &str) -> Result<Left, StoreError> {
+        let (environment, contract) = (environment.to_owned(), contract.to_owned());
+        self.read("counting what there is of a contract", move |connection| {
+            // By way of the trees that are not over: those that are may be millions.
+            let found = connection.one(
+                "SELECT count(*) FILTER (WHERE d.status <> ?3), count(*) FILTER (WHERE d.status = ?3)
+                 FROM environment e JOIN contract c ON c.environment = e.id
+                 CROSS JOIN tree t INDEXED BY tree_by_status CROSS JOIN dataset d ON d.tree = t.id
+                 WHERE e.name = ?1 AND c.name = ?2 AND d.contract = c.id AND d.status NOT IN (?4, ?5, ?6)
+                   AND t.status IN (?3, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
+                params![
+                    environment,
+                    contract,
+                    PartStatus::Debt.code(),
+                    PartStatus::Gone.code(),
+                    PartStatus::Failed.code(),
+                    PartStatus::Skipped.code(),
+                    PartStatus::Pending.code(),
+                    PartStatus::Building.code(),
+                    PartStatus::Checking.code(),
+                    PartStatus::Ready.code(),
+                    PartStatus::Leased.code(),
+                    PartStatus::Suspect.code(),
+                    PartStatus::Quarantined.code(),
+                    PartStatus::Undoing.code(),
+                ],
+                |row| Ok(Left { datasets: unsigned(row, 0)?, debts: unsigned(row, 1)? }),
+            )?;
+            Ok(found.unwrap_or_default())
         })
         .await
     }

@@ -222,11 +222,8 @@ impl Shelf {
     pub(crate) fn oldest(&self, entry: &Entry, version: u32) -> u32 {
         let name = &entry.contract.name;
         if entry.contract.kind() == ContractKind::Scenario || is_of_channel(version) {
-            let until = entry.versions.iter().filter(|note| note.version <= version);
-            return until
-                .skip_while(|note| note.change == "compatible")
-                .next()
-                .map_or(version, |note| note.version);
+            let mut until = entry.versions.iter().filter(|note| note.version <= version);
+            return until.find(|note| note.change != "compatible").map_or(version, |note| note.version);
         }
         // What a version was held against when it was published need not be the one before it, if that was rolled back.
         let mut newer = self.contract(name, version);

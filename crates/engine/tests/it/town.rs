@@ -46,7 +46,7 @@ impl Town {
     }
 
     /// The store as a server leaves it that is killed: what happens in it is noticed by nobody.
-    pub(crate) async fn while_down(self, happened: impl AsyncFnOnce(SqliteStore) -> ()) -> Self {
+    pub(crate) async fn while_down(self, happened: impl AsyncFnOnce(SqliteStore)) -> Self {
         let Self { engine, clock, folder } = self;
         drop(engine);
         happened(open_store(&folder, &clock)).await;

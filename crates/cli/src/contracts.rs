@@ -22,7 +22,8 @@ Examples:
   sixpack contracts payment --label pii=none      words of name, description, owner or labels
   sixpack contracts --owner Billing --kind capability
   sixpack contracts --channel ada-laptop          as requests in that channel see it
-  sixpack contracts show checkout/ready-customer  its input and output, its steps, and who uses it"
+  sixpack contracts show checkout/ready-customer  its input and output, its steps, and who uses it
+  sixpack contracts remove customer/by-mistake    takes it out of the catalogue when nothing depends on it"
 )]
 pub(crate) struct ContractsCommand {
     #[command(subcommand)]
@@ -38,6 +39,25 @@ pub(crate) enum ContractsAction {
     List(SearchContracts),
     /// Show one contract
     Show(ShowContract),
+    /// Remove a contract that nothing depends on any more
+    Remove(RemoveContract),
+}
+
+/// Removes a contract.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+A capability that was published by mistake: it must be offline, and no scenario, stock rule, dataset or debt may be left of
+it; what is left is listed. Published again it comes back, with its next version.")]
+pub(crate) struct RemoveContract {
+    /// The contract: domain/name
+    contract: String,
+    #[command(flatten)]
+    environment: InEnvironment,
+    /// Print one JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    connection: Connection,
 }
 
 /// What to search for.
@@ -95,6 +115,14 @@ pub(crate) async fn run(command: &ContractsCommand, output: &mut Output) -> Resu
     match &command.action {
         None => show_all(&command.search, output).await?,
         Some(ContractsAction::List(search)) => show_all(search, output).await?,
+        Some(ContractsAction::Remove(remove)) => {
+            let client = remove.connection.client()?;
+            client.remove_contract(&remove.environment.name(), &remove.contract).await?;
+            match remove.json {
+                true => output.json(&serde_json::json!({ "removed": remove.contract }))?,
+                false => output.line(format!("removed {}", remove.contract))?,
+            }
+        }
         Some(ContractsAction::Show(show)) => {
             let client = show.connection.client()?;
             let environment = show.environment.name();
@@ -215,9 +243,10 @@ fn show_one(contract: &Contract, output: &mut Output) -> Result<(), Fault> {
     let versions = contract.versions.iter().map(|version| {
         let changes: Vec<_> = version.changes.iter().map(ToString::to_string).collect();
         let [number, change] = [version.version.to_string(), version.change.to_string()];
-        [number, change, moment(&version.created_at), changes.join("; ")]
+        let sessions = version.sessions.map(|sessions| sessions.to_string()).unwrap_or_default();
+        [number, change, moment(&version.created_at), sessions, changes.join("; ")]
     });
-    output.table(["VERSION", "CHANGE", "SINCE", "WHAT"], versions)?;
+    output.table(["VERSION", "CHANGE", "SINCE", "SUPPLIERS", "WHAT"], versions)?;
     output.line("")?;
     output.line(format!("request it:  {}", example(contract)))
 }

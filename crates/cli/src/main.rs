@@ -172,6 +172,7 @@ impl Command {
                 None => command.search.listing.json,
                 Some(ContractsAction::List(search)) => search.listing.json,
                 Some(ContractsAction::Show(show)) => show.json,
+                Some(ContractsAction::Remove(remove)) => remove.json,
             },
             Self::Request(command) => command.json,
             Self::Requests(command) => match &command.action {

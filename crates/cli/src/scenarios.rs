@@ -30,7 +30,8 @@ const STDIN: &str = "stdin";
 /// Checks files of scenarios and of stock rules and applies them, all or nothing.
 ///
 /// A file holds one scenario (`scenario: domain/name` at its top) or stock rules (under `stock:`).
-/// Every fault of every file is reported at once, each in the line where it is.
+/// Every fault of form and of type of every file is reported at once, each in the line where it is; of a file that cannot be
+/// understood at all a line says that its types were not looked at.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -48,7 +49,7 @@ pub(crate) struct ApplyCommand {
     /// Only check: nothing is changed
     #[arg(long)]
     check: bool,
-    /// Refuse what is otherwise only warned of, such as a secret that is written out
+    /// Refuse what is otherwise only warned of: a secret that is written out, an input that nothing reads
     #[arg(long)]
     strict: bool,
     /// Print one JSON object
@@ -183,6 +184,8 @@ fn one_line(scenario: &AppliedScenario, only_checked: bool) -> String {
     let AppliedScenario { name, version, change, .. } = scenario;
     match (change, only_checked) {
         (Change::Same, _) => format!("unchanged {name}@{version}"),
+        (Change::Updated, true) => format!("would update {name}@{version} (text only)"),
+        (Change::Updated, false) => format!("updated {name}@{version} (text only)"),
         (_, true) => format!("would apply {name}@{version} ({change})"),
         (_, false) => format!("applied {name}@{version} ({change})"),
     }

@@ -68,12 +68,12 @@ impl Engine {
         self.change_tree(id, Guard::None, happened).await
     }
 
-    /// Capabilities of parts of a tree that nobody performs now.
+    /// Capabilities of parts of a tree that nobody performs now in the version that made them.
     pub(crate) async fn offline_parts(&self, tree: &Tree) -> Result<Vec<Offline>, Refusal> {
-        let served = self.served(&tree.environment).await?;
+        let supply = self.supply(&tree.environment).await?;
         let mut offline: Vec<Offline> = Vec::new();
         for part in tree.parts.iter().filter(|part| part.made.is_some()) {
-            let is_served = served.get(&part.contract.to_string()).is_some_and(|count| *count > 0);
+            let is_served = supply.performs(&part.contract, part.version) > 0;
             if !is_served && !offline.iter().any(|known| known.contract == part.contract) {
                 let since = self.store().served_until(&tree.environment, &part.contract.to_string()).await?;
                 offline.push(Offline { contract: part.contract.clone(), since });

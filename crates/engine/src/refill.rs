@@ -356,10 +356,9 @@ impl Engine {
         shelf: &Shelf,
         contract: &Arc<Contract>,
     ) -> Result<Option<Arc<Contract>>, Refusal> {
-        let served = self.served(environment).await?;
+        let supply = self.supply(environment).await?;
         let leaves = crate::contracts::leaves(shelf, contract);
-        let is_served =
-            |leaf: &Arc<Contract>| served.get(&leaf.name.to_string()).is_some_and(|count| *count > 0);
+        let is_served = |leaf: &Arc<Contract>| supply.performs(&leaf.name, leaf.version) > 0;
         Ok(leaves.into_iter().find(|leaf| !is_served(leaf)))
     }
 }

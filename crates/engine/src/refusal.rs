@@ -101,9 +101,9 @@ pub enum Refusal {
     /// Other scenarios or stock rules use it.
     #[error("{name} is used by {}", .by.join(", "))]
     ContractInUse {
-        /// The scenario.
+        /// The contract.
         name: String,
-        /// Who uses it.
+        /// Who uses it, and what is left of it.
         by: Vec<String>,
     },
     /// The name belongs to a contract of the other kind.
@@ -121,6 +121,12 @@ pub enum Refusal {
         expected: u64,
         /// What is there; 0 for nothing.
         current: u64,
+    },
+    /// The version that the caller wants to replace is the current one, and its text is another by now.
+    #[error("the text of version {version} has been replaced")]
+    TextMismatch {
+        /// The version.
+        version: u64,
     },
     /// Not everything that was asked for is in stock, and it was to come from there.
     #[error("{contract} is not in stock")]

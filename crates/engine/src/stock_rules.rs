@@ -239,7 +239,17 @@ pub(crate) fn plan_rules(
     let mut plan = RulePlan::default();
     let mut faults = Vec::new();
     let mut seen: BTreeMap<&RuleName, &str> = BTreeMap::new();
+    // What is wrong with a scenario of the same call is told where it stands.
+    let is_told = |contract: &ContractName, fault: &Fault| {
+        let definition = |shelf: &Shelf| shelf.entry(contract).map(|entry| entry.definition.clone());
+        fault.code == "contract_broken" && definition(before) != definition(after)
+    };
     for (path, file) in files {
+        for sketch in file.sketches() {
+            let mut found = after.rule_faults(sketch.rule());
+            found.retain(|fault| !is_told(&sketch.rule().contract, fault));
+            faults.extend(file.sketch_diagnostics(sketch, &found));
+        }
         for draft in file.rules() {
             let name = draft.name();
             if let Some(other) = seen.insert(name, path) {
@@ -249,10 +259,7 @@ pub(crate) fn plan_rules(
             check_domains(caller, before, draft)?;
             let rule = draft.clone().into_rule(before.rule(name).map(|before| &before.rule));
             let mut found = after.rule_faults(&rule);
-            // What is wrong with a scenario of the same call is told where it stands.
-            let definition =
-                |shelf: &Shelf| shelf.entry(&rule.contract).map(|entry| entry.definition.clone());
-            found.retain(|fault| fault.code != "contract_broken" || definition(before) == definition(after));
+            found.retain(|fault| !is_told(&rule.contract, fault));
             faults.extend(file.diagnostics(name, &found));
             let put = would_put(before, &rule);
             let contract = rule.contract.clone();
@@ -379,6 +386,7 @@ mod tests {
             revision: 3,
             contracts: Vec::new(),
             withdrawn: vec![contract],
+            on_offer: Default::default(),
             in_channels: Vec::new(),
             rules: vec![stored.clone()],
         };

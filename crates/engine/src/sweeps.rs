@@ -60,7 +60,7 @@ pub enum Sweep {
     OverdueLeases,
     /// Idempotency keys that need not be kept any more.
     OldKeys,
-    /// Catalogues changed by other servers.
+    /// Catalogues changed by other servers, and versions on offer that nobody performs while another is performed.
     Catalogues,
     /// Uses of tokens that are noted and not kept yet.
     TokenUses,
@@ -191,7 +191,7 @@ impl Engine {
             Sweep::UnwantedTrees => self.take_down_unwanted().await,
             Sweep::OverdueLeases => self.expire_leases().await,
             Sweep::OldKeys => self.forget_keys().await,
-            Sweep::Catalogues => Ok(self.refresh_catalogues().await?),
+            Sweep::Catalogues => self.tend_catalogues().await,
             Sweep::TokenUses => self.keep_token_uses().await,
             Sweep::Stock => self.tend_stock().await,
             Sweep::Suspects => self.recheck_suspects().await,
@@ -270,7 +270,16 @@ impl Engine {
                 break;
             }
         }
-        if some_ended { self.take_abandoned_claims().await } else { Ok(()) }
+        if !some_ended {
+            return Ok(());
+        }
+        self.follow_suppliers().await?;
+        self.take_abandoned_claims().await
+    }
+
+    async fn tend_catalogues(&self) -> Result<(), Refusal> {
+        self.refresh_catalogues().await?;
+        self.follow_suppliers().await
     }
 
     async fn take_abandoned_claims(&self) -> Result<(), Refusal> {

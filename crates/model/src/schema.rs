@@ -15,6 +15,7 @@ mod naming;
 mod parse;
 mod read;
 mod selecting;
+mod unread;
 
 use std::fmt;
 use std::sync::{Arc, LazyLock};

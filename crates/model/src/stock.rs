@@ -37,7 +37,7 @@ use crate::text::nearest;
 pub use keeping::{Keeping, Line, pause_ms};
 pub use matching::{matches, prefers, selects};
 pub(crate) use reading::read_tree;
-pub use reading::{RuleDraft, RuleEdit, StockFile};
+pub use reading::{RuleDraft, RuleEdit, Sketch, StockFile};
 pub use window::Window;
 
 /// What a rule is called in its environment.

@@ -78,11 +78,20 @@ struct Checker<'a> {
     /// Unknown contracts for which a near one was looked for.
     looked_for: usize,
     diagnostics: Vec<Diagnostic>,
+    /// Inputs of steps that nothing reads.
+    undeclared: Vec<Diagnostic>,
 }
 
 impl<'a> Checker<'a> {
     fn new(draft: &'a Draft, contracts: &'a dyn Contracts) -> Self {
-        Self { draft, contracts, found: HashMap::new(), looked_for: 0, diagnostics: Vec::new() }
+        Self {
+            draft,
+            contracts,
+            found: HashMap::new(),
+            looked_for: 0,
+            diagnostics: Vec::new(),
+            undeclared: Vec::new(),
+        }
     }
 
     fn scenario(&mut self) -> Option<Scenario> {
@@ -250,6 +259,8 @@ impl<'a> Checker<'a> {
             None => binder.look(&step.with.root),
         }
         self.diagnostics.extend(binder.diagnostics);
+        self.undeclared.extend(binder.warnings);
+        self.undeclared.truncate(DIAGNOSTICS);
     }
 
     /// The steps whose own condition is part of this one: where this step runs, they have run.
@@ -300,6 +311,7 @@ impl<'a> Checker<'a> {
     fn warnings(&self) -> Vec<Diagnostic> {
         let draft = self.draft;
         let mut warnings = draft.warnings.clone();
+        warnings.extend_from_slice(&self.undeclared);
         for step in &draft.steps {
             let input = self.found.get(step.name.as_str()).map(|contract| Reference::new(&contract.input));
             warnings.extend(literals::in_template(&draft.file, &step.with.root, input));
@@ -325,7 +337,7 @@ impl<'a> Checker<'a> {
             each: None,
             present: Vec::new(),
         };
-        Binder { file: &self.draft.file, surroundings, diagnostics: Vec::new() }
+        Binder { file: &self.draft.file, surroundings, diagnostics: Vec::new(), warnings: Vec::new() }
     }
 
     fn push(

@@ -100,7 +100,7 @@ fn operations() -> OpenApiRouter<Server> {
         .routes(routes!(quarantine::resolve_dataset))
         .routes(routes!(environments::list_environments))
         .routes(routes!(contracts::list_contracts))
-        .routes(routes!(contracts::get_contract))
+        .routes(routes!(contracts::get_contract, contracts::remove_contract))
         .routes(routes!(contracts::get_contract_version))
         .routes(routes!(scenarios::apply_scenarios))
         .routes(routes!(stock_rules::list_stock_rules))

@@ -178,7 +178,7 @@ async fn one_faulty_file_of_either_kind_keeps_all_from_being_applied() {
         (
             vec![file("s.yaml", no_form), file("t.yaml", "steps: {}\n"), file("u.yaml", STOCK)],
             "s.yaml:1 range",
-            vec!["s.yaml", "t.yaml"],
+            vec!["s.yaml", "t.yaml", "u.yaml"],
         ),
         (
             vec![file("pair.yaml", PAIR), file("s.yaml", STOCK), file("t.yaml", STOCK)],

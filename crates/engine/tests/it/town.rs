@@ -45,6 +45,15 @@ impl Town {
         Self { engine, clock, folder }
     }
 
+    /// The store as a server leaves it that is killed: what happens in it is noticed by nobody.
+    pub(crate) async fn while_down(self, happened: impl AsyncFnOnce(SqliteStore)) -> Self {
+        let Self { engine, clock, folder } = self;
+        drop(engine);
+        happened(open_store(&folder, &clock)).await;
+        let engine = open(&folder, &clock).await;
+        Self { engine, clock, folder }
+    }
+
     pub(crate) fn consumer(&self) -> Caller {
         caller(1, Role::Consumer)
     }
@@ -65,6 +74,18 @@ impl Town {
         capabilities: &[Value],
     ) -> Result<sixpack_engine::Opened, Refusal> {
         self.open(manifest(domain, instance, capabilities)).await
+    }
+
+    /// Opens a session of a domain in the name of a team.
+    pub(crate) async fn connect_of(
+        &self,
+        domain: &str,
+        team: &str,
+        capabilities: &[Value],
+    ) -> Result<sixpack_engine::Opened, Refusal> {
+        let mut manifest = manifest(domain, "one", capabilities);
+        manifest["owner"]["team"] = json!(team);
+        self.open(manifest).await
     }
 
     /// Opens a session in a channel.
@@ -177,10 +198,14 @@ impl Town {
 }
 
 async fn open(folder: &TempDir, clock: &ManualClock) -> Engine {
+    let store = open_store(folder, clock);
+    Engine::start(Arc::new(store), EngineSettings::default()).await.expect("the engine starts")
+}
+
+fn open_store(folder: &TempDir, clock: &ManualClock) -> SqliteStore {
     let settings =
         Settings { clock: Arc::new(clock.clone()), durability: Durability::TestsOnly, ..Settings::default() };
-    let store = SqliteStore::open(folder.path(), settings).expect("the store opens");
-    Engine::start(Arc::new(store), EngineSettings::default()).await.expect("the engine starts")
+    SqliteStore::open(folder.path(), settings).expect("the store opens")
 }
 
 fn caller(number: u128, role: Role) -> Caller {

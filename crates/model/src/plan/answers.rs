@@ -201,8 +201,12 @@ impl Plan<'_> {
     /// An attempt failed: another follows if it may help and there are any left.
     fn set_back(&mut self, attempt: Attempt, cause: Cause) {
         let task = self.live_task(attempt.part, attempt.serial).expect("the caller found the task");
-        if task.operation == Operation::Check {
-            return self.check_failed(attempt.part, cause.message);
+        match (task.operation, cause.class) {
+            (Operation::Check, FailureClass::ContractViolation) => {
+                return self.check_violated(attempt.part, cause.message);
+            }
+            (Operation::Check, _) => return self.check_failed(attempt.part, cause.message),
+            _ => {}
         }
         if task.operation == Operation::Produce
             && (cause.passes || cause.class == FailureClass::ContractViolation)

@@ -105,12 +105,15 @@ impl Reader<'_> {
             .and_then(|node| self.integer(node, 1, SETTLE_S))
             .unwrap_or(SETTLE_DEFAULT_S);
         let timeout_s = fields.get("timeout_s").and_then(|node| self.integer(node, 1, TIMEOUT_S));
-        let (name, _) = name?;
+        // What the steps say can be looked at whatever the scenario is called.
+        let is_named = name.is_some();
+        let name = name.map_or_else(unnamed, |(name, _)| name);
         let (steps, step_names) = steps?;
         Some(Draft {
             file: self.file.to_owned(),
             source: text.to_owned(),
             name,
+            is_named,
             // A missing owner has been reported; the type checker does not look at it.
             owner: owner.unwrap_or_else(nobody),
             description,
@@ -335,6 +338,10 @@ fn unversioned(tree: &Node) -> impl Iterator<Item = &Entry> {
         _ => &[],
     };
     entries.iter().filter(|entry| is_version(&entry.name))
+}
+
+fn unnamed() -> ContractName {
+    ContractName::new("unnamed", "scenario").expect("both are names")
 }
 
 fn nobody() -> Owner {

@@ -48,6 +48,7 @@ pub(super) const OPERATIONS: &[(&str, &str, &str, Access)] = &[
     ("list_environments", "GET", "/v1/environments", ANY),
     ("list_contracts", "GET", "/v1/environments/{env}/contracts", ANY),
     ("get_contract", "GET", "/v1/environments/{env}/contracts/{domain}/{name}", ANY),
+    ("remove_contract", "DELETE", "/v1/environments/{env}/contracts/{domain}/{name}", SUPPLIERS),
     (
         "get_contract_version",
         "GET",

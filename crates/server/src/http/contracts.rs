@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
+use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sixpack_engine::{ContractView, Engine, VersionView};
@@ -26,7 +27,7 @@ use super::shapes::word::{KindWord, Word};
 use crate::edge::json::Json;
 use crate::edge::path::{FromSegments, Path};
 use crate::edge::problem::{Problem, ProblemFault};
-use crate::edge::query::{Limit, Query};
+use crate::edge::query::{Limit, NoParameters, Query};
 
 /// A contract named by a path.
 pub(super) struct ContractPath {
@@ -111,7 +112,7 @@ pub(super) struct ContractJson<'a> {
     /// What a capability offers.
     #[serde(skip_serializing_if = "Option::is_none")]
     operations: Option<Vec<&'static str>>,
-    /// How many live sessions perform a capability.
+    /// How many live sessions perform a capability in this version.
     #[serde(skip_serializing_if = "Option::is_none")]
     sessions: Option<u64>,
     /// Leaves that have a check.
@@ -247,6 +248,9 @@ struct ContractVersionJson<'a> {
     /// What changed: `[{pointer, message}]`.
     #[schema(value_type = Vec<Object>)]
     changes: &'a Value,
+    /// Live sessions that have registered this version of a capability; of deployed versions only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sessions: Option<u64>,
 }
 
 /// Searches the catalogue; by name
@@ -291,6 +295,26 @@ pub(super) async fn get_contract(
     let channel = named(channel)?;
     let view = engine.contract(&caller, environment.as_str(), channel.as_deref(), &contract, None).await?;
     Ok(Json(WholeContractJson::of(&view)).into_response())
+}
+
+/// Removes a contract that nothing depends on any more
+///
+/// A capability must be offline, and nothing of it may be left: no scenario and no stock rule that uses it, no dataset that is not over, no debt.
+#[utoipa::path(delete, path = "/v1/environments/{env}/contracts/{domain}/{name}", tag = "catalogue", params(
+    ("env" = String, Path), ("domain" = String, Path), ("name" = String, Path),
+), responses(
+    (status = 204, description = "It is not offered any more; also when repeated"),
+    (status = 404, description = "`contract_not_found`, `environment_not_found`", body = ProblemJson),
+    (status = 409, description = "`contract_in_use`", body = ProblemJson),
+))]
+pub(super) async fn remove_contract(
+    State(engine): State<Engine>,
+    Authorized(caller): Authorized,
+    Path(ContractPath { environment, contract }): Path<ContractPath>,
+    Query(NoParameters {}): Query<NoParameters>,
+) -> Result<StatusCode, Problem> {
+    engine.remove_contract(&caller, environment.as_str(), &contract).await?;
+    Ok(StatusCode::NO_CONTENT)
 }
 
 /// Reads one version of a contract
@@ -462,7 +486,7 @@ impl From<RetryPolicy> for RetryJson {
 
 impl<'a> From<&'a VersionView> for ContractVersionJson<'a> {
     fn from(version: &'a VersionView) -> Self {
-        let VersionView { version, change, changes, published_at } = version;
-        Self { version: *version, change, created_at: Time(*published_at), changes }
+        let VersionView { version, change, changes, published_at, sessions } = version;
+        Self { version: *version, change, created_at: Time(*published_at), changes, sessions: *sessions }
     }
 }

@@ -64,6 +64,7 @@ impl From<Refusal> for Problem {
                 echoed(&name)
             )),
             Refusal::VersionMismatch { expected, current } => version_mismatch(expected, current),
+            Refusal::TextMismatch { version } => text_mismatch(version),
             Refusal::OutOfStock { contract, paused: Some(why), .. } => paused(&contract, &why),
             Refusal::OutOfStock { contract, unfit: Some(ready @ 1..), .. } => none_fits(&contract, ready),
             Refusal::OutOfStock { contract, coming, is_kept, starved, .. } => {
@@ -334,6 +335,12 @@ fn version_mismatch(expected: u64, current: u64) -> Problem {
     Problem::new(StatusCode::PRECONDITION_FAILED, "version_mismatch", "Another version is current").detail(
         format!("`If-Match` asks for version {expected}; {there}. Read it again before replacing it."),
     )
+}
+
+fn text_mismatch(version: u64) -> Problem {
+    Problem::new(StatusCode::PRECONDITION_FAILED, "version_mismatch", "Another text is current").detail(format!(
+        "The text of version {version} has been replaced since `If-Match` was read. Read it again before replacing it."
+    ))
 }
 
 fn quota_leases(of: QuotaOf, name: &str, (limit, taken, asked): (u64, u64, u64)) -> Problem {

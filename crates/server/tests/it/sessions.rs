@@ -45,7 +45,20 @@ async fn a_session_says_what_became_of_its_contracts() {
     assert_eq!(listed["items"][1]["capabilities"][0]["version"], 1);
     assert_eq!(supplier.get("/v1/sessions?domain=other").await.expect(200)["items"], json!([]));
     let contract = supplier.get("/v1/environments/default/contracts/billing/account").await.expect(200);
-    assert_eq!(contract["sessions"], 2);
+    assert_eq!((&contract["version"], &contract["sessions"]), (&json!(2), &json!(1)));
+    let of_versions: Vec<_> = contract["versions"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| (&one["version"], &one["sessions"]))
+        .collect();
+    assert_eq!(of_versions, [(&json!(2), &json!(1)), (&json!(1), &json!(1))], "newest first");
+    // The newer build is rolled back by ending it.
+    let id = again["id"].as_str().unwrap();
+    assert_eq!(supplier.delete(&format!("/v1/sessions/{id}")).await.status, 200);
+    let contract = supplier.get("/v1/environments/default/contracts/billing/account").await.expect(200);
+    let shown = (&contract["version"], &contract["status"], &contract["sessions"]);
+    assert_eq!(shown, (&json!(1), &json!("online"), &json!(1)));
 }
 
 #[tokio::test]

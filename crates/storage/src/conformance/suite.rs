@@ -56,6 +56,8 @@ macro_rules! conformance_suite {
                 a_withdrawn_contract_keeps_its_versions_and_can_come_back,
                 an_empty_publication_leaves_the_revision,
                 a_contract_that_only_datasets_name_is_not_in_the_catalogue,
+                what_is_not_over_of_a_contract_is_counted,
+                what_somebody_performs_is_not_withdrawn,
             }
             datasets {
                 roots_are_listed_newest_first,
@@ -189,6 +191,9 @@ macro_rules! conformance_suite {
                 sessions_are_listed_newest_first,
                 live_sessions_are_counted_by_environment,
                 what_is_served_is_known_by_capability_and_by_session,
+                what_is_served_is_counted_by_version,
+                what_is_served_in_another_version_than_the_one_on_offer_is_found,
+                a_version_is_not_put_on_offer_while_somebody_performs_a_newer_one,
             }
             stock {
                 a_line_has_one_number_however_its_input_is_written,
@@ -248,6 +253,7 @@ macro_rules! conformance_suite {
                 a_task_that_nobody_serves_is_unserved_after_the_grace,
                 a_task_that_somebody_serves_is_not_unserved,
                 a_task_of_a_version_that_nobody_performs_is_unserved,
+                a_task_of_a_version_between_those_that_are_performed_is_unserved,
                 a_delayed_task_is_unserved_from_its_own_time_on,
                 unserved_tasks_are_paged_past_those_that_stay,
                 parts_that_wait_for_a_supplier_say_when_it_was_there_last,

@@ -190,6 +190,16 @@ pub async fn a_task_of_a_version_that_nobody_performs_is_unserved(f: &Fixture) {
     assert_eq!(unserved(f).await, [first_task(&old, 1)]);
 }
 
+pub async fn a_task_of_a_version_between_those_that_are_performed_is_unserved(f: &Fixture) {
+    f.supplier(Supplier::of(CUSTOMER)).await;
+    f.supplier(Supplier::of(CUSTOMER).with(|service| (service.oldest_version, service.version) = (3, 3)))
+        .await;
+    f.one("shop/customer").await;
+    let (_, between) = f.accept(Order { version: 2, ..Order::of(CUSTOMER) }).await;
+    f.clock.advance_ms(GRACE_MS as i64);
+    assert_eq!(unserved(f).await, [first_task(&between[0], 1)]);
+}
+
 pub async fn a_delayed_task_is_unserved_from_its_own_time_on(f: &Fixture) {
     let ready_at = Some(f.in_ms(1_000));
     f.accept(Order { ready_at, ..Order::of(CUSTOMER) }).await;

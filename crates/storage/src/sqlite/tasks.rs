@@ -165,12 +165,17 @@ impl Tasks for SqliteStore {
         self.read("reading unserved tasks", move |connection| {
             connection.all(
                 "WITH coverage AS MATERIALIZED (
-                     SELECT q.id, q.served_until, min(s.oldest_version) AS oldest, max(s.version) AS newest
+                     SELECT q.id, q.served_until, min(s.oldest_version) AS oldest, max(s.version) AS newest,
+                            count(DISTINCT s.version) AS versions
                      FROM queue q LEFT JOIN session_service s ON s.queue = q.id
                      WHERE q.served_until <= ?1 GROUP BY q.id)
                  SELECT r.tree, r.part, r.serial, max(r.ready_at, c.served_until)
                  FROM coverage c CROSS JOIN task_ready r ON r.queue = c.id
-                 WHERE r.ready_at <= ?1 AND (c.newest IS NULL OR r.version NOT BETWEEN c.oldest AND c.newest)
+                 WHERE r.ready_at <= ?1 AND (c.newest IS NULL OR r.version NOT BETWEEN c.oldest AND c.newest
+                        -- Versions in between may be performed by nobody.
+                        OR (c.versions > 1 AND NOT EXISTS (
+                            SELECT 1 FROM session_service s
+                            WHERE s.queue = c.id AND r.version BETWEEN s.oldest_version AND s.version)))
                    AND (r.tree, r.part, r.serial) > (?2, ?3, ?4)
                  ORDER BY r.tree, r.part, r.serial LIMIT ?5",
                 params![before, tree, part, serial, limit],

@@ -220,6 +220,13 @@ impl Client {
         self.http().send(&self.scenario(Method::GET, environment, name)?).await?.text("the scenario")
     }
 
+    /// Removes the contract `domain/name` from the catalogue, when nothing depends on it any more.
+    pub async fn remove_contract(&self, environment: &str, name: &str) -> Result<(), Error> {
+        let (domain, name) = split_name(name)?;
+        let path = ["v1", "environments", environment, "contracts", domain, name];
+        self.http().send(&self.http().call(Method::DELETE, &path)).await.map(drop)
+    }
+
     /// Deletes the scenario `domain/name`.
     pub async fn delete_scenario(&self, environment: &str, name: &str) -> Result<(), Error> {
         self.http().send(&self.scenario(Method::DELETE, environment, name)?).await.map(drop)

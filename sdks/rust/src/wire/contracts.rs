@@ -36,6 +36,8 @@ words! {
         New = "new",
         /// No difference.
         Same = "same",
+        /// Another text of a scenario file, and the same version: nothing that others depend on has changed.
+        Updated = "updated",
         /// Everybody who uses it goes on.
         Compatible = "compatible",
         /// Somebody who uses it may suffer.
@@ -273,6 +275,9 @@ pub struct ContractVersion {
     /// What was different.
     #[serde(default)]
     pub changes: Vec<ContractChange>,
+    /// Live sessions that have registered it; deployed versions of capabilities only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sessions: Option<u64>,
 }
 
 /// One difference between a version and the one before.

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{FromStock, Lease, Operation, Owner, Rerun, words};
+use super::{FromStock, Lease, Operation, Owner, Rerun, Warning, words};
 
 words! {
     /// `queued -> building -> fulfilled | failed | cancelled | expired`; the last four are final.
@@ -269,6 +269,9 @@ pub struct Request {
     /// How far it is.
     #[serde(default)]
     pub progress: Progress,
+    /// What is probably not meant: inputs that nothing reads.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<Warning>,
     /// Why it ended without leases.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<Failure>,

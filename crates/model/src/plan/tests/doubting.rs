@@ -108,6 +108,25 @@ fn what_is_said_about_leased_data_and_what_comes_back_tells_nothing_and_what_nob
     }
     let change = asked(Why::Patrol).decided("one", Verdict::Unknown, None, &[]);
     assert_eq!(said(&change), []);
+    // Neither does who answers with facts that it does not declare.
+    let mut scene = Scene::begin(
+        {
+            let mut landscape = Landscape::default();
+            let facts = json!({ "properties": { "number": { "type": "integer" } } });
+            landscape.add(capability("a/one", ALL, json!({ "facts": facts })));
+            landscape
+        },
+        "a/one",
+        json!({}),
+    );
+    scene.produce("");
+    scene.check("", Verdict::Valid, json!({ "number": 1 }));
+    scene.tree.line = Some(LineId(1));
+    scene.happen(Happened::Recheck { why: Why::Patrol, allow_ms: 2_000, strict: false, offline: Vec::new() });
+    for verdict in [Verdict::Valid, Verdict::Invalid] {
+        let change = scene.decided("", verdict, Some(json!({ "number": "nope" })), &[]);
+        assert_eq!((said(&change), change.outcome.is_none()), (Vec::new(), true), "{verdict:?}");
+    }
     let mut fresh = asked(Why::Patrol);
     fresh.tree.line = None;
     assert_eq!(said(&fresh.decided("one", Verdict::Valid, None, &[])), [], "it is not there for stock");

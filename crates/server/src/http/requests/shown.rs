@@ -74,8 +74,21 @@ pub(in crate::http) struct RequestJson<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     rerun: Option<RerunJson<'a>>,
     progress: ProgressJson<'a>,
+    /// What is probably not meant; left out in lists, and when there is nothing.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    warnings: Vec<RequestWarningJson>,
     #[serde(skip_serializing_if = "Option::is_none")]
     failure: Option<FailureJson<'a>>,
+}
+
+/// Something that is probably not meant.
+#[derive(Serialize, ToSchema)]
+#[schema(as = RequestWarning)]
+struct RequestWarningJson {
+    /// Into the request: `/input/contry`, or `/items/0/input/contry`.
+    pointer: String,
+    code: &'static str,
+    message: String,
 }
 
 /// One dataset that was asked for.
@@ -155,10 +168,27 @@ impl<'a> RequestJson<'a> {
             leases: leases.collect(),
             rerun: view.rerun.as_ref().map(|rerun| RerunJson::of(rerun, view)),
             progress: ProgressJson::of(trees, listed),
+            warnings: if listed { Vec::new() } else { warnings(view) },
             failure: request
                 .failure
                 .as_ref()
                 .map(|failure| FailureJson::of(failure, trees, view.lately, now)),
         }
     }
+}
+
+/// Inputs that nothing reads. What is asked for several times is told once.
+fn warnings(view: &RequestView) -> Vec<RequestWarningJson> {
+    let request = &view.request;
+    let mut warnings = Vec::new();
+    for (index, unit) in request.units.iter().take(if request.listed { ITEMS_MAX } else { 1 }).enumerate() {
+        let Some(contract) = view.shelf.contract(&unit.contract, unit.version) else { continue };
+        let at = if request.listed { format!("/items/{index}/input") } else { "/input".to_owned() };
+        warnings.extend(contract.input.unread(&unit.input).into_iter().map(|fault| RequestWarningJson {
+            pointer: format!("{at}{}", fault.pointer),
+            code: fault.code,
+            message: fault.message,
+        }));
+    }
+    warnings
 }

@@ -62,7 +62,7 @@ impl Engine {
         };
         let allow_ms = match why {
             Why::HandOver | Why::Diagnosis => HAND_OVER_ALLOWED_MS,
-            Why::Patrol | Why::Return | Why::Suspect => UNHURRIED_ALLOWED_MS,
+            Why::Patrol | Why::Return | Why::Suspect | Why::Retry => UNHURRIED_ALLOWED_MS,
         };
         let happened = Happened::Recheck { why, allow_ms, strict, offline };
         self.change_tree(id, Guard::None, happened).await

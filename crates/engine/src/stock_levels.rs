@@ -27,6 +27,8 @@ pub struct RuleStock {
     pub coming: u64,
     /// Of those that can be taken, how many were imported.
     pub imported: u64,
+    /// Of those that can be taken and were made, how many came back: from a lease, a request or quarantine.
+    pub came_back: u64,
     /// When the oldest of those that can be taken and were made was made.
     pub oldest_at: Option<Timestamp>,
     /// Datasets that were handed out from it, ever.
@@ -80,6 +82,7 @@ impl Engine {
             ready: level.ready,
             coming: level.coming,
             imported: level.imported,
+            came_back: level.came_back,
             oldest_at: level.oldest_at,
             hits,
             misses,

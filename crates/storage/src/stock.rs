@@ -75,6 +75,8 @@ pub struct Level {
     pub coming: u64,
     /// Of those that are ready, how many were imported.
     pub imported: u64,
+    /// Of those that are ready and were made, how many came back: from a lease, a request or quarantine.
+    pub came_back: u64,
     /// Of those that are coming, how many are imported.
     pub importing: u64,
     /// When the one in stock that was made first was made; what was imported was not.
@@ -132,9 +134,10 @@ pub struct Stocked {
 /// What is too much in a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Discard {
-    /// How many may stay, imported ones included; the oldest that were made go.
+    /// How many may stay, imported ones included; the oldest that were made for stock go. What came back stays beside them, unless none
+    /// may stay.
     pub keep: u32,
-    /// Whatever was made before goes.
+    /// Whatever was made before goes, whether or not it came back.
     pub made_before: Option<Timestamp>,
 }
 

@@ -367,3 +367,30 @@ async fn a_lease_from_stock_ends_like_any_other() {
     assert_eq!(town.request(read).await.trees[0].root().status, PartStatus::Gone);
     assert_eq!(town.level("pairs").await, (1, 0));
 }
+
+#[tokio::test]
+async fn what_is_given_back_after_stock_was_filled_behind_it_stays() {
+    let (town, a, b) = with_pair().await;
+    town.keep("pairs", json!({ "contract": "shop/pair", "target": 1 })).await;
+    town.settle(&[a, b]).await;
+    let view = town.take(stock_first("shop/pair")).await;
+    town.settle(&[a, b]).await;
+    assert_eq!(town.level("pairs").await, (1, 0));
+    let lease = &view.leases[0];
+    let outcome = sixpack_model::lease::LeaseOutcome::Unused;
+    town.engine
+        .release_lease(&town.consumer(), lease.id, lease.fence, outcome, None)
+        .await
+        .expect("released");
+    town.settle(&[a, b]).await;
+    let there = town.stock("pairs").await;
+    assert_eq!((there.ready, there.coming, there.came_back), (2, 0, 1));
+    assert_eq!(town.tree_status(lease.tree).await, PartStatus::Ready);
+    // Only what was made for stock goes when the target is lowered.
+    town.set("pairs", target(3)).await;
+    town.settle(&[a, b]).await;
+    assert_eq!(town.level("pairs").await, (3, 0), "it counts for the level");
+    town.set("pairs", target(1)).await;
+    town.settle(&[a, b]).await;
+    assert_eq!((town.tree_status(lease.tree).await, town.level("pairs").await), (PartStatus::Ready, (2, 0)));
+}

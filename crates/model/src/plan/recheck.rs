@@ -21,7 +21,7 @@ impl Plan<'_> {
         if self.tree.ending.is_some() || !self.may_be_rechecked(why) {
             return;
         }
-        if why == Why::Suspect
+        if matches!(why, Why::Suspect | Why::Retry)
             && let Err(message) = self.renew()
         {
             self.tell(0, "dataset.outdated", json!({ "message": message }));
@@ -49,7 +49,8 @@ impl Plan<'_> {
         match why {
             Why::HandOver => matches!(status, PartStatus::Ready | PartStatus::Suspect),
             Why::Patrol => status == PartStatus::Ready && self.tree.recheck.is_none(),
-            Why::Suspect => matches!(status, PartStatus::Suspect | PartStatus::Quarantined),
+            Why::Suspect => status == PartStatus::Suspect,
+            Why::Retry => status == PartStatus::Quarantined,
             // An extension asks everybody as well, and what it is about to change is not found to have drifted.
             Why::Return | Why::Diagnosis => {
                 status == PartStatus::Leased && self.extension_under_way().is_none()
@@ -60,7 +61,7 @@ impl Plan<'_> {
     fn priority_of(&self, why: Why) -> Priority {
         match why {
             Why::HandOver | Why::Diagnosis => self.tree.priority,
-            Why::Return | Why::Suspect => Priority::Stock,
+            Why::Return | Why::Suspect | Why::Retry => Priority::Stock,
             Why::Patrol => Priority::Patrol,
         }
     }
@@ -158,7 +159,7 @@ impl Plan<'_> {
         self.owns = self.owned();
         let readiness = self.readiness(checked);
         match recheck.why {
-            Why::HandOver | Why::Return | Why::Suspect => {
+            Why::HandOver | Why::Return | Why::Suspect | Why::Retry => {
                 let root = self.change(0);
                 root.status = PartStatus::Ready;
                 root.failure = None;
@@ -199,7 +200,7 @@ impl Plan<'_> {
                 self.tell(part, "dataset.quarantined", told);
                 self.outcome = Some(Outcome::Quarantined(Box::new(failure)));
             }
-            Why::Suspect if self.part(0).set_aside.is_some() => {
+            Why::Retry => {
                 // It was in quarantine before, and stays there, with what is wrong now.
                 let root = self.change(0);
                 root.status = PartStatus::Quarantined;
@@ -247,9 +248,9 @@ impl Plan<'_> {
             }
             // Whoever waits goes on waiting, until the time of the request is over.
             Why::HandOver => self.ask_once_more(recheck, unknown),
-            Why::Suspect => {
+            Why::Suspect | Why::Retry => {
                 self.stop_recheck();
-                let set_aside = self.part(0).set_aside.is_some();
+                let set_aside = recheck.why == Why::Retry;
                 self.change(0).status = if set_aside { PartStatus::Quarantined } else { PartStatus::Suspect };
             }
             Why::Return => {

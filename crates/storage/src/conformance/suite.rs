@@ -218,6 +218,8 @@ macro_rules! conformance_suite {
                 what_is_found_to_hold_is_fresh_again,
                 what_is_found_not_to_hold_leaves_stock,
                 what_is_given_back_comes_into_stock_when_it_holds,
+                what_came_back_is_counted_and_stays_beyond_what_is_kept,
+                what_came_back_and_is_asked_about_anew_has_come_back_all_the_same,
                 what_owns_something_of_somebody_else_is_left_in_stock,
                 what_drifted_is_set_aside_and_counted_with_its_contract,
             }

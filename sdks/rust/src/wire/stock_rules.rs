@@ -187,6 +187,9 @@ pub struct RuleStock {
     /// Of those that can be taken, how many were imported.
     #[serde(default)]
     pub imported: u64,
+    /// Of those that can be taken and were made, how many came back, from a lease, a request or quarantine: they stay beyond the target.
+    #[serde(default)]
+    pub came_back: u64,
     /// When the oldest of those that can be taken and were made was made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub oldest_at: Option<String>,

@@ -28,6 +28,7 @@ output: {}
     scene.tree.parts[0].status = match why {
         Why::HandOver | Why::Suspect => PartStatus::Suspect,
         Why::Patrol => PartStatus::Ready,
+        Why::Retry => PartStatus::Quarantined,
         Why::Return | Why::Diagnosis => PartStatus::Leased,
     };
     scene.pass_ms(60_000);

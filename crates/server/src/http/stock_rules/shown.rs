@@ -59,6 +59,8 @@ struct RuleStockJson<'a> {
     coming: u64,
     /// Of those that can be taken, how many were imported: the rule never removes them.
     imported: u64,
+    /// Of those that can be taken and were made, how many came back, from a lease, a request or quarantine: they stay beyond the target.
+    came_back: u64,
     /// When the oldest of those that can be taken and were made was made.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, format = DateTime)]
@@ -174,6 +176,7 @@ impl<'a> RuleStockJson<'a> {
             ready: stock.ready,
             coming: stock.coming,
             imported: stock.imported,
+            came_back: stock.came_back,
             oldest_at: stock.oldest_at.map(Time),
             oldest_age_ms: stock.oldest_at.map(|oldest| ms_between(oldest, now)),
             hits: stock.hits,

@@ -83,6 +83,15 @@ pub struct Level {
     pub oldest_at: Option<Timestamp>,
 }
 
+/// How quickly a line is being filled.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Pace {
+    /// When the refill that is under way longest was begun.
+    pub since: Option<Timestamp>,
+    /// How long the last datasets of its contract took until they were ready, in the middle; `None` when none is known.
+    pub usual_ms: Option<u64>,
+}
+
 /// How far a line is to be filled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FillTo {
@@ -186,6 +195,9 @@ pub trait Stock: Send + Sync {
 
     /// Requests that make a dataset for the line now, not those that import one, the newest first, at most `limit`.
     async fn refills(&self, line: LineId, limit: u32) -> Result<Vec<RequestId>, StoreError>;
+
+    /// Since when a line is being filled, and how long one takes.
+    async fn pace(&self, line: LineId) -> Result<Pace, StoreError>;
 
     /// How many requests wait for a dataset of the line that this one waits for, those before it; `None` when it does
     /// not wait for any.

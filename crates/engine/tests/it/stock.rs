@@ -136,7 +136,10 @@ async fn several_are_given_together_or_not_at_all() {
         Wanted { units: vec![one.units[0].clone(); 3], ..one }
     };
     let refused = town.ask_for(three(Source::StockOnly)).await;
-    assert!(matches!(refused, Err(Refusal::OutOfStock { is_kept: true, .. })), "{refused:?}");
+    assert!(
+        matches!(&refused, Err(Refusal::OutOfStock(short)) if (short.ready, short.asked) == (2, 3) && short.rule.is_some()),
+        "{refused:?}"
+    );
     assert_eq!(town.level("pairs").await, (2, 0));
     let view = town.take(three(Source::StockFirst)).await;
     assert_eq!((view.request.status, view.request.ready), (RequestStatus::Building, 2));
@@ -167,13 +170,29 @@ async fn stock_only_says_what_is_missing() {
     let (town, a, b) = with_pair().await;
     let ask = || town.ask_for(from(Source::StockOnly, "shop/pair", json!({})));
     let refused = ask().await;
-    assert!(matches!(&refused, Err(Refusal::OutOfStock { is_kept: false, .. })), "{refused:?}");
+    assert!(matches!(&refused, Err(Refusal::OutOfStock(short)) if short.rule.is_none()), "{refused:?}");
     town.keep("pairs", json!({ "contract": "shop/pair", "target": 1 })).await;
     let refused = ask().await;
-    assert!(matches!(&refused, Err(Refusal::OutOfStock { coming: 1, is_kept: true, .. })), "{refused:?}");
+    assert!(
+        matches!(&refused, Err(Refusal::OutOfStock(short)) if short.coming == 1 && short.rule.is_some()),
+        "{refused:?}"
+    );
     assert_eq!(town.level("pairs").await, (0, 1), "it takes over nothing");
+    town.clock.advance_ms(7_000);
     town.settle(&[a, b]).await;
     assert!(ask().await.is_ok());
+    // From the next one on it is known how long one takes.
+    let begun = town.engine.now().await.expect("a store that works");
+    town.tend().await;
+    town.clock.advance_ms(3_000);
+    let Err(Refusal::OutOfStock(short)) = ask().await else { panic!("it was taken") };
+    assert_eq!(short.coming_since, Some(begun));
+    let expected = short.expected_at.expect("it is known").duration_since(short.at);
+    assert_eq!((expected.as_secs(), short.changes_at()), (4, short.expected_at));
+    // One that takes longer than usual may be there at any moment.
+    town.clock.advance_ms(60_000);
+    let Err(Refusal::OutOfStock(short)) = ask().await else { panic!("it was taken") };
+    assert_eq!(short.expected_at, Some(short.at));
 }
 
 #[tokio::test]
@@ -226,7 +245,7 @@ async fn a_preference_ranks_and_criteria_choose() {
     let ask = |selection| town.ask_for(Wanted { selection, ..stock_first("a/first") });
     let gone = ask(select(json!({ "id": id }))).await;
     assert!(
-        matches!(gone, Err(Refusal::OutOfStock { unfit: Some(2), .. })),
+        matches!(&gone, Err(Refusal::OutOfStock(short)) if short.is_chosen && short.ready == 2),
         "it is leased already: {gone:?}"
     );
     let faulty = ask(select(json!({ "id": 7 }))).await;
@@ -250,7 +269,7 @@ async fn what_is_too_much_or_too_old_is_undone() {
     town.pass_s(61, &[a, b]).await;
     assert!(matches!(
         town.ask_for(from(Source::StockOnly, "shop/pair", json!({}))).await,
-        Err(Refusal::OutOfStock { .. })
+        Err(Refusal::OutOfStock(_))
     ));
     town.settle(&[a, b]).await;
     town.sweep().await;
@@ -311,7 +330,7 @@ async fn a_rule_that_cannot_be_filled_is_left_alone_and_says_why() {
     );
     assert_eq!(starved.owner.team, "a");
     let refused = town.ask_for(from(Source::StockOnly, "shop/pair", json!({}))).await;
-    assert!(matches!(refused, Err(Refusal::OutOfStock { starved: Some(_), .. })), "{refused:?}");
+    assert!(matches!(refused, Err(Refusal::OutOfStock(ref short)) if short.starved.is_some()), "{refused:?}");
     // After the pause one is tried, and only one.
     town.pass_s(2, &[a, b]).await;
     assert_eq!(town.level("pairs").await, (0, 1));

@@ -209,6 +209,7 @@ macro_rules! conformance_suite {
                 what_lines_have_served_is_counted,
                 the_timeline_of_a_tree_goes_with_it_from_request_to_request,
                 a_refill_that_is_given_up_leaves_its_line,
+                how_quickly_a_line_is_filled_is_known_from_what_was_made_for_it,
             }
             stock_rechecks {
                 what_is_not_fresh_is_taken_to_be_asked_about,

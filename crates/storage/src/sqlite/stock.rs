@@ -17,6 +17,7 @@ use super::accepting::NewRequestRow;
 use super::codes::Code;
 use super::columns::{id, int, ms, ms_of, name, parsed, parsed_of, time_at, time_of, unreadable, unsigned};
 use super::failures::StoredFailure;
+use super::limits::PACE_ROWS;
 use super::looking::{WishRow, pins_text};
 use super::placing::Place;
 use super::statements::Statements;
@@ -25,7 +26,9 @@ use super::troubles::shared_troubles;
 use super::writer::Tx;
 use crate::error::StoreError;
 use crate::requests::NewRequest;
-use crate::stock::{Discard, FillTo, Level, SharedTrouble, Stock, StockWish, Stocked, StoredLine, Trouble};
+use crate::stock::{
+    Discard, FillTo, Level, Pace, SharedTrouble, Stock, StockWish, Stocked, StoredLine, Trouble,
+};
 
 #[async_trait]
 impl Stock for SqliteStore {
@@ -187,6 +190,32 @@ impl Stock for SqliteStore {
                 params![line.0, limit],
                 |row| id(row, 0).map(RequestId),
             )
+        })
+        .await
+    }
+
+    async fn pace(&self, line: LineId) -> Result<Pace, StoreError> {
+        self.read("looking how quickly stock is filled", move |connection| {
+            let since = connection
+                .prepare_cached(
+                    "SELECT min(r.created_at) FROM stock_coming c
+                     CROSS JOIN tree t ON t.id = c.tree CROSS JOIN request r ON r.id = t.request
+                     WHERE c.line = ?1 AND c.imported = 0 AND t.place = 1",
+                )?
+                .query_row([line.0], |row| time_of(row, 0))?;
+            // What was there before took no time.
+            let mut took = connection.all(
+                "SELECT ready_at - created_at FROM (
+                     SELECT d.created_at, d.detail ->> '$.ready_at' AS ready_at, d.detail ->> '$.origin' AS origin
+                     FROM dataset d
+                     WHERE d.contract = (SELECT contract FROM stock_line WHERE id = ?1) AND d.part = 0
+                     ORDER BY d.tree DESC LIMIT ?2)
+                 WHERE ready_at IS NOT NULL AND origin IS NULL",
+                params![line.0, PACE_ROWS],
+                |row| unsigned(row, 0),
+            )?;
+            took.sort_unstable();
+            Ok(Pace { since, usual_ms: took.get(took.len() / 2).copied() })
         })
         .await
     }

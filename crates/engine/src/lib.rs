@@ -39,6 +39,7 @@ mod sweeps;
 mod tasks;
 mod tokens;
 mod trees;
+mod vacancies;
 mod watch;
 
 use std::sync::Arc;

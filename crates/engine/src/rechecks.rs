@@ -3,25 +3,21 @@
 //! At hand-over, by patrol, after a change of their contract, when they come back, and when their holder wants to know.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::Arc;
 
 use futures::future::join_all;
 use jiff::{SignedDuration, Timestamp};
-use sixpack_model::failure::{Failure, FailureClass};
-use sixpack_model::ids::{LeaseId, LineId, RequestId, TreeId};
+use sixpack_model::ids::{LineId, TreeId};
 use sixpack_model::plan::Happened;
 use sixpack_model::recheck::{Offline, Why};
-use sixpack_model::request::{Request, RequestStatus, Source};
+use sixpack_model::request::Request;
 use sixpack_model::tree::Tree;
-use sixpack_storage::requests::{Filled, How, Looking, Served, UnitFill};
+use sixpack_storage::requests::{How, Served};
 use sixpack_storage::stock::Stocked;
 use sixpack_storage::trees::Guard;
 
-use crate::joining::sought_by;
+use crate::Engine;
 use crate::refusal::Refusal;
-use crate::requests::{Accepted, Fulfilment, Outlook, first_change};
 use crate::trees::Changed;
-use crate::{Engine, mint};
 
 /// How long the services are waited for at hand-over: a tester waits with us, and a service that does not answer in this
 /// time is as good as away.
@@ -56,6 +52,20 @@ pub(crate) struct PatrolWalks(std::sync::Mutex<HashMap<LineId, Stocked>>);
 impl Engine {
     /// Begins to ask about a dataset.
     pub(crate) async fn recheck(&self, id: TreeId, why: Why, strict: bool) -> Result<Changed, Refusal> {
+        self.recheck_for(id, why, (strict, false)).await
+    }
+
+    /// Begins to ask about a dataset that a request was given from stock.
+    async fn recheck_at_hand_over(&self, id: TreeId, request: &Request) -> Result<Changed, Refusal> {
+        self.recheck_for(id, Why::HandOver, (request.selection.require_fresh, !request.makes())).await
+    }
+
+    async fn recheck_for(
+        &self,
+        id: TreeId,
+        why: Why,
+        (strict, at_once): (bool, bool),
+    ) -> Result<Changed, Refusal> {
         let offline = match self.tree(id, 0).await? {
             Some(tree) => self.offline_parts(&tree).await?,
             None => return Ok(Changed::Unknown),
@@ -64,7 +74,7 @@ impl Engine {
             Why::HandOver | Why::Diagnosis => HAND_OVER_ALLOWED_MS,
             Why::Patrol | Why::Return | Why::Suspect | Why::Retry => UNHURRIED_ALLOWED_MS,
         };
-        let happened = Happened::Recheck { why, allow_ms, strict, offline };
+        let happened = Happened::Recheck { why, allow_ms, strict, at_once, offline };
         self.change_tree(id, Guard::None, happened).await
     }
 
@@ -85,9 +95,9 @@ impl Engine {
     /// Asks about what a request was given from stock with evidence that is too old.
     pub(crate) fn hand_over(&self, request: &Request, served: &Served) {
         for taken in served.taken.iter().filter(|taken| taken.how == How::Suspect) {
-            let (engine, tree, strict) = (self.clone(), taken.tree, request.selection.require_fresh);
+            let (engine, tree, request) = (self.clone(), taken.tree, request.clone());
             tokio::spawn(async move {
-                if let Err(error) = engine.recheck(tree, Why::HandOver, strict).await {
+                if let Err(error) = engine.recheck_at_hand_over(tree, &request).await {
                     tracing::warn!(%tree, %error, "a dataset could not be asked about; it is tried again");
                 }
             });
@@ -116,15 +126,15 @@ impl Engine {
                 }
             }
             let asks = due.into_iter().map(|(tree, is_wanted)| async move {
-                let why = if is_wanted { Why::HandOver } else { Why::Suspect };
-                let strict = match self.tree(tree, 0).await? {
-                    Some(tree) if is_wanted => {
-                        let request = self.store().request(tree.request).await?;
-                        request.is_some_and(|request| request.selection.require_fresh)
-                    }
-                    _ => false,
+                let request = match self.tree(tree, 0).await? {
+                    Some(tree) if is_wanted => self.store().request(tree.request).await?,
+                    _ => None,
                 };
-                self.recheck(tree, why, strict).await
+                match request {
+                    Some(request) => self.recheck_at_hand_over(tree, &request).await,
+                    None if is_wanted => self.recheck(tree, Why::HandOver, false).await,
+                    None => self.recheck(tree, Why::Suspect, false).await,
+                }
             });
             for asked in join_all(asks).await {
                 asked?;
@@ -132,7 +142,7 @@ impl Engine {
         }
     }
 
-    /// Has suspects asked about with the next look: somebody has connected who may be able to tell.
+    /// Has suspects asked about now: somebody has connected who may be able to tell.
     pub(crate) fn ask_suspects_soon(&self) {
         self.inner.suspects.keep_only(&HashSet::new());
     }
@@ -339,6 +349,6 @@ impl SuspectPauses {
 
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<TreeId, (Timestamp, u64)>> {
         // Single inserts and removals: a panic elsewhere leaves nothing half done.
-        self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+        self.pauses.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 }

@@ -69,6 +69,8 @@ pub struct Recheck {
     pub until: Timestamp,
     /// True when only fresh evidence will do.
     pub strict: bool,
+    /// True when whoever waits gets another one or nothing, rather than wait for a service that cannot be asked.
+    pub at_once: bool,
 }
 
 /// A capability that nobody performs now, so that its parts are not asked about in vain.

@@ -161,4 +161,10 @@ impl Request {
     pub fn has_ended(&self) -> bool {
         self.status.ended()
     }
+
+    /// Whether what is not in stock is made, or found, for it. A request that is not made for ends at once when stock has nothing for it:
+    /// nobody waits for what may never come.
+    pub fn makes(&self) -> bool {
+        self.source != Source::StockOnly && self.selection.select.is_none()
+    }
 }

@@ -1,5 +1,6 @@
 //! Stock that is asked about again: what holds stays, what drifted is set aside, what comes back is stock once more.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use serde_json::json;
@@ -37,7 +38,8 @@ async fn asked_about(f: &Fixture, line: LineId) -> (RequestId, Tree) {
 
 fn fill(f: &Fixture, line: LineId, request: RequestId, looking: Looking) -> UnitFill {
     let wish = Some(wish(f, &[line]));
-    UnitFill { request, unit: 0, wish, looking, tree: None, leases: vec![LeaseId(f.id())] }
+    let (but, leases) = (BTreeSet::new(), vec![LeaseId(f.id())]);
+    UnitFill { request, unit: 0, wish, looking, but, tree: None, leases }
 }
 
 pub async fn what_is_not_fresh_is_taken_to_be_asked_about(f: &Fixture) {
@@ -73,6 +75,21 @@ pub async fn a_unit_whose_dataset_does_not_hold_is_given_another_one_once(f: &Fi
     assert_eq!(f.store.vacant_units(None, 10).await.unwrap(), []);
     let set_aside = f.load(tree.id).await;
     assert_eq!((set_aside.root().status, set_aside.lease), (PartStatus::Quarantined, None));
+}
+
+pub async fn what_could_not_be_handed_over_is_not_taken_once_more(f: &Fixture) {
+    let line = line(f, json!({})).await;
+    let (id, tree) = asked_about(f, line).await;
+    let Outcome::Ready(readiness) = f.readiness() else { panic!("it is ready") };
+    let readiness = Readiness { ready_at: f.now(), fresh_until: f.now(), ..readiness };
+    let held_back = concluded(f, &tree, PartStatus::Ready, Outcome::HeldBack(readiness));
+    assert_eq!(f.write(Guard::None, held_back).await, Written::Done(RequestAfter::Vacant));
+    assert_eq!(level(f, line).await, (1, 0), "it is in stock again");
+    let fill = |but| f.store.fill_unit(UnitFill { but, ..fill(f, line, id, Looking::InStock) });
+    assert_eq!(fill(BTreeSet::from([tree.id])).await.unwrap(), Filled::Short);
+    let filled = fill(BTreeSet::new()).await.unwrap();
+    let Filled::Served(served) = filled else { panic!("{filled:?}") };
+    assert_eq!((served.taken[0].tree, served.taken[0].how), (tree.id, How::Suspect));
 }
 
 pub async fn a_unit_of_a_request_that_has_ended_needs_no_dataset(f: &Fixture) {

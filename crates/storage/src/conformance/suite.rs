@@ -214,6 +214,7 @@ macro_rules! conformance_suite {
             stock_rechecks {
                 what_is_not_fresh_is_taken_to_be_asked_about,
                 a_unit_whose_dataset_does_not_hold_is_given_another_one_once,
+                what_could_not_be_handed_over_is_not_taken_once_more,
                 a_unit_of_a_request_that_has_ended_needs_no_dataset,
                 what_other_versions_have_made_is_taken_out_of_stock_and_counts_as_coming,
                 what_is_found_to_hold_is_fresh_again,

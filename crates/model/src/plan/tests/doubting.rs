@@ -34,7 +34,7 @@ output: {}
     scene.pass_ms(60_000);
     scene.happen(match why {
         Why::Return => Happened::LeaseEnded { keep: true },
-        _ => Happened::Recheck { why, allow_ms: 2_000, strict: false, offline: Vec::new() },
+        _ => Happened::Recheck { why, allow_ms: 2_000, strict: false, at_once: false, offline: Vec::new() },
     });
     assert_eq!(scene.asked(), ["check one", "check two"]);
     scene

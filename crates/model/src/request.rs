@@ -109,6 +109,8 @@ pub struct Unit {
     pub version: u32,
     /// Its input, defaults filled in.
     pub input: Arc<Value>,
+    /// Its input as it was given, which says what was left open; `None` when that is the same, or nothing is looked for in stock.
+    pub given: Option<Arc<Value>>,
 }
 
 /// A consumer's request.

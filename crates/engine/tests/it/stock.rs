@@ -214,11 +214,54 @@ async fn a_request_matches_by_its_input_with_defaults() {
         let id = town.ask_for(from(Source::StockOnly, "a/first", input)).await.ok()?;
         Some(town.request(id).await.trees[0].root().input.as_ref().clone())
     };
-    let french = json!({ "country": "FR", "lines": 2 });
-    assert_eq!(ask(json!({})).await, Some(french.clone()));
+    let (french, czech) = (json!({ "country": "FR", "lines": 2 }), json!({ "country": "CZ", "lines": 3 }));
+    assert_eq!(ask(json!({})).await, Some(french.clone()), "what is as it would be made comes first");
     assert_eq!(ask(json!({ "country": "FR", "lines": 2 })).await, Some(french));
     assert_eq!(ask(json!({ "lines": 4 })).await, None);
-    assert_eq!(ask(json!({ "country": "CZ" })).await, Some(json!({ "country": "CZ", "lines": 3 })));
+    assert_eq!(ask(json!({ "country": "CZ" })).await, Some(czech.clone()));
+    assert_eq!(ask(json!({})).await, Some(czech), "what is left open matches anything");
+    assert_eq!(ask(json!({ "country": "FR" })).await, None);
+}
+
+#[tokio::test]
+async fn a_preference_chooses_where_the_contract_has_a_default() {
+    let town = Town::new().await;
+    let input = json!({ "type": "object", "properties": { "lines": { "type": "integer", "default": 2 } } });
+    let a = town
+        .connect("a", &[with(capability("first", ALL), json!({ "input": input, "fresh_for_s": 60 }))])
+        .await;
+    for (rule, lines) in [("two", 2), ("three", 3)] {
+        town.keep(rule, json!({ "contract": "a/first", "input": { "lines": lines }, "target": 2 })).await;
+    }
+    town.settle(&[a]).await;
+    for rule in ["two", "three"] {
+        town.set(rule, state(RuleState::Paused)).await;
+    }
+    let ask = |input: Value, prefer: Value| {
+        let selection = Selection { prefer: Some(prefer.into()), ..Selection::default() };
+        town.ask_for(Wanted { selection, ..from(Source::StockOnly, "a/first", input) })
+    };
+    let view = town.request(ask(json!({}), json!({ "lines": 3 })).await.expect("accepted")).await;
+    assert_eq!(*view.trees[0].root().input, json!({ "lines": 3 }));
+    for (input, prefer, pointer, code) in [
+        (json!({ "lines": 2 }), json!({ "lines": 3 }), "/prefer/lines", "no_effect"),
+        (json!({}), json!({ "lnes": 3 }), "/prefer/lnes", "unknown_field"),
+    ] {
+        let Err(Refusal::Invalid(faults)) = ask(input, prefer).await else { panic!("{pointer} is accepted") };
+        assert_eq!((faults[0].pointer.as_str(), faults[0].code), (pointer, code));
+    }
+    // What was left open is still open when another one is looked for.
+    town.pass_s(61, &[a]).await;
+    assert_eq!(town.serve(a).await, ["undo a/first"], "the lease is over");
+    let view = town.request(ask(json!({}), json!({ "lines": 3 })).await.expect("accepted")).await;
+    let bad = town.next_check(a).await;
+    assert_eq!(*bad.input, json!({ "lines": 3 }));
+    let answer = crate::validity::checked(sixpack_model::tree::Verdict::Invalid, "gone");
+    town.answer(a, &bad, answer).await;
+    let next = town.next_check(a).await;
+    town.answer(a, &next, crate::town::well(&next)).await;
+    let view = town.until_ended(&view).await;
+    assert_eq!(*view.trees[0].root().input, json!({ "lines": 2 }));
 }
 
 #[tokio::test]

@@ -250,6 +250,7 @@ macro_rules! conformance_suite {
                 withdrawn_tasks_come_a_limited_number_at_a_time,
                 a_task_that_nobody_serves_is_unserved_after_the_grace,
                 a_task_that_somebody_serves_is_not_unserved,
+                a_task_that_begins_once_its_supplier_has_left_is_unserved_since_it_left,
                 a_task_of_a_version_that_nobody_performs_is_unserved,
                 a_delayed_task_is_unserved_from_its_own_time_on,
                 unserved_tasks_are_paged_past_those_that_stay,

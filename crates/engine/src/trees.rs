@@ -354,6 +354,9 @@ impl Engine {
             if let Some(due_at) = tree.due_at() {
                 self.remind_of_due(at, due_at);
             }
+            if tree.root().status == PartStatus::Suspect && tree.recheck.is_none() {
+                self.stays_suspect(tree.id);
+            }
             if *after != RequestAfter::GoesOn && tree.ending.is_some() {
                 self.inner.sweeps.unwanted.notify_one();
             }

@@ -103,6 +103,7 @@ macro_rules! conformance_suite {
                 what_is_in_use_is_listed_with_the_newest_first,
             }
             imports {
+                what_somebody_has_already_is_told_before_it_is_imported,
                 what_is_imported_comes_into_stock_and_can_be_taken,
                 an_import_that_owns_what_anybody_has_leaves_nothing,
                 of_many_imports_of_the_same_at_once_one_is_taken,

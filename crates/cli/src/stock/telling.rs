@@ -83,6 +83,9 @@ pub(super) fn told(rule: &StockRule, output: &mut Output) -> Result<(), Fault> {
     for fault in &rule.faults {
         output.line(format!("✖ {fault}"))?;
     }
+    for warning in &rule.warnings {
+        output.line(format!("⚠ {warning}"))?;
+    }
     if let Some(doubted) = &rule.stock.doubted {
         output.line(format!("✖ doubted since {} UTC: {}", moment(&doubted.since), doubted.message))?;
         output.line(format!("  owner      {}", owner(&doubted.owner)))?;

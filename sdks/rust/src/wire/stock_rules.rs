@@ -159,6 +159,9 @@ pub struct StockRule {
     /// Why it cannot be filled with what is on offer; empty when it can.
     #[serde(default)]
     pub faults: Vec<Fault>,
+    /// What its author should know; it is filled all the same.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<Fault>,
     /// What is there.
     #[serde(default)]
     pub stock: RuleStock,
@@ -307,6 +310,9 @@ pub struct AppliedRule {
     pub revision: u64,
     /// What putting it has changed.
     pub change: RuleChange,
+    /// What its author should know; it is applied all the same.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<Fault>,
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ pub(crate) enum Exit {
     Request(FailureClass),
     /// A request was cancelled.
     Cancelled,
-    /// A request that needs stock was refused: not enough of it is there.
+    /// A request that needs stock was refused, or has ended: not enough of it is there.
     OutOfStock,
     /// Leased data is not what was handed over any more.
     Changed,
@@ -60,7 +60,7 @@ Exit codes:
   28  request failed: orchestration
   29  request failed for a reason that this release does not know
   30  request was cancelled
-  31  request refused: not in stock
+  31  request refused, or failed: not in stock
   32  request failed: unavailable (the supplier could not do it now: try later)
   40  diagnosed: the data has changed under its lease
   41  diagnosed: the check itself fails
@@ -82,6 +82,7 @@ impl Exit {
         match (request.status, &request.failure) {
             (RequestStatus::Fulfilled, _) => None,
             (RequestStatus::Cancelled, _) => Some(Self::Cancelled),
+            (_, Some(failure)) if failure.code.as_deref() == Some("out_of_stock") => Some(Self::OutOfStock),
             (_, Some(failure)) => Some(Self::Request(failure.class)),
             (RequestStatus::Expired, None) => Some(Self::Request(FailureClass::Timeout)),
             (_, None) => Some(Self::Request(FailureClass::Unknown)),
@@ -129,6 +130,22 @@ impl Exit {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_request_that_stock_could_not_serve_ends_as_one_that_was_refused() {
+        for (code, exit) in
+            [("out_of_stock", Exit::OutOfStock), ("invalid", Exit::Request(FailureClass::Check))]
+        {
+            let request: Request = serde_json::from_value(serde_json::json!({
+                "id": "req_1", "environment": "default", "status": "failed", "revision": 2, "created_at": "t", "deadline_at": "t",
+                "progress": { "done": 0, "total": 1, "steps": [] },
+                "failure": { "path": "a/b@1", "class": "check", "code": code, "message": "no", "contract": "a/b", "version": 1,
+                             "owner": { "team": "a" }, "attempts": 0 }
+            }))
+            .unwrap();
+            assert_eq!(Exit::of_request(&request), Some(exit), "{code}");
+        }
+    }
 
     #[test]
     fn the_table_lists_every_code_once_and_in_its_place() {

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use sixpack::Error;
-use sixpack::wire::{ImportRow, NewImport};
+use sixpack::wire::{self, ImportRow, NewImport, Problem};
 
 use crate::connection::{Connection, InEnvironment};
 use crate::exit::Exit;
@@ -67,12 +67,20 @@ pub(crate) async fn run(command: &ImportCommand, output: &mut Output) -> Result<
             return Err(Fault::new(Exit::Usage, what).next("see `sixpack import --help` for both formats"));
         }
     };
-    let rows = read.map_err(|wrong| {
-        let faults = if wrong.len() == 1 { "fault" } else { "faults" };
-        told(&command.file, &wrong, &format!("{} {faults}; nothing was imported.", wrong.len()))
-    })?;
+    let (rows, mut wrong) = read;
     let sent = rows.rows.iter().map(|row| ImportRow::new(row.input.clone(), row.output.clone()));
     let import = NewImport::new(&command.contract, sent.collect());
+    if !wrong.is_empty() {
+        // Whoever mends the file wants to hear of everything at once: what can be read of it is checked as well.
+        if !rows.rows.is_empty()
+            && let Err(Error::Problem(problem)) = client.check_import(&environment, &import).await
+        {
+            wrong.extend(wrong_rows(&rows, &problem));
+        }
+        wrong.sort_by_key(|wrong| (wrong.place.line, wrong.place.column));
+        let faults = if wrong.len() == 1 { "fault" } else { "faults" };
+        return Err(told(&command.file, &wrong, &format!("{} {faults}; nothing was imported.", wrong.len())));
+    }
     let imported =
         client.import(&environment, &import).await.map_err(|error| refused(&command.file, &rows, error))?;
     if command.json {
@@ -92,19 +100,21 @@ pub(crate) async fn run(command: &ImportCommand, output: &mut Output) -> Result<
 /// What the server says of rows, by their lines.
 fn refused(file: &Path, rows: &Rows, error: Error) -> Fault {
     let Error::Problem(problem) = error else { return error.into() };
-    let wrong: Vec<Wrong> = problem
-        .errors
-        .iter()
-        .filter_map(|fault| {
-            let place = rows.place(fault.pointer.as_deref()?)?;
-            Some(Wrong { place, message: fault.message.clone() })
-        })
-        .collect();
+    let wrong = wrong_rows(rows, &problem);
     if wrong.is_empty() {
         return Error::Problem(problem).into();
     }
     let fault = told(file, &wrong, &problem.detail);
     Fault { problem: Some(problem), ..fault }
+}
+
+/// What the server finds wrong with rows, each with its place in the file.
+fn wrong_rows(rows: &Rows, problem: &Problem) -> Vec<Wrong> {
+    let told = |fault: &wire::Fault| {
+        let place = rows.place(fault.pointer.as_deref()?)?;
+        Some(Wrong { place, message: rows.by_lines(&fault.message) })
+    };
+    problem.errors.iter().filter_map(told).collect()
 }
 
 /// Every fault with its place in the file.

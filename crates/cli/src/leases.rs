@@ -101,7 +101,7 @@ pub(crate) struct RenewLease {
 pub(crate) struct ReleaseLease {
     /// Id of the lease (lease_…)
     id: String,
-    /// What became of the data
+    /// What became of the data; unused goes back to stock, also beyond the target, if it came from there and all services agree
     #[arg(long, value_enum, default_value_t = ReleaseOutcome::Used)]
     outcome: ReleaseOutcome,
     /// A note for the owner of the data

@@ -161,6 +161,7 @@ pub(crate) fn told(applied: &Applied, files: &[ScenarioFile]) -> Vec<String> {
     }
     for rule in &applied.rules {
         lines.push(format!("{}{}", one_rule(rule, applied.dry_run), place(Some(&rule.path))));
+        lines.extend(rule.warnings.iter().map(|warning| format!("  ⚠ {warning}")));
     }
     lines
 }

@@ -6,7 +6,7 @@ use sixpack::{Client, Error};
 use crate::exit::Exit;
 
 /// After one of these events it is looked at again.
-const ENDS: [&str; 2] = ["dataset.gone", "dataset.owing"];
+const ENDS: [&str; 3] = ["dataset.gone", "dataset.owing", "dataset.confirmed"];
 
 /// How far something is taken down.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,6 +17,10 @@ pub(crate) enum Undoing {
     Done,
     /// Some of it could not be undone, and nothing more happens by itself.
     Owing,
+    /// It came from stock, and is asked about before it goes back there.
+    Returning,
+    /// It is back in stock, or with who waited for it.
+    Back,
 }
 
 impl Undoing {
@@ -39,14 +43,18 @@ impl Undoing {
             Self::Underway => "what was made for it is being undone",
             Self::Done => "what was made for it is undone",
             Self::Owing => "some of what was made for it could not be undone",
+            Self::Returning => {
+                "it goes back into stock, also beyond the target, if all services agree that it holds, and is undone if not"
+            }
+            Self::Back => "it is back in stock, also beyond the target, or with who waited for it",
         }
     }
 
     /// What to do next; `see` is the command that shows it.
     pub(crate) fn next(self, see: &str) -> Option<String> {
         match self {
-            Self::Underway => Some(format!("see how far it is with `{see}`")),
-            Self::Done => None,
+            Self::Underway | Self::Returning => Some(format!("see how far it is with `{see}`")),
+            Self::Done | Self::Back => None,
             Self::Owing => Some("see what is left, and whom to ask, with `sixpack debts`".to_owned()),
         }
     }
@@ -66,7 +74,7 @@ impl Undoing {
         let mut events = client.events(&filter, Some(0));
         loop {
             let now = look().await?;
-            if now != Self::Underway || !wait {
+            if !matches!(now, Self::Underway | Self::Returning) || !wait {
                 return Ok(now);
             }
             while !ENDS.contains(&events.next().await?.kind.as_str()) {}
@@ -79,6 +87,8 @@ impl From<&Dataset> for Undoing {
         match dataset.status {
             DatasetStatus::Gone | DatasetStatus::Failed | DatasetStatus::Skipped => Self::Done,
             DatasetStatus::Debt => Self::Owing,
+            DatasetStatus::Checking => Self::Returning,
+            DatasetStatus::Ready | DatasetStatus::Leased => Self::Back,
             _ => Self::Underway,
         }
     }
@@ -100,6 +110,25 @@ impl From<&Request> for Undoing {
 mod tests {
     use super::*;
     use serde_json::json;
+
+    #[test]
+    fn what_goes_back_into_stock_is_not_being_undone() {
+        for (status, expected) in [
+            ("undoing", Undoing::Underway),
+            ("gone", Undoing::Done),
+            ("debt", Undoing::Owing),
+            ("checking", Undoing::Returning),
+            ("ready", Undoing::Back),
+            ("leased", Undoing::Back),
+        ] {
+            let dataset: Dataset = serde_json::from_value(json!({
+                "id": "ds_1", "root_id": "ds_1", "environment": "default", "contract": "a/b", "version": 1, "kind": "capability",
+                "status": status, "request_id": "req_1", "created_at": "t"
+            }))
+            .unwrap();
+            assert_eq!(Undoing::from(&dataset), expected, "{status}");
+        }
+    }
 
     #[test]
     fn a_request_is_undone_when_all_of_it_is() {

@@ -139,7 +139,8 @@ impl Engine {
             let shelf = self.shelf(environment).unwrap_or_default();
             let at = self.store().now().await?;
             let plan = plan_files(caller, &shelf, read_files(files, at), environment, at, &applying)?;
-            let FilePlan { stored, scenarios, rules } = plan;
+            let FilePlan { stored, scenarios, mut rules } = plan;
+            rules.warn(self.inner.settings.leases_per_environment);
             if applying.dry_run {
                 return Ok(AppliedFiles { scenarios, rules: rules.applied });
             }

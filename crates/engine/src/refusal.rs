@@ -13,6 +13,7 @@ use sixpack_storage::StoreError;
 use sixpack_storage::requests::QuotaOf;
 
 use crate::reruns::GoneVersion;
+use crate::shortage::Shortage;
 
 /// Why an operation was not carried out. Nothing was changed.
 #[derive(Debug, thiserror::Error)]
@@ -129,21 +130,8 @@ pub enum Refusal {
         version: u64,
     },
     /// Not everything that was asked for is in stock, and it was to come from there.
-    #[error("{contract} is not in stock")]
-    OutOfStock {
-        /// The first contract of which there is not enough.
-        contract: String,
-        /// How many of it are being made for stock.
-        coming: u64,
-        /// Whether a stock rule keeps what was asked for.
-        is_kept: bool,
-        /// Why it is not being made, when it is not.
-        starved: Option<String>,
-        /// Why none of what is in stock is handed out, when something of it is doubted.
-        paused: Option<String>,
-        /// How many are in stock, up to [`COUNTED`](Self::COUNTED), when criteria were given that not enough of them meet.
-        unfit: Option<u64>,
-    },
+    #[error("{} is not in stock", .0.contract)]
+    OutOfStock(Box<Shortage>),
     /// The idempotency key was used with another body.
     #[error("the idempotency key was used for another request")]
     KeyReused,
@@ -237,9 +225,6 @@ pub enum Refusal {
 }
 
 impl Refusal {
-    /// Datasets in stock are counted no further than this for a refusal.
-    pub const COUNTED: u32 = 1_000;
-
     pub(crate) fn unknown(what: &'static str, name: impl ToString) -> Self {
         Self::Unknown { what, name: name.to_string(), nearest: None }
     }

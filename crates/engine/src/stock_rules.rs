@@ -37,6 +37,8 @@ pub struct RuleView {
     pub window: Option<(bool, Option<Timestamp>)>,
     /// What there is of what it keeps.
     pub stock: RuleStock,
+    /// What its author should know. Pointers lead into the rule.
+    pub warnings: Vec<Fault>,
 }
 
 /// What became of a rule in a file.
@@ -50,6 +52,8 @@ pub struct AppliedRule {
     pub contract: ContractName,
     /// Whether it is new, and its revision; of a dry run those that it would have.
     pub put: Put,
+    /// What its author should know. Pointers lead into the rule.
+    pub warnings: Vec<Fault>,
 }
 
 /// The rules of some files, held against what will be on the shelf.
@@ -60,6 +64,13 @@ pub(crate) struct RulePlan {
 }
 
 impl RulePlan {
+    /// Says of each rule what its author should know; so many leases may be held at one time.
+    pub(crate) fn warn(&mut self, leases: u64) {
+        for (applied, write) in self.applied.iter_mut().zip(&self.writes) {
+            applied.warnings = write.rule.warnings(leases);
+        }
+    }
+
     /// True when every rule is there as it is.
     pub(crate) fn changes_nothing(&self) -> bool {
         self.applied.iter().all(|rule| matches!(rule.put, Put::Same(_)))
@@ -204,7 +215,8 @@ impl Engine {
         now: Timestamp,
     ) -> Result<RuleView, Refusal> {
         let stock = self.rule_stock(environment, shelf, &stored.rule).await?;
-        Ok(RuleView { stock, ..view(shelf, stored, now) })
+        let warnings = stored.rule.warnings(self.inner.settings.leases_per_environment);
+        Ok(RuleView { stock, warnings, ..view(shelf, stored, now) })
     }
 
     /// The rule as it is kept, if the caller may change it and has seen it as it is.
@@ -263,7 +275,13 @@ pub(crate) fn plan_rules(
             faults.extend(file.diagnostics(name, &found));
             let put = would_put(before, &rule);
             let contract = rule.contract.clone();
-            plan.applied.push(AppliedRule { path: path.clone(), name: name.clone(), contract, put });
+            plan.applied.push(AppliedRule {
+                path: path.clone(),
+                name: name.clone(),
+                contract,
+                put,
+                warnings: Vec::new(),
+            });
             plan.writes.push(RuleWrite {
                 expected: None,
                 event: rule_event(environment, at, &rule, put),
@@ -339,6 +357,7 @@ fn view(shelf: &Shelf, stored: StoredRule, now: Timestamp) -> RuleView {
         contract: shelf.last_known(&stored.rule.contract),
         window: window.map(|window| (window.is_open(now), window.next_opening(now))),
         stock: RuleStock::default(),
+        warnings: Vec::new(),
         stored,
     }
 }

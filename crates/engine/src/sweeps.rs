@@ -235,11 +235,13 @@ impl Engine {
         first_error.map_or(Ok(changed), Err)
     }
 
-    async fn work_for(&self, sweep: Sweep) {
+    /// Comes back when there is something to look at before the time for the next look.
+    pub async fn work_for(&self, sweep: Sweep) {
         match sweep {
             Sweep::WithdrawnTasks => self.inner.sweeps.withdrawn.notified().await,
             Sweep::UnwantedTrees => self.inner.sweeps.unwanted.notified().await,
             Sweep::DueTrees => self.inner.sweeps.due.comes().await,
+            Sweep::Suspects => self.inner.suspects.wake.notified().await,
             Sweep::Stock => {
                 self.inner.stock.wake.notified().await;
                 // What comes together is looked at together.

@@ -3,7 +3,7 @@
 //! Read the tree (from memory when it is there), let the planner decide, write guarded by the version; when somebody else
 //! was faster, read again. What the write makes ready is offered to waiting suppliers in the same commit.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex as SyncMutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -34,6 +34,9 @@ const TURNS: usize = 256;
 /// Requests whose trees are remembered; those of a forgotten one are read again.
 const MEMBERS: u64 = 10_000;
 
+/// Requests of which is remembered what could not be handed over to them; of a forgotten one it is asked about once more.
+const UNCONFIRMED: u64 = 10_000;
+
 /// How often a decision may become stale before the caller is told to come back: only other servers can cause it.
 const STALE_LIMIT: u32 = 20;
 
@@ -42,6 +45,8 @@ pub(crate) struct TreeCache {
     trees: Cache<TreeId, Arc<Tree>>,
     /// The trees of a request; whoever finds one that belongs to another reads them again.
     pub(crate) members: Cache<RequestId, Arc<[TreeId]>>,
+    /// What a request was given from stock and nobody could tell about.
+    pub(crate) unconfirmed: Cache<RequestId, Arc<BTreeSet<TreeId>>>,
     /// Trees as they will be once a write that is under way is committed: whoever is handed a task of such a version
     /// knows by that that it is. One entry for each write that waits.
     coming: SyncMutex<HashMap<TreeId, Arc<Tree>>>,
@@ -55,7 +60,8 @@ impl TreeCache {
             .weigher(|_, tree: &Arc<Tree>| u32::try_from(tree.parts.len()).unwrap_or(u32::MAX))
             .build();
         let turns = (0..TURNS).map(|_| Mutex::new(())).collect();
-        Self { trees, members: Cache::new(MEMBERS), coming: SyncMutex::default(), turns }
+        let (members, unconfirmed) = (Cache::new(MEMBERS), Cache::new(UNCONFIRMED));
+        Self { trees, members, unconfirmed, coming: SyncMutex::default(), turns }
     }
 
     /// Notes what a write makes of a tree, before it is written.
@@ -348,19 +354,16 @@ impl Engine {
             if let Some(due_at) = tree.due_at() {
                 self.remind_of_due(at, due_at);
             }
+            if tree.root().status == PartStatus::Suspect && tree.recheck.is_none() {
+                self.stays_suspect(tree.id);
+            }
             if *after != RequestAfter::GoesOn && tree.ending.is_some() {
                 self.inner.sweeps.unwanted.notify_one();
             }
         }
         self.hand_out(offered).await;
         if let Ok(Written::Done(RequestAfter::Vacant)) = &written {
-            let (engine, failure) = (self.clone(), tree.root().failure.clone());
-            tokio::spawn(async move {
-                // Found again by the sweep if it does not come to its end.
-                if let Err(error) = engine.fill_unit(tree.request, tree.unit, failure).await {
-                    tracing::warn!(request = %tree.request, %error, "a unit could not be given another dataset");
-                }
-            });
+            self.fill_after(tree);
         }
         written
     }

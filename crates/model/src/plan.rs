@@ -44,9 +44,10 @@ use crate::schema::Entity;
 use crate::tree::{Answerer, Operation, Part, PartStatus, Task, Tree};
 
 use children::Children;
+use recheck::Asking;
 
 pub use beginning::{Beginning, NewTree, begin, pins_of};
-pub use blame::overdue;
+pub use blame::{overdue, unconfirmed};
 pub use change::{Change, Judged, Outcome, Readiness, ReadyTask, Said};
 pub use found_out::{FoundOut, decide_knowing};
 pub use happened::{Answer, Attempt, Happened, Resolution};
@@ -174,8 +175,8 @@ impl<'w> Plan<'w> {
             Happened::Due { .. } => {}
             Happened::Unwanted => self.unwanted(),
             Happened::LeaseEnded { keep } => self.lease_ended(keep),
-            Happened::Recheck { why, allow_ms, strict, offline } => {
-                self.recheck(why, allow_ms, strict, &offline);
+            Happened::Recheck { why, allow_ms, strict, at_once, offline } => {
+                self.recheck(why, Asking { allow_ms, strict, at_once }, &offline);
             }
             Happened::Extended { seen, contract, version, input } => {
                 self.extend(seen, &contract, version, input);

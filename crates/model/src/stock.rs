@@ -136,6 +136,18 @@ impl StockRule {
         contract.input.with_defaults(self.input.as_ref().clone())
     }
 
+    /// What its author should know: that it keeps more than may ever be handed out at once, which is so many leases.
+    pub fn warnings(&self, leases: u64) -> Vec<Fault> {
+        if u64::from(self.target) <= leases {
+            return Vec::new();
+        }
+        let message = format!(
+            "is more than all tokens of the environment together may have leased at one time, which is {leases} \
+             (`limits.leases_per_environment`): what is beyond that cannot be handed out before something is given back"
+        );
+        vec![Fault::new("/target", "beyond_quota", message)]
+    }
+
     /// Why the rule cannot be filled with what is on offer; empty when it can. Pointers lead into the rule.
     pub fn faults(&self, offered: &Catalogue) -> Vec<Fault> {
         let Some(entry) = offered.get(&self.contract) else {

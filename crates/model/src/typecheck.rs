@@ -8,6 +8,7 @@ mod criteria;
 mod graph;
 mod infer;
 mod literals;
+mod preference;
 mod schemas;
 mod static_type;
 
@@ -27,6 +28,7 @@ use crate::scenario::{self, Draft, DraftStep, Invariant, Located, Scenario, Step
 use crate::schema::Schema;
 
 pub use criteria::check_criteria;
+pub use preference::check_preference;
 
 use bind::{Binder, output_schema};
 use graph::Edge;

@@ -26,6 +26,7 @@ mod results;
 mod scenarios;
 mod sessions;
 mod shapes;
+mod shortage;
 mod stock_rules;
 mod tasks;
 mod tokens;

@@ -105,7 +105,7 @@ pub trait Tasks: Send + Sync {
     async fn withdrawn_tasks(&self, limit: u32) -> Result<Vec<TaskId>, StoreError>;
 
     /// Tasks that are ready for at least `grace_ms` while no live session serves their capability for at least as
-    /// long; with the time since when. At most `limit`, behind `after` in id order.
+    /// long; with the time at which the last one has left, or since when they are ready if there was none. At most `limit`, behind `after` in id order.
     async fn unserved_tasks(
         &self,
         grace_ms: u64,

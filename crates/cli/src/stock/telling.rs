@@ -83,6 +83,9 @@ pub(super) fn told(rule: &StockRule, output: &mut Output) -> Result<(), Fault> {
     for fault in &rule.faults {
         output.line(format!("✖ {fault}"))?;
     }
+    for warning in &rule.warnings {
+        output.line(format!("⚠ {warning}"))?;
+    }
     if let Some(doubted) = &rule.stock.doubted {
         output.line(format!("✖ doubted since {} UTC: {}", moment(&doubted.since), doubted.message))?;
         output.line(format!("  owner      {}", owner(&doubted.owner)))?;
@@ -111,9 +114,14 @@ fn again(starved: &Starved) -> String {
 fn level(stock: &RuleStock) -> String {
     let oldest =
         stock.oldest_age_ms.map_or(String::new(), |age| format!("; the oldest is {} old", millis(age)));
-    let imported =
-        if stock.imported > 0 { format!(" ({} of them imported)", stock.imported) } else { String::new() };
-    format!("{} ready{imported}, {} coming{oldest}", stock.ready, stock.coming)
+    let of_them = [(stock.imported, "imported"), (stock.came_back, "came back")];
+    let of_them: Vec<String> = of_them
+        .iter()
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, how)| format!("{count} of them {how}"))
+        .collect();
+    let of_them = if of_them.is_empty() { String::new() } else { format!(" ({})", of_them.join(", ")) };
+    format!("{} ready{of_them}, {} coming{oldest}", stock.ready, stock.coming)
 }
 
 fn served(stock: &RuleStock) -> String {
@@ -181,6 +189,20 @@ mod tests {
         let mut starved = starved;
         starved["owner"] = json!({ "team": "A", "contact": "a@shop.test" });
         json!({ "stock": { "starved": starved } })
+    }
+
+    #[test]
+    fn a_level_says_what_was_imported_and_what_came_back() {
+        for (stock, told) in [
+            (json!({ "ready": 3 }), "3 ready, 0 coming"),
+            (json!({ "ready": 3, "came_back": 1 }), "3 ready (1 of them came back), 0 coming"),
+            (
+                json!({ "ready": 3, "imported": 2, "came_back": 1 }),
+                "3 ready (2 of them imported, 1 of them came back), 0 coming",
+            ),
+        ] {
+            assert_eq!(level(&rule(json!({ "stock": stock })).stock), told);
+        }
     }
 
     #[test]

@@ -58,7 +58,24 @@ fn every_fault_of_a_file_is_told_with_its_line_and_nothing_is_imported() {
     refused(
         "bad.csv",
         "input.country,output.customer_id\nFR,a\n,b\nFR,\nFR,a\n",
-        &["bad.csv:3", "input", "bad.csv:4", "output", "bad.csv:5", "is in row 1 already"],
+        &["bad.csv:3", "input", "bad.csv:4", "output", "bad.csv:5", "is in line 2 already"],
+    );
+    refused(
+        "mixed.csv",
+        "input.country,output.customer_id\nFR,a\nFR\n,b\nFR,\nFR,a\n",
+        &[
+            "mixed.csv:3: has 1 values",
+            "mixed.csv:4",
+            "mixed.csv:5",
+            "mixed.csv:6",
+            "is in line 2 already",
+            "4 faults",
+        ],
+    );
+    refused(
+        "mixed.jsonl",
+        "{\"output\":{}}\n{\n{\"input\":{\"country\":7},\"output\":{\"customer_id\":\"a\"}}\n",
+        &["mixed.jsonl:1: ", "mixed.jsonl:2:1: is no JSON", "mixed.jsonl:3: input.country: "],
     );
     refused("head.csv", "country,output.customer_id\nFR,a\n", &["head.csv:1:1: country: is no column"]);
     refused("long.csv", "input.country,output.customer_id\nFR,a,b\n", &["long.csv:2: has 3 values"]);

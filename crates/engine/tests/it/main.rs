@@ -14,6 +14,7 @@ mod finding;
 mod importing;
 mod joining;
 mod leasing;
+mod out_of_stock;
 mod quarantine;
 mod requesting;
 mod rerunning;

@@ -10,7 +10,7 @@ use super::{Outcome, Plan, Versions};
 use crate::contract::Owner;
 use crate::failure::{Failure, FailureClass, Retried};
 use crate::task::OpenTask;
-use crate::tree::{Ending, Operation, PartStatus, Tree};
+use crate::tree::{Ending, Operation, Part, PartStatus, Tree, Verdict};
 
 /// Why something cannot be made, before it is known what follows from that.
 pub(super) struct Cause {
@@ -61,6 +61,22 @@ pub fn overdue(tree: &Tree, versions: &dyn Versions, open: &[OpenTask], now: Tim
     let message = format!("{contract} {what} when the request's time was over: {doing_now}");
     let cause = Cause { attempts: doing.attempts(part), ..Cause::of(FailureClass::Timeout, message) };
     Some(Failure { blocked: blocked(tree, versions, part), ..failure(tree, versions, part, cause) })
+}
+
+/// Why a dataset could not be handed over that nobody has called invalid: the failure names the first part that could not be confirmed.
+///
+/// `None` when all could be.
+pub fn unconfirmed(tree: &Tree, versions: &dyn Versions) -> Option<Failure> {
+    let is =
+        |part: &Part, verdict| part.evidence.as_ref().is_some_and(|evidence| evidence.verdict == verdict);
+    if tree.parts.iter().any(|part| is(part, Verdict::Invalid)) {
+        return None;
+    }
+    let part = tree.parts.iter().find(|part| is(part, Verdict::Unknown))?;
+    let said = part.evidence.as_ref().and_then(|evidence| evidence.message.clone());
+    let said = said.map(|message| format!(": {message}")).unwrap_or_default();
+    let message = format!("it cannot be told whether what is in stock still holds{said}");
+    Some(failure(tree, versions, part.part, Cause::of(FailureClass::Check, message)))
 }
 
 impl Plan<'_> {

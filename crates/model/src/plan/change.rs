@@ -121,8 +121,8 @@ pub enum Outcome {
     Extended,
     /// A dataset in stock, or on its way from there, does not hold any more, and is set aside: why.
     Quarantined(Box<Failure>),
-    /// A dataset in stock, or on its way from there, does not hold by the word of a capability that is doubted: it is kept
-    /// in stock, and asked about before anybody gets it.
+    /// A dataset in stock, or on its way from there, is kept in stock, and asked about before anybody gets it: it does not hold by the
+    /// word of a capability that is doubted, or nobody could tell in time.
     HeldBack(Readiness),
     /// The dataset could not be made.
     Failed(Box<Failure>),

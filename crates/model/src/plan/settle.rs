@@ -142,8 +142,11 @@ impl Plan<'_> {
     }
 
     pub(super) fn ask_again_or_fail(&mut self, part: u32, verdict: Verdict, message: Option<String>) {
+        // What was there before has had its time to settle, and nothing of ours is on its way that could change it.
+        let is_final = verdict == Verdict::Invalid && self.is_only_left();
         let until = self.settling_above(part).and_then(|above| self.part(above).settle_until);
         let next = self.next_ask(part);
+        let until = until.filter(|_| !is_final);
         if until.is_some_and(|until| next < until) {
             return self.add_task(part, Operation::Check, next, self.tree.priority);
         }

@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
 
 use super::auth::{Access, OPERATIONS};
+use super::shortage::ShortageJson;
 use crate::edge::query::{NoParameters, Query};
 
 /// A refusal, as RFC 9457 has it.
@@ -26,6 +27,8 @@ pub(super) struct ProblemJson {
     /// Every single fault, at most 50.
     #[schema(max_items = 50)]
     errors: Option<Vec<ProblemFaultJson>>,
+    /// Of `out_of_stock`: what is there, what is being made, and when to ask again.
+    stock: Option<ShortageJson<'static>>,
     request_id: String,
 }
 

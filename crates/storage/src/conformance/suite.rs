@@ -106,6 +106,7 @@ macro_rules! conformance_suite {
                 what_is_in_use_is_listed_with_the_newest_first,
             }
             imports {
+                what_somebody_has_already_is_told_before_it_is_imported,
                 what_is_imported_comes_into_stock_and_can_be_taken,
                 an_import_that_owns_what_anybody_has_leaves_nothing,
                 of_many_imports_of_the_same_at_once_one_is_taken,
@@ -215,15 +216,19 @@ macro_rules! conformance_suite {
                 what_lines_have_served_is_counted,
                 the_timeline_of_a_tree_goes_with_it_from_request_to_request,
                 a_refill_that_is_given_up_leaves_its_line,
+                how_quickly_a_line_is_filled_is_known_from_what_was_made_for_it,
             }
             stock_rechecks {
                 what_is_not_fresh_is_taken_to_be_asked_about,
                 a_unit_whose_dataset_does_not_hold_is_given_another_one_once,
+                what_could_not_be_handed_over_is_not_taken_once_more,
                 a_unit_of_a_request_that_has_ended_needs_no_dataset,
                 what_other_versions_have_made_is_taken_out_of_stock_and_counts_as_coming,
                 what_is_found_to_hold_is_fresh_again,
                 what_is_found_not_to_hold_leaves_stock,
                 what_is_given_back_comes_into_stock_when_it_holds,
+                what_came_back_is_counted_and_stays_beyond_what_is_kept,
+                what_came_back_and_is_asked_about_anew_has_come_back_all_the_same,
                 what_owns_something_of_somebody_else_is_left_in_stock,
                 what_drifted_is_set_aside_and_counted_with_its_contract,
             }
@@ -252,6 +257,7 @@ macro_rules! conformance_suite {
                 withdrawn_tasks_come_a_limited_number_at_a_time,
                 a_task_that_nobody_serves_is_unserved_after_the_grace,
                 a_task_that_somebody_serves_is_not_unserved,
+                a_task_that_begins_once_its_supplier_has_left_is_unserved_since_it_left,
                 a_task_of_a_version_that_nobody_performs_is_unserved,
                 a_task_of_a_version_between_those_that_are_performed_is_unserved,
                 a_delayed_task_is_unserved_from_its_own_time_on,

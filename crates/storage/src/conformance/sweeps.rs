@@ -181,6 +181,19 @@ pub async fn a_task_that_somebody_serves_is_not_unserved(f: &Fixture) {
     assert_eq!(unserved(f).await, []);
 }
 
+pub async fn a_task_that_begins_once_its_supplier_has_left_is_unserved_since_it_left(f: &Fixture) {
+    let session = f.supplier(Supplier::of(CUSTOMER)).await;
+    f.store.drain_session(session).await.unwrap();
+    let left = f.now();
+    f.clock.advance_ms(5_000);
+    let tree = f.one("shop/customer").await;
+    f.clock.advance_ms(GRACE_MS as i64 - 1);
+    assert_eq!(unserved(f).await, [], "it has the grace from its own beginning on");
+    f.clock.advance_ms(1);
+    let found = f.store.unserved_tasks(GRACE_MS, None, 10).await.unwrap();
+    assert_eq!(found, [(first_task(&tree, 1), left)]);
+}
+
 pub async fn a_task_of_a_version_that_nobody_performs_is_unserved(f: &Fixture) {
     f.supplier(Supplier::of(CUSTOMER).with(|service| (service.oldest_version, service.version) = (2, 2)))
         .await;

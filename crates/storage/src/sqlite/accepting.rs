@@ -1,5 +1,6 @@
 //! Accepting requests: everything is looked for before anything is written, and what is in stock is handed over at once.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use rusqlite::params;
@@ -32,6 +33,7 @@ pub(super) struct UnitFillRow {
     unit: u32,
     wish: Option<Arc<WishRow>>,
     looking: Looking,
+    but: BTreeSet<TreeId>,
     tree: Option<ChangeRow>,
     leases: Vec<LeaseId>,
 }
@@ -43,6 +45,7 @@ impl From<UnitFill> for UnitFillRow {
             unit: fill.unit,
             wish: fill.wish.as_ref().map(|wish| Arc::new(WishRow::new(wish))),
             looking: fill.looking,
+            but: fill.but,
             tree: fill.tree.map(ChangeRow::from),
             leases: fill.leases,
         }
@@ -171,7 +174,7 @@ impl Tx<'_> {
             {
                 return Ok(before);
             }
-            match self.find_in_stock(&new.wishes, new.looking)? {
+            match self.find_in_stock(&new.wishes, new.looking, &BTreeSet::new())? {
                 Some(found) => found,
                 None => return Ok(Created::Short),
             }
@@ -242,7 +245,7 @@ impl Tx<'_> {
             return Ok(Filled::NotVacant);
         };
         let found = match &fill.wish {
-            Some(_) => self.find_in_stock(std::slice::from_ref(&fill.wish), fill.looking)?,
+            Some(_) => self.find_in_stock(std::slice::from_ref(&fill.wish), fill.looking, &fill.but)?,
             None => fill.tree.is_some().then(|| vec![Found::Own { line: None }]),
         };
         let Some(found) = found else { return Ok(Filled::Short) };

@@ -238,6 +238,8 @@ struct StoredUnits {
     contract: String,
     version: u32,
     input: Arc<Value>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    given: Option<Arc<Value>>,
     count: u32,
 }
 
@@ -250,6 +252,7 @@ pub(super) fn units_text(units: &[Unit]) -> String {
                 contract: unit.contract.to_string(),
                 version: unit.version,
                 input: Arc::clone(&unit.input),
+                given: unit.given.clone(),
                 count: 1,
             }),
         }
@@ -260,12 +263,12 @@ pub(super) fn units_text(units: &[Unit]) -> String {
 fn read_units(row: &Row<'_>, column: usize) -> rusqlite::Result<Vec<Unit>> {
     let stored: Vec<StoredUnits> = parsed(row, column)?;
     let mut units = Vec::new();
-    for StoredUnits { contract, version, input, count } in stored {
+    for StoredUnits { contract, version, input, given, count } in stored {
         let contract = contract.parse().map_err(|cause| {
             let cause: sixpack_model::name::NameError = cause;
             unreadable(column, cause)
         })?;
-        units.extend(std::iter::repeat_n(Unit { contract, version, input }, count as usize));
+        units.extend(std::iter::repeat_n(Unit { contract, version, input, given }, count as usize));
     }
     Ok(units)
 }

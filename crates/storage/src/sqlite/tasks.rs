@@ -169,7 +169,7 @@ impl Tasks for SqliteStore {
                             count(DISTINCT s.version) AS versions
                      FROM queue q LEFT JOIN session_service s ON s.queue = q.id
                      WHERE q.served_until <= ?1 GROUP BY q.id)
-                 SELECT r.tree, r.part, r.serial, max(r.ready_at, c.served_until)
+                 SELECT r.tree, r.part, r.serial, iif(c.served_until > 0, c.served_until, r.ready_at)
                  FROM coverage c CROSS JOIN task_ready r ON r.queue = c.id
                  WHERE r.ready_at <= ?1 AND (c.newest IS NULL OR r.version NOT BETWEEN c.oldest AND c.newest
                         -- Versions in between may be performed by nobody.

@@ -100,6 +100,8 @@ struct StoredRecheck<'a> {
     until: i64,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     strict: bool,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    at_once: bool,
 }
 
 fn recheck_text(recheck: &Recheck) -> String {
@@ -108,6 +110,7 @@ fn recheck_text(recheck: &Recheck) -> String {
         begun_at: ms(recheck.begun_at),
         until: ms(recheck.until),
         strict: recheck.strict,
+        at_once: recheck.at_once,
     };
     serde_json::to_string(&stored).expect("text and numbers are always JSON")
 }
@@ -115,10 +118,10 @@ fn recheck_text(recheck: &Recheck) -> String {
 /// Reads a recheck that is under way.
 pub(super) fn read_recheck(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<Recheck>> {
     let Some(stored) = parsed_of::<StoredRecheck<'_>>(row, column)? else { return Ok(None) };
-    let StoredRecheck { why, begun_at, until, strict } = stored;
+    let StoredRecheck { why, begun_at, until, strict, at_once } = stored;
     let unknown = || unreadable(column, format!("{why} is no reason for a recheck"));
     let why = Why::from_name(&why).ok_or_else(unknown)?;
-    Ok(Some(Recheck { why, begun_at: time(begun_at), until: time(until), strict }))
+    Ok(Some(Recheck { why, begun_at: time(begun_at), until: time(until), strict, at_once }))
 }
 
 struct TaskRow {

@@ -287,6 +287,17 @@ impl Client {
         self.http().send_once(&call).await.map_err(|(_, error)| error)?.read("what was imported")
     }
 
+    /// Says what [`import`](Self::import) would say, and imports nothing: no dataset is in the answer.
+    pub async fn check_import(
+        &self,
+        environment: &str,
+        import: &wire::NewImport,
+    ) -> Result<wire::Imported, Error> {
+        let call = self.post(&["v1", "environments", environment, "imports"]).pair("dry_run", "true");
+        let call = call.json(import)?;
+        self.http().send_once(&call).await.map_err(|(_, error)| error)?.read("what would be imported")
+    }
+
     fn stock_rule(&self, method: Method, environment: &str, name: &str) -> Call {
         self.http().call(method, &["v1", "environments", environment, "stock-rules", name])
     }

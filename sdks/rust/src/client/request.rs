@@ -90,7 +90,8 @@ impl RequestBuilder {
 
     /// Stock or fresh (stock first otherwise).
     ///
-    /// With [`Source::StockOnly`] nothing is made: what is not there is refused at once.
+    /// With [`Source::StockOnly`] nothing is made: what is not there is refused at once, and what has to be asked about first and cannot be
+    /// handed over fails with the same code.
     ///
     /// ```
     /// # mod landscape { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/landscape.rs")); }
@@ -109,7 +110,7 @@ impl RequestBuilder {
         self
     }
 
-    /// Ranks what is in stock by properties of the input: what has most of them comes first, and nothing is excluded.
+    /// Ranks what is in stock by properties that the input leaves open: what has most of them comes first, and nothing is excluded.
     /// For one contract only, not in a channel, and not with [`Source::Fresh`].
     pub fn prefer(mut self, prefer: Value) -> Self {
         self.body.prefer = Some(prefer);

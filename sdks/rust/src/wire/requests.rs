@@ -35,7 +35,7 @@ words! {
     Source {
         /// From stock when there is some, else made.
         StockFirst = "stock_first",
-        /// From stock, or not at all: it is refused as `out_of_stock`.
+        /// From stock, or not at all: it is refused, or ends, as `out_of_stock`.
         StockOnly = "stock_only",
         /// Always made.
         Fresh = "fresh",

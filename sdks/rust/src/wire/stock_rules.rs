@@ -159,6 +159,9 @@ pub struct StockRule {
     /// Why it cannot be filled with what is on offer; empty when it can.
     #[serde(default)]
     pub faults: Vec<Fault>,
+    /// What its author should know; it is filled all the same.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<Fault>,
     /// What is there.
     #[serde(default)]
     pub stock: RuleStock,
@@ -187,6 +190,9 @@ pub struct RuleStock {
     /// Of those that can be taken, how many were imported.
     #[serde(default)]
     pub imported: u64,
+    /// Of those that can be taken and were made, how many came back, from a lease, a request or quarantine: they stay beyond the target.
+    #[serde(default)]
+    pub came_back: u64,
     /// When the oldest of those that can be taken and were made was made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub oldest_at: Option<String>,
@@ -304,6 +310,9 @@ pub struct AppliedRule {
     pub revision: u64,
     /// What putting it has changed.
     pub change: RuleChange,
+    /// What its author should know; it is applied all the same.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<Fault>,
 }
 
 #[cfg(test)]

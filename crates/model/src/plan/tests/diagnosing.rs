@@ -48,7 +48,13 @@ fn asked() -> Scene {
 
 impl Scene {
     fn ask(&mut self, offline: Vec<Offline>) {
-        self.happen(Happened::Recheck { why: Why::Diagnosis, allow_ms: 2_000, strict: true, offline });
+        self.happen(Happened::Recheck {
+            why: Why::Diagnosis,
+            allow_ms: 2_000,
+            strict: true,
+            at_once: false,
+            offline,
+        });
     }
 
     fn say(&mut self, steps: &str, verdict: Verdict, message: &str) {

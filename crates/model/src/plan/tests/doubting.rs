@@ -28,12 +28,13 @@ output: {}
     scene.tree.parts[0].status = match why {
         Why::HandOver | Why::Suspect => PartStatus::Suspect,
         Why::Patrol => PartStatus::Ready,
+        Why::Retry => PartStatus::Quarantined,
         Why::Return | Why::Diagnosis => PartStatus::Leased,
     };
     scene.pass_ms(60_000);
     scene.happen(match why {
         Why::Return => Happened::LeaseEnded { keep: true },
-        _ => Happened::Recheck { why, allow_ms: 2_000, strict: false, offline: Vec::new() },
+        _ => Happened::Recheck { why, allow_ms: 2_000, strict: false, at_once: false, offline: Vec::new() },
     });
     assert_eq!(scene.asked(), ["check one", "check two"]);
     scene

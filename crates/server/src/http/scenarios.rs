@@ -268,7 +268,14 @@ pub(super) async fn put_scenario(
     let text = decode(&path, &text).map_err(Refusal::ScenarioFaults)?.to_owned();
     let files = [ScenarioFile { path, text, named: Some(contract) }];
     let applying = Applying { dry_run, strict: parameters.strict.unwrap_or(false), over };
-    let applied = engine.apply(&authorized.0, environment.as_str(), &files, applying).await?;
+    let lost_lines = has_lost_its_lines(&text);
+    let applied = engine.apply(&authorized.0, environment.as_str(), &files, applying).await;
+    let applied = applied.map_err(|refusal| match refusal {
+        Refusal::ScenarioFaults(faults) if lost_lines => {
+            Problem::from(Refusal::ScenarioFaults(faults)).detail(ONE_LINE)
+        }
+        refusal => Problem::from(refusal),
+    })?;
     let file = applied.scenarios.first().expect("one file has one result");
     let is_new = file.applied.change == "new" && !dry_run;
     let status = if is_new { StatusCode::CREATED } else { StatusCode::OK };
@@ -345,6 +352,16 @@ pub(super) async fn apply_scenarios(
 
 fn check_content(headers: &HeaderMap) -> Result<(), Problem> {
     if headers
+/// What becomes of a file that `curl -d @file` sends: it takes the line breaks out.
+const ONE_LINE: &str = "The file arrived as one long line, in which YAML cannot be read; `errors` says where. Send it with its line \
+                        breaks: with curl by `--data-binary @file`, because `-d @file` takes them out.";
+
+/// Whether a text is one line that was several: a scenario has some fields at its top, each with a colon.
+fn has_lost_its_lines(text: &str) -> bool {
+    let text = text.trim_end();
+    !text.contains('\n') && !text.trim_start().starts_with('{') && text.matches(": ").count() > 1
+}
+
         .get(CONTENT_ENCODING)
         .is_some_and(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"identity"))
     {

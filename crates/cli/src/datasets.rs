@@ -8,7 +8,7 @@ use crate::connection::{Connection, InEnvironment};
 use crate::exit::Exit;
 use crate::fault::{Fault, Named};
 use crate::leases::{evidence, plain, verdict};
-use crate::paging::Listing;
+use crate::paging::{Listing, one_of};
 use crate::printing::Output;
 use crate::requests::{Branch, branches, failure};
 use crate::times::{between, moment, span};
@@ -45,7 +45,8 @@ pub(crate) struct ListDatasets {
     /// Only those of this contract (domain/name)
     #[arg(long)]
     contract: Option<String>,
-    /// Only those with this status: pending, building, checking, ready, skipped, leased, undoing, gone, failed, debt
+    /// Only those with this status: pending, building, checking, ready, leased, suspect, quarantined, skipped, undoing, gone,
+    /// failed, debt
     #[arg(long, value_parser = status)]
     status: Option<DatasetStatus>,
     #[command(flatten)]
@@ -252,11 +253,34 @@ fn entity(text: &str) -> Result<String, String> {
 
 /// A status that datasets can be listed by; those that only steps have are none.
 fn status(text: &str) -> Result<DatasetStatus, String> {
-    match serde_json::from_value(text.into()) {
-        Ok(DatasetStatus::Unknown | DatasetStatus::Waiting | DatasetStatus::Cancelling) | Err(_) => Err(
-            "write one of pending, building, checking, ready, skipped, leased, undoing, gone, failed, debt"
-                .to_owned(),
-        ),
-        Ok(status) => Ok(status),
+    let only_of_steps = [DatasetStatus::Waiting, DatasetStatus::Cancelling];
+    let listed: Vec<DatasetStatus> =
+        DatasetStatus::ALL.iter().copied().filter(|status| !only_of_steps.contains(status)).collect();
+    let asked = DatasetStatus::from(text);
+    if listed.contains(&asked) { Ok(asked) } else { Err(one_of(&listed)) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_part_that_is_known_not_to_hold_is_not_called_ready() {
+        let standing_of = |status: &str, verdict: &str| {
+            let evidence = json!({"verdict": verdict, "checked": 1, "of": 1, "parts": [], "invariants": []});
+            let dataset = json!({"id":"ds_1","root_id":"ds_1","contract":"a/b","version":1,"status":status,"evidence":evidence});
+            standing(&serde_json::from_value(dataset).unwrap())
+        };
+        assert_eq!(standing_of("ready", "valid"), "ready");
+        assert_eq!(standing_of("ready", "stale"), "ready");
+        assert_eq!(standing_of("ready", "invalid"), "invalid");
+        assert_eq!(standing_of("ready", "unknown"), "unknown");
+        assert_eq!(standing_of("quarantined", "invalid"), "quarantined");
+        assert_eq!(
+            standing_of("dreaming", "valid"),
+            "dreaming",
+            "a word of a newer server is shown as it is"
+        );
     }
 }

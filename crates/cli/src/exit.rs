@@ -83,7 +83,7 @@ impl Exit {
             (RequestStatus::Cancelled, _) => Some(Self::Cancelled),
             (_, Some(failure)) => Some(Self::Request(failure.class)),
             (RequestStatus::Expired, None) => Some(Self::Request(FailureClass::Timeout)),
-            (_, None) => Some(Self::Request(FailureClass::Unknown)),
+            (_, None) => Some(Self::Request(FailureClass::from("unknown"))),
         }
     }
 
@@ -141,7 +141,7 @@ mod tests {
             Class::Invariant,
             Class::Check,
             Class::Orchestration,
-            Class::Unknown,
+            Class::from("tomorrow"),
         ];
         let rest = [
             Exit::Cancelled,

@@ -17,7 +17,7 @@ pub(crate) use telling::{Branch, branches, failure, told};
 use crate::connection::{Connection, InEnvironment};
 use crate::exit::Exit;
 use crate::fault::{Fault, Named};
-use crate::paging::Listing;
+use crate::paging::{Listing, one_of};
 use crate::printing::{Output, note};
 use crate::times::moment;
 use crate::undoing::Undoing;
@@ -198,10 +198,8 @@ fn holder(request: &Request) -> String {
 }
 
 fn status(text: &str) -> Result<RequestStatus, String> {
-    match serde_json::from_value(text.into()) {
-        Ok(RequestStatus::Unknown) | Err(_) => {
-            Err("write one of queued, building, fulfilled, failed, cancelled, expired".to_owned())
-        }
-        Ok(status) => Ok(status),
+    match RequestStatus::from(text) {
+        RequestStatus::Unknown(_) => Err(one_of(RequestStatus::ALL)),
+        status => Ok(status),
     }
 }

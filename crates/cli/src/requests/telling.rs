@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use sixpack::wire::{Failure, Request, Step, StepStatus};
+use sixpack::wire::{CheckVerdict, DatasetStatus, Failure, Request, Step};
 
 use super::asked;
 use crate::contracts::owner;
@@ -179,7 +179,7 @@ pub(crate) fn branches(lines: &[Branch]) -> Vec<String> {
         }
         let took = line.took.map_or(String::new(), span);
         let text = format!(
-            "{name:<names$}  {:<contracts$}  {} {:<10} {took:>12}  {}",
+            "{name:<names$}  {:<contracts$}  {} {:<11} {took:>11}  {}",
             line.contract,
             symbol(&line.status),
             line.status,
@@ -283,20 +283,25 @@ fn root_of(id: &str) -> &str {
 }
 
 fn symbol(status: &str) -> &'static str {
-    let known = [
-        (StepStatus::Pending, "·"),
-        (StepStatus::Waiting, "◌"),
-        (StepStatus::Building, "●"),
-        (StepStatus::Checking, "◆"),
-        (StepStatus::Ready, "✔"),
-        (StepStatus::Failed, "✖"),
-        (StepStatus::Skipped, "–"),
-        (StepStatus::Undoing, "↩"),
-        (StepStatus::Gone, "○"),
-        (StepStatus::Debt, "!"),
-        (StepStatus::Cancelling, "×"),
-    ];
-    known.iter().find(|(known, _)| known.as_str() == status).map_or("●", |(_, symbol)| symbol)
+    match CheckVerdict::from(status) {
+        CheckVerdict::Invalid => return "✖",
+        CheckVerdict::Undecided => return "?",
+        _ => {}
+    }
+    match DatasetStatus::from(status) {
+        DatasetStatus::Pending => "·",
+        DatasetStatus::Waiting => "◌",
+        DatasetStatus::Checking => "◆",
+        DatasetStatus::Ready | DatasetStatus::Leased => "✔",
+        DatasetStatus::Suspect => "?",
+        DatasetStatus::Failed | DatasetStatus::Quarantined => "✖",
+        DatasetStatus::Skipped => "–",
+        DatasetStatus::Undoing => "↩",
+        DatasetStatus::Gone => "○",
+        DatasetStatus::Debt => "!",
+        DatasetStatus::Cancelling => "×",
+        _ => "●",
+    }
 }
 
 #[cfg(test)]

@@ -18,6 +18,7 @@ use super::contracts::ContractPath;
 use super::document::ProblemJson;
 use super::shapes::diagnostic::DiagnosticJson;
 use super::shapes::scalar::Text;
+use super::shapes::word::{Change, Said};
 use super::stock_rules::AppliedRuleJson;
 use crate::edge::check::{Check, Faults};
 use crate::edge::json::{Json, read_body};
@@ -120,7 +121,8 @@ pub(super) struct AppliedJson<'a> {
     /// The version that it has now.
     version: u32,
     /// `new`, `same`, `compatible` or `breaking`.
-    change: &'static str,
+    #[schema(inline)]
+    change: Change<'static>,
     /// What changed.
     changes: Vec<ChangeJson<'a>>,
     /// Scenarios and stock rules that no longer fit because of it; in a channel, that would not if it were deployed.
@@ -164,7 +166,7 @@ impl<'a> AppliedJson<'a> {
             path: None,
             name: Text(name),
             version: *version,
-            change,
+            change: Said::new(change),
             changes: changes.iter().map(|(pointer, message)| ChangeJson { pointer, message }).collect(),
             breaks: breaks
                 .iter()
@@ -266,9 +268,9 @@ pub(super) async fn put_scenario(
     let over = over.map(|over| u32::try_from(over).unwrap_or(u32::MAX));
     let path = contract.to_string();
     let text = decode(&path, &text).map_err(Refusal::ScenarioFaults)?.to_owned();
+    let lost_lines = has_lost_its_lines(&text);
     let files = [ScenarioFile { path, text, named: Some(contract) }];
     let applying = Applying { dry_run, strict: parameters.strict.unwrap_or(false), over };
-    let lost_lines = has_lost_its_lines(&text);
     let applied = engine.apply(&authorized.0, environment.as_str(), &files, applying).await;
     let applied = applied.map_err(|refusal| match refusal {
         Refusal::ScenarioFaults(faults) if lost_lines => {
@@ -350,8 +352,6 @@ pub(super) async fn apply_scenarios(
     Ok(Json(AppliedFilesJson { environment, dry_run, applied, rules }).into_response())
 }
 
-fn check_content(headers: &HeaderMap) -> Result<(), Problem> {
-    if headers
 /// What becomes of a file that `curl -d @file` sends: it takes the line breaks out.
 const ONE_LINE: &str = "The file arrived as one long line, in which YAML cannot be read; `errors` says where. Send it with its line \
                         breaks: with curl by `--data-binary @file`, because `-d @file` takes them out.";
@@ -362,6 +362,8 @@ fn has_lost_its_lines(text: &str) -> bool {
     !text.contains('\n') && !text.trim_start().starts_with('{') && text.matches(": ").count() > 1
 }
 
+fn check_content(headers: &HeaderMap) -> Result<(), Problem> {
+    if headers
         .get(CONTENT_ENCODING)
         .is_some_and(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"identity"))
     {

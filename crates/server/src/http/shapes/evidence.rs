@@ -10,6 +10,7 @@ use utoipa::ToSchema;
 use super::scalar::{Text, Time};
 use super::tree::TreeView;
 use sixpack_model::ids::DatasetId;
+use super::word::{PartVerdict, Said, WholeVerdict};
 use sixpack_model::name::ContractName;
 
 /// What stands for a part that nobody can be asked about.
@@ -22,9 +23,9 @@ const STALE: &str = "stale";
 #[derive(Serialize, ToSchema)]
 #[schema(as = Evidence)]
 pub(in crate::http) struct EvidenceJson<'a> {
-    /// `valid`, `invalid`, `unknown`, `stale` or `unchecked`; `valid` says that all parts that can be checked are, `stale` that
-    /// some could not be asked and were valid not long ago.
-    verdict: &'static str,
+    /// `valid` says that all parts that can be checked are, `stale` that some could not be asked and were valid not long ago.
+    #[schema(inline)]
+    verdict: WholeVerdict<'static>,
     /// When the last part was asked.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, format = DateTime)]
@@ -51,8 +52,8 @@ pub(in crate::http) struct PartEvidenceJson<'a> {
     #[schema(value_type = String)]
     contract: Text<&'a ContractName>,
     version: u32,
-    /// `valid`, `invalid`, `unknown` or `unchecked`.
-    verdict: &'static str,
+    #[schema(inline)]
+    verdict: PartVerdict<'static>,
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Value>)]
     facts: Option<Cow<'a, Value>>,
@@ -98,17 +99,24 @@ impl TreeView<'_> {
         if !ready && checked == 0 {
             return None;
         }
-        let said = |verdict: Verdict| parts.iter().any(|part| part.verdict == verdict.name());
+        let said = |verdict: Verdict| parts.iter().any(|part| part.verdict.is(verdict.name()));
         let worst =
             [Verdict::Invalid, Verdict::Unknown, Verdict::Valid].into_iter().find(|verdict| said(*verdict));
         // Of what nobody could tell, all was valid before.
         let is_stale = worst == Some(Verdict::Unknown)
-            && parts.iter().all(|part| part.stale || part.verdict != Verdict::Unknown.name());
-        let scenario = self.contract(top).filter(|_| ready).and_then(|contract| contract.scenario());
-        let invariants = scenario.map(|scenario| scenario.invariants.as_slice()).unwrap_or_default();
+            && parts.iter().all(|part| part.stale || !part.verdict.is(Verdict::Unknown.name()));
+        let checked_at = parts.iter().filter_map(|part| part.checked_at).max();
+        let outdated = matches!(worst, Some(Verdict::Invalid | Verdict::Unknown));
+        let evaluated_at = match outdated {
+            // One that is not valid now was valid in the round in which all were.
+            true => {
+                parts.iter().filter(|part| part.checked_at.is_some()).filter_map(|part| part.valid_at).min()
+            }
+            false => checked_at.or(self.part(top).ready_at.map(Time)),
+        };
         Some(EvidenceJson {
-            verdict: if is_stale { STALE } else { worst.map_or(UNCHECKED, Verdict::name) },
-            checked_at: parts.iter().filter_map(|part| part.checked_at).max(),
+            verdict: Said::new(if is_stale { STALE } else { worst.map_or(UNCHECKED, Verdict::name) }),
+            checked_at,
             checked,
             of: parts.len(),
             invariants: invariants
@@ -129,7 +137,7 @@ impl TreeView<'_> {
             dataset_id: Text(self.tree.dataset(number)),
             contract: Text(&part.contract),
             version: part.version,
-            verdict: evidence.map_or(UNCHECKED, |evidence| evidence.verdict.name()),
+            verdict: Said::new(evidence.map_or(UNCHECKED, |evidence| evidence.verdict.name())),
             facts: self.facts(number),
             message: evidence.and_then(|evidence| evidence.message.as_deref()),
             checked_at: evidence.map(|evidence| Time(evidence.at)),

@@ -15,7 +15,7 @@ use crate::http::shapes::doubted::DoubtedJson;
 use crate::http::shapes::owner::OwnerJson;
 use crate::http::shapes::scalar::{Text, Time};
 use crate::http::shapes::secret::Secrets;
-use crate::http::shapes::word::{RuleStateWord, Word};
+use crate::http::shapes::word::{RuleChange, RuleStateWord, Said, StarvedCode, Word};
 
 /// A wish for datasets to be ready at any time.
 #[derive(Serialize, ToSchema)]
@@ -82,8 +82,8 @@ struct RuleStockJson<'a> {
 #[derive(Serialize, ToSchema)]
 #[schema(as = Starved)]
 struct StarvedJson<'a> {
-    /// `failing` or `offline`.
-    code: &'static str,
+    #[schema(inline)]
+    code: StarvedCode<'static>,
     /// Which capability, how often, and why.
     message: &'a str,
     /// The contract to blame.
@@ -139,8 +139,8 @@ pub(in crate::http) struct AppliedRuleJson<'a> {
     contract: Text<&'a ContractName>,
     /// The revision that it has now; of a dry run the one that it would have.
     revision: u64,
-    /// `new`, `same` or `changed`.
-    change: &'static str,
+    #[schema(inline)]
+    change: RuleChange<'static>,
 }
 
 impl<'a> StockRuleJson<'a> {
@@ -179,7 +179,7 @@ impl<'a> RuleStockJson<'a> {
             hits: stock.hits,
             misses: stock.misses,
             starved: stock.starved.as_ref().map(|starved| StarvedJson {
-                code: starved.code,
+                code: Said::new(starved.code),
                 message: &starved.message,
                 contract: Text(&starved.contract),
                 owner: OwnerJson::from(&starved.owner),
@@ -217,11 +217,11 @@ impl<'a> From<&'a AppliedRule> for AppliedRuleJson<'a> {
             name: Text(&applied.name),
             contract: Text(&applied.contract),
             revision: applied.put.revision(),
-            change: match applied.put {
+            change: Said::new(match applied.put {
                 Put::Created(_) => "new",
                 Put::Changed(_) => "changed",
                 Put::Same(_) => "same",
-            },
+            }),
         }
     }
 }

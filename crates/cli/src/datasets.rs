@@ -2,7 +2,7 @@
 
 use clap::{Args, Subcommand};
 use serde_json::{Map, Value};
-use sixpack::wire::{Dataset, DatasetFilter, DatasetStatus, Origin, TimelineEntry};
+use sixpack::wire::{CheckVerdict, Dataset, DatasetFilter, DatasetStatus, Origin, TimelineEntry};
 
 use crate::connection::{Connection, InEnvironment};
 use crate::exit::Exit;
@@ -190,12 +190,23 @@ fn gather(dataset: &Dataset, depth: usize, lines: &mut Vec<Branch>) {
         // The path says which turn of a loop it is, the step does not.
         name: last(&dataset.path).unwrap_or_else(|| dataset.contract.clone()),
         contract: format!("{}@{}", dataset.contract, dataset.version),
-        status: dataset.status.to_string(),
+        status: standing(dataset),
         took: ended.and_then(|ended| between(&dataset.created_at, ended)),
         says: [attempt, stocked, made].into_iter().flatten().collect::<Vec<_>>().join(": "),
     });
     for part in &dataset.parts {
         gather(part, depth + 1, lines);
+    }
+}
+
+/// Where a part stands. One that was made and is known not to hold, or about which nobody can tell, is not called ready.
+fn standing(dataset: &Dataset) -> String {
+    let verdict = dataset.evidence.as_ref().map(|evidence| evidence.verdict);
+    match (dataset.status, verdict) {
+        (DatasetStatus::Ready, Some(verdict @ (CheckVerdict::Invalid | CheckVerdict::Undecided))) => {
+            verdict.to_string()
+        }
+        (status, _) => status.to_string(),
     }
 }
 

@@ -6,8 +6,8 @@ use clap::{Args, Subcommand, ValueEnum};
 use serde_json::Value;
 use sixpack::Client;
 use sixpack::wire::{
-    CheckVerdict, Evidence, Lease, LeaseFilter, LeaseStatus, Outcome, PartEvidence, Release, Renewal,
-    Revocation,
+    CheckVerdict, Evidence, InvariantEvidence, Lease, LeaseFilter, LeaseStatus, Outcome, PartEvidence,
+    Release, Renewal, Revocation,
 };
 
 use crate::connection::{Connection, InEnvironment};
@@ -241,13 +241,22 @@ pub(crate) fn evidence(evidence: Option<&Evidence>, output: &mut Output) -> Resu
     output
         .table(["EVIDENCE", "CONTRACT", "VERDICT", "AT", "BY", "FACTS"], evidence.parts.iter().map(part))?;
     for invariant in &evidence.invariants {
-        output.line(format!(
-            "{}  {}",
-            if invariant.held { "✔ holds " } else { "✖ broken" },
-            invariant.says
-        ))?;
+        output.line(judged(invariant))?;
     }
     Ok(())
+/// An invariant with the time for which that is true.
+fn judged(invariant: &InvariantEvidence) -> String {
+    let at = invariant.evaluated_at.as_deref().map(|at| format!(" at {} UTC", moment(at)));
+    let (at, says) = (at.unwrap_or_default(), &invariant.says);
+    match (invariant.held, invariant.outdated) {
+        (true, false) => format!("✔ held     {says}  (evaluated{at})"),
+        (true, true) => {
+            format!("? held     {says}  (evaluated{at}; not since, because not every part is valid now)")
+        }
+        (false, _) => format!("✖ broken   {says}  (evaluated{at})"),
+    }
+}
+
 }
 
 /// A value as people write it: text without quotes, everything else as JSON.

@@ -4,13 +4,14 @@ use std::borrow::Cow;
 
 use serde::Serialize;
 use serde_json::Value;
+use sixpack_model::failure::FailureClass;
 use sixpack_model::tree::{PartStatus, Verdict};
 use utoipa::ToSchema;
 
 use super::scalar::{Text, Time};
 use super::tree::TreeView;
-use sixpack_model::ids::DatasetId;
 use super::word::{PartVerdict, Said, WholeVerdict};
+use sixpack_model::ids::DatasetId;
 use sixpack_model::name::ContractName;
 
 /// What stands for a part that nobody can be asked about.
@@ -36,7 +37,7 @@ pub(in crate::http) struct EvidenceJson<'a> {
     of: usize,
     /// Every part that a capability made.
     parts: Vec<PartEvidenceJson<'a>>,
-    /// What holds over all parts; only for scenarios that have invariants, once they are ready.
+    /// What is demanded of all parts together; only for scenarios that have invariants, once they are ready.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     invariants: Vec<HeldInvariantJson<'a>>,
 }
@@ -77,13 +78,21 @@ pub(in crate::http) struct PartEvidenceJson<'a> {
     instance: Option<&'a str>,
 }
 
-/// A condition over all parts that held at the last check.
+/// A condition over all parts, as it was found when it was last evaluated.
 #[derive(Serialize, ToSchema)]
 #[schema(as = HeldInvariant)]
 pub(in crate::http) struct HeldInvariantJson<'a> {
     /// What it says.
     says: &'a str,
+    /// Whether it held then.
     held: bool,
+    /// When that was: it is evaluated over the facts of all parts, once every service has said that its part is valid.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    evaluated_at: Option<Time>,
+    /// True when a part was found not to hold, or could not be asked about, since then: the facts of now were not held against it.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    outdated: bool,
 }
 
 impl TreeView<'_> {
@@ -119,12 +128,28 @@ impl TreeView<'_> {
             checked_at,
             checked,
             of: parts.len(),
-            invariants: invariants
-                .iter()
-                .map(|invariant| HeldInvariantJson { says: &invariant.says, held: true })
-                .collect(),
+            invariants: if ready { self.invariants(top, evaluated_at, outdated) } else { Vec::new() },
             parts,
         })
+    }
+
+    fn invariants(&self, top: u32, evaluated_at: Option<Time>, outdated: bool) -> Vec<HeldInvariantJson<'_>> {
+        let scenario = self.contract(top).and_then(|contract| contract.scenario());
+        let invariants = scenario.map(|scenario| scenario.invariants.as_slice()).unwrap_or_default();
+        // A dataset that drifted says of which part, and by which sentence, it does not hold together any more.
+        let drifted = self.tree.root().failure.as_ref();
+        let broken =
+            drifted.filter(|failure| failure.class == FailureClass::Invariant && failure.part == top);
+        let is_broken = |says: &str| broken.is_some_and(|failure| failure.message.contains(says));
+        invariants
+            .iter()
+            .map(|invariant| HeldInvariantJson {
+                says: &invariant.says,
+                held: !is_broken(&invariant.says),
+                evaluated_at,
+                outdated,
+            })
+            .collect()
     }
 
     fn part_evidence(&self, number: u32, ready: bool) -> PartEvidenceJson<'_> {

@@ -13,7 +13,9 @@ mod sizes;
 mod stock;
 mod supplier;
 
+use std::io::Write as _;
 use std::path::PathBuf;
+use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
@@ -69,8 +71,19 @@ enum Command {
 }
 
 #[tokio::main]
-async fn main() -> anyhow::Result<()> {
-    match Arguments::parse().command {
+async fn main() -> ExitCode {
+    match run(Arguments::parse().command).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // What was found and its reasons; where in here it was found helps nobody. There is nowhere else to say it.
+            let _ = writeln!(std::io::stderr(), "error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(command: Command) -> anyhow::Result<()> {
+    match command {
         Command::Kill { server, cycles, seed } => {
             kill::run(server.canonicalize()?, cycles, seed.unwrap_or_else(|| fastrand::u64(..))).await
         }

@@ -12,6 +12,14 @@ use crate::paging::{Listing, or_dash};
 use crate::printing::Output;
 use crate::times::moment;
 
+/// What schemas mark properties by, and what is said of it.
+const MARKS: [(&str, &str); 4] = [
+    ("x-entity", "key of"),
+    ("x-secret", "secret"),
+    ("x-selectable", "selectable from stock"),
+    ("x-volatile", "volatile: differs each time"),
+];
+
 /// Searches the catalogue, or shows one contract.
 #[derive(Debug, Args)]
 #[command(
@@ -248,7 +256,18 @@ fn show_one(contract: &Contract, output: &mut Output) -> Result<(), Fault> {
     });
     output.table(["VERSION", "CHANGE", "SINCE", "SUPPLIERS", "WHAT"], versions)?;
     output.line("")?;
-    output.line(format!("request it:  {}", example(contract)))
+    output.line(how_to_go_on(contract))
+}
+
+/// How it is requested, or what has to happen before it can be.
+fn how_to_go_on(contract: &Contract) -> String {
+    match contract.status {
+        ContractStatus::Broken => {
+            "it cannot be requested: it mends itself when versions are offered that it fits again, else apply its file mended"
+                .to_owned()
+        }
+        _ => format!("request it:  {}", example(contract)),
+    }
 }
 
 /// Whether a contract can be made, and in which channel if that offers it.
@@ -302,16 +321,8 @@ fn schema(title: &str, schema: &Value, output: &mut Output) -> Result<(), Fault>
             (.., Value::Null) => "any".to_owned(),
             (.., kind) => plain(kind),
         };
-        let marks =
-            [("x-entity", "key of"), ("x-secret", "secret")].into_iter().filter_map(|(mark, says)| {
-                match &property[mark] {
-                    Value::Null | Value::Bool(false) => None,
-                    Value::String(what) => Some(format!("{says} {what}")),
-                    _ => Some(says.to_owned()),
-                }
-            });
         let description = property["description"].as_str().map(str::to_owned);
-        let says: Vec<_> = description.into_iter().chain(marks).collect();
+        let says: Vec<_> = description.into_iter().chain(marks(property)).collect();
         let need = match (&property["default"], required(name)) {
             (Value::Null, true) => "required".to_owned(),
             (Value::Null, false) => "optional".to_owned(),
@@ -320,6 +331,15 @@ fn schema(title: &str, schema: &Value, output: &mut Output) -> Result<(), Fault>
         [name.clone(), kind, need, says.join("; ")]
     });
     output.table([title, "TYPE", "", ""], rows)
+}
+
+/// What a property is marked by.
+fn marks(property: &Value) -> impl Iterator<Item = String> {
+    MARKS.into_iter().filter_map(|(mark, says)| match &property[mark] {
+        Value::Null | Value::Bool(false) => None,
+        Value::String(what) => Some(format!("{says} {what}")),
+        _ => Some(says.to_owned()),
+    })
 }
 
 /// A command that requests the contract, with a place for every input that has to be given.
@@ -345,6 +365,26 @@ mod tests {
             assert_eq!(label(text), Ok("pii:none".to_owned()));
         }
         assert!(label("pii").is_err() && label("=none").is_err());
+    }
+
+    #[test]
+    fn every_mark_of_a_property_is_told() {
+        let property =
+            json!({"x-entity": "order", "x-secret": false, "x-selectable": true, "x-volatile": true});
+        let told: Vec<String> = marks(&property).collect();
+        assert_eq!(told, ["key of order", "selectable from stock", "volatile: differs each time"]);
+        assert_eq!(marks(&json!({"x-secret": true})).collect::<Vec<_>>(), ["secret"]);
+    }
+
+    #[test]
+    fn a_contract_that_is_broken_cannot_be_requested() {
+        let of = |status: &str| -> Contract {
+            serde_json::from_value(json!({"name":"a/b","version":1,"kind":"scenario","status":status}))
+                .unwrap()
+        };
+        assert_eq!(how_to_go_on(&of("offline")), "request it:  sixpack request a/b");
+        let broken = how_to_go_on(&of("broken"));
+        assert!(broken.contains("cannot be requested") && !broken.contains("sixpack request"), "{broken}");
     }
 
     #[test]

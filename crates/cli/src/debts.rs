@@ -73,7 +73,7 @@ pub(crate) fn whom(owner: &Owner) -> String {
 
 fn status(text: &str) -> Result<DebtStatus, String> {
     match serde_json::from_value(text.into()) {
-        Ok(DebtStatus::Unknown) | Err(_) => Err("write one of debt, waiting".to_owned()),
+        Ok(DebtStatus::Unknown(_)) | Err(_) => Err("write one of debt, waiting".to_owned()),
         Ok(status) => Ok(status),
     }
 }

@@ -85,7 +85,7 @@ impl Exit {
             (_, Some(failure)) if failure.code.as_deref() == Some("out_of_stock") => Some(Self::OutOfStock),
             (_, Some(failure)) => Some(Self::Request(failure.class)),
             (RequestStatus::Expired, None) => Some(Self::Request(FailureClass::Timeout)),
-            (_, None) => Some(Self::Request(FailureClass::Unknown)),
+            (_, None) => Some(Self::Request(FailureClass::from("unknown"))),
         }
     }
 
@@ -160,7 +160,7 @@ mod tests {
             Class::Invariant,
             Class::Check,
             Class::Orchestration,
-            Class::Unknown,
+            Class::from("tomorrow"),
         ];
         let rest = [
             Exit::Cancelled,

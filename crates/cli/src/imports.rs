@@ -26,14 +26,15 @@ use rows::{Place, Rows, Wrong};
 Examples:
   sixpack import customer/active-customer customers.csv
   sixpack import customer/active-customer customers.jsonl
+  sixpack datasets list --contract customer/active-customer      what became of them
   sixpack request customer/active-customer --source stock_only
 
 customers.csv has a column for each property:
   input.country,output.customer_id,output.email,output.country
-  FR,cus_1,ada@example.test,FR
+  FR,CUSTOMER,ada@example.test,FR
 
 customers.jsonl has an object on each line:
-  {\"input\":{\"country\":\"FR\"},\"output\":{\"customer_id\":\"cus_1\",\"email\":\"ada@example.test\",\"country\":\"FR\"}}")]
+  {\"input\":{\"country\":\"FR\"},\"output\":{\"customer_id\":\"CUSTOMER\",\"email\":\"ada@example.test\",\"country\":\"FR\"}}")]
 pub(crate) struct ImportCommand {
     /// Capability that the data is of (domain/name)
     contract: String,
@@ -91,7 +92,8 @@ pub(crate) async fn run(command: &ImportCommand, output: &mut Output) -> Result<
     let datasets = if count == 1 { "dataset" } else { "datasets" };
     output.line(format!("{count} {datasets} of {}@{} imported", imported.contract, imported.version))?;
     note(format!(
-        "each is checked before it can be taken; see them with `sixpack datasets list --contract {}`",
+        "each is checked before it can be taken; see what became of them with `sixpack datasets list --contract {}`: \
+         ready can be taken, failed did not hold",
         imported.contract
     ));
     Ok(Exit::Done)

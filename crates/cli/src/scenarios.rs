@@ -36,15 +36,18 @@ const STDIN: &str = "stdin";
 #[command(after_help = "\
 Examples:
   sixpack apply -f scenarios/ --check    only check: nothing is changed
-  sixpack apply -f ready.yaml -f stock.yaml
+  sixpack apply ready.yaml stock.yaml
   sixpack apply -f scenarios/ --strict   what is only warned of is refused as well
   sixpack apply -f scenarios/ -f more.yaml --environment staging
   generate | sixpack apply -f -
 
 Ends with 65 when a file has faults; with --strict also when it has warnings.")]
 pub(crate) struct ApplyCommand {
-    /// A file, a folder (all *.yaml and *.yml below it), or - for the standard input; may be repeated
-    #[arg(short, long = "file", value_name = "FILE|DIR", required = true)]
+    /// Files, folders (all *.yaml and *.yml below them), or - for the standard input
+    #[arg(value_name = "FILE|DIR", required_unless_present = "files")]
+    named: Vec<PathBuf>,
+    /// The same; may be repeated
+    #[arg(short, long = "file", value_name = "FILE|DIR")]
     files: Vec<PathBuf>,
     /// Only check: nothing is changed
     #[arg(long)]
@@ -72,7 +75,7 @@ pub(crate) enum Outcome {
 /// Runs the command.
 pub(crate) async fn run(command: &ApplyCommand, output: &mut Output) -> Result<Exit, Fault> {
     let mut files = Vec::new();
-    for path in &command.files {
+    for path in command.named.iter().chain(&command.files) {
         files.extend(read(path)?);
     }
     let client = command.connection.client()?;

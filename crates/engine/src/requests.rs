@@ -386,6 +386,10 @@ impl Engine {
     /// The trees of a request. What is remembered of them may be out of date: they go from one request to another.
     async fn trees_of(&self, request: &Request) -> Result<Vec<Arc<Tree>>, Refusal> {
         let fulfilled = request.status == RequestStatus::Fulfilled;
+        if request.status.ended() && !fulfilled {
+            // What it had from stock went back there with its end, which what is remembered does not know.
+            self.inner.trees.members.invalidate(&request.id);
+        }
         let read = |id: TreeId| async move {
             if fulfilled { self.leased_tree(id).await } else { self.tree(id, 0).await }
         };

@@ -363,7 +363,8 @@ fn view(shelf: &Shelf, stored: StoredRule, now: Timestamp) -> RuleView {
 }
 
 fn unknown(shelf: &Shelf, name: &RuleName) -> Refusal {
-    let names = shelf.rules().map(|(known, _)| known.as_str());
+    // What is there and not the caller's to change has that very name, which helps nobody.
+    let names = shelf.rules().map(|(known, _)| known.as_str()).filter(|known| *known != name.as_str());
     Refusal::Unknown {
         what: "stock rule",
         name: name.to_string(),

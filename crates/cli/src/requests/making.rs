@@ -203,7 +203,7 @@ fn body(command: &RequestCommand) -> Result<NewRequest, Fault> {
 fn refused(command: &RequestCommand, error: sixpack::Error) -> Fault {
     match &command.rerun_of {
         Some(dataset) => Fault::from(error).about(dataset, Named::Dataset),
-        None => Fault::from(error),
+        None => input::INPUT.told(&command.single, error),
     }
 }
 

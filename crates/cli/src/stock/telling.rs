@@ -30,7 +30,17 @@ pub(super) fn row(rule: &StockRule) -> [String; 7] {
 pub(super) fn reasons(rule: &StockRule) -> Vec<String> {
     let starved = starved(rule).map(in_a_line);
     let doubted = rule.stock.doubted.as_ref().map(doubted_in_a_line);
-    starved.into_iter().chain(doubted).collect()
+    broken(rule).into_iter().chain(starved).chain(doubted).collect()
+}
+
+/// What is wrong with the rule itself: the first fault, and how many there are besides.
+fn broken(rule: &StockRule) -> Option<String> {
+    let (first, more) = rule.faults.split_first()?;
+    let more = match more.len() {
+        0 => String::new(),
+        count => format!("; and {count} more: `sixpack stock show {}`", rule.name),
+    };
+    Some(format!("✖ broken: {first}{more}"))
 }
 
 /// Why a rule is not being filled that should be filled now.
@@ -246,6 +256,18 @@ mod tests {
         let told = "✖ doubted: a/b said invalid 8 of 10 times since 2026-01-01T10:42:00Z: no such table; owner A · a@shop.test; \
                     none is handed out";
         assert_eq!(reasons(&doubted), [told]);
+    }
+
+    #[test]
+    fn a_rule_that_is_broken_says_why_in_the_list() {
+        let fault =
+            |message: &str| json!({ "pointer": "/contract", "code": "contract_broken", "message": message });
+        let one = rule(json!({ "faults": [fault("a/b is broken")] }));
+        let told = reasons(&one);
+        assert_eq!(told.len(), 1, "{told:?}");
+        assert!(told[0].starts_with("✖ broken: ") && told[0].contains("a/b is broken"), "{told:?}");
+        let two = rule(json!({ "faults": [fault("x"), fault("y")] }));
+        assert!(reasons(&two)[0].ends_with("; and 1 more: `sixpack stock show fr`"), "{:?}", reasons(&two));
     }
 
     #[test]

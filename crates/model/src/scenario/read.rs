@@ -205,12 +205,14 @@ impl Reader<'_> {
     fn in_schema(&self, node: &Node, faults: &[Fault]) -> Vec<Diagnostic> {
         let placed = |fault: &Fault| {
             let at = node.nearest(&fault.pointer);
-            let what = match fault.code {
-                "bad_default" => "the default",
-                "example_invalid" => "the example",
-                _ => "the schema",
+            let message = match fault.code {
+                "bad_default" => format!("the default {}", fault.message),
+                "example_invalid" => format!("the example {}", fault.message),
+                // What begins with a value has a subject of its own.
+                _ if fault.message.starts_with('"') => format!("in the schema, {}", fault.message),
+                _ => format!("the schema {}", fault.message),
             };
-            Diagnostic::new(self.file, at, fault.code, format!("{what} {}", fault.message))
+            Diagnostic::new(self.file, at, fault.code, message)
         };
         faults.iter().map(placed).collect()
     }

@@ -23,7 +23,7 @@ use super::shapes::diagnostic::DiagnosticJson;
 use super::shapes::doubted::DoubtedJson;
 use super::shapes::owner::OwnerJson;
 use super::shapes::scalar::{Text, Time};
-use super::shapes::word::{KindWord, Word};
+use super::shapes::word::{Change, ContractStanding, KindWord, OperationSaid, Said, StepSource, Word};
 use crate::edge::json::Json;
 use crate::edge::path::{FromSegments, Path};
 use crate::edge::problem::{Problem, ProblemFault};
@@ -105,13 +105,15 @@ pub(super) struct ContractJson<'a> {
     #[schema(inline)]
     kind: KindWord,
     /// `online`, `offline` or `broken`.
-    status: &'static str,
+    #[schema(inline)]
+    status: ContractStanding<'static>,
     description: &'a str,
     owner: OwnerJson<'a>,
     labels: &'a BTreeMap<String, String>,
     /// What a capability offers.
     #[serde(skip_serializing_if = "Option::is_none")]
-    operations: Option<Vec<&'static str>>,
+    #[schema(inline)]
+    operations: Option<Vec<OperationSaid<'static>>>,
     /// How many live sessions perform a capability in this version.
     #[serde(skip_serializing_if = "Option::is_none")]
     sessions: Option<u64>,
@@ -221,7 +223,8 @@ struct ScenarioStepJson<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     for_each: Option<&'a str>,
     /// `stock_first` or `fresh`.
-    from: &'static str,
+    #[schema(inline)]
+    from: StepSource<'static>,
     #[serde(skip_serializing_if = "Option::is_none")]
     timeout_s: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -242,7 +245,8 @@ struct InvariantJson<'a> {
 struct ContractVersionJson<'a> {
     version: u32,
     /// `new`, `compatible` or `breaking`; of a version of a channel, against the deployed one, also `same`.
-    change: &'a str,
+    #[schema(inline)]
+    change: Change<'a>,
     #[schema(value_type = String, format = DateTime)]
     created_at: Time,
     /// What changed: `[{pointer, message}]`.
@@ -396,11 +400,13 @@ impl<'a> ContractJson<'a> {
             name: Text(&contract.name),
             version: contract.version,
             kind: Word(contract.kind()),
-            status: view.state.name(),
+            status: Said::new(view.state.name()),
             description: &contract.description,
             owner: OwnerJson::from(&contract.owner),
             labels: &contract.labels,
-            operations: contract.capability().map(|capability| capability.operations.names()),
+            operations: contract
+                .capability()
+                .map(|capability| capability.operations.names().into_iter().map(Said::new).collect()),
             sessions: view.sessions,
             checked,
             of,
@@ -467,10 +473,10 @@ impl<'a> From<&'a Step> for ScenarioStepJson<'a> {
             needs: &step.depends_on,
             condition: step.condition.as_ref().map(|condition| condition.text()),
             for_each: step.for_each.as_ref().map(|list| list.text()),
-            from: match step.from {
+            from: Said::new(match step.from {
                 Source::StockFirst => "stock_first",
                 Source::Fresh => "fresh",
-            },
+            }),
             timeout_s: step.timeout_s,
             retry: step.retry.map(RetryJson::from),
         }
@@ -487,6 +493,12 @@ impl From<RetryPolicy> for RetryJson {
 impl<'a> From<&'a VersionView> for ContractVersionJson<'a> {
     fn from(version: &'a VersionView) -> Self {
         let VersionView { version, change, changes, published_at, sessions } = version;
-        Self { version: *version, change, created_at: Time(*published_at), changes, sessions: *sessions }
+        Self {
+            version: *version,
+            change: Said::new(change),
+            created_at: Time(*published_at),
+            changes,
+            sessions: *sessions,
+        }
     }
 }

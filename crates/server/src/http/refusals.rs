@@ -216,8 +216,8 @@ fn scenario_faults(faults: Vec<Diagnostic>) -> Problem {
 fn contract_broken(name: &str, channel: Option<&str>, faults: Vec<Diagnostic>) -> Problem {
     let detail = match channel {
         None => format!(
-            "{name} does not fit the contracts that it uses any more; `errors` says why, its owner has to apply it \
-             anew."
+            "{name} does not fit the contracts that it uses any more; `errors` says why. It can be requested again as soon as \
+             versions are offered that it fits, or when its owner has applied a file that fits those of now."
         ),
         Some(channel) => format!(
             "{name} does not fit the contracts as the channel `{channel}` has them; `errors` says why. It can be \

@@ -20,6 +20,7 @@ use super::contracts::ContractPath;
 use super::document::ProblemJson;
 use super::shapes::diagnostic::DiagnosticJson;
 use super::shapes::scalar::Text;
+use super::shapes::word::{AppliedChange, Said};
 use super::stock_rules::AppliedRuleJson;
 use crate::edge::check::{Check, Faults};
 use crate::edge::json::{Json, read_body};
@@ -123,7 +124,8 @@ pub(super) struct AppliedJson<'a> {
     version: u32,
     /// `new`, `same`, `compatible` or `breaking`; of a scenario file also `updated`, when its text is another and its version
     /// the same.
-    change: &'static str,
+    #[schema(inline)]
+    change: AppliedChange<'static>,
     /// What changed.
     changes: Vec<ChangeJson<'a>>,
     /// Scenarios and stock rules that no longer fit because of it; in a channel, that would not if it were deployed.
@@ -168,7 +170,7 @@ impl<'a> AppliedJson<'a> {
             path: None,
             name: Text(name),
             version: *version,
-            change,
+            change: Said::new(change),
             changes: changes.iter().map(|(pointer, message)| ChangeJson { pointer, message }).collect(),
             breaks: breaks
                 .iter()
@@ -290,9 +292,16 @@ pub(super) async fn put_scenario(
     authorized.may_publish(dry_run)?;
     let path = contract.to_string();
     let text = decode(&path, &text).map_err(Refusal::ScenarioFaults)?.to_owned();
+    let lost_lines = has_lost_its_lines(&text);
     let files = [ScenarioFile { path, text, named: Some(contract) }];
     let applying = Applying { dry_run, strict: parameters.strict.unwrap_or(false), over };
-    let applied = engine.apply(&authorized.0, environment.as_str(), &files, applying).await?;
+    let applied = engine.apply(&authorized.0, environment.as_str(), &files, applying).await;
+    let applied = applied.map_err(|refusal| match refusal {
+        Refusal::ScenarioFaults(faults) if lost_lines => {
+            Problem::from(Refusal::ScenarioFaults(faults)).detail(ONE_LINE)
+        }
+        refusal => Problem::from(refusal),
+    })?;
     let file = applied.scenarios.first().expect("one file has one result");
     let is_new = file.applied.change == "new" && !dry_run;
     let status = if is_new { StatusCode::CREATED } else { StatusCode::OK };
@@ -366,6 +375,16 @@ pub(super) async fn apply_scenarios(
         .collect();
     let rules = rules.iter().map(AppliedRuleJson::from).collect();
     Ok(Json(AppliedFilesJson { environment, dry_run, applied, rules }).into_response())
+}
+
+/// What becomes of a file that `curl -d @file` sends: it takes the line breaks out.
+const ONE_LINE: &str = "The file arrived as one long line, in which YAML cannot be read; `errors` says where. Send it with its line \
+                        breaks: with curl by `--data-binary @file`, because `-d @file` takes them out.";
+
+/// Whether a text is one line that was several: a scenario has some fields at its top, each with a colon.
+fn has_lost_its_lines(text: &str) -> bool {
+    let text = text.trim_end();
+    !text.contains('\n') && !text.trim_start().starts_with('{') && text.matches(": ").count() > 1
 }
 
 fn check_content(headers: &HeaderMap) -> Result<(), Problem> {

@@ -25,7 +25,7 @@ use super::pages::{Listing, PageJson};
 use super::results::{AnswersJson, ReceiptJson, ReceiptsJson};
 use super::scenarios::AppliedJson;
 use super::shapes::scalar::{Text, Time};
-use super::shapes::word::{SessionStatusWord, Word};
+use super::shapes::word::{OperationSaid, Said, SessionStatusWord, Word};
 use super::tasks::{TaskJson, TasksJson};
 use super::waiting::Call;
 use crate::edge::check::{Check, Faults};
@@ -184,7 +184,8 @@ struct ServedJson {
     #[serde(skip_serializing_if = "Option::is_none")]
     version: Option<u32>,
     /// As its newest version offers them.
-    operations: Vec<&'static str>,
+    #[schema(inline)]
+    operations: Vec<OperationSaid<'static>>,
 }
 
 /// How a manifest is to be taken.
@@ -388,6 +389,7 @@ impl<'a> SessionJson<'a> {
             let contract = shelf.offered_by(session.channel.as_deref(), &name);
             let capability = contract.as_ref().and_then(|contract| contract.capability());
             let operations = capability.map(|capability| capability.operations.names()).unwrap_or_default();
+            let operations = operations.into_iter().map(Said::new).collect();
             let name = name.to_string();
             let version = view.serves.iter().find(|(served, _)| *served == name).map(|(_, version)| *version);
             Some(ServedJson { name, version, operations })

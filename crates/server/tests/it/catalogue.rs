@@ -122,7 +122,9 @@ async fn a_dataset_shows_its_parts_its_evidence_and_what_happened() {
         (&evidence["verdict"], &evidence["checked"], &evidence["of"]),
         (&json!("valid"), &json!(1), &json!(2))
     );
-    assert_eq!(evidence["invariants"], json!([{"says": "the account is open", "held": true}]));
+    let evaluated_at = &evidence["checked_at"];
+    let held = json!([{"says": "the account is open", "held": true, "evaluated_at": evaluated_at}]);
+    assert_eq!(evidence["invariants"], held);
     let verdicts: Vec<(&Value, &Value)> =
         evidence["parts"].as_array().unwrap().iter().map(|part| (&part["path"], &part["verdict"])).collect();
     assert_eq!(verdicts, [(&json!("customer"), &json!("unchecked")), (&json!("account"), &json!("valid"))]);

@@ -201,6 +201,17 @@ async fn strictly_taken_a_warning_refuses_all_files() {
 }
 
 #[tokio::test]
+async fn a_file_without_its_line_breaks_is_told_how_they_are_kept() {
+    let (_server, admin) = with_shop().await;
+    let sent = admin.put_yaml(PATH, &FILE.replace('\n', "")).await;
+    sent.refused(422, "scenario_faults");
+    let detail = sent.json()["detail"].as_str().unwrap().to_owned();
+    assert!(detail.contains("--data-binary"), "{detail}");
+    let wrong = admin.put_yaml(PATH, &FILE.replace("scenario:", "scenaro:")).await;
+    assert!(!wrong.text.contains("--data-binary"), "{}", wrong.text);
+}
+
+#[tokio::test]
 async fn json_is_taken_as_well() {
     let (_server, admin) = with_shop().await;
     let file = json!({

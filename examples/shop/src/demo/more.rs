@@ -1,4 +1,4 @@
-//! What is shown besides the eight acts, all by the Rust SDK.
+//! What is shown besides the acts, all by the Rust SDK.
 //!
 //! A scenario within a scenario, a composition in code, a supplier under development beside the deployed one, and data that
 //! was there before.

@@ -20,6 +20,10 @@ words! {
         Ready = "ready",
         /// Held by a lease.
         Leased = "leased",
+        /// In stock, and made with an older version of its contract: nobody gets it before it is found to hold.
+        Suspect = "suspect",
+        /// It was in stock and does not hold any more: somebody has to decide about it.
+        Quarantined = "quarantined",
         /// Could not be made.
         Failed = "failed",
         /// Its condition was false.

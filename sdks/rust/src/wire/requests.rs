@@ -61,6 +61,8 @@ words! {
         Pipeline = "pipeline",
         /// A stock rule is refilled; cannot be asked for.
         Stock = "stock",
+        /// Stock is looked after; cannot be asked for.
+        Patrol = "patrol",
     }
 }
 
@@ -77,6 +79,10 @@ words! {
         Checking = "checking",
         /// Made, and valid as far as it can be checked.
         Ready = "ready",
+        /// In stock, and made with an older version of its contract: nobody gets it before it is found to hold.
+        Suspect = "suspect",
+        /// It was in stock and does not hold any more: somebody has to decide about it.
+        Quarantined = "quarantined",
         /// Could not be made.
         Failed = "failed",
         /// Its condition was false.

@@ -123,7 +123,14 @@ fn what_is_said_about_leased_data_and_what_comes_back_tells_nothing_and_what_nob
     scene.produce("");
     scene.check("", Verdict::Valid, json!({ "number": 1 }));
     scene.tree.line = Some(LineId(1));
-    scene.happen(Happened::Recheck { why: Why::Patrol, allow_ms: 2_000, strict: false, offline: Vec::new() });
+    let why = Why::Patrol;
+    scene.happen(Happened::Recheck {
+        why,
+        allow_ms: 2_000,
+        strict: false,
+        at_once: false,
+        offline: Vec::new(),
+    });
     for verdict in [Verdict::Valid, Verdict::Invalid] {
         let change = scene.decided("", verdict, Some(json!({ "number": "nope" })), &[]);
         assert_eq!((said(&change), change.outcome.is_none()), (Vec::new(), true), "{verdict:?}");

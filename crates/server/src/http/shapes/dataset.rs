@@ -19,7 +19,7 @@ use super::scalar::{Text, Time};
 use super::search::SearchJson;
 use super::tree::TreeView;
 use super::waits_for::WaitsForJson;
-use super::word::{KindWord, OriginWord, Word};
+use super::word::{KindWord, OriginWord, Said, Standing, Word};
 
 /// One instance of a contract, with what it is made of.
 #[derive(Serialize, ToSchema)]
@@ -35,8 +35,10 @@ pub(in crate::http) struct DatasetJson<'a> {
     version: u32,
     #[schema(inline)]
     kind: KindWord,
-    /// The status of a step, or for a root also `leased`.
-    status: &'static str,
+    /// The status of a step, or for a root also `leased`. `suspect`: in stock, and made with an older version; `quarantined`: it
+    /// was in stock and does not hold any more.
+    #[schema(inline)]
+    status: Standing<'static>,
     /// Step names from the root, joined by ` › `; empty for the root.
     path: String,
     /// The name of the step; absent for the root.
@@ -116,7 +118,7 @@ impl<'a> DatasetJson<'a> {
             contract: Text(&part.contract),
             version: part.version,
             kind: Word(kind),
-            status: view.status(number),
+            status: Said::new(view.status(number)),
             path: view.tree.steps_to(number),
             step: (number > 0).then_some(part.step.as_str()),
             attempt: part

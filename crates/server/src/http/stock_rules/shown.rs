@@ -15,7 +15,7 @@ use crate::http::shapes::doubted::DoubtedJson;
 use crate::http::shapes::owner::OwnerJson;
 use crate::http::shapes::scalar::{Text, Time};
 use crate::http::shapes::secret::Secrets;
-use crate::http::shapes::word::{RuleStateWord, Word};
+use crate::http::shapes::word::{RuleChange, RuleStateWord, Said, StarvedCode, Word};
 
 /// A wish for datasets to be ready at any time.
 #[derive(Serialize, ToSchema)]
@@ -87,8 +87,8 @@ struct RuleStockJson<'a> {
 #[derive(Serialize, ToSchema)]
 #[schema(as = Starved)]
 struct StarvedJson<'a> {
-    /// `failing` or `offline`.
-    code: &'static str,
+    #[schema(inline)]
+    code: StarvedCode<'static>,
     /// Which capability, how often, and why.
     message: &'a str,
     /// The contract to blame.
@@ -144,8 +144,8 @@ pub(in crate::http) struct AppliedRuleJson<'a> {
     contract: Text<&'a ContractName>,
     /// The revision that it has now; of a dry run the one that it would have.
     revision: u64,
-    /// `new`, `same` or `changed`.
-    change: &'static str,
+    #[schema(inline)]
+    change: RuleChange<'static>,
     /// What its author should know; it is applied all the same.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     warnings: Vec<RuleFaultJson<'a>>,
@@ -192,7 +192,7 @@ impl<'a> RuleStockJson<'a> {
             hits: stock.hits,
             misses: stock.misses,
             starved: stock.starved.as_ref().map(|starved| StarvedJson {
-                code: starved.code,
+                code: Said::new(starved.code),
                 message: &starved.message,
                 contract: Text(&starved.contract),
                 owner: OwnerJson::from(&starved.owner),
@@ -230,11 +230,11 @@ impl<'a> From<&'a AppliedRule> for AppliedRuleJson<'a> {
             name: Text(&applied.name),
             contract: Text(&applied.contract),
             revision: applied.put.revision(),
-            change: match applied.put {
+            change: Said::new(match applied.put {
                 Put::Created(_) => "new",
                 Put::Changed(_) => "changed",
                 Put::Same(_) => "same",
-            },
+            }),
             warnings: RuleFaultJson::all(&applied.warnings),
         }
     }

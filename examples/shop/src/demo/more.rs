@@ -51,7 +51,7 @@ pub(super) async fn play(landscape: &Landscape, stage: &Stage) -> Vec<Shown> {
     vec![
         stage.play(&NESTED, nested(landscape, stage)).await,
         stage.play(&ORCHESTRATOR, orchestrated(landscape, stage)).await,
-        stage.play(&CHANNEL, developed(landscape, stage)).await,
+        stage.play(&CHANNEL, Box::pin(developed(landscape, stage))).await,
         stage.play(&FOUND, Box::pin(found(landscape, stage))).await,
     ]
 }

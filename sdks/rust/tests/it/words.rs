@@ -23,11 +23,13 @@ fn read_as(place: &str) -> Option<Words> {
         | "Served.operations"
         | "Step.operation"
         | "Task.operation"
+        | "WaitsFor.operation"
         | "Event.operation"
         | "TimelineEntry.operation" => known(wire::Operation::ALL),
         "Dataset.origin" => known(wire::Origin::ALL),
         "Dataset.status" | "datasets?status" => known(wire::DatasetStatus::ALL),
         "Step.status" => known(wire::StepStatus::ALL),
+        "Debt.status" | "debts?status" => known(wire::DebtStatus::ALL),
         "Diagnosis.verdict" => known(wire::DiagnosisVerdict::ALL),
         "PartDiagnosis.state" => known(wire::PartState::ALL),
         "Evidence.verdict" | "PartEvidence.verdict" | "Known.verdict" | "TaskResult.verdict" => {

@@ -69,8 +69,8 @@ pub(super) fn in_line(request: &Request) -> Option<String> {
 /// Why a request ended without data, for people.
 pub(super) fn not_made(request: &Request) -> Vec<String> {
     let mut lines = vec![match &request.failure {
-        // Nothing was begun for it: all that it had came from stock, and is its own no more.
-        Some(failure) if request.progress.total == 0 => {
+        // Nothing was made for it that could be undone.
+        Some(failure) if had_from_stock(request) => {
             let (path, class) = (&failure.path, failure.class);
             format!("sixpack: {} was not handed over: {path} {class}", asked(request))
         }
@@ -82,6 +82,13 @@ pub(super) fn not_made(request: &Request) -> Vec<String> {
     lines.extend(reasons(request));
     lines.push(format!("           sixpack requests show {}", request.id));
     lines
+}
+
+/// Whether all that it had, or has had, was made before anybody asked for it.
+fn had_from_stock(request: &Request) -> bool {
+    let progress = &request.progress;
+    let was_there = |step: &Step| step.ended_at.as_ref().is_some_and(|made| *made <= request.created_at);
+    progress.total == 0 || (!progress.steps.is_empty() && progress.steps.iter().all(was_there))
 }
 
 /// A failure in rows: reason, owner, attempts, what it stopped, and what became of that which was made.
@@ -407,6 +414,16 @@ mod tests {
         let told = not_made(&failed);
         assert_eq!(told[0], "sixpack: a/b@1 was not handed over: bank/account@1 timeout");
         assert!(!told.iter().any(|line| line.contains("undoing")), "{told:?}");
+        // In the moment of its end it may be with the request still.
+        let made_at = |at: &str| {
+            let mut made = step("ds_1", "", "checking");
+            made["ended_at"] = at.into();
+            request(json!([made])).progress
+        };
+        failed.progress = made_at("2026-11-22T10:41:07.119Z");
+        assert!(not_made(&failed)[0].contains("was not handed over"), "{:?}", not_made(&failed));
+        failed.progress = made_at("2026-11-22T10:41:07.121Z");
+        assert!(not_made(&failed)[0].contains("was not made"), "{:?}", not_made(&failed));
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use jiff::Timestamp;
 use sixpack_model::diagnostic::Diagnostic;
 use sixpack_model::files::{self, Parsed, Read};
+use sixpack_model::limits::DIAGNOSTICS;
 use sixpack_model::name::ContractName;
 use sixpack_model::scenario::{self, Draft};
 use sixpack_model::stock::{RuleName, StockFile};
@@ -209,6 +210,7 @@ fn read_files(files: &[ScenarioFile], at: Timestamp) -> ReadFiles<'_> {
             None => files::read(&file.path, &file.text, at),
         };
         let mut is_whole = faults.is_empty();
+        let parsed = parsed.filter(|_| is_worth_a_look(&faults));
         read.faults.extend(faults);
         match parsed {
             Some(Parsed::Scenario(draft)) => {
@@ -332,6 +334,12 @@ fn told_once(faults: Vec<Diagnostic>, hidden: &[ContractName]) -> Vec<Diagnostic
     faults.into_iter().filter(|fault| !is_echo(fault) && seen.insert(place(fault))).collect()
 }
 
+/// Whether types are looked at beside these faults of form. What is too large costs too much to look at, and when there are
+/// as many as are told, nobody would hear of more.
+fn is_worth_a_look(faults: &[Diagnostic]) -> bool {
+    faults.len() < DIAGNOSTICS && faults.iter().all(|fault| fault.code != "limit")
+}
+
 /// Says of a file that more may be wrong with it than is told.
 fn not_looked_at(file: &ScenarioFile) -> Diagnostic {
     Diagnostic {
@@ -340,7 +348,8 @@ fn not_looked_at(file: &ScenarioFile) -> Diagnostic {
         column: 1,
         length: 1,
         code: "types_not_checked",
-        message: "types were not looked at: too little of this file can be understood".to_owned(),
+        message: "types were not looked at: too little of this file can be understood, or it is too large"
+            .to_owned(),
         hint: Some("mend what else is told about it, and apply it again".to_owned()),
     }
 }

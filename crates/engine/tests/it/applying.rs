@@ -91,6 +91,15 @@ async fn a_file_that_cannot_be_understood_says_that_its_types_were_not_looked_at
 }
 
 #[tokio::test]
+async fn types_of_a_file_that_is_too_large_are_not_looked_at() {
+    let town = strict().await;
+    let steps: Vec<String> =
+        (0..=200).map(|step| format!("  s{step}: {{ uses: c/strict, with: {{ lines: many }} }}")).collect();
+    let found = faults(&town, &[file("large.yaml", &scenario("shop/large", &steps.join("\n")))]).await;
+    assert_eq!(found, ["large.yaml limit", "large.yaml types_not_checked"]);
+}
+
+#[tokio::test]
 async fn a_scenario_without_a_name_is_type_checked_all_the_same() {
     let town = strict().await;
     let text = scenario("shop", "  a: { uses: c/strict, with: { lines: many } }");

@@ -38,9 +38,9 @@ use crate::edge::query::{Limit, NoParameters, Query};
 /// Bytes of a manifest: a thousand capabilities with schemas of ten kilobytes.
 pub(super) const MANIFEST_MAX_BYTES: usize = 10 * 1024 * 1024;
 
-/// Values of a manifest: five hundred for each of a thousand capabilities, which is a schema of thirty properties with type,
+/// Values of a manifest: four hundred and fifty for each of a thousand capabilities, which is a schema of thirty properties with type,
 /// description and a bound for each of input, output and facts.
-pub(super) const MANIFEST_MAX_VALUES: usize = 500_000;
+pub(super) const MANIFEST_MAX_VALUES: usize = 450_000;
 
 /// Tasks that one heartbeat names: far more than one process works on at a time.
 pub(super) const RUNNING_MAX: usize = 10_000;
@@ -221,7 +221,7 @@ pub(super) struct SessionParameters {
 /// Publishes what is new in the manifest's contracts, and takes the place of an older session of the same environment,
 /// domain and instance. In the mode `dev` it publishes for its channel only, and takes the place of an older session of
 /// the same environment, domain and channel.
-#[utoipa::path(post, path = "/v1/sessions", tag = "sessions", params(OpenParameters), request_body(content = ManifestJson, description = "At most 10 MiB and 500,000 values, a quarter of them objects"), responses(
+#[utoipa::path(post, path = "/v1/sessions", tag = "sessions", params(OpenParameters), request_body(content = ManifestJson, description = "At most 10 MiB and 450,000 values, a quarter of them objects"), responses(
     (status = 201, description = "The session", body = OpenedJson<'_>, headers(("Location" = String, description = "Where the session is acted upon"))),
     (status = 404, description = "`environment_not_found`, `domain_not_found`: the token is bound to others", body = ProblemJson),
     (status = 409, description = "`protocol` (the supplier speaks another one), `name_taken`, `too_many_channels`", body = ProblemJson),

@@ -20,7 +20,7 @@ pub const DEPTH_MAX: usize = 64;
 
 /// Values in one document that does not say otherwise, so that the memory of a body is a small multiple of its size. At most a
 /// quarter of them may be objects.
-pub const VALUES_MAX: usize = 100_000;
+pub const VALUES_MAX: usize = 80_000;
 
 /// Values that are built before those of the whole document are counted: most documents have fewer, and it costs nothing to
 /// throw so many away.

@@ -49,6 +49,7 @@ pub(crate) async fn measure(programs: &Programs) -> anyhow::Result<Value> {
     let multiplied = multiply(programs, folder.path()).await?;
     server.kill_and_restart().await?;
     let ready_ms = server.ready_after.as_secs_f64() * 1000.0;
+    api.patch(stock::RULE, &json!({ "state": "active" })).await?;
     stock::fill(&api, STOCKED_LATER).await?;
     api.patch(stock::RULE, &json!({ "state": "paused" })).await?;
     drop(supplier);

@@ -1,0 +1,194 @@
+//! Events in PostgreSQL: appended by the transaction that they tell of, and read as far as no lower number can follow.
+
+use std::borrow::Cow;
+
+use async_trait::async_trait;
+use serde_json::Value;
+use sixpack_model::event::Event;
+use sixpack_model::ids::{RequestId, TreeId};
+use tokio_postgres::Row;
+use tokio_postgres::types::ToSql;
+
+use super::PostgresStore;
+use super::columns::{get, id_of, int, json, ms, number, number_of, parsed, time_at};
+use super::faults::Fault;
+use super::statements::Connection;
+use super::writer::Tx;
+use crate::error::StoreError;
+use crate::events::{EventFilter, Events};
+
+#[async_trait]
+impl Events for PostgresStore {
+    async fn events(&self, filter: &EventFilter, after: u64, limit: u32) -> Result<Vec<Event>, StoreError> {
+        let input = (filter.clone(), int(after), i64::from(limit));
+        self.read("reading events", input, |connection, (filter, after, limit)| {
+            Box::pin(async move {
+                let horizon = horizon(connection).await?;
+                let columns = "sequence, at, environment, kind, request, tree, part, data, duration_ms";
+                let (tree, request) =
+                    (filter.tree.map(|tree| tree.0), filter.request.map(|request| request.0));
+                let mut values: Vec<&(dyn ToSql + Sync)> = vec![after, &horizon, limit];
+                let mut next = |value| {
+                    values.push(value);
+                    values.len()
+                };
+                // Each event is in one index: that of its tree, or that of its request if it tells of no tree.
+                let mut sources = match (&tree, &request) {
+                    (Some(tree), None) => vec![format!("tree = ${}", next(tree))],
+                    (Some(tree), Some(request)) => {
+                        vec![format!("tree = ${} AND request = ${}", next(tree), next(request))]
+                    }
+                    (None, Some(request)) => {
+                        let place = next(request);
+                        let trees = format!("SELECT id FROM tree WHERE request = ${place} AND place < 3");
+                        vec![
+                            format!("tree IS NULL AND request = ${place}"),
+                            format!("tree = ANY (ARRAY ({trees}))"),
+                        ]
+                    }
+                    (None, None) => vec!["true".to_owned()],
+                };
+                if let Some(environment) = &filter.environment {
+                    let place = next(environment);
+                    sources
+                        .iter_mut()
+                        .for_each(|source| source.push_str(&format!(" AND environment = ${place}")));
+                }
+                let bounds = "sequence > $1 AND sequence <= $2 ORDER BY sequence LIMIT $3";
+                let sources = sources
+                    .iter()
+                    .map(|source| format!("(SELECT {columns} FROM event WHERE {source} AND {bounds})"));
+                let sources = sources.collect::<Vec<_>>().join(" UNION ALL ");
+                let sql = format!("SELECT {columns} FROM ({sources}) AS e ORDER BY sequence LIMIT $3");
+                connection.all(&sql, &values, read_event).await
+            })
+        })
+        .await
+    }
+
+    async fn last_sequence(&self) -> Result<u64, StoreError> {
+        self.read("reading the last event", (), |connection, ()| {
+            Box::pin(async move {
+                let horizon = horizon(connection).await?;
+                let last = "SELECT coalesce(max(sequence), 0) FROM event WHERE sequence <= $1";
+                let last = connection.one(last, &[&horizon], |row| number(row, 0)).await?;
+                Ok(last.expect("a count gives a row"))
+            })
+        })
+        .await
+    }
+}
+
+/// The number up to which a statement that begins from now on sees all events that will ever be.
+async fn horizon(connection: &Connection) -> Result<i64, Fault> {
+    let horizon = connection.one("SELECT event_horizon()", &[], |row| get(row, 0)).await?;
+    Ok(horizon.expect("a function gives a row"))
+}
+
+/// An event, turned into columns before the transaction begins.
+pub(super) struct EventRow {
+    at: i64,
+    environment: String,
+    kind: Cow<'static, str>,
+    request: Option<RequestId>,
+    tree: Option<TreeId>,
+    part: u32,
+    data: String,
+}
+
+impl From<Event> for EventRow {
+    fn from(event: Event) -> Self {
+        Self {
+            at: ms(event.at),
+            environment: event.environment,
+            kind: event.kind,
+            request: event.request,
+            tree: event.tree,
+            part: event.part,
+            data: json(&event.data),
+        }
+    }
+}
+
+impl EventRow {
+    /// An event that the store itself tells of.
+    pub(super) fn told(
+        at: i64,
+        environment: &str,
+        kind: &'static str,
+        request: RequestId,
+        tree: Option<TreeId>,
+        data: &Value,
+    ) -> Self {
+        Self {
+            at,
+            environment: environment.to_owned(),
+            kind: Cow::Borrowed(kind),
+            request: Some(request),
+            tree,
+            part: 0,
+            data: json(data),
+        }
+    }
+
+    /// Whether it tells of an attempt at a task.
+    fn is_about_attempt(&self) -> bool {
+        self.kind.starts_with("task.")
+    }
+
+    /// Fills the request in, so that the event is found by it.
+    pub(super) fn of_request(mut self, request: RequestId) -> Self {
+        self.request = self.request.or(Some(request));
+        self
+    }
+}
+
+impl Tx {
+    /// Appends an event.
+    pub(super) async fn tell(&mut self, event: &EventRow) -> Result<(), Fault> {
+        self.tell_of(event, None).await
+    }
+
+    /// Appends an event of a change that gives up a claim; what it tells of the attempt says how long that took.
+    pub(super) async fn tell_of(&mut self, event: &EventRow, claimed_at: Option<i64>) -> Result<(), Fault> {
+        let claimed_at = claimed_at.filter(|_| event.is_about_attempt());
+        let duration_ms = claimed_at.map(|claimed_at| self.now.saturating_sub(claimed_at).max(0));
+        if !self.tells {
+            self.connection.one("SELECT event_begin()", &[], |_| Ok(())).await?;
+            self.tells = true;
+        }
+        let append =
+            "INSERT INTO event (sequence, at, environment, kind, request, tree, part, data, duration_ms)
+                      VALUES (nextval('event_sequence'), $1, $2, $3, $4, $5, $6, $7, $8)";
+        self.connection
+            .run(
+                append,
+                &[
+                    &event.at,
+                    &event.environment,
+                    &event.kind.as_ref(),
+                    &event.request.map(|request| request.0),
+                    &event.tree.map(|tree| tree.0),
+                    &i64::from(event.part),
+                    &event.data,
+                    &duration_ms,
+                ],
+            )
+            .await
+            .map(|_| ())
+    }
+}
+
+fn read_event(row: &Row) -> Result<Event, Fault> {
+    Ok(Event {
+        sequence: number(row, 0)?,
+        at: time_at(row, 1)?,
+        environment: get(row, 2)?,
+        kind: Cow::Owned(get(row, 3)?),
+        request: id_of(row, 4)?.map(RequestId),
+        tree: id_of(row, 5)?.map(TreeId),
+        part: number(row, 6)?,
+        duration_ms: number_of(row, 8)?,
+        data: parsed(row, 7)?,
+    })
+}

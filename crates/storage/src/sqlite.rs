@@ -55,7 +55,7 @@ use rusqlite::Connection;
 use crate::clock::{Clock, SystemClock};
 pub use crate::durability::Durability;
 use crate::error::StoreError;
-use crate::stored::{codes, failures, searches};
+use crate::stored::{codes, failures};
 
 use checkpointer::Checkpointer;
 use columns::ms;

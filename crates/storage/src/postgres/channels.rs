@@ -8,13 +8,11 @@ use tokio_postgres::Row;
 use super::PostgresStore;
 use super::columns::{Int, get, number, number_of, number_of_code};
 use super::faults::Fault;
-use super::queues::Waiting;
-use super::services::ServiceRow;
 use super::writer::Tx;
 use crate::channels::Channels;
 use crate::contracts::StandIn;
 use crate::error::StoreError;
-use crate::stored::codes::Code;
+use crate::stored::tasks::{ServiceRow, Waiting};
 
 #[async_trait]
 impl Channels for PostgresStore {
@@ -43,18 +41,6 @@ impl Channels for PostgresStore {
             })
         })
         .await
-    }
-}
-
-impl Waiting {
-    /// Whether the task is about what a version of a channel makes.
-    pub(super) fn is_of_channel(&self) -> bool {
-        self.version >= i64::from(CHANNEL_VERSIONS_FROM)
-    }
-
-    /// Only the channel itself can make what its version promises.
-    fn only_in_channel(&self) -> bool {
-        [Operation::Produce, Operation::Find].map(Operation::code).contains(&self.operation)
     }
 }
 

@@ -6,13 +6,13 @@ use std::str::FromStr;
 use bytes::BytesMut;
 use jiff::Timestamp;
 use serde::de::DeserializeOwned;
-use serde_json::Value;
 use tokio_postgres::Row;
 use tokio_postgres::types::{FromSql, IsNull, ToSql, Type, to_sql_checked};
 use uuid::Uuid;
 
 use super::faults::Fault;
 use crate::stored::codes::Code;
+pub(super) use crate::stored::values::{int, json, ms, ms_of, time};
 
 /// A whole number as it is stored, in a column of whichever width.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -54,34 +54,9 @@ impl<'a> FromSql<'a> for Int {
     }
 }
 
-/// A time as it is stored.
-pub(super) fn ms(time: Timestamp) -> i64 {
-    time.as_millisecond()
-}
-
-/// An optional time as it is stored.
-pub(super) fn ms_of(time: Option<Timestamp>) -> Option<i64> {
-    time.map(ms)
-}
-
-/// A stored time. What is out of range was not written by this store, so the nearest time will do.
-pub(super) fn time(ms: i64) -> Timestamp {
-    Timestamp::from_millisecond(ms).unwrap_or(if ms < 0 { Timestamp::MIN } else { Timestamp::MAX })
-}
-
-/// A count or span as it is stored; no real one comes near the end of the range.
-pub(super) fn int(number: u64) -> i64 {
-    i64::try_from(number).unwrap_or(i64::MAX)
-}
-
 /// A state as it is stored.
 pub(super) fn number_of_code(state: impl Code) -> Int {
     Int(state.code())
-}
-
-/// JSON as it is stored.
-pub(super) fn json(value: &Value) -> String {
-    value.to_string()
 }
 
 /// Reads a text, a truth, a fraction, bytes, or any of these that may be absent.

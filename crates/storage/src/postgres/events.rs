@@ -3,19 +3,19 @@
 use std::borrow::Cow;
 
 use async_trait::async_trait;
-use serde_json::Value;
 use sixpack_model::event::Event;
 use sixpack_model::ids::{RequestId, TreeId};
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 
 use super::PostgresStore;
-use super::columns::{get, id_of, int, json, ms, number, number_of, parsed, time_at};
+use super::columns::{get, id_of, int, number, number_of, parsed, time_at};
 use super::faults::Fault;
 use super::statements::Connection;
 use super::writer::Tx;
 use crate::error::StoreError;
 use crate::events::{EventFilter, Events};
+pub(super) use crate::stored::events::EventRow;
 
 #[async_trait]
 impl Events for PostgresStore {
@@ -83,64 +83,6 @@ impl Events for PostgresStore {
 async fn horizon(connection: &Connection) -> Result<i64, Fault> {
     let horizon = connection.one("SELECT event_horizon()", &[], |row| get(row, 0)).await?;
     Ok(horizon.expect("a function gives a row"))
-}
-
-/// An event, turned into columns before the transaction begins.
-pub(super) struct EventRow {
-    at: i64,
-    environment: String,
-    kind: Cow<'static, str>,
-    request: Option<RequestId>,
-    tree: Option<TreeId>,
-    part: u32,
-    data: String,
-}
-
-impl From<Event> for EventRow {
-    fn from(event: Event) -> Self {
-        Self {
-            at: ms(event.at),
-            environment: event.environment,
-            kind: event.kind,
-            request: event.request,
-            tree: event.tree,
-            part: event.part,
-            data: json(&event.data),
-        }
-    }
-}
-
-impl EventRow {
-    /// An event that the store itself tells of.
-    pub(super) fn told(
-        at: i64,
-        environment: &str,
-        kind: &'static str,
-        request: RequestId,
-        tree: Option<TreeId>,
-        data: &Value,
-    ) -> Self {
-        Self {
-            at,
-            environment: environment.to_owned(),
-            kind: Cow::Borrowed(kind),
-            request: Some(request),
-            tree,
-            part: 0,
-            data: json(data),
-        }
-    }
-
-    /// Whether it tells of an attempt at a task.
-    fn is_about_attempt(&self) -> bool {
-        self.kind.starts_with("task.")
-    }
-
-    /// Fills the request in, so that the event is found by it.
-    pub(super) fn of_request(mut self, request: RequestId) -> Self {
-        self.request = self.request.or(Some(request));
-        self
-    }
 }
 
 impl Tx {

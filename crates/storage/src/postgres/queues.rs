@@ -4,25 +4,11 @@
 //! waits in it goes elsewhere with the last who leaves: whoever puts a task into one shares its row, so that neither happens
 //! meanwhile.
 
-use sixpack_model::ids::TaskId;
-
 use super::columns::{Int, number};
 use super::faults::Fault;
 use super::limits::UNSERVED_TIMEOUT_MS;
 use super::writer::Tx;
-
-/// A task as it waits in a queue.
-#[derive(Debug, Clone)]
-pub(super) struct Waiting {
-    pub(super) priority: i64,
-    pub(super) ready_at: i64,
-    pub(super) task: TaskId,
-    /// The number of the last attempt.
-    pub(super) attempt: i64,
-    pub(super) operation: i64,
-    pub(super) version: i64,
-    pub(super) tree_version: i64,
-}
+use crate::stored::tasks::Waiting;
 
 impl Tx {
     /// The queue of the deployed suppliers; made when a task is there before its supplier.

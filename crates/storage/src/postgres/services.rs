@@ -1,30 +1,12 @@
 //! Services: what live sessions perform, and what becomes of waiting tasks when one goes.
 
 use sixpack_model::ids::SessionId;
-use sixpack_model::tree::Operation;
 
 use super::columns::{Int, int, number};
 use super::faults::Fault;
 use super::writer::Tx;
 use crate::sessions::Service;
-use crate::stored::codes::Code;
-
-/// One capability that a session serves.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct ServiceRow {
-    pub(super) queue: i64,
-    pub(super) oldest_version: i64,
-    pub(super) version: i64,
-}
-
-impl ServiceRow {
-    /// Whether the session can perform a task of this version. An undo goes by the key of what was made: any later
-    /// build can be asked for it, also across a breaking change.
-    pub(super) fn covers(&self, version: i64, operation: i64) -> bool {
-        let oldest = if operation == Operation::Undo.code() { 0 } else { self.oldest_version };
-        (oldest..=self.version).contains(&version)
-    }
-}
+use crate::stored::tasks::ServiceRow;
 
 impl Tx {
     /// The contracts and queues of what a session will perform, in the order of its services.

@@ -26,6 +26,7 @@ use super::writer::Tx;
 use super::writes::{ChangeRow, OutcomeRow};
 use crate::entities::{Entities, InUse, Made};
 use crate::error::StoreError;
+pub(super) use crate::stored::entities::{Owned, owns_text};
 use crate::trees::Clash;
 
 #[async_trait]
@@ -79,15 +80,6 @@ fn made_by(connection: &Connection, tree: TreeId) -> rusqlite::Result<Vec<(TreeI
 /// Whether nothing is left of a tree whose root stands so, and nothing is going to happen to it.
 fn is_over(status: PartStatus) -> bool {
     matches!(status, PartStatus::Skipped | PartStatus::Gone | PartStatus::Failed)
-}
-
-/// An entity with the part that has made it: part, kind, key.
-pub(super) type Owned = (u32, String, String);
-
-/// What a tree owns, as it is stored; `None` for nothing.
-pub(super) fn owns_text(owns: &[Owned]) -> Option<String> {
-    let text = || serde_json::to_string(owns).expect("numbers and text are always JSON");
-    (!owns.is_empty()).then(text)
 }
 
 impl Tx<'_> {

@@ -19,18 +19,20 @@
 //! 3. `environment` FOR NO KEY UPDATE: by whoever publishes, changes rules, or changes who serves what. References to the row do
 //!    not conflict with it.
 //! 4. `session`: FOR NO KEY UPDATE by whoever ends it, FOR SHARE by whoever claims for it.
-//! 5. `capability_doubt`, then `stock_line` FOR NO KEY UPDATE, then the troubles of lines: by whoever places a dataset into stock,
-//!    fills a line or counts what is in it; not by whoever takes from it.
+//! 5. `contract` FOR NO KEY UPDATE, by number: by whoever takes a capability's word about stock, or says that it is to blame. Then
+//!    `stock_line` FOR NO KEY UPDATE, then the troubles that lines share: by whoever places a dataset into stock, fills a line or
+//!    counts what is in it; not by whoever takes from it.
 //! 6. `request` FOR NO KEY UPDATE. A second request is locked only by whoever holds the line in which it waits.
-//! 7. `tree` FOR NO KEY UPDATE, by id. Its request is read without a lock first; when it has another one once both are locked,
-//!    the transaction begins anew.
+//! 7. `tree` FOR NO KEY UPDATE, by id. A tree goes to another request only with a new version, so that whoever has decided about
+//!    a version knows its request; all others begin anew when it is not what they have read.
 //! 8. `lease`.
 //! 9. `queue` FOR NO KEY UPDATE: by whoever changes its limits or who serves it, and by whoever claims from one with a limit; FOR
 //!    SHARE that of a channel, by whoever puts a task into it.
 //! 10. `task_claim`, `task_ready`, `task_withdrawn`.
 //! 11. `stock`, `stock_coming`, `stock_waiting`. Whoever takes from stock locks its rows with SKIP LOCKED before it knows their
 //!     trees, so it takes these with SKIP LOCKED as well, and leaves a row whose tree is somebody else's.
-//! 12. `entity_held`, then `quota_use`, first of the token and then of the environment: at the end, because many write them.
+//! 12. `entity_held`, by key, and as the last thing before the commit `quota_use`, first of the token and then of the environment,
+//!     because many write them.
 //! 13. `event`: nobody ever waits for it.
 //!
 //! Tables that are claimed from by many are claimed from with `WITH c AS MATERIALIZED (SELECT … FOR UPDATE SKIP LOCKED LIMIT n)`;
@@ -48,32 +50,48 @@
 //! writes before it, such as a claim, waits for those of its own process; others are seen when they are committed, and whoever
 //! waits looks again after a while in any case.
 
-#![expect(
-    dead_code,
-    reason = "what is there for the nouns in `unported` goes unused until they have left it"
-)]
-
+mod accepting;
 mod address;
 mod channels;
+mod claiming;
 mod columns;
 mod contracts;
+mod datasets;
+mod doubts;
+mod entities;
 mod events;
 mod faults;
+mod imports;
+mod joins;
+mod leases;
 mod limits;
+mod locks;
+mod looking;
+
 mod memory;
 mod names;
 mod opening;
+mod outcomes;
+mod parts;
+mod placing;
 mod queues;
+mod quotas;
 mod readers;
+mod requests;
 mod services;
 mod sessions;
 mod statements;
+mod stock;
 mod stock_rules;
+mod taking;
+mod tasks;
 mod tls;
 mod tokens;
+mod trees;
+mod troubles;
 mod turns;
-mod unported;
 mod writer;
+mod writes;
 
 use std::future::Future;
 use std::sync::Arc;
@@ -89,6 +107,7 @@ pub use address::{Address, AddressError};
 use limits::{CONNECT, CONNECTIONS, POOL_WAIT, TURN};
 use memory::Memory;
 use statements::Connection;
+use trees::PinsRead;
 use turns::{Turn, Turns};
 use writer::{Doing, Tx};
 
@@ -121,6 +140,7 @@ pub struct PostgresStore {
 struct Inner {
     pool: Pool,
     memory: Arc<Memory>,
+    pins: Arc<PinsRead>,
     fence_epoch: u64,
 }
 
@@ -147,7 +167,7 @@ impl PostgresStore {
             .runtime(Runtime::Tokio1)
             .build()
             .expect("a pool with timeouts is told its runtime");
-        let inner = Arc::new(Inner { pool, memory: Arc::default(), fence_epoch });
+        let inner = Arc::new(Inner { pool, memory: Arc::default(), pins: Arc::default(), fence_epoch });
         Ok(Self { inner, turns: Arc::default(), under_way: TaskTracker::new() })
     }
 

@@ -16,34 +16,12 @@ const POSTGRES: &str = "crates/storage/src/postgres/";
 /// Files that only one of the databases needs, with the reason.
 const ALONE: &[(&str, &str)] = &[
     ("crates/storage/src/postgres/address.rs", "a folder is named by its path"),
+    ("crates/storage/src/postgres/claiming.rs", "to take beside others is more than to take"),
     ("crates/storage/src/postgres/faults.rs", "SQLite fails by itself, and not on the way to it"),
+    ("crates/storage/src/postgres/locks.rs", "the one writer of SQLite needs none"),
     ("crates/storage/src/postgres/tls.rs", "nothing of SQLite leaves the process"),
     ("crates/storage/src/postgres/turns.rs", "one writer takes what comes in turn"),
-    ("crates/storage/src/postgres/unported.rs", "it goes with the last line of the next table"),
     ("crates/storage/src/sqlite/checkpointer.rs", "PostgreSQL looks after its own log"),
-];
-
-/// Files of SQLite that PostgreSQL does not have yet. The table shrinks with each of them, and ends empty.
-const NOT_YET: &[&str] = &[
-    "accepting.rs",
-    "datasets.rs",
-    "doubts.rs",
-    "entities.rs",
-    "imports.rs",
-    "joins.rs",
-    "leases.rs",
-    "looking.rs",
-    "outcomes.rs",
-    "parts.rs",
-    "placing.rs",
-    "quotas.rs",
-    "requests.rs",
-    "stock.rs",
-    "taking.rs",
-    "tasks.rs",
-    "trees.rs",
-    "troubles.rs",
-    "writes.rs",
 ];
 
 /// Compares the two folders once there are two: they have the same files, and those that are named after a noun with traits
@@ -62,20 +40,15 @@ pub(crate) fn check(repository: &Repository) -> Vec<Fault> {
         let (left, right) = (format!("{SQLITE}{name}"), format!("{POSTGRES}{name}"));
         let may_be_alone = |path: &str| ALONE.iter().any(|(alone, _)| *alone == path);
         match (repository.file(&left), repository.file(&right)) {
-            (Some(_), Some(right)) if NOT_YET.contains(name) => faults.push(there(right)),
             (Some(left), Some(right)) if traits.contains(name) => faults.extend(compare(left, right)),
             (Some(_), Some(_)) => {}
-            (Some(_), None) if may_be_alone(&left) || NOT_YET.contains(name) => {}
+            (Some(_), None) if may_be_alone(&left) => {}
             (Some(_), None) => faults.push(alone(&left, &right)),
             (None, _) if may_be_alone(&right) => {}
             (None, _) => faults.push(alone(&right, &left)),
         }
     }
     faults
-}
-
-fn there(file: &TextFile) -> Fault {
-    Fault::new(&file.path, 1, "the table of what is not there yet has this file", "take it off `NOT_YET`")
 }
 
 fn alone(here: &str, there: &str) -> Fault {
@@ -152,8 +125,8 @@ mod tests {
             ("crates/storage/src/sqlite/tokens.rs", LEASES),
             ("crates/storage/src/sqlite/writer.rs", "pub fn write() {}\n"),
             ("crates/storage/src/postgres/writer.rs", "pub fn carry_out() {}\n"),
+            ("crates/storage/src/postgres/locks.rs", "the one writer of SQLite needs none"),
             ("crates/storage/src/postgres/tls.rs", "pub fn connector() {}\n"),
-            ("crates/storage/src/sqlite/leases.rs", LEASES),
             ("crates/storage/src/postgres/tokens.rs", &LEASES.replace("own", "other")),
         ]);
         assert!(faults.is_empty(), "{faults:?}");
@@ -166,14 +139,6 @@ mod tests {
             ("crates/storage/src/postgres/events.rs", LEASES),
         ]);
         assert_eq!(faults.len(), 2, "{faults:?}");
-    }
-
-    #[test]
-    fn what_is_there_is_taken_off_the_table_of_what_is_not() {
-        let both = ["sqlite", "postgres"].map(|folder| format!("crates/storage/src/{folder}/leases.rs"));
-        let faults = faults(&[(&both[0], LEASES), (&both[1], LEASES)]);
-        assert_eq!(faults.len(), 1, "{faults:?}");
-        assert!(faults[0].contains("NOT_YET"), "{faults:?}");
     }
 
     #[test]

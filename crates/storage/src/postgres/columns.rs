@@ -2,10 +2,12 @@
 
 use std::error::Error;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use bytes::BytesMut;
 use jiff::Timestamp;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 use tokio_postgres::Row;
 use tokio_postgres::types::{FromSql, IsNull, ToSql, Type, to_sql_checked};
 use uuid::Uuid;
@@ -102,9 +104,26 @@ pub(super) fn code<T: Code>(row: &Row, column: usize) -> Result<T, Fault> {
     T::from_code(number).ok_or_else(|| out_of_range(column, number))
 }
 
+/// Reads a state that may be absent.
+pub(super) fn code_of<T: Code>(row: &Row, column: usize) -> Result<Option<T>, Fault> {
+    let read = |number| T::from_code(number).ok_or_else(|| out_of_range(column, number));
+    number_of(row, column)?.map(read).transpose()
+}
+
 /// Reads JSON.
 pub(super) fn parsed<T: DeserializeOwned>(row: &Row, column: usize) -> Result<T, Fault> {
     serde_json::from_str(get(row, column)?).map_err(|cause| unreadable(column, cause))
+}
+
+/// Reads JSON that may be absent.
+pub(super) fn parsed_of<T: DeserializeOwned>(row: &Row, column: usize) -> Result<Option<T>, Fault> {
+    let text: Option<&str> = get(row, column)?;
+    text.map(serde_json::from_str).transpose().map_err(|cause| unreadable(column, cause))
+}
+
+/// Reads a value that many may share.
+pub(super) fn shared_of(row: &Row, column: usize) -> Result<Option<Arc<Value>>, Fault> {
+    Ok(parsed_of(row, column)?.map(Arc::new))
 }
 
 /// Reads what is written as text and has a type of its own.

@@ -88,37 +88,50 @@ async fn horizon(connection: &Connection) -> Result<i64, Fault> {
 impl Tx {
     /// Appends an event.
     pub(super) async fn tell(&mut self, event: &EventRow) -> Result<(), Fault> {
-        self.tell_of(event, None).await
+        self.tell_of(std::slice::from_ref(event), None).await
     }
 
-    /// Appends an event of a change that gives up a claim; what it tells of the attempt says how long that took.
-    pub(super) async fn tell_of(&mut self, event: &EventRow, claimed_at: Option<i64>) -> Result<(), Fault> {
-        let claimed_at = claimed_at.filter(|_| event.is_about_attempt());
-        let duration_ms = claimed_at.map(|claimed_at| self.now.saturating_sub(claimed_at).max(0));
-        if !self.tells {
-            self.connection.one("SELECT event_begin()", &[], |_| Ok(())).await?;
-            self.tells = true;
+    /// Appends the events of a change that gives up a claim; those that tell of the attempt say how long that took.
+    pub(super) async fn tell_of(
+        &mut self,
+        events: &[EventRow],
+        claimed_at: Option<i64>,
+    ) -> Result<(), Fault> {
+        if events.is_empty() {
+            return Ok(());
         }
-        let append =
+        let duration_ms = claimed_at.map(|claimed_at| self.now.saturating_sub(claimed_at).max(0));
+        // Numbers are given out in the order of the arrays, the first of a transaction after it has announced that: for every
+        // row, all that is in `FROM` comes before what is selected.
+        let announced = if self.tells { "" } else { "(SELECT event_begin()) AS begun," };
+        let append = format!(
             "INSERT INTO event (sequence, at, environment, kind, request, tree, part, data, duration_ms)
-                      VALUES (nextval('event_sequence'), $1, $2, $3, $4, $5, $6, $7, $8)";
+             SELECT nextval('event_sequence'), e.* FROM {announced} unnest($1::bigint[], $2::text[], $3::text[],
+                 $4::uuid[], $5::uuid[], $6::bigint[], $7::text[], $8::bigint[]) AS e"
+        );
+        self.tells = true;
         self.connection
             .run(
-                append,
+                &append,
                 &[
-                    &event.at,
-                    &event.environment,
-                    &event.kind.as_ref(),
-                    &event.request.map(|request| request.0),
-                    &event.tree.map(|tree| tree.0),
-                    &i64::from(event.part),
-                    &event.data,
-                    &duration_ms,
+                    &each(events, |event| event.at),
+                    &each(events, |event| event.environment.as_str()),
+                    &each(events, |event| event.kind.as_ref()),
+                    &each(events, |event| event.request.map(|request| request.0)),
+                    &each(events, |event| event.tree.map(|tree| tree.0)),
+                    &each(events, |event| i64::from(event.part)),
+                    &each(events, |event| event.data.as_str()),
+                    &each(events, |event| duration_ms.filter(|_| event.is_about_attempt())),
                 ],
             )
             .await
             .map(|_| ())
     }
+}
+
+/// One column of all rows.
+fn each<'e, T>(events: &'e [EventRow], column: impl Fn(&'e EventRow) -> T) -> Vec<T> {
+    events.iter().map(column).collect()
 }
 
 fn read_event(row: &Row) -> Result<Event, Fault> {

@@ -78,6 +78,14 @@ impl Fault {
         matches!(self, Self::Sql(cause) if cause.code().is_some()) && self.remedy() != Remedy::Later
     }
 
+    /// The same, or what another transaction has written meanwhile when that is in the way: it is seen by whoever begins anew.
+    pub(super) fn or_taken(self, what: &'static str) -> Self {
+        match self {
+            Self::Sql(cause) if cause.code() == Some(&SqlState::UNIQUE_VIOLATION) => Self::Again(what),
+            other => other,
+        }
+    }
+
     /// The error of a method of which nothing was done.
     pub(super) fn told(self, doing: &'static str) -> StoreError {
         match self.remedy() {

@@ -1,11 +1,13 @@
 //! Memory: numbers of names, remembered so that they need not be read again.
 //!
 //! A name keeps its number for ever, so whatever was committed may be remembered by every server. What a transaction has read or
-//! made is its own until it has committed. Nothing else is remembered: queues, sessions and services change under the hands of
-//! other servers.
+//! made is its own until it has committed. Nothing else is remembered that is in the database: queues, sessions and services
+//! change under the hands of other servers.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use sixpack_model::ids::SessionId;
 
 use super::limits::REMEMBERED;
 
@@ -38,7 +40,11 @@ impl Names {
 
 /// What all transactions of this process know.
 #[derive(Default)]
-pub(super) struct Memory(Mutex<Names>);
+pub(super) struct Memory {
+    names: Mutex<Names>,
+    /// Where the next round of a session through its capabilities begins. A session that goes to another server begins anew.
+    turns: Mutex<HashMap<SessionId, usize>>,
+}
 
 impl Memory {
     /// Looks something up.
@@ -58,7 +64,18 @@ impl Memory {
         known.take_over(found);
     }
 
+    /// Where the round of a session through its capabilities begins that comes now.
+    pub(super) fn next_turn(&self, session: SessionId) -> usize {
+        let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
+        if turns.len() >= REMEMBERED {
+            turns.clear();
+        }
+        let turn = turns.entry(session).or_default();
+        *turn = turn.wrapping_add(1);
+        *turn
+    }
+
     fn lock(&self) -> MutexGuard<'_, Names> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.names.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -4,6 +4,8 @@
 //! waits in it goes elsewhere with the last who leaves: whoever puts a task into one shares its row, so that neither happens
 //! meanwhile.
 
+use sixpack_model::ids::TaskId;
+
 use super::columns::{Int, number};
 use super::faults::Fault;
 use super::limits::UNSERVED_TIMEOUT_MS;
@@ -58,27 +60,62 @@ impl Tx {
 
     /// Puts a task into a queue.
     pub(super) async fn enqueue(&self, queue: i64, waiting: &Waiting) -> Result<(), Fault> {
-        let task = waiting.task;
+        self.enqueue_all(&[(queue, waiting)]).await
+    }
+
+    /// Puts tasks into queues, all at once.
+    pub(super) async fn enqueue_all(&self, tasks: &[(i64, &Waiting)]) -> Result<(), Fault> {
+        if tasks.is_empty() {
+            return Ok(());
+        }
         let put = "INSERT INTO task_ready (queue, priority, ready_at, tree, part, serial, attempt, operation, version,
                                            tree_version)
-                   VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
+                   SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::uuid[], $5::bigint[], $6::bigint[],
+                                        $7::bigint[], $8::bigint[], $9::bigint[], $10::bigint[])";
         self.connection
             .run(
                 put,
                 &[
-                    &queue,
-                    &Int(waiting.priority),
-                    &waiting.ready_at,
-                    &task.tree.0,
-                    &Int::from(task.part),
-                    &Int::from(task.serial),
-                    &Int(waiting.attempt),
-                    &Int(waiting.operation),
-                    &waiting.version,
-                    &waiting.tree_version,
+                    &tasks.iter().map(|(queue, _)| *queue).collect::<Vec<_>>(),
+                    &each(tasks, |task| task.priority),
+                    &each(tasks, |task| task.ready_at),
+                    &each(tasks, |task| task.task.tree.0),
+                    &each(tasks, |task| i64::from(task.task.part)),
+                    &each(tasks, |task| i64::from(task.task.serial)),
+                    &each(tasks, |task| task.attempt),
+                    &each(tasks, |task| task.operation),
+                    &each(tasks, |task| task.version),
+                    &each(tasks, |task| task.tree_version),
                 ],
             )
             .await
             .map(|_| ())
     }
+
+    /// Takes a task out of whichever queue of its contract it waits in; false when it does not wait.
+    ///
+    /// Whoever hands it out at this moment is waited for. The queues are listed once: one that it is moved to meanwhile is among
+    /// them.
+    pub(super) async fn dequeue(
+        &self,
+        contract: i64,
+        priority: i64,
+        ready_at: i64,
+        task: TaskId,
+    ) -> Result<bool, Fault> {
+        let take = "DELETE FROM task_ready
+                    WHERE queue = ANY (ARRAY (SELECT id FROM queue WHERE contract = $1))
+                      AND priority = $2 AND ready_at = $3 AND tree = $4 AND part = $5 AND serial = $6";
+        let (part, serial) = (Int::from(task.part), Int::from(task.serial));
+        let rows = self
+            .connection
+            .run(take, &[&contract, &Int(priority), &ready_at, &task.tree.0, &part, &serial])
+            .await?;
+        Ok(rows > 0)
+    }
+}
+
+/// One column of all rows.
+fn each<'t, T>(tasks: &[(i64, &'t Waiting)], column: impl Fn(&'t Waiting) -> T) -> Vec<T> {
+    tasks.iter().map(|(_, waiting)| column(waiting)).collect()
 }

@@ -17,7 +17,9 @@ use super::Inner;
 use super::columns::number;
 use super::faults::Fault;
 use super::limits::{ATTEMPTS, PAUSE_MS, TRANSACTION};
+use super::locks::Held;
 use super::memory::{Memory, Names};
+use super::quotas::Taker;
 use super::statements::Connection;
 use crate::error::StoreError;
 
@@ -40,6 +42,10 @@ pub(super) struct Tx {
     pub(super) found: Names,
     /// Whether it has announced that it takes numbers of events.
     pub(super) tells: bool,
+    /// What it holds.
+    pub(super) held: Held,
+    /// Places that it gives back, with how many, when everything else is written.
+    pub(super) given_back: Vec<(Taker, i64)>,
     /// Whether its outcome is a refusal, and nothing of it is kept.
     refused: bool,
 }
@@ -87,6 +93,10 @@ impl Inner {
                 Ok(value)
             }
             Ok(value) => {
+                if let Err(fault) = tx.settle_places().await {
+                    tx.connection.roll_back().await;
+                    return Err(Ended::Undone(fault));
+                }
                 tx.commit().await?;
                 Ok(value)
             }
@@ -112,6 +122,8 @@ impl Inner {
             memory: Arc::clone(&self.memory),
             found: Names::default(),
             tells: false,
+            held: Held::default(),
+            given_back: Vec::new(),
             refused: false,
         })
     }

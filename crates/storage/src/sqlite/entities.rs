@@ -127,13 +127,6 @@ impl Tx<'_> {
         Ok(self.connection.one(read, [change.request.0.as_bytes()], |row| row.get(0))?.unwrap_or(false))
     }
 
-    /// What a tree owns that was ready before.
-    pub(super) fn owned_by(&self, tree: TreeId) -> rusqlite::Result<Vec<Owned>> {
-        let read = "SELECT owns FROM tree WHERE id = ?1";
-        let owns = self.connection.one(read, [tree.0.as_bytes()], |row| parsed_of(row, 0))?;
-        Ok(owns.flatten().unwrap_or_default())
-    }
-
     /// Makes the dataset under a lease the owner of its entities; what was there before it owns already. Two owners of one
     /// cannot be written.
     pub(super) fn hold_entities(

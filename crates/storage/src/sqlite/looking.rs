@@ -18,6 +18,7 @@ use crate::requests::Looking;
 use crate::stock::{StockWish, WishedLine};
 pub(super) use crate::stored::accepting::{Found, WishRow};
 pub(super) use crate::stored::changes::pins_text;
+use crate::stored::entities::Owned;
 
 /// Rows of a line, the oldest first. What a wish wants of them is compared outside: a statement that filters and sorts what
 /// it has cut off opens a table of its own, which costs more than the rows.
@@ -218,6 +219,13 @@ impl Tx<'_> {
             Some(environment) => Ok(self.first_held(tree, environment, &owns)?.is_none()),
             None => Ok(true),
         }
+    }
+
+    /// What a tree owns that was ready before.
+    fn owned_by(&self, tree: TreeId) -> rusqlite::Result<Vec<Owned>> {
+        let read = "SELECT owns FROM tree WHERE id = ?1";
+        let owns = self.connection.one(read, [tree.0.as_bytes()], |row| parsed_of(row, 0))?;
+        Ok(owns.flatten().unwrap_or_default())
     }
 
     /// Datasets of a line that would do if their evidence were fresh, the oldest first.

@@ -74,7 +74,22 @@ pub(crate) struct PartColumns {
     pub(crate) facts: Option<Arc<Value>>,
 }
 
+/// The task that a part has open, as its tree knows it.
+pub(crate) struct OpenTask {
+    pub(crate) serial: u32,
+    pub(crate) priority: i64,
+    pub(crate) ready_at: i64,
+}
+
 impl Detail<'_> {
+    /// Moves the open task to another priority; returns it as it was before, and the detail as it is stored from now on.
+    pub(crate) fn reprioritised(mut self, priority: i64) -> Option<(OpenTask, String)> {
+        let task = self.task.as_mut()?;
+        let StoredTask { serial, ready_at, .. } = *task;
+        let before = OpenTask { serial, ready_at, priority: std::mem::replace(&mut task.priority, priority) };
+        Some((before, serde_json::to_string(&self).expect("text, numbers and JSON values are always JSON")))
+    }
+
     /// The part with this detail, unless it was written by somebody else.
     pub(crate) fn into_part(self, columns: PartColumns) -> Result<Part, String> {
         Ok(Part {

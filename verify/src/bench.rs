@@ -15,7 +15,7 @@ use tokio::task::JoinSet;
 use crate::api::Api;
 use crate::caller::{Caller, find};
 use crate::processes::{Server, SupplierProcess};
-use crate::{inputs, machine, sizes, stock};
+use crate::{history, inputs, machine, sizes, stock};
 
 /// Requests in flight, and the runs a second that we aim for.
 const LOADS: [(usize, u32); 3] = [(1, 400), (16, 1_500), (64, 2_000)];
@@ -53,43 +53,46 @@ pub(crate) enum Part {
     Sizes,
     /// Stock: filled, handed out, reaped.
     Stock,
+    /// Leases from a large stock in a store with a long history.
+    History,
 }
 
 /// What is measured.
 pub(crate) struct Programs {
-    server: PathBuf,
-    store_loop: PathBuf,
+    pub(crate) server: PathBuf,
+    pub(crate) bench_store: PathBuf,
 }
 
 impl Programs {
-    pub(crate) fn new(server: &Path, store_loop: &Path) -> anyhow::Result<Self> {
+    pub(crate) fn new(server: &Path, bench_store: &Path) -> anyhow::Result<Self> {
         let found =
             |path: &Path| path.canonicalize().with_context(|| format!("{} is not there", path.display()));
-        Ok(Self { server: found(server)?, store_loop: found(store_loop)? })
+        Ok(Self { server: found(server)?, bench_store: found(bench_store)? })
     }
 }
 
 /// Measures one part and prints one JSON object.
 pub(crate) async fn run_part(programs: &Programs, part: Part) -> anyhow::Result<()> {
-    let Programs { server, store_loop } = programs;
+    let Programs { server, bench_store } = programs;
     let described = machine::describe();
     print(&match part {
         Part::Inputs => json!({ "machine": described, "bad_inputs": inputs::measure(server).await? }),
-        Part::Stock => json!({ "machine": described, "stock": stock::measure(server, store_loop).await? }),
+        Part::Stock => json!({ "machine": described, "stock": stock::measure(server, bench_store).await? }),
+        Part::History => json!({ "machine": described, "history": history::measure(programs).await? }),
         Part::Sizes => json!({ "machine": described, "sizes": sizes::measure(server).await? }),
     })
 }
 
 /// Measures everything but the sizes and prints one JSON object.
 pub(crate) async fn run(programs: &Programs, seconds: u64) -> anyhow::Result<()> {
-    let Programs { server: binary, store_loop } = programs;
+    let Programs { server: binary, bench_store } = programs;
     let folder = tempfile::tempdir()?;
     let described = machine::describe();
     let flush_ms = machine::flush_ms(folder.path())?;
     let ready_ms = ready_ms(binary).await?;
     let (idle, parked) = memory(binary).await?;
     let runs = runs(binary, seconds).await?;
-    let stock = stock::measure(binary, store_loop).await?;
+    let stock = stock::measure(binary, bench_store).await?;
     let bad_inputs = inputs::measure(binary).await?;
     let report = json!({
         "machine": described,

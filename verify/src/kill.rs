@@ -99,11 +99,7 @@ pub(crate) async fn run(server: PathBuf, cycles: u32, seed: u64) -> anyhow::Resu
     api.delete(RULE).await?;
     let report = verdict::reach(&api, &effects, &history, &server.log()?).await;
     let report = report.with_context(|| format!("seed {seed}; repeat with --seed {seed}"))?;
-    let served = history.from_stock;
-    anyhow::ensure!(
-        served >= LEAST_SERVED,
-        "too little came from stock to prove anything: {served}, {stock}"
-    );
+    enough(history.from_stock, cycles, seed).with_context(|| format!("the stock at the end: {stock}"))?;
     let facts = json!({
         "seed": seed,
         "cycles": cycles,
@@ -115,6 +111,18 @@ pub(crate) async fn run(server: PathBuf, cycles: u32, seed: u64) -> anyhow::Resu
         "found": report,
     });
     print(&facts.to_string());
+    Ok(())
+}
+
+/// A run in which stock served hardly anybody proves nothing about it.
+fn enough(served: u64, cycles: u32, seed: u64) -> anyhow::Result<()> {
+    // Twice as many as would have done at that pace, because chance is part of it.
+    let needed = (2 * u64::from(cycles) * LEAST_SERVED).div_ceil(served.max(1));
+    anyhow::ensure!(
+        served >= LEAST_SERVED,
+        "nothing was lost, but too little happened: {served} requests were served from stock in {cycles} cycles, and it takes \
+         {LEAST_SERVED} to prove anything; run it with --cycles {needed} (this was --seed {seed})"
+    );
     Ok(())
 }
 
@@ -140,4 +148,18 @@ fn eprint(text: &str) {
 fn print(text: &str) {
     use std::io::Write as _;
     let _ = writeln!(std::io::stdout(), "{text}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_that_proves_nothing_says_how_many_cycles_it_takes_and_its_seed() {
+        assert!(enough(10, 8, 7).is_ok());
+        let told = enough(7, 8, 42).unwrap_err().to_string();
+        assert!(told.contains("7 requests were served from stock in 8 cycles"), "{told}");
+        assert!(told.contains("--cycles 23 (this was --seed 42)"), "{told}");
+        assert!(enough(0, 1, 1).unwrap_err().to_string().contains("--cycles 20 "));
+    }
 }

@@ -4,6 +4,7 @@ mod api;
 mod bench;
 mod caller;
 mod effects;
+mod history;
 mod inputs;
 mod kill;
 mod machine;
@@ -12,7 +13,9 @@ mod sizes;
 mod stock;
 mod supplier;
 
+use std::io::Write as _;
 use std::path::PathBuf;
+use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
@@ -42,13 +45,13 @@ enum Command {
         /// The server's binary, built for release.
         #[arg(long)]
         server: PathBuf,
-        /// The loop over the bare store, built for release; what the server does is compared with it.
+        /// What measures the bare store and gives it a history, built for release.
         #[arg(long)]
-        store_loop: PathBuf,
+        bench_store: PathBuf,
         /// Seconds of load for each number of requests in flight.
         #[arg(long, default_value_t = 8)]
         seconds: u64,
-        /// Measure one part alone; `sizes` is measured in no other way, because it takes some minutes.
+        /// Measure one part alone; `sizes` and `history` are measured in no other way, because they take some minutes.
         #[arg(long)]
         only: Option<bench::Part>,
     },
@@ -68,13 +71,24 @@ enum Command {
 }
 
 #[tokio::main]
-async fn main() -> anyhow::Result<()> {
-    match Arguments::parse().command {
+async fn main() -> ExitCode {
+    match run(Arguments::parse().command).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // What was found and its reasons; where in here it was found helps nobody. There is nowhere else to say it.
+            let _ = writeln!(std::io::stderr(), "error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(command: Command) -> anyhow::Result<()> {
+    match command {
         Command::Kill { server, cycles, seed } => {
             kill::run(server.canonicalize()?, cycles, seed.unwrap_or_else(|| fastrand::u64(..))).await
         }
-        Command::Bench { server, store_loop, seconds, only } => {
-            let programs = bench::Programs::new(&server, &store_loop)?;
+        Command::Bench { server, bench_store, seconds, only } => {
+            let programs = bench::Programs::new(&server, &bench_store)?;
             match only {
                 None => bench::run(&programs, seconds).await,
                 Some(part) => bench::run_part(&programs, part).await,

@@ -39,10 +39,15 @@ impl Server {
 
     /// Kills the process without warning and starts it again over the same data.
     pub(crate) async fn kill_and_restart(&mut self) -> anyhow::Result<()> {
-        self.child.kill().await.context("killing the server")?;
+        self.kill().await?;
         let (child, ready_after) = launch(&self.binary, &self.folder, &self.address).await?;
         (self.child, self.ready_after) = (child, ready_after);
         Ok(())
+    }
+
+    /// Kills the process without warning.
+    pub(crate) async fn kill(&mut self) -> anyhow::Result<()> {
+        self.child.kill().await.context("killing the server")
     }
 
     /// A client with the token that the server wrote at its first start.

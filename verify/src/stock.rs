@@ -15,7 +15,7 @@ use crate::caller::{Caller, find};
 use crate::processes::{Server, SupplierProcess};
 
 /// Three parts that depend on each other in no way, so that they are made side by side.
-const SCENARIO: &str = r#"
+pub(crate) const SCENARIO: &str = r#"
 scenario: bench/three-parts
 owner: { team: Bench }
 steps:
@@ -27,7 +27,7 @@ output:
 "#;
 
 /// The rule that everything here is about.
-const RULE: &str = "/v1/environments/default/stock-rules/bench";
+pub(crate) const RULE: &str = "/v1/environments/default/stock-rules/bench";
 
 /// Datasets of the figure for filling.
 const FILLED: u32 = 1_000;
@@ -53,8 +53,8 @@ const PATIENCE: Duration = Duration::from_secs(300);
 const FULFILLED: &[u8] = br#""status":"fulfilled""#;
 
 /// Measures everything about stock.
-pub(crate) async fn measure(binary: &Path, store_loop: &Path) -> anyhow::Result<Value> {
-    let bare = bare(store_loop).await?;
+pub(crate) async fn measure(binary: &Path, bench_store: &Path) -> anyhow::Result<Value> {
+    let bare = bare(bench_store).await?;
     let folder = tempfile::tempdir()?;
     let server = Server::start(binary, folder.path()).await?;
     let api = server.api()?;
@@ -82,8 +82,8 @@ pub(crate) async fn measure(binary: &Path, store_loop: &Path) -> anyhow::Result<
 }
 
 /// What the store alone does, without HTTP and engine around it.
-async fn bare(store_loop: &Path) -> anyhow::Result<Value> {
-    let done = tokio::process::Command::new(store_loop).output().await?;
+async fn bare(bench_store: &Path) -> anyhow::Result<Value> {
+    let done = tokio::process::Command::new(bench_store).arg("loop").output().await?;
     ensure!(
         done.status.success(),
         "the loop over the bare store failed: {}",
@@ -93,7 +93,7 @@ async fn bare(store_loop: &Path) -> anyhow::Result<Value> {
 }
 
 /// Sets the target and waits until that many are there.
-async fn fill(api: &Api, target: u32) -> anyhow::Result<Duration> {
+pub(crate) async fn fill(api: &Api, target: u32) -> anyhow::Result<Duration> {
     let begun = Instant::now();
     let rule = json!({ "contract": "bench/three-parts", "target": target });
     let reply = api.put(RULE, &rule).await?;
@@ -111,7 +111,7 @@ async fn fill(api: &Api, target: u32) -> anyhow::Result<Duration> {
 }
 
 /// Takes so many datasets on all connections.
-async fn hand_out(api: &Api, server: &Server, count: u32, ttl_s: u32) -> anyhow::Result<Value> {
+pub(crate) async fn hand_out(api: &Api, server: &Server, count: u32, ttl_s: u32) -> anyhow::Result<Value> {
     let left = Arc::new(AtomicU32::new(count));
     let failed = Arc::new(AtomicBool::new(false));
     let mut tasks = JoinSet::new();
@@ -173,6 +173,6 @@ async fn expire(api: &Api, server: &Server) -> anyhow::Result<Value> {
     }
 }
 
-fn round(figure: f64) -> f64 {
+pub(crate) fn round(figure: f64) -> f64 {
     (figure * 100.0).round() / 100.0
 }

@@ -18,7 +18,7 @@ use clap::Parser;
 #[derive(Parser)]
 #[command(bin_name = "cargo xtask", about = "The project's own commands")]
 enum Command {
-    /// Show what Sixpack is for: four services, their suppliers and a server, on this machine, in eight acts
+    /// Show what Sixpack is for: four services, their suppliers and a server, on this machine, act by act
     Demo(demo::Flags),
     /// Kill server and suppliers at random under load, and look for anything lost, doubled or left behind
     Kill(trials::KillFlags),

@@ -4,6 +4,7 @@
 //! printed at once, one a line: `path:line: what is wrong: what to do`. Warnings are printed and do not fail.
 
 mod arrows;
+mod codes;
 mod decisions;
 mod dependencies;
 mod fences;
@@ -69,6 +70,7 @@ const RULES: &[Rule] = &[
     twins::check,
     links::check,
     decisions::check,
+    codes::check,
     dependencies::check,
     generated::check,
 ];

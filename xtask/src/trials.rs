@@ -61,15 +61,15 @@ pub(crate) fn bench(root: &Path, flags: &BenchFlags) -> anyhow::Result<bool> {
     anyhow::ensure!(status.success(), "the programs could not be built");
     // By itself, because it needs what only the tests of the store need, and the server shall not get that.
     let status = cargo()
-        .args(["build", "--release", "--locked", "--package", "sixpack-storage", "--example", "bare_loop"])
+        .args(["build", "--release", "--locked", "--package", "sixpack-storage", "--example", "bench_store"])
         .current_dir(root)
         .status()
         .context("cannot start cargo")?;
-    anyhow::ensure!(status.success(), "the loop over the bare store could not be built");
+    anyhow::ensure!(status.success(), "what measures the bare store could not be built");
     let debug = programs_folder()?;
     let release = debug.parent().context("the programs lie in no target folder")?.join("release");
     let mut command = verify(&release, "bench");
-    command.arg("--store-loop").arg(release.join("examples/bare_loop"));
+    command.arg("--bench-store").arg(release.join("examples/bench_store"));
     command.args(["--seconds", &flags.seconds.to_string()]);
     if let Some(part) = &flags.only {
         command.args(["--only", part]);

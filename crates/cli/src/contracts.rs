@@ -12,6 +12,14 @@ use crate::paging::{Listing, or_dash};
 use crate::printing::Output;
 use crate::times::moment;
 
+/// What schemas mark properties by, and what is said of it.
+const MARKS: [(&str, &str); 4] = [
+    ("x-entity", "key of"),
+    ("x-secret", "secret"),
+    ("x-selectable", "selectable from stock"),
+    ("x-volatile", "volatile: differs each time"),
+];
+
 /// Searches the catalogue, or shows one contract.
 #[derive(Debug, Args)]
 #[command(
@@ -22,7 +30,8 @@ Examples:
   sixpack contracts payment --label pii=none      words of name, description, owner or labels
   sixpack contracts --owner Billing --kind capability
   sixpack contracts --channel ada-laptop          as requests in that channel see it
-  sixpack contracts show checkout/ready-customer  its input and output, its steps, and who uses it"
+  sixpack contracts show checkout/ready-customer  its input and output, its steps, and who uses it
+  sixpack contracts remove customer/by-mistake    takes it out of the catalogue when nothing depends on it"
 )]
 pub(crate) struct ContractsCommand {
     #[command(subcommand)]
@@ -38,6 +47,25 @@ pub(crate) enum ContractsAction {
     List(SearchContracts),
     /// Show one contract
     Show(ShowContract),
+    /// Remove a contract that nothing depends on any more
+    Remove(RemoveContract),
+}
+
+/// Removes a contract.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+A capability that was published by mistake: it must be offline, and no scenario, stock rule, dataset or debt may be left of
+it; what is left is listed. Published again it comes back, with its next version.")]
+pub(crate) struct RemoveContract {
+    /// The contract: domain/name
+    contract: String,
+    #[command(flatten)]
+    environment: InEnvironment,
+    /// Print one JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    connection: Connection,
 }
 
 /// What to search for.
@@ -95,6 +123,14 @@ pub(crate) async fn run(command: &ContractsCommand, output: &mut Output) -> Resu
     match &command.action {
         None => show_all(&command.search, output).await?,
         Some(ContractsAction::List(search)) => show_all(search, output).await?,
+        Some(ContractsAction::Remove(remove)) => {
+            let client = remove.connection.client()?;
+            client.remove_contract(&remove.environment.name(), &remove.contract).await?;
+            match remove.json {
+                true => output.json(&serde_json::json!({ "removed": remove.contract }))?,
+                false => output.line(format!("removed {}", remove.contract))?,
+            }
+        }
         Some(ContractsAction::Show(show)) => {
             let client = show.connection.client()?;
             let environment = show.environment.name();
@@ -215,11 +251,23 @@ fn show_one(contract: &Contract, output: &mut Output) -> Result<(), Fault> {
     let versions = contract.versions.iter().map(|version| {
         let changes: Vec<_> = version.changes.iter().map(ToString::to_string).collect();
         let [number, change] = [version.version.to_string(), version.change.to_string()];
-        [number, change, moment(&version.created_at), changes.join("; ")]
+        let sessions = version.sessions.map(|sessions| sessions.to_string()).unwrap_or_default();
+        [number, change, moment(&version.created_at), sessions, changes.join("; ")]
     });
-    output.table(["VERSION", "CHANGE", "SINCE", "WHAT"], versions)?;
+    output.table(["VERSION", "CHANGE", "SINCE", "SUPPLIERS", "WHAT"], versions)?;
     output.line("")?;
-    output.line(format!("request it:  {}", example(contract)))
+    output.line(how_to_go_on(contract))
+}
+
+/// How it is requested, or what has to happen before it can be.
+fn how_to_go_on(contract: &Contract) -> String {
+    match contract.status {
+        ContractStatus::Broken => {
+            "it cannot be requested: it mends itself when versions are offered that it fits again, else apply its file mended"
+                .to_owned()
+        }
+        _ => format!("request it:  {}", example(contract)),
+    }
 }
 
 /// Whether a contract can be made, and in which channel if that offers it.
@@ -273,16 +321,8 @@ fn schema(title: &str, schema: &Value, output: &mut Output) -> Result<(), Fault>
             (.., Value::Null) => "any".to_owned(),
             (.., kind) => plain(kind),
         };
-        let marks =
-            [("x-entity", "key of"), ("x-secret", "secret")].into_iter().filter_map(|(mark, says)| {
-                match &property[mark] {
-                    Value::Null | Value::Bool(false) => None,
-                    Value::String(what) => Some(format!("{says} {what}")),
-                    _ => Some(says.to_owned()),
-                }
-            });
         let description = property["description"].as_str().map(str::to_owned);
-        let says: Vec<_> = description.into_iter().chain(marks).collect();
+        let says: Vec<_> = description.into_iter().chain(marks(property)).collect();
         let need = match (&property["default"], required(name)) {
             (Value::Null, true) => "required".to_owned(),
             (Value::Null, false) => "optional".to_owned(),
@@ -291,6 +331,15 @@ fn schema(title: &str, schema: &Value, output: &mut Output) -> Result<(), Fault>
         [name.clone(), kind, need, says.join("; ")]
     });
     output.table([title, "TYPE", "", ""], rows)
+}
+
+/// What a property is marked by.
+fn marks(property: &Value) -> impl Iterator<Item = String> {
+    MARKS.into_iter().filter_map(|(mark, says)| match &property[mark] {
+        Value::Null | Value::Bool(false) => None,
+        Value::String(what) => Some(format!("{says} {what}")),
+        _ => Some(says.to_owned()),
+    })
 }
 
 /// A command that requests the contract, with a place for every input that has to be given.
@@ -316,6 +365,26 @@ mod tests {
             assert_eq!(label(text), Ok("pii:none".to_owned()));
         }
         assert!(label("pii").is_err() && label("=none").is_err());
+    }
+
+    #[test]
+    fn every_mark_of_a_property_is_told() {
+        let property =
+            json!({"x-entity": "order", "x-secret": false, "x-selectable": true, "x-volatile": true});
+        let told: Vec<String> = marks(&property).collect();
+        assert_eq!(told, ["key of order", "selectable from stock", "volatile: differs each time"]);
+        assert_eq!(marks(&json!({"x-secret": true})).collect::<Vec<_>>(), ["secret"]);
+    }
+
+    #[test]
+    fn a_contract_that_is_broken_cannot_be_requested() {
+        let of = |status: &str| -> Contract {
+            serde_json::from_value(json!({"name":"a/b","version":1,"kind":"scenario","status":status}))
+                .unwrap()
+        };
+        assert_eq!(how_to_go_on(&of("offline")), "request it:  sixpack request a/b");
+        let broken = how_to_go_on(&of("broken"));
+        assert!(broken.contains("cannot be requested") && !broken.contains("sixpack request"), "{broken}");
     }
 
     #[test]

@@ -2,13 +2,14 @@
 
 use clap::{Args, Subcommand};
 use serde_json::{Map, Value};
-use sixpack::wire::{Dataset, DatasetFilter, DatasetStatus, Origin, TimelineEntry};
+use sixpack::wire::{CheckVerdict, Dataset, DatasetFilter, DatasetStatus, Origin, TimelineEntry};
 
 use crate::connection::{Connection, InEnvironment};
+use crate::debts::whom;
 use crate::exit::Exit;
 use crate::fault::{Fault, Named};
 use crate::leases::{evidence, plain, verdict};
-use crate::paging::Listing;
+use crate::paging::{Listing, one_of};
 use crate::printing::Output;
 use crate::requests::{Branch, branches, failure};
 use crate::times::{between, moment, span};
@@ -45,7 +46,8 @@ pub(crate) struct ListDatasets {
     /// Only those of this contract (domain/name)
     #[arg(long)]
     contract: Option<String>,
-    /// Only those with this status: pending, building, checking, ready, skipped, leased, undoing, gone, failed, debt
+    /// Only those with this status: pending, building, checking, ready, leased, suspect, quarantined, skipped, undoing, gone,
+    /// failed, debt
     #[arg(long, value_parser = status)]
     status: Option<DatasetStatus>,
     #[command(flatten)]
@@ -183,18 +185,37 @@ fn gather(dataset: &Dataset, depth: usize, lines: &mut Vec<Branch>) {
     let ended = dataset.ready_at.as_ref().or(dataset.ended_at.as_ref());
     let attempt = dataset.attempt.map(|attempt| format!("attempt {attempt}"));
     let stocked = dataset.from_stock.as_ref().map(|from| format!("from stock, was {}", from.dataset_id));
+    let waits = dataset.waits_for.as_ref().map(|awaited| {
+        let (of, since) = (awaited.operation, moment(&awaited.since));
+        format!(
+            "{of} waits since {since} for a supplier of {}, ask {}",
+            awaited.contract,
+            whom(&awaited.owner)
+        )
+    });
     let made = dataset.output.as_ref().map(|output| excerpt(&plain(output)));
     lines.push(Branch {
         depth,
         // The path says which turn of a loop it is, the step does not.
         name: last(&dataset.path).unwrap_or_else(|| dataset.contract.clone()),
         contract: format!("{}@{}", dataset.contract, dataset.version),
-        status: dataset.status.to_string(),
+        status: standing(dataset),
         took: ended.and_then(|ended| between(&dataset.created_at, ended)),
-        says: [attempt, stocked, made].into_iter().flatten().collect::<Vec<_>>().join(": "),
+        says: [attempt, stocked, waits, made].into_iter().flatten().collect::<Vec<_>>().join(": "),
     });
     for part in &dataset.parts {
         gather(part, depth + 1, lines);
+    }
+}
+
+/// Where a part stands. One that was made and is known not to hold, or about which nobody can tell, is not called ready.
+fn standing(dataset: &Dataset) -> String {
+    let verdict = dataset.evidence.as_ref().map(|evidence| evidence.verdict);
+    match (dataset.status, verdict) {
+        (DatasetStatus::Ready, Some(verdict @ (CheckVerdict::Invalid | CheckVerdict::Undecided))) => {
+            verdict.to_string()
+        }
+        (status, _) => status.to_string(),
     }
 }
 
@@ -252,11 +273,34 @@ fn entity(text: &str) -> Result<String, String> {
 
 /// A status that datasets can be listed by; those that only steps have are none.
 fn status(text: &str) -> Result<DatasetStatus, String> {
-    match serde_json::from_value(text.into()) {
-        Ok(DatasetStatus::Unknown | DatasetStatus::Waiting | DatasetStatus::Cancelling) | Err(_) => Err(
-            "write one of pending, building, checking, ready, skipped, leased, undoing, gone, failed, debt"
-                .to_owned(),
-        ),
-        Ok(status) => Ok(status),
+    let only_of_steps = [DatasetStatus::Waiting, DatasetStatus::Cancelling];
+    let listed: Vec<DatasetStatus> =
+        DatasetStatus::ALL.iter().copied().filter(|status| !only_of_steps.contains(status)).collect();
+    let asked = DatasetStatus::from(text);
+    if listed.contains(&asked) { Ok(asked) } else { Err(one_of(&listed)) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_part_that_is_known_not_to_hold_is_not_called_ready() {
+        let standing_of = |status: &str, verdict: &str| {
+            let evidence = json!({"verdict": verdict, "checked": 1, "of": 1, "parts": [], "invariants": []});
+            let dataset = json!({"id":"ds_1","root_id":"ds_1","contract":"a/b","version":1,"status":status,"evidence":evidence});
+            standing(&serde_json::from_value(dataset).unwrap())
+        };
+        assert_eq!(standing_of("ready", "valid"), "ready");
+        assert_eq!(standing_of("ready", "stale"), "ready");
+        assert_eq!(standing_of("ready", "invalid"), "invalid");
+        assert_eq!(standing_of("ready", "unknown"), "unknown");
+        assert_eq!(standing_of("quarantined", "invalid"), "quarantined");
+        assert_eq!(
+            standing_of("dreaming", "valid"),
+            "dreaming",
+            "a word of a newer server is shown as it is"
+        );
     }
 }

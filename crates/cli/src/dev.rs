@@ -7,7 +7,7 @@ use clap::Args;
 use crate::connection::InEnvironment;
 use crate::exit::Exit;
 use crate::fault::Fault;
-use crate::printing::Output;
+use crate::printing::{Output, note};
 use crate::serving::Server;
 use crate::settings::{Effective, SettingFlags, Value, effective, refused};
 use crate::{logging, token_files, watching};
@@ -82,6 +82,11 @@ pub(crate) async fn run(command: &DevCommand, output: &mut Output) -> Result<Exi
     }
     for line in welcome(&server.url(), &token, &file) {
         output.line(line)?;
+    }
+    if command.insecure_dev {
+        note(
+            "warning: --insecure-dev takes calls without a token: everybody on this machine is an administrator here",
+        );
     }
     let Some(folder) = &command.watch else { return server.run().await };
     let client = sixpack::Client::new(server.url(), &token)?;

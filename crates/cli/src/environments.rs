@@ -26,7 +26,7 @@ pub(crate) async fn run(command: &EnvironmentsCommand, output: &mut Output) -> R
     let client = command.connection.client()?;
     let page = async |limit, cursor| client.environments(&PageFilter { limit: Some(limit), cursor }).await;
     let rows = command.listing.read(page).await?;
-    let header = ["NAME", "CONTRACTS", "LIVE SESSIONS", "HELD LEASES", "SINCE"];
+    let header = ["NAME", "CONTRACTS", "LIVE SESSIONS", "HELD LEASES", "WAITING UNDOS", "SINCE"];
     let none = "there is no environment yet; the first supplier or scenario makes one";
     command.listing.print(output, &rows, header, none, |environment| {
         [
@@ -34,6 +34,7 @@ pub(crate) async fn run(command: &EnvironmentsCommand, output: &mut Output) -> R
             environment.contracts.to_string(),
             environment.sessions.to_string(),
             environment.leases.to_string(),
+            environment.waiting_undos.to_string(),
             moment(&environment.created_at),
         ]
     })?;

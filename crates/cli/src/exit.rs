@@ -2,7 +2,7 @@
 
 use sixpack::wire::{FailureClass, Request, RequestStatus};
 
-/// How the program ends. Codes from 64 are those of `sysexits`; 20 to 31 say why a request brought no data,
+/// How the program ends. Codes from 64 are those of `sysexits`; 20 to 32 say why a request brought no data,
 /// 40 and 41 what a diagnosis has found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Exit {
@@ -14,7 +14,7 @@ pub(crate) enum Exit {
     Request(FailureClass),
     /// A request was cancelled.
     Cancelled,
-    /// A request that needs stock was refused: not enough of it is there.
+    /// A request that needs stock was refused, or has ended: not enough of it is there.
     OutOfStock,
     /// Leased data is not what was handed over any more.
     Changed,
@@ -60,7 +60,8 @@ Exit codes:
   28  request failed: orchestration
   29  request failed for a reason that this release does not know
   30  request was cancelled
-  31  request refused: not in stock
+  31  request refused, or failed: not in stock
+  32  request failed: unavailable (the supplier could not do it now: try later)
   40  diagnosed: the data has changed under its lease
   41  diagnosed: the check itself fails
   64  wrong usage
@@ -81,9 +82,10 @@ impl Exit {
         match (request.status, &request.failure) {
             (RequestStatus::Fulfilled, _) => None,
             (RequestStatus::Cancelled, _) => Some(Self::Cancelled),
+            (_, Some(failure)) if failure.code.as_deref() == Some("out_of_stock") => Some(Self::OutOfStock),
             (_, Some(failure)) => Some(Self::Request(failure.class)),
             (RequestStatus::Expired, None) => Some(Self::Request(FailureClass::Timeout)),
-            (_, None) => Some(Self::Request(FailureClass::Unknown)),
+            (_, None) => Some(Self::Request(FailureClass::from("unknown"))),
         }
     }
 
@@ -94,6 +96,7 @@ impl Exit {
             Self::No => 1,
             Self::Request(class) => match class {
                 FailureClass::Rejected => 20,
+                FailureClass::Unavailable => 32,
                 FailureClass::ContractViolation => 21,
                 FailureClass::SupplierOffline => 22,
                 FailureClass::Timeout => 23,
@@ -129,6 +132,22 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_request_that_stock_could_not_serve_ends_as_one_that_was_refused() {
+        for (code, exit) in
+            [("out_of_stock", Exit::OutOfStock), ("invalid", Exit::Request(FailureClass::Check))]
+        {
+            let request: Request = serde_json::from_value(serde_json::json!({
+                "id": "req_1", "environment": "default", "status": "failed", "revision": 2, "created_at": "t", "deadline_at": "t",
+                "progress": { "done": 0, "total": 1, "steps": [] },
+                "failure": { "path": "a/b@1", "class": "check", "code": code, "message": "no", "contract": "a/b", "version": 1,
+                             "owner": { "team": "a" }, "attempts": 0 }
+            }))
+            .unwrap();
+            assert_eq!(Exit::of_request(&request), Some(exit), "{code}");
+        }
+    }
+
+    #[test]
     fn the_table_lists_every_code_once_and_in_its_place() {
         use FailureClass as Class;
         let classes = [
@@ -141,11 +160,12 @@ mod tests {
             Class::Invariant,
             Class::Check,
             Class::Orchestration,
-            Class::Unknown,
+            Class::from("tomorrow"),
         ];
         let rest = [
             Exit::Cancelled,
             Exit::OutOfStock,
+            Exit::Request(Class::Unavailable),
             Exit::Changed,
             Exit::CheckFailed,
             Exit::Usage,
@@ -167,7 +187,7 @@ mod tests {
             .map(|line| line.split_whitespace().next().unwrap().parse().unwrap())
             .collect();
         assert_eq!(all.map(Exit::code).collect::<Vec<_>>(), listed);
-        for class in &classes[..9] {
+        for class in classes[..9].iter().chain(&[Class::Unavailable]) {
             let row = format!("  {}  request failed: {class}", Exit::Request(*class).code());
             assert!(TABLE.contains(&row), "{row}");
         }

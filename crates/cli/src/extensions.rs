@@ -91,7 +91,8 @@ async fn extend(command: &ExtendCommand, input: Option<Value>) -> Result<Extensi
     if let Some(input) = input {
         body = body.input(input);
     }
-    let mut now = client.extend_lease(&command.id, &body, WAIT_S).await?;
+    let extended = client.extend_lease(&command.id, &body, WAIT_S).await;
+    let mut now = extended.map_err(|error| INPUT.told(&command.single, error))?;
     loop {
         let lacking =
             || Fault::new(Exit::Mismatch, "the server does not show the extension that it has begun");

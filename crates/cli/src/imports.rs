@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use sixpack::Error;
-use sixpack::wire::{ImportRow, NewImport};
+use sixpack::wire::{self, ImportRow, NewImport, Problem};
 
 use crate::connection::{Connection, InEnvironment};
 use crate::exit::Exit;
@@ -26,14 +26,15 @@ use rows::{Place, Rows, Wrong};
 Examples:
   sixpack import customer/active-customer customers.csv
   sixpack import customer/active-customer customers.jsonl
+  sixpack datasets list --contract customer/active-customer      what became of them
   sixpack request customer/active-customer --source stock_only
 
 customers.csv has a column for each property:
   input.country,output.customer_id,output.email,output.country
-  FR,cus_1,ada@example.test,FR
+  FR,CUSTOMER,ada@example.test,FR
 
 customers.jsonl has an object on each line:
-  {\"input\":{\"country\":\"FR\"},\"output\":{\"customer_id\":\"cus_1\",\"email\":\"ada@example.test\",\"country\":\"FR\"}}")]
+  {\"input\":{\"country\":\"FR\"},\"output\":{\"customer_id\":\"CUSTOMER\",\"email\":\"ada@example.test\",\"country\":\"FR\"}}")]
 pub(crate) struct ImportCommand {
     /// Capability that the data is of (domain/name)
     contract: String,
@@ -67,12 +68,20 @@ pub(crate) async fn run(command: &ImportCommand, output: &mut Output) -> Result<
             return Err(Fault::new(Exit::Usage, what).next("see `sixpack import --help` for both formats"));
         }
     };
-    let rows = read.map_err(|wrong| {
-        let faults = if wrong.len() == 1 { "fault" } else { "faults" };
-        told(&command.file, &wrong, &format!("{} {faults}; nothing was imported.", wrong.len()))
-    })?;
+    let (rows, mut wrong) = read;
     let sent = rows.rows.iter().map(|row| ImportRow::new(row.input.clone(), row.output.clone()));
     let import = NewImport::new(&command.contract, sent.collect());
+    if !wrong.is_empty() {
+        // Whoever mends the file wants to hear of everything at once: what can be read of it is checked as well.
+        if !rows.rows.is_empty()
+            && let Err(Error::Problem(problem)) = client.check_import(&environment, &import).await
+        {
+            wrong.extend(wrong_rows(&rows, &problem));
+        }
+        wrong.sort_by_key(|wrong| (wrong.place.line, wrong.place.column));
+        let faults = if wrong.len() == 1 { "fault" } else { "faults" };
+        return Err(told(&command.file, &wrong, &format!("{} {faults}; nothing was imported.", wrong.len())));
+    }
     let imported =
         client.import(&environment, &import).await.map_err(|error| refused(&command.file, &rows, error))?;
     if command.json {
@@ -83,7 +92,8 @@ pub(crate) async fn run(command: &ImportCommand, output: &mut Output) -> Result<
     let datasets = if count == 1 { "dataset" } else { "datasets" };
     output.line(format!("{count} {datasets} of {}@{} imported", imported.contract, imported.version))?;
     note(format!(
-        "each is checked before it can be taken; see them with `sixpack datasets list --contract {}`",
+        "each is checked before it can be taken; see what became of them with `sixpack datasets list --contract {}`: \
+         ready can be taken, failed did not hold",
         imported.contract
     ));
     Ok(Exit::Done)
@@ -92,19 +102,21 @@ pub(crate) async fn run(command: &ImportCommand, output: &mut Output) -> Result<
 /// What the server says of rows, by their lines.
 fn refused(file: &Path, rows: &Rows, error: Error) -> Fault {
     let Error::Problem(problem) = error else { return error.into() };
-    let wrong: Vec<Wrong> = problem
-        .errors
-        .iter()
-        .filter_map(|fault| {
-            let place = rows.place(fault.pointer.as_deref()?)?;
-            Some(Wrong { place, message: fault.message.clone() })
-        })
-        .collect();
+    let wrong = wrong_rows(rows, &problem);
     if wrong.is_empty() {
         return Error::Problem(problem).into();
     }
     let fault = told(file, &wrong, &problem.detail);
     Fault { problem: Some(problem), ..fault }
+}
+
+/// What the server finds wrong with rows, each with its place in the file.
+fn wrong_rows(rows: &Rows, problem: &Problem) -> Vec<Wrong> {
+    let told = |fault: &wire::Fault| {
+        let place = rows.place(fault.pointer.as_deref()?)?;
+        Some(Wrong { place, message: rows.by_lines(&fault.message) })
+    };
+    problem.errors.iter().filter_map(told).collect()
 }
 
 /// Every fault with its place in the file.

@@ -6,8 +6,8 @@ use clap::{Args, Subcommand, ValueEnum};
 use serde_json::Value;
 use sixpack::Client;
 use sixpack::wire::{
-    CheckVerdict, Evidence, Lease, LeaseFilter, LeaseStatus, Outcome, PartEvidence, Release, Renewal,
-    Revocation,
+    CheckVerdict, Evidence, InvariantEvidence, Lease, LeaseFilter, LeaseStatus, Outcome, PartEvidence,
+    Release, Renewal, Revocation,
 };
 
 use crate::connection::{Connection, InEnvironment};
@@ -15,9 +15,9 @@ use crate::exit::Exit;
 use crate::extensions;
 use crate::fault::{Fault, Named};
 use crate::paging::Listing;
-use crate::printing::{Output, note};
+use crate::printing::Output;
 use crate::times::{SPAN_S, moment, seconds_within, span};
-use crate::undoing::Undoing;
+use crate::undoing::{Seen, Waiting};
 
 /// Lists, shows, renews, releases and revokes leases.
 #[derive(Debug, Args)]
@@ -26,7 +26,7 @@ Examples:
   sixpack lease list
   sixpack lease show lease_06e8…
   sixpack lease renew lease_06e8… --ttl 1h
-  sixpack lease release lease_06e8… --wait     and come back when nothing of it is left
+  sixpack lease release lease_06e8… --wait     and come back when nothing of it is left, at most after 5 minutes
   sixpack lease release lease_06e8… --outcome broken --note \"the order has no lines\"
   sixpack lease revoke lease_06e8… --reason \"billing is migrated at noon; ask #billing\"")]
 pub(crate) struct LeaseCommand {
@@ -43,7 +43,7 @@ pub(crate) enum LeaseAction {
     Show(ShowLease),
     /// Renew a lease; this never shortens it
     Renew(RenewLease),
-    /// Give a dataset back; what was made for it is undone
+    /// Give a dataset back; what was made for it is undone, unless it goes back into stock
     Release(ReleaseLease),
     /// Take a dataset away from its holder; for owners of a part of it, and administrators
     Revoke(RevokeLease),
@@ -101,7 +101,7 @@ pub(crate) struct RenewLease {
 pub(crate) struct ReleaseLease {
     /// Id of the lease (lease_…)
     id: String,
-    /// What became of the data
+    /// What became of the data; unused goes back to stock, also beyond the target, if it came from there and all services agree
     #[arg(long, value_enum, default_value_t = ReleaseOutcome::Used)]
     outcome: ReleaseOutcome,
     /// A note for the owner of the data
@@ -110,9 +110,8 @@ pub(crate) struct ReleaseLease {
     /// Fence of the lease, to be refused when somebody else holds it by now [default: the one it has]
     #[arg(long, value_name = "NUMBER")]
     fence: Option<u64>,
-    /// Come back only when what was made is undone; ends with 1 when some of it could not be
-    #[arg(long)]
-    wait: bool,
+    #[command(flatten)]
+    waiting: Waiting,
     /// Print one JSON object
     #[arg(long)]
     pub(crate) json: bool,
@@ -128,9 +127,8 @@ pub(crate) struct RevokeLease {
     /// Why, for whoever holds it: one line
     #[arg(long)]
     reason: String,
-    /// Come back only when what was made is undone; ends with 1 when some of it could not be
-    #[arg(long)]
-    wait: bool,
+    #[command(flatten)]
+    waiting: Waiting,
     /// Print one JSON object
     #[arg(long)]
     pub(crate) json: bool,
@@ -241,13 +239,22 @@ pub(crate) fn evidence(evidence: Option<&Evidence>, output: &mut Output) -> Resu
     output
         .table(["EVIDENCE", "CONTRACT", "VERDICT", "AT", "BY", "FACTS"], evidence.parts.iter().map(part))?;
     for invariant in &evidence.invariants {
-        output.line(format!(
-            "{}  {}",
-            if invariant.held { "✔ holds " } else { "✖ broken" },
-            invariant.says
-        ))?;
+        output.line(judged(invariant))?;
     }
     Ok(())
+}
+
+/// An invariant with the time for which that is true.
+fn judged(invariant: &InvariantEvidence) -> String {
+    let at = invariant.evaluated_at.as_deref().map(|at| format!(" at {} UTC", moment(at)));
+    let (at, says) = (at.unwrap_or_default(), &invariant.says);
+    match (invariant.held, invariant.outdated) {
+        (true, false) => format!("✔ held     {says}  (evaluated{at})"),
+        (true, true) => {
+            format!("? held     {says}  (evaluated{at}; not since, because not every part is valid now)")
+        }
+        (false, _) => format!("✖ broken   {says}  (evaluated{at})"),
+    }
 }
 
 /// A value as people write it: text without quotes, everything else as JSON.
@@ -324,8 +331,7 @@ async fn prolong(renew: &RenewLease, output: &mut Output) -> Result<(), Fault> {
 }
 
 async fn give_back(command: &ReleaseLease, output: &mut Output) -> Result<Exit, Fault> {
-    let client =
-        if command.wait { command.connection.waiting_client()? } else { command.connection.client()? };
+    let client = client_for(&command.connection, &command.waiting)?;
     let fence = fence(&client, &command.id, command.fence).await?;
     let outcome = match command.outcome {
         ReleaseOutcome::Used => Outcome::Used,
@@ -337,34 +343,32 @@ async fn give_back(command: &ReleaseLease, output: &mut Output) -> Result<Exit, 
         release = release.note(note);
     }
     let lease = client.release_lease(&command.id, &release).await?;
-    let undoing = Undoing::of_dataset(&client, &lease.dataset.id, command.wait).await?;
-    tell_ended("released", &lease, undoing, command.json, output)?;
-    Ok(undoing.exit(command.wait))
+    let seen = Seen::of_lease(&client, &lease, &command.waiting, command.json).await?;
+    tell_ended("released", &lease, &seen, command.json, output)?;
+    Ok(seen.exit(&command.waiting))
 }
 
 async fn take_away(command: &RevokeLease, output: &mut Output) -> Result<Exit, Fault> {
-    let client =
-        if command.wait { command.connection.waiting_client()? } else { command.connection.client()? };
+    let client = client_for(&command.connection, &command.waiting)?;
     let lease = client.revoke_lease(&command.id, &Revocation::new(&command.reason)).await?;
-    let undoing = Undoing::of_dataset(&client, &lease.dataset.id, command.wait).await?;
+    let seen = Seen::of_lease(&client, &lease, &command.waiting, command.json).await?;
     let told = format!("{} has lost", lease.holder);
-    tell_ended(&told, &lease, undoing, command.json, output)?;
-    Ok(undoing.exit(command.wait))
+    tell_ended(&told, &lease, &seen, command.json, output)?;
+    Ok(seen.exit(&command.waiting))
 }
 
-fn tell_ended(
-    what: &str,
-    lease: &Lease,
-    undoing: Undoing,
-    json: bool,
-    output: &mut Output,
-) -> Result<(), Fault> {
+fn tell_ended(what: &str, lease: &Lease, seen: &Seen, json: bool, output: &mut Output) -> Result<(), Fault> {
     if json {
-        return output.json(lease);
+        output.json(lease)?;
+    } else {
+        output.line(format!("{what} {}; {}", lease.id, seen.undoing.told()))?;
     }
-    output.line(format!("{what} {}; {}", lease.id, undoing.told()))?;
-    undoing.next(&format!("sixpack datasets show {}", lease.dataset.id)).into_iter().for_each(note);
+    seen.tell_next(&format!("sixpack datasets show {}", lease.dataset.id), json);
     Ok(())
+}
+
+fn client_for(connection: &Connection, waiting: &Waiting) -> Result<Client, Fault> {
+    if waiting.is_asked() { connection.waiting_client() } else { connection.client() }
 }
 
 async fn fence(client: &Client, id: &str, said: Option<u64>) -> Result<u64, Fault> {

@@ -35,6 +35,7 @@ mod watching;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use clap::error::{ContextKind, ContextValue};
 use clap::{CommandFactory, Parser, Subcommand};
 
 use exit::Exit;
@@ -90,6 +91,7 @@ fn main() -> ExitCode {
     let program = match Program::try_parse() {
         Ok(program) => program,
         Err(asked) => {
+            let asked = with_nearer_names(asked);
             // Help and version are answers, everything else is wrong usage.
             let exit = if asked.use_stderr() { Exit::Usage } else { Exit::Done };
             return ended(if asked.print().is_ok() { exit } else { Exit::Io });
@@ -110,6 +112,21 @@ fn main() -> ExitCode {
         }
         Err(_) => Exit::Internal,
     })
+}
+
+/// Puts a command that the given word begins with, or that begins with it, in place of what only looks alike: `leases` is
+/// nearer to `lease` than to `releases`.
+fn with_nearer_names(mut asked: clap::Error) -> clap::Error {
+    let Some(ContextValue::String(given)) = asked.get(ContextKind::InvalidSubcommand) else { return asked };
+    let given = given.clone();
+    let program = Program::command();
+    let near = |name: &str| name.starts_with(&given) || given.starts_with(name);
+    let names = program.get_subcommands().map(|command| command.get_name().to_owned());
+    let near: Vec<String> = names.filter(|name| near(name)).collect();
+    if !near.is_empty() {
+        asked.insert(ContextKind::SuggestedSubcommand, ContextValue::Strings(near));
+    }
+    asked
 }
 
 fn run_to_end(command: &Command) -> Result<Exit, Fault> {
@@ -172,6 +189,7 @@ impl Command {
                 None => command.search.listing.json,
                 Some(ContractsAction::List(search)) => search.listing.json,
                 Some(ContractsAction::Show(show)) => show.json,
+                Some(ContractsAction::Remove(remove)) => remove.json,
             },
             Self::Request(command) => command.json,
             Self::Requests(command) => match &command.action {

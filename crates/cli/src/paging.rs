@@ -86,6 +86,12 @@ impl Listing {
     }
 }
 
+/// What to write in place of a word that a filter does not know.
+pub(crate) fn one_of(words: &[impl ToString]) -> String {
+    let words: Vec<String> = words.iter().map(ToString::to_string).collect();
+    format!("write one of {}", words.join(", "))
+}
+
 /// An optional text, or a dash.
 pub(crate) fn or_dash(text: Option<impl ToString>) -> String {
     text.map_or_else(|| "-".to_owned(), |text| text.to_string())

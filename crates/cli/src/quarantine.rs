@@ -69,13 +69,13 @@ pub(crate) struct ResolveQuarantined {
 /// What becomes of a dataset.
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum Decision {
-    /// Ask about it again; back into stock if it holds
+    /// Ask about it again; back into stock if it holds, also beyond the target
     Retry,
     /// Undo it
     Undo,
     /// Forget it as it is; nothing is undone
     Discard,
-    /// Back into stock unasked
+    /// Back into stock unasked, also beyond the target
     Return,
 }
 
@@ -133,6 +133,11 @@ async fn decide(command: &ResolveQuarantined, output: &mut Output) -> Result<(),
     output.line(format!("{} {told}", dataset.id))?;
     if matches!(resolution, Resolution::Retry | Resolution::Undo) {
         note(format!("see what becomes of it: sixpack datasets show {}", dataset.id));
+    }
+    if matches!(resolution, Resolution::Retry | Resolution::Return) {
+        note(
+            "what comes back stays in stock beyond the target, until it is taken, too old, or its rule is drained",
+        );
     }
     Ok(())
 }

@@ -17,10 +17,10 @@ pub(crate) use telling::{Branch, branches, failure, told};
 use crate::connection::{Connection, InEnvironment};
 use crate::exit::Exit;
 use crate::fault::{Fault, Named};
-use crate::paging::Listing;
+use crate::paging::{Listing, one_of};
 use crate::printing::{Output, note};
 use crate::times::moment;
-use crate::undoing::Undoing;
+use crate::undoing::{Seen, Waiting};
 
 /// Lists requests, and shows one.
 #[derive(Debug, Args)]
@@ -92,9 +92,8 @@ pub(crate) struct ShowRequest {
 pub(crate) struct CancelCommand {
     /// Id of the request (req_…)
     id: String,
-    /// Come back only when what was made is undone; ends with 1 when some of it could not be
-    #[arg(long)]
-    wait: bool,
+    #[command(flatten)]
+    waiting: Waiting,
     /// Print one JSON object
     #[arg(long)]
     pub(crate) json: bool,
@@ -122,8 +121,10 @@ pub(crate) async fn run(command: &RequestsCommand, output: &mut Output) -> Resul
 
 /// Runs `sixpack cancel`.
 pub(crate) async fn run_cancel(command: &CancelCommand, output: &mut Output) -> Result<Exit, Fault> {
-    let client =
-        if command.wait { command.connection.waiting_client()? } else { command.connection.client()? };
+    let client = match command.waiting.is_asked() {
+        true => command.connection.waiting_client()?,
+        false => command.connection.client()?,
+    };
     let request = client.cancel_request(&command.id).await;
     let request = request.map_err(|error| Fault::from(error).about(&command.id, Named::Request))?;
     if request.status != RequestStatus::Cancelled {
@@ -135,17 +136,17 @@ pub(crate) async fn run_cancel(command: &CancelCommand, output: &mut Output) -> 
         // A script that cancels wants to know whether there is data to give back.
         return Ok(Exit::No);
     }
-    let undoing = match command.wait {
-        true => Undoing::of_request(&client, &command.id, true).await?,
-        false => Undoing::from(&request),
+    let seen = match command.waiting.is_asked() {
+        true => Seen::of_request(&client, &request, &command.waiting, command.json).await?,
+        false => Seen::from(&request),
     };
     if command.json {
         output.json(&request)?;
     } else {
-        output.line(format!("cancelled {}; {}", request.id, undoing.told()))?;
-        undoing.next(&format!("sixpack requests show {}", request.id)).into_iter().for_each(note);
+        output.line(format!("cancelled {}; {}", request.id, seen.undoing.told()))?;
     }
-    Ok(undoing.exit(command.wait))
+    seen.tell_next(&format!("sixpack requests show {}", request.id), command.json);
+    Ok(seen.exit(&command.waiting))
 }
 
 /// What a request asks for, in a few words.
@@ -198,10 +199,8 @@ fn holder(request: &Request) -> String {
 }
 
 fn status(text: &str) -> Result<RequestStatus, String> {
-    match serde_json::from_value(text.into()) {
-        Ok(RequestStatus::Unknown) | Err(_) => {
-            Err("write one of queued, building, fulfilled, failed, cancelled, expired".to_owned())
-        }
-        Ok(status) => Ok(status),
+    match RequestStatus::from(text) {
+        RequestStatus::Unknown(_) => Err(one_of(RequestStatus::ALL)),
+        status => Ok(status),
     }
 }

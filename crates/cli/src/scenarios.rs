@@ -30,25 +30,29 @@ const STDIN: &str = "stdin";
 /// Checks files of scenarios and of stock rules and applies them, all or nothing.
 ///
 /// A file holds one scenario (`scenario: domain/name` at its top) or stock rules (under `stock:`).
-/// Every fault of every file is reported at once, each in the line where it is.
+/// Every fault of form and of type of every file is reported at once, each in the line where it is; of a file that cannot be
+/// understood at all a line says that its types were not looked at.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   sixpack apply -f scenarios/ --check    only check: nothing is changed
-  sixpack apply -f ready.yaml -f stock.yaml
+  sixpack apply ready.yaml stock.yaml
   sixpack apply -f scenarios/ --strict   what is only warned of is refused as well
   sixpack apply -f scenarios/ -f more.yaml --environment staging
   generate | sixpack apply -f -
 
 Ends with 65 when a file has faults; with --strict also when it has warnings.")]
 pub(crate) struct ApplyCommand {
-    /// A file, a folder (all *.yaml and *.yml below it), or - for the standard input; may be repeated
-    #[arg(short, long = "file", value_name = "FILE|DIR", required = true)]
+    /// Files, folders (all *.yaml and *.yml below them), or - for the standard input
+    #[arg(value_name = "FILE|DIR", required_unless_present = "files")]
+    named: Vec<PathBuf>,
+    /// The same; may be repeated
+    #[arg(short, long = "file", value_name = "FILE|DIR")]
     files: Vec<PathBuf>,
     /// Only check: nothing is changed
     #[arg(long)]
     check: bool,
-    /// Refuse what is otherwise only warned of, such as a secret that is written out
+    /// Refuse what is otherwise only warned of: a secret that is written out, an input that nothing reads
     #[arg(long)]
     strict: bool,
     /// Print one JSON object
@@ -71,7 +75,7 @@ pub(crate) enum Outcome {
 /// Runs the command.
 pub(crate) async fn run(command: &ApplyCommand, output: &mut Output) -> Result<Exit, Fault> {
     let mut files = Vec::new();
-    for path in &command.files {
+    for path in command.named.iter().chain(&command.files) {
         files.extend(read(path)?);
     }
     let client = command.connection.client()?;
@@ -160,6 +164,7 @@ pub(crate) fn told(applied: &Applied, files: &[ScenarioFile]) -> Vec<String> {
     }
     for rule in &applied.rules {
         lines.push(format!("{}{}", one_rule(rule, applied.dry_run), place(Some(&rule.path))));
+        lines.extend(rule.warnings.iter().map(|warning| format!("  ⚠ {warning}")));
     }
     lines
 }
@@ -183,6 +188,8 @@ fn one_line(scenario: &AppliedScenario, only_checked: bool) -> String {
     let AppliedScenario { name, version, change, .. } = scenario;
     match (change, only_checked) {
         (Change::Same, _) => format!("unchanged {name}@{version}"),
+        (Change::Updated, true) => format!("would update {name}@{version} (text only)"),
+        (Change::Updated, false) => format!("updated {name}@{version} (text only)"),
         (_, true) => format!("would apply {name}@{version} ({change})"),
         (_, false) => format!("applied {name}@{version} ({change})"),
     }

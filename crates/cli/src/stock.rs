@@ -10,7 +10,7 @@ use crate::connection::{Connection, InEnvironment};
 use crate::exit::Exit;
 use crate::fault::{Fault, Named};
 use crate::paging::Listing;
-use crate::printing::Output;
+use crate::printing::{Output, note};
 
 /// Lists, shows and edits stock rules: which datasets are kept ready before anybody asks.
 ///
@@ -156,7 +156,9 @@ async fn edited(command: &OneRule, edit: StockRuleEdit, output: &mut Output) -> 
         RuleState::Draining => "it is not refilled, and what it has is undone",
         _ => "",
     };
-    output.line(format!("{} has the target {} and is {}: {becomes}", rule.name, rule.target, rule.state))
+    output.line(format!("{} has the target {} and is {}: {becomes}", rule.name, rule.target, rule.state))?;
+    rule.warnings.iter().for_each(|warning| note(format!("⚠ {warning}")));
+    Ok(())
 }
 
 async fn delete(command: &OneRule, output: &mut Output) -> Result<(), Fault> {

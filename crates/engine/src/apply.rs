@@ -1,15 +1,14 @@
 //! Applying files: scenarios and stock rules are read, checked together, and published together or not at all.
 
+use std::collections::HashSet;
+
 use jiff::Timestamp;
-use serde_json::json;
-use sixpack_model::contract::ContractKind;
 use sixpack_model::diagnostic::Diagnostic;
-use sixpack_model::event::Event;
-use sixpack_model::files::{self, Parsed};
+use sixpack_model::files::{self, Parsed, Read};
 use sixpack_model::name::ContractName;
 use sixpack_model::scenario::{self, Draft};
 use sixpack_model::stock::{RuleName, StockFile};
-use sixpack_storage::contracts::{Definition, Publication, Published, StoredContract};
+use sixpack_storage::contracts::{Definition, Publication, StoredContract};
 
 use crate::Engine;
 use crate::caller::Caller;
@@ -33,14 +32,23 @@ pub struct ScenarioFile {
 }
 
 /// How files are to be applied.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Applying {
     /// Nothing is changed.
     pub dry_run: bool,
     /// What is only warned of is refused.
     pub strict: bool,
-    /// The only version that may be replaced.
-    pub over: Option<u32>,
+    /// The only scenario that may be replaced.
+    pub over: Option<Over>,
+}
+
+/// What a caller has read of a scenario and wants to replace.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Over {
+    /// The version; 0 when there was none.
+    pub version: u64,
+    /// The [mark](scenario::mark) of the text, if that matters as well.
+    pub mark: Option<String>,
 }
 
 /// What became of a contract.
@@ -50,13 +58,15 @@ pub struct Applied {
     pub name: ContractName,
     /// The version that it has now.
     pub version: u32,
-    /// `new`, `same`, `compatible` or `breaking`.
+    /// `new`, `same`, `compatible` or `breaking`; of a scenario also `updated`, when its text is another and its version the
+    /// same.
     pub change: &'static str,
     /// What changed: a pointer and a sentence.
     pub changes: Vec<(String, String)>,
     /// Which scenarios and stock rules no longer fit because of it; in a channel, which would not if it were deployed.
     pub breaks: Vec<Breaks>,
-    /// The deployed version that a contract of a channel was held against.
+    /// The deployed version that a contract of a channel was held against, or that a deployed version of before has taken
+    /// the place of.
     pub against: Option<u32>,
 }
 
@@ -80,6 +90,15 @@ pub struct AppliedFile {
     pub applied: Applied,
     /// What is allowed and probably not meant.
     pub warnings: Vec<Diagnostic>,
+    /// The [mark](scenario::mark) of its text.
+    pub mark: String,
+}
+
+impl AppliedFile {
+    fn of(file: &ScenarioFile, applied: Applied) -> Self {
+        let (path, mark) = (file.path.clone(), scenario::mark(&file.text));
+        Self { path, applied, warnings: Vec::new(), mark }
+    }
 }
 
 /// What became of files that were applied together.
@@ -119,8 +138,9 @@ impl Engine {
         for _ in 0..STALE_LIMIT {
             let shelf = self.shelf(environment).unwrap_or_default();
             let at = self.store().now().await?;
-            let plan = plan_files(caller, &shelf, read_files(files, at), environment, at, applying)?;
-            let FilePlan { stored, scenarios, rules } = plan;
+            let plan = plan_files(caller, &shelf, read_files(files, at), environment, at, &applying)?;
+            let FilePlan { stored, scenarios, mut rules } = plan;
+            rules.warn(self.inner.settings.leases_per_environment);
             if applying.dry_run {
                 return Ok(AppliedFiles { scenarios, rules: rules.applied });
             }
@@ -159,70 +179,50 @@ impl Engine {
             _ => Err(Refusal::unknown("scenario", name)),
         }
     }
-
-    /// Takes a scenario out of the catalogue, unless others use it. Deleting it twice changes nothing more.
-    pub async fn delete_scenario(
-        &self,
-        caller: &Caller,
-        environment: &str,
-        name: &ContractName,
-    ) -> Result<(), Refusal> {
-        for _ in 0..STALE_LIMIT {
-            let shelf = self.visible_shelf(caller, environment)?;
-            if !caller.supplies(name.domain()) {
-                return Err(Refusal::unknown("scenario", name));
-            }
-            match shelf.entry(name) {
-                Some(entry) if entry.contract.kind() == ContractKind::Scenario => {}
-                None if shelf.next_version(name) > 1 => return Ok(()),
-                _ => return Err(Refusal::unknown("scenario", name)),
-            }
-            let rules = shelf.rules().filter(|(_, stored)| stored.rule.contract == *name);
-            let rules = rules.map(|(rule, _)| format!("the stock rule {rule}"));
-            let by: Vec<String> = shelf.used_by(name).iter().map(ToString::to_string).chain(rules).collect();
-            if !by.is_empty() {
-                return Err(Refusal::ContractInUse { name: name.to_string(), by });
-            }
-            let publication = Publication {
-                expected_revision: shelf.revision,
-                withdrawn: vec![name.to_string()],
-                ..Publication::default()
-            };
-            let at = self.store().now().await?;
-            let told = json!({ "contract": name.to_string() });
-            let event = Event::of_environment(environment, at, "contract.deleted", told);
-            let published = self.store().publish(environment, publication, vec![event]).await?;
-            self.refresh_catalogue(environment).await?;
-            if let Published::Revision(_) = published {
-                self.inner.committed.beat();
-                return Ok(());
-            }
-        }
-        Err(Refusal::Busy)
-    }
 }
 
-/// Files as far as they could be read, and what is wrong with the others.
+/// Files as far as they could be read, and what is wrong with their form.
+#[derive(Default)]
 struct ReadFiles<'a> {
-    scenarios: Vec<(&'a ScenarioFile, Box<Draft>)>,
+    scenarios: Vec<ReadScenario<'a>>,
     stock: Vec<(String, StockFile)>,
     faults: Vec<Diagnostic>,
+    /// Scenarios that seem to stand in files which cannot be understood.
+    hidden: Vec<ContractName>,
+}
+
+struct ReadScenario<'a> {
+    file: &'a ScenarioFile,
+    draft: Box<Draft>,
+    /// False when something is wrong with its form: what could be read is looked at, and nothing comes of it.
+    is_whole: bool,
 }
 
 fn read_files(files: &[ScenarioFile], at: Timestamp) -> ReadFiles<'_> {
-    let mut read = ReadFiles { scenarios: Vec::new(), stock: Vec::new(), faults: Vec::new() };
+    let mut read = ReadFiles::default();
     for file in files {
-        let parsed = match &file.named {
-            Some(_) => scenario::parse(&file.path, &file.text).map(|draft| Parsed::Scenario(Box::new(draft))),
-            None => files::parse(&file.path, &file.text, at),
+        let Read { parsed, faults } = match &file.named {
+            Some(_) => {
+                let (draft, faults) = scenario::read_draft(&file.path, &file.text);
+                Read { parsed: draft.map(|draft| Parsed::Scenario(Box::new(draft))), faults }
+            }
+            None => files::read(&file.path, &file.text, at),
         };
+        let mut is_whole = faults.is_empty();
+        read.faults.extend(faults);
         match parsed {
-            Ok(Parsed::Scenario(draft)) => match misnamed(file, &draft) {
-                Some(fault) => read.faults.push(fault),
-                None => read.scenarios.push((file, draft)),
-            },
-            Ok(Parsed::Stock(rules)) => read.stock.push((file.path.clone(), rules)),
-            Err(found) => read.faults.extend(found),
+            Some(Parsed::Scenario(draft)) => {
+                if let Some(fault) = misnamed(file, &draft) {
+                    read.faults.push(fault);
+                    is_whole = false;
+                }
+                read.scenarios.push(ReadScenario { file, draft, is_whole });
+            }
+            Some(Parsed::Stock(rules)) => read.stock.push((file.path.clone(), rules)),
+            None => {
+                read.faults.push(not_looked_at(file));
+                read.hidden.extend(files::seems_to_define(&file.text));
+            }
         }
     }
     read
@@ -242,55 +242,107 @@ fn plan_files(
     read: ReadFiles<'_>,
     environment: &str,
     at: Timestamp,
-    applying: Applying,
+    applying: &Applying,
 ) -> Result<FilePlan, Refusal> {
-    let ReadFiles { scenarios: drafts, stock, mut faults } = read;
-    // Whatever a rule names may be in a file that could not be read.
-    let all_read = faults.is_empty();
-    faults.extend(twice(&drafts));
+    let ReadFiles { scenarios, stock, mut faults, hidden } = read;
+    faults.extend(twice(&scenarios));
     let mut stored = Vec::new();
     let mut applied = Vec::new();
-    for (file, draft) in &drafts {
-        let name = draft.name();
-        if !caller.supplies(name.domain()) {
-            return Err(Refusal::unknown("domain", name.domain()));
+    for ReadScenario { file, draft, is_whole } in &scenarios {
+        if *is_whole {
+            may_apply(caller, shelf, draft, applying)?;
         }
-        if let Some(expected) = applying.over {
-            let current = shelf.entry(name).map_or(0, |entry| entry.contract.version);
-            if current != expected {
-                return Err(Refusal::VersionMismatch { expected: expected.into(), current: current.into() });
-            }
+        if !draft.is_named() {
+            continue;
         }
         let definition = Definition::Scenario(file.text.clone());
         // Held against the shelf unchecked first, to know its version; what it hands on is known once it is checked.
-        let offered = shelf.offered(draft.unchecked(1), definition, false)?;
+        let offered = match shelf.offered(draft.unchecked(1), definition, None) {
+            Ok(offered) => offered,
+            Err(_) if !is_whole => continue,
+            Err(refusal) => return Err(refusal),
+        };
         stored.extend(offered.stored);
-        let path = file.path.clone();
-        applied.push(AppliedFile { path, applied: offered.applied, warnings: Vec::new() });
+        applied.push((*file, AppliedFile::of(file, offered.applied)));
     }
     let after = shelf.with(&stored);
-    for file in &mut applied {
-        let Some(entry) = after.entry(&file.applied.name) else { continue };
+    for (file, applied) in &mut applied {
+        let Some(entry) = after.entry(&applied.applied.name) else { continue };
+        // Of two files that define the same scenario only one is on the shelf.
+        if !matches!(&entry.definition, Definition::Scenario(text) if *text == file.text) {
+            continue;
+        }
         let here = |found: &Diagnostic| Diagnostic { file: file.path.clone(), ..found.clone() };
         faults.extend(entry.faults.iter().map(here));
         let scenario = entry.contract.scenario();
-        file.warnings =
+        applied.warnings =
             scenario.into_iter().flat_map(|scenario| scenario.warnings.iter().map(here)).collect();
     }
+    let unnamed = scenarios.iter().filter(|scenario| !scenario.draft.is_named());
+    faults.extend(unnamed.flat_map(|scenario| after.faults_of(&scenario.file.path, &scenario.file.text)));
     if applying.strict {
-        faults.extend(applied.iter().flat_map(|file| file.warnings.iter().cloned()));
+        faults.extend(applied.iter().flat_map(|(_, file)| file.warnings.iter().cloned()));
     }
-    let mut rules = RulePlan::default();
-    if all_read {
-        let (planned, found) = plan_rules(caller, shelf, &after, &stock, environment, at)?;
-        rules = planned;
-        faults.extend(found);
-    }
+    let (rules, found) = plan_rules(caller, shelf, &after, &stock, environment, at)?;
+    faults.extend(found);
     if !faults.is_empty() {
-        return Err(Refusal::ScenarioFaults(faults));
+        return Err(Refusal::ScenarioFaults(told_once(faults, &hidden)));
     }
+    let applied = applied.into_iter().map(|(_, applied)| applied).collect();
     let (stored, scenarios) = finish(shelf, &after, stored, applied)?;
     Ok(FilePlan { stored, scenarios, rules })
+}
+
+/// A scenario belongs to its domain, and replaces what the caller has seen.
+fn may_apply(caller: &Caller, shelf: &Shelf, draft: &Draft, applying: &Applying) -> Result<(), Refusal> {
+    let name = draft.name();
+    if !caller.supplies(name.domain()) {
+        return Err(Refusal::unknown("domain", name.domain()));
+    }
+    let Some(over) = &applying.over else { return Ok(()) };
+    let entry = shelf.entry(name);
+    let (expected, current) = (over.version, entry.map_or(0, |entry| entry.contract.version.into()));
+    if expected != current {
+        return Err(Refusal::VersionMismatch { expected, current });
+    }
+    match (&over.mark, entry.map(|entry| &entry.definition)) {
+        (Some(mark), Some(Definition::Scenario(text))) if *mark != scenario::mark(text) => {
+            Err(Refusal::TextMismatch { version: expected })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Faults in the order in which they were found, each once, and without those that only echo that a file cannot be
+/// understood. A file whose form was told is read again to be type-checked, and tells it again.
+fn told_once(faults: Vec<Diagnostic>, hidden: &[ContractName]) -> Vec<Diagnostic> {
+    let mut seen = HashSet::new();
+    let is_echo = |fault: &Diagnostic| {
+        let names = |name: &ContractName| {
+            let quoted = fault.message.trim_start_matches("there is no contract ").trim_start_matches('`');
+            let rest = quoted.strip_prefix(name.to_string().as_str());
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['`', ';']))
+        };
+        fault.code == "unknown_contract" && hidden.iter().any(names)
+    };
+    let place = |fault: &Diagnostic| {
+        let Diagnostic { file, line, column, code, message, .. } = fault;
+        (file.clone(), *line, *column, *code, message.clone())
+    };
+    faults.into_iter().filter(|fault| !is_echo(fault) && seen.insert(place(fault))).collect()
+}
+
+/// Says of a file that more may be wrong with it than is told.
+fn not_looked_at(file: &ScenarioFile) -> Diagnostic {
+    Diagnostic {
+        file: file.path.clone(),
+        line: 1,
+        column: 1,
+        length: 1,
+        code: "types_not_checked",
+        message: "types were not looked at: too little of this file can be understood".to_owned(),
+        hint: Some("mend what else is told about it, and apply it again".to_owned()),
+    }
 }
 
 /// With everything checked, the verdicts are made again: now it is known what each scenario hands on.
@@ -307,8 +359,11 @@ fn finish(
             continue;
         };
         let Some(entry) = after.entry(&file.applied.name) else { continue };
-        let offered = shelf.offered(entry.contract.as_ref().clone(), contract.definition, false)?;
+        let offered = shelf.offered(entry.contract.as_ref().clone(), contract.definition, None)?;
         file.applied = offered.applied;
+        if file.applied.change == "same" && offered.stored.is_some() {
+            file.applied.change = "updated";
+        }
         checked.extend(offered.stored);
     }
     let mut verdicts: Vec<Applied> = applied.iter().map(|file| file.applied.clone()).collect();
@@ -334,18 +389,19 @@ fn misnamed(file: &ScenarioFile, draft: &Draft) -> Option<Diagnostic> {
 }
 
 /// Two files of one call must not define the same scenario.
-fn twice(drafts: &[(&ScenarioFile, Box<Draft>)]) -> Vec<Diagnostic> {
+fn twice(scenarios: &[ReadScenario<'_>]) -> Vec<Diagnostic> {
     let mut faults = Vec::new();
-    for (place, (file, draft)) in drafts.iter().enumerate() {
-        let first = drafts[..place].iter().find(|(_, other)| other.name() == draft.name());
-        if let Some((other, _)) = first {
+    let named: Vec<_> = scenarios.iter().filter(|scenario| scenario.draft.is_named()).collect();
+    for (place, ReadScenario { file, draft, .. }) in named.iter().enumerate() {
+        let first = named[..place].iter().find(|other| other.draft.name() == draft.name());
+        if let Some(other) = first {
             faults.push(Diagnostic {
                 file: file.path.clone(),
                 line: 1,
                 column: 1,
                 length: 1,
                 code: "duplicate_scenario",
-                message: format!("{} is also defined in {}", draft.name(), other.path),
+                message: format!("{} is also defined in {}", draft.name(), other.file.path),
                 hint: Some("keep one of the two".to_owned()),
             });
         }

@@ -14,6 +14,7 @@ use sixpack_storage::imports::ImportedStock;
 
 use crate::Engine;
 use crate::caller::Caller;
+use crate::offers::Supply;
 use crate::refusal::Refusal;
 use crate::shelf::{Entry, Shelf};
 
@@ -46,7 +47,7 @@ pub struct ContractView {
     pub contract: Arc<Contract>,
     /// Whether it can be had.
     pub state: ContractState,
-    /// How many live sessions perform it; `None` for a scenario, which nobody performs.
+    /// How many live sessions perform the version on offer; `None` for a scenario, which nobody performs.
     pub sessions: Option<u64>,
     /// Leaves that can be checked, out of how many.
     pub checked: (u32, u32),
@@ -56,7 +57,7 @@ pub struct ContractView {
     pub imported: ImportedStock,
     /// Set while it is doubted, or something below it is; read for one contract, and not for a list.
     pub doubted: Option<crate::Doubted>,
-    /// When the newest version was published.
+    /// When the version on offer was published.
     pub updated_at: jiff::Timestamp,
     /// Scenarios that use it.
     pub used_by: Vec<ContractName>,
@@ -79,6 +80,8 @@ pub struct VersionView {
     pub changes: Value,
     /// When it was published.
     pub published_at: jiff::Timestamp,
+    /// How many live sessions have registered it; `None` for a scenario, and for a version of a channel.
+    pub sessions: Option<u64>,
 }
 
 /// An environment as it is listed.
@@ -92,6 +95,8 @@ pub struct EnvironmentView {
     pub sessions: u64,
     /// How many leases are held in it.
     pub leases: u64,
+    /// How many undos have been waiting for their supplier longer than the grace.
+    pub waiting_undos: u64,
 }
 
 impl Engine {
@@ -100,12 +105,14 @@ impl Engine {
         let rows = self.store().environments().await?;
         let sessions: HashMap<String, u64> = self.store().count_live_sessions().await?.into_iter().collect();
         let leases: HashMap<String, u64> = self.store().count_held_leases().await?.into_iter().collect();
+        let waiting = self.count_waiting_undos().await?;
         let visible = rows.into_iter().filter(|row| caller.sees(&row.name));
         Ok(visible
             .map(|row| EnvironmentView {
                 shelf: self.shelf(&row.name).unwrap_or_default(),
                 sessions: sessions.get(&row.name).copied().unwrap_or(0),
                 leases: leases.get(&row.name).copied().unwrap_or(0),
+                waiting_undos: waiting.get(&row.name).copied().unwrap_or(0),
                 row,
             })
             .collect())
@@ -120,7 +127,7 @@ impl Engine {
         search: &Search,
     ) -> Result<Vec<ContractView>, Refusal> {
         let (shelf, _) = self.visible_shelf_in(caller, environment, channel).await?;
-        let served = self.served(environment).await?;
+        let served = self.supply(environment).await?;
         Ok(shelf.search(search).map(|entry| view(&shelf, entry, &served)).collect())
     }
 
@@ -137,7 +144,7 @@ impl Engine {
         let Some(entry) = shelf.entry(name) else {
             return Err(shelf.requestable(name).err().unwrap_or_else(|| Refusal::unknown("contract", name)));
         };
-        let served = self.served(environment).await?;
+        let served = self.supply(environment).await?;
         let mut view = view(&shelf, entry, &served);
         view.drifted = Some(self.store().drifted(environment, &name.to_string()).await?);
         view.imported = self.store().imported(environment, name).await?;
@@ -155,15 +162,11 @@ impl Engine {
         }
         Ok(view)
     }
-
-    pub(crate) async fn served(&self, environment: &str) -> Result<HashMap<String, u64>, Refusal> {
-        Ok(self.store().served(environment).await?.into_iter().collect())
-    }
 }
 
-fn view(shelf: &Shelf, entry: &Entry, served: &HashMap<String, u64>) -> ContractView {
+fn view(shelf: &Shelf, entry: &Entry, supply: &Supply) -> ContractView {
     let leaves = leaves(shelf, &entry.contract);
-    let sessions = |contract: &Contract| served.get(&contract.name.to_string()).copied().unwrap_or(0);
+    let sessions = |contract: &Contract| supply.performs(&contract.name, contract.version);
     // What a channel puts over the catalogue is there because somebody is live in it.
     let is_served = |leaf: &Contract| is_of_channel(leaf.version) || sessions(leaf) > 0;
     let offline = leaves.iter().any(|leaf| !is_served(leaf));
@@ -182,7 +185,7 @@ fn view(shelf: &Shelf, entry: &Entry, served: &HashMap<String, u64>) -> Contract
         drifted: None,
         imported: ImportedStock::default(),
         doubted: None,
-        updated_at: entry.versions.first().map_or(jiff::Timestamp::UNIX_EPOCH, |note| note.published_at),
+        updated_at: entry.note().published_at,
         used_by: shelf.used_by(&entry.contract.name).to_vec(),
         versions: entry
             .versions
@@ -192,6 +195,8 @@ fn view(shelf: &Shelf, entry: &Entry, served: &HashMap<String, u64>) -> Contract
                 change: note.change.clone(),
                 changes: note.changes.clone(),
                 published_at: note.published_at,
+                sessions: (entry.contract.capability().is_some() && !is_of_channel(note.version))
+                    .then(|| supply.registered(&entry.contract.name, note.version)),
             })
             .collect(),
         faults: entry.faults.clone(),

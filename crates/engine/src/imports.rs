@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use sixpack_model::contract::Contract;
 use sixpack_model::fault::Fault;
 use sixpack_model::ids::{DatasetId, LineId};
-use sixpack_model::import::{ImportedRow, RowFaults, check_rows, why_not_importable};
+use sixpack_model::import::{CheckedRows, ImportedRow, RowFaults, check_rows, why_not_importable};
 use sixpack_model::name::ContractName;
 use sixpack_model::plan::{Change, HeldEntity};
 use sixpack_model::request::{Priority, Selection, Source};
@@ -57,16 +57,8 @@ impl Engine {
     ///
     /// Allowed to administrators, and to whoever supplies the domain of the contract.
     pub async fn import(&self, caller: &Caller, import: Import) -> Result<ImportView, Refusal> {
-        let Import { environment, contract, rows } = import;
-        let (shelf, _) = self.visible_shelf_in(caller, &environment, None).await?;
-        let contract = shelf.requestable(&contract)?;
-        if !caller.supplies(contract.name.domain()) {
-            return Err(Refusal::unknown("domain", contract.name.domain()));
-        }
-        if let Some(message) = why_not_importable(&contract) {
-            return Err(Refusal::Invalid(vec![Fault::new("/contract", "not_importable", message)]));
-        }
-        let rows = check_rows(&contract, rows).map_err(Refusal::Rows)?;
+        let environment = import.environment.clone();
+        let (shelf, contract, rows) = self.accept_rows(caller, import).await?;
         self.can_be_checked(&environment, &shelf, &contract).await?;
         let lines = self.lines_of(&environment, &contract, &rows).await?;
         let now = self.store().now().await?;
@@ -90,6 +82,40 @@ impl Engine {
                 Ok(view)
             }
         }
+    }
+
+    /// Says what [`import`](Self::import) would say, and imports nothing: no dataset is in what it returns.
+    pub async fn check_import(&self, caller: &Caller, import: Import) -> Result<ImportView, Refusal> {
+        let environment = import.environment.clone();
+        let (shelf, contract, _) = self.accept_rows(caller, import).await?;
+        self.can_be_checked(&environment, &shelf, &contract).await?;
+        let (contract, version) = (contract.name.clone(), contract.version);
+        Ok(ImportView { contract, version, datasets: Vec::new() })
+    }
+
+    /// Holds rows against the contract, each other, and what datasets have already: all faults at once.
+    async fn accept_rows(
+        &self,
+        caller: &Caller,
+        import: Import,
+    ) -> Result<(Arc<Shelf>, Arc<Contract>, Vec<ImportedRow>), Refusal> {
+        let Import { environment, contract, rows } = import;
+        let (shelf, _) = self.visible_shelf_in(caller, &environment, None).await?;
+        let contract = shelf.requestable(&contract)?;
+        if !caller.supplies(contract.name.domain()) {
+            return Err(Refusal::unknown("domain", contract.name.domain()));
+        }
+        if let Some(message) = why_not_importable(&contract) {
+            return Err(Refusal::Invalid(vec![Fault::new("/contract", "not_importable", message)]));
+        }
+        let mut checked = check_rows(&contract, rows);
+        let held = self.store().held(&environment, std::mem::take(&mut checked.owned)).await?;
+        if checked.wrong.is_empty() && held.is_empty() {
+            return Ok((shelf, contract, checked.sound.into_iter().map(|(_, row)| row).collect()));
+        }
+        let held: Vec<_> =
+            held.into_iter().map(|(place, held)| (checked.sound[place].0, fault_of(&held))).collect();
+        Err(Refusal::Rows(checked.faults_with(held)))
     }
 
     /// What nobody can be asked about would fail after a while: it is refused before it is taken.
@@ -172,12 +198,12 @@ fn new_imports(
 
 /// Rows that own what anybody has to do with already.
 fn held_rows(held: Vec<(usize, HeldEntity)>) -> RowFaults {
-    let mut faults = RowFaults::default();
-    for (row, held) in held {
-        let shown = format!("{}:{}", held.entity.kind, held.entity.key);
-        let (owner, _) = held.by.tell();
-        let message = format!("`{}` belongs to {owner} already", excerpt(&shown));
-        faults.add(row, vec![Fault::new("/output", "entity_held", message)]);
-    }
-    faults
+    let held = held.into_iter().map(|(row, held)| (row, fault_of(&held))).collect();
+    CheckedRows::default().faults_with(held)
+}
+
+fn fault_of(held: &HeldEntity) -> Fault {
+    let shown = format!("{}:{}", held.entity.kind, held.entity.key);
+    let (owner, _) = held.by.tell();
+    Fault::new("/output", "entity_held", format!("`{}` belongs to {owner} already", excerpt(&shown)))
 }

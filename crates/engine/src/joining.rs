@@ -21,6 +21,7 @@ use crate::Engine;
 use crate::refusal::Refusal;
 use crate::shelf::Shelf;
 use crate::stock::StockKnown;
+use crate::successors::Successors;
 use crate::trees::Changed;
 
 /// How many datasets are tried for one part: others take from the same line, and whoever was slower three times in a row
@@ -92,7 +93,8 @@ impl Engine {
             let stocked = self.store().load_tree(found).await?.map(Arc::new);
             let Some(stocked) = stocked.filter(|stocked| may_join(&tree, part, stocked)) else { continue };
             let happened = Happened::Sought { part, found: Some(Arc::clone(&stocked)) };
-            let (changed, sought) = self.change_once(id, Guard::None, happened).await?;
+            let (changed, sought) =
+                self.change_once(id, Guard::None, happened, &Successors::of_nobody()).await?;
             if let Changed::Done(tree) = &changed
                 && tree.parts[part as usize].from_stock() == Some(found)
             {
@@ -106,7 +108,7 @@ impl Engine {
             self.inner.stock.note_miss(line);
         }
         let happened = Happened::Sought { part, found: None };
-        let (_, sought) = self.change_once(id, Guard::None, happened).await?;
+        let (_, sought) = self.change_once(id, Guard::None, happened, &Successors::of_nobody()).await?;
         Ok(sought)
     }
 

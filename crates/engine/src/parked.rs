@@ -137,6 +137,11 @@ impl Parked {
         self.lock().left.writes
     }
 
+    /// Whether a session may find anything that was left in these queues since it last looked.
+    pub(crate) fn worth_a_look(&self, session: SessionId, queues: &[Queue]) -> bool {
+        self.lock().left.worth_a_look(session, queues)
+    }
+
     /// Notes a look that left nothing behind.
     pub(crate) fn looked(&self, session: SessionId, writes: u64) {
         self.lock().left.looked(session, writes);

@@ -4,18 +4,21 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
-use sixpack_model::channel::stands_in_for;
+use sixpack_model::channel::{is_of_channel, stands_in_for};
 use sixpack_model::compatibility::{Verdict, compare, fingerprint};
 use sixpack_model::contract::{Capability, Contract, ContractKind};
 use sixpack_model::event::Event;
+use sixpack_model::fault::Fault;
 use sixpack_model::manifest::Manifest;
 use sixpack_model::name::ContractName;
+use sixpack_model::text::quoted;
 use sixpack_storage::contracts::{Definition, Publication, StandIn, StoredContract};
 use sixpack_storage::sessions::Service;
 
 use crate::apply::{Applied, Breaks};
+use crate::offers::Supply;
 use crate::refusal::Refusal;
-use crate::shelf::{Entry, Shelf};
+use crate::shelf::{Entry, Shelf, VersionNote};
 
 /// What a registration publishes and serves.
 pub(crate) struct PublicationPlan {
@@ -53,17 +56,18 @@ impl Shelf {
     pub(crate) fn plan_capabilities(
         &self,
         manifest: &Manifest,
-        served: &[(String, u64)],
+        supply: &Supply,
     ) -> Result<PublicationPlan, Refusal> {
         let mut plan = PublicationPlan::upon(self.revision);
         for definition in &manifest.capabilities {
             let contract = definition.clone().into_contract(&manifest.domain, 1).map_err(Refusal::Invalid)?;
             let capability = contract.capability().cloned().expect("a manifest defines capabilities only");
             let name = contract.name.to_string();
-            let is_served = served.iter().any(|(served, _)| *served == name);
+            let newest_live = supply.newest(&contract.name);
             let in_channels = self.in_channels(&contract.name);
             let kept = (!in_channels.is_empty()).then(|| contract.clone());
-            let offered = self.offered(contract, Definition::Capability(definition.to_json()), is_served)?;
+            let definition = Definition::Capability(definition.to_json());
+            let offered = self.offered(contract, definition, newest_live)?;
             if let (Some(contract), Some(stored)) = (kept, &offered.stored) {
                 let contract = Contract { version: stored.version, ..contract };
                 plan.publication.stand_ins.extend(self.stand_ins(&contract, in_channels));
@@ -78,8 +82,26 @@ impl Shelf {
         Ok(plan)
     }
 
+    /// Tells when a domain comes from another team than before: whoever publishes a domain replaces what is on offer of it.
+    pub(crate) fn other_owner(&self, manifest: &Manifest) -> Option<Fault> {
+        let team = &manifest.capabilities.first()?.owner.team;
+        let published = self.entries().filter(|(name, entry)| {
+            name.domain() == manifest.domain && entry.contract.kind() == ContractKind::Capability
+        });
+        let owners: Vec<_> = published.map(|(name, entry)| (name, &entry.contract.owner.team)).collect();
+        let (name, before) = owners.into_iter().find(|(_, before)| *before != team)?;
+        let message = format!(
+            "is {}, and {name} was published by {}: what a domain publishes takes the place of what it had; if that is not \
+             meant, end this session and start the supplier of {} again",
+            quoted(team),
+            quoted(before),
+            quoted(before),
+        );
+        Some(Fault::new("/owner/team", "other_owner", message))
+    }
+
     /// Versions of channels that had no deployed one to ask, and have one now.
-    fn stand_ins(&self, deployed: &Contract, in_channels: &[Arc<StoredContract>]) -> Vec<StandIn> {
+    pub(crate) fn stand_ins(&self, deployed: &Contract, in_channels: &[Arc<StoredContract>]) -> Vec<StandIn> {
         let alone = |stored: &&Arc<StoredContract>| {
             stored.channel.as_ref().is_some_and(|channel| channel.stands_in_for.is_none())
         };
@@ -91,12 +113,13 @@ impl Shelf {
         in_channels.iter().filter(alone).filter_map(fitting).collect()
     }
 
-    /// Decides which version a contract is: one that is there, or the next.
+    /// Decides which version a contract is: one that is there, or the next. `newest_live` is the newest version of it that
+    /// live suppliers perform; nobody performs a scenario.
     pub(crate) fn offered(
         &self,
         contract: Contract,
         definition: Definition,
-        served: bool,
+        newest_live: Option<u32>,
     ) -> Result<Offered, Refusal> {
         let Some(entry) = self.entry(&contract.name) else {
             return Ok(self.next(contract, definition, "new", Vec::new(), None));
@@ -109,16 +132,24 @@ impl Shelf {
             return Err(Refusal::NameTaken { name: contract.name.to_string(), kind });
         }
         let print = fingerprint(&contract);
-        // During a rolling deployment instances of the build before come and go: they serve the version that they
-        // know. When nobody serves the newest any more it is a roll-back, and what is offered is what counts.
-        let older = entry.versions.iter().skip(1).find(|note| note.fingerprint == print).filter(|_| served);
-        if let Some(note) = older {
-            let applied = Applied::unchanged(&contract.name, note.version);
-            return Ok(Offered { stored: None, applied, oldest_version: oldest(entry, note.version) });
+        // A supplier that comes back with what it has offered before is that version again. A scenario is not: its text is
+        // all there is of it, and the text of now is the newest.
+        let is_capability = contract.kind() == ContractKind::Capability;
+        let known = entry.versions.iter().find(|note| note.fingerprint == print).filter(|_| is_capability);
+        if let Some(note) = known {
+            // During a rolling deployment instances of the build before come and go.
+            if newest_live.is_some_and(|live| live > note.version) {
+                let applied = Applied::unchanged(&contract.name, note.version);
+                let oldest_version = self.oldest(entry, note.version);
+                return Ok(Offered { stored: None, applied, oldest_version });
+            }
+            if note.version != entry.contract.version {
+                return Ok(self.again(entry, note, contract, definition));
+            }
         }
         let verdict = compare(&entry.contract, &contract);
         let goes_on_from = match verdict {
-            Verdict::Same => return Ok(same(entry, &contract, definition, print)),
+            Verdict::Same => return Ok(self.same(entry, &contract, definition, print)),
             Verdict::Compatible(_) => Some(entry),
             Verdict::Breaking(_) | Verdict::New => None,
         };
@@ -146,8 +177,68 @@ impl Shelf {
             published_at: Timestamp::UNIX_EPOCH,
         };
         let applied = Applied { version, change, changes, ..Applied::unchanged(&contract.name, version) };
-        let oldest_version = goes_on_from.map_or(version, |entry| oldest(entry, entry.contract.version));
+        // What is on offer may be older than versions that are performed no more, and tasks are given out by a range.
+        let newest = |entry: &Entry| {
+            let last = entry.versions.iter().map(|note| note.version).find(|known| !is_of_channel(*known));
+            last.is_some_and(|last| last == entry.contract.version)
+        };
+        let goes_on_from = goes_on_from.filter(|entry| newest(entry));
+        let oldest_version = goes_on_from.map_or(version, |entry| self.oldest(entry, entry.contract.version));
         Offered { stored: Some(stored), applied, oldest_version }
+    }
+
+    /// A version of before comes into the place of the one on offer.
+    fn again(
+        &self,
+        entry: &Entry,
+        note: &VersionNote,
+        contract: Contract,
+        definition: Definition,
+    ) -> Offered {
+        let contract = Contract { version: note.version, ..contract };
+        let applied = Applied::in_place_of(&entry.contract, &contract);
+        let stored = stored_again(note, &contract, definition);
+        Offered { stored: Some(stored), applied, oldest_version: self.oldest(entry, note.version) }
+    }
+
+    /// Nothing that others depend on has changed; descriptions, owners and limits are replaced in place.
+    fn same(
+        &self,
+        entry: &Entry,
+        contract: &Contract,
+        definition: Definition,
+        fingerprint: String,
+    ) -> Offered {
+        let version = entry.contract.version;
+        let note = entry.note();
+        let is_edited = entry.definition != definition;
+        let stored =
+            is_edited.then(|| StoredContract { fingerprint, ..stored_again(note, contract, definition) });
+        let applied = Applied::unchanged(&contract.name, version);
+        Offered { stored, applied, oldest_version: self.oldest(entry, version) }
+    }
+
+    /// How far back a version can be asked about the datasets of those before it: to the last breaking change.
+    pub(crate) fn oldest(&self, entry: &Entry, version: u32) -> u32 {
+        let name = &entry.contract.name;
+        if entry.contract.kind() == ContractKind::Scenario || is_of_channel(version) {
+            let mut until = entry.versions.iter().filter(|note| note.version <= version);
+            return until.find(|note| note.change != "compatible").map_or(version, |note| note.version);
+        }
+        // What a version was held against when it was published need not be the one before it, if that was rolled back.
+        let mut newer = self.contract(name, version);
+        let mut oldest = version;
+        for note in entry.versions.iter().filter(|note| note.version < version) {
+            let older = self.contract(name, note.version);
+            let goes_on = older.as_ref().zip(newer.as_ref()).is_some_and(|(older, newer)| {
+                matches!(compare(older, newer), Verdict::Same | Verdict::Compatible(_))
+            });
+            if !goes_on {
+                break;
+            }
+            (oldest, newer) = (note.version, older);
+        }
+        oldest
     }
 
     /// Notes which scenarios and stock rules no longer fit once the shelf is as `after` puts it.
@@ -199,32 +290,18 @@ fn reaches(shelf: &Shelf, scenario: &Arc<Contract>, name: &ContractName) -> bool
     false
 }
 
-/// Nothing that others depend on has changed; descriptions, owners and limits are replaced in place.
-fn same(entry: &Entry, contract: &Contract, definition: Definition, fingerprint: String) -> Offered {
-    let version = entry.contract.version;
-    let note = entry.versions.first().expect("an entry has at least the version on offer");
-    let stored = (entry.definition != definition).then(|| StoredContract {
+/// A version of before as it is stored: what others depend on, and what is told of its change, stay as they were.
+fn stored_again(note: &VersionNote, contract: &Contract, definition: Definition) -> StoredContract {
+    StoredContract {
         name: contract.name.to_string(),
-        version,
+        version: note.version,
         definition,
-        fingerprint,
+        fingerprint: note.fingerprint.clone(),
         change: note.change.clone(),
         changes: note.changes.clone(),
         channel: None,
         published_at: note.published_at,
-    });
-    let applied = Applied::unchanged(&contract.name, version);
-    Offered { stored, applied, oldest_version: oldest(entry, version) }
-}
-
-/// How far back a version can be asked about the datasets of those before it: to the last breaking change.
-pub(crate) fn oldest(entry: &Entry, version: u32) -> u32 {
-    entry
-        .versions
-        .iter()
-        .filter(|note| note.version <= version)
-        .find(|note| note.change != "compatible")
-        .map_or(version, |note| note.version)
+    }
 }
 
 /// What a session performs of a capability: from the oldest to the newest version.
@@ -244,8 +321,7 @@ pub(crate) fn service(contract: String, capability: &Capability, versions: (u32,
 pub(crate) fn changes_of(verdict: Verdict) -> Vec<(String, String)> {
     match verdict {
         Verdict::New | Verdict::Same => Vec::new(),
-        Verdict::Compatible(changes) => changes.into_iter().map(|message| (String::new(), message)).collect(),
-        Verdict::Breaking(changes) => {
+        Verdict::Compatible(changes) | Verdict::Breaking(changes) => {
             changes.into_iter().map(|change| (change.pointer, change.message)).collect()
         }
     }
@@ -268,12 +344,15 @@ pub(crate) fn contract_events(applied: &[Applied], environment: &str, at: Timest
         let breaks: Vec<String> = scenarios.map(|breaks| breaks.contract.to_string()).collect();
         let rules = applied.breaks.iter().filter_map(|breaks| breaks.rule.as_ref());
         let breaks_rules: Vec<String> = rules.map(ToString::to_string).collect();
-        let data = json!({
+        let mut data = json!({
             "contract": applied.name.to_string(),
             "version": applied.version,
             "breaks": breaks,
             "breaks_rules": breaks_rules,
         });
+        if let Some(against) = applied.against {
+            data["against"] = against.into();
+        }
         Some(Event::of_environment(environment, at, kind, data))
     };
     applied.iter().filter_map(told).collect()

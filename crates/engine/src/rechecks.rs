@@ -3,25 +3,21 @@
 //! At hand-over, by patrol, after a change of their contract, when they come back, and when their holder wants to know.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::Arc;
 
 use futures::future::join_all;
 use jiff::{SignedDuration, Timestamp};
-use sixpack_model::failure::{Failure, FailureClass};
-use sixpack_model::ids::{LeaseId, LineId, RequestId, TreeId};
+use sixpack_model::ids::{LineId, TreeId};
 use sixpack_model::plan::Happened;
 use sixpack_model::recheck::{Offline, Why};
-use sixpack_model::request::{Request, RequestStatus, Source};
+use sixpack_model::request::Request;
 use sixpack_model::tree::Tree;
-use sixpack_storage::requests::{Filled, How, Looking, Served, UnitFill};
+use sixpack_storage::requests::{How, Served};
 use sixpack_storage::stock::Stocked;
 use sixpack_storage::trees::Guard;
 
-use crate::joining::sought_by;
+use crate::Engine;
 use crate::refusal::Refusal;
-use crate::requests::{Accepted, Fulfilment, Outlook, first_change};
 use crate::trees::Changed;
-use crate::{Engine, mint};
 
 /// How long the services are waited for at hand-over: a tester waits with us, and a service that does not answer in this
 /// time is as good as away.
@@ -47,7 +43,11 @@ const SUSPECT_PAUSE_LONGEST_MS: u64 = 300_000;
 
 /// When suspects are asked about again, and the pause after that. What is forgotten is asked about at once.
 #[derive(Default)]
-pub(crate) struct SuspectPauses(std::sync::Mutex<HashMap<TreeId, (Timestamp, u64)>>);
+pub(crate) struct SuspectPauses {
+    pauses: std::sync::Mutex<HashMap<TreeId, (Timestamp, u64)>>,
+    /// Some may be asked about that are not waited with.
+    pub(crate) wake: tokio::sync::Notify,
+}
 
 /// How far the patrol has come in each line; a walk begins anew at the end of the line.
 #[derive(Default)]
@@ -56,24 +56,38 @@ pub(crate) struct PatrolWalks(std::sync::Mutex<HashMap<LineId, Stocked>>);
 impl Engine {
     /// Begins to ask about a dataset.
     pub(crate) async fn recheck(&self, id: TreeId, why: Why, strict: bool) -> Result<Changed, Refusal> {
+        self.recheck_for(id, why, (strict, false)).await
+    }
+
+    /// Begins to ask about a dataset that a request was given from stock.
+    async fn recheck_at_hand_over(&self, id: TreeId, request: &Request) -> Result<Changed, Refusal> {
+        self.recheck_for(id, Why::HandOver, (request.selection.require_fresh, !request.makes())).await
+    }
+
+    async fn recheck_for(
+        &self,
+        id: TreeId,
+        why: Why,
+        (strict, at_once): (bool, bool),
+    ) -> Result<Changed, Refusal> {
         let offline = match self.tree(id, 0).await? {
             Some(tree) => self.offline_parts(&tree).await?,
             None => return Ok(Changed::Unknown),
         };
         let allow_ms = match why {
             Why::HandOver | Why::Diagnosis => HAND_OVER_ALLOWED_MS,
-            Why::Patrol | Why::Return | Why::Suspect => UNHURRIED_ALLOWED_MS,
+            Why::Patrol | Why::Return | Why::Suspect | Why::Retry => UNHURRIED_ALLOWED_MS,
         };
-        let happened = Happened::Recheck { why, allow_ms, strict, offline };
+        let happened = Happened::Recheck { why, allow_ms, strict, at_once, offline };
         self.change_tree(id, Guard::None, happened).await
     }
 
-    /// Capabilities of parts of a tree that nobody performs now.
+    /// Capabilities of parts of a tree that nobody performs now in the version that made them.
     pub(crate) async fn offline_parts(&self, tree: &Tree) -> Result<Vec<Offline>, Refusal> {
-        let served = self.served(&tree.environment).await?;
+        let supply = self.supply(&tree.environment).await?;
         let mut offline: Vec<Offline> = Vec::new();
         for part in tree.parts.iter().filter(|part| part.made.is_some()) {
-            let is_served = served.get(&part.contract.to_string()).is_some_and(|count| *count > 0);
+            let is_served = supply.performs(&part.contract, part.version) > 0;
             if !is_served && !offline.iter().any(|known| known.contract == part.contract) {
                 let since = self.store().served_until(&tree.environment, &part.contract.to_string()).await?;
                 offline.push(Offline { contract: part.contract.clone(), since });
@@ -85,9 +99,9 @@ impl Engine {
     /// Asks about what a request was given from stock with evidence that is too old.
     pub(crate) fn hand_over(&self, request: &Request, served: &Served) {
         for taken in served.taken.iter().filter(|taken| taken.how == How::Suspect) {
-            let (engine, tree, strict) = (self.clone(), taken.tree, request.selection.require_fresh);
+            let (engine, tree, request) = (self.clone(), taken.tree, request.clone());
             tokio::spawn(async move {
-                if let Err(error) = engine.recheck(tree, Why::HandOver, strict).await {
+                if let Err(error) = engine.recheck_at_hand_over(tree, &request).await {
                     tracing::warn!(%tree, %error, "a dataset could not be asked about; it is tried again");
                 }
             });
@@ -116,15 +130,15 @@ impl Engine {
                 }
             }
             let asks = due.into_iter().map(|(tree, is_wanted)| async move {
-                let why = if is_wanted { Why::HandOver } else { Why::Suspect };
-                let strict = match self.tree(tree, 0).await? {
-                    Some(tree) if is_wanted => {
-                        let request = self.store().request(tree.request).await?;
-                        request.is_some_and(|request| request.selection.require_fresh)
-                    }
-                    _ => false,
+                let request = match self.tree(tree, 0).await? {
+                    Some(tree) if is_wanted => self.store().request(tree.request).await?,
+                    _ => None,
                 };
-                self.recheck(tree, why, strict).await
+                match request {
+                    Some(request) => self.recheck_at_hand_over(tree, &request).await,
+                    None if is_wanted => self.recheck(tree, Why::HandOver, false).await,
+                    None => self.recheck(tree, Why::Suspect, false).await,
+                }
             });
             for asked in join_all(asks).await {
                 asked?;
@@ -132,9 +146,17 @@ impl Engine {
         }
     }
 
-    /// Has suspects asked about with the next look: somebody has connected who may be able to tell.
+    /// Has suspects asked about now: somebody has connected who may be able to tell.
     pub(crate) fn ask_suspects_soon(&self) {
         self.inner.suspects.keep_only(&HashSet::new());
+        self.inner.suspects.wake.notify_one();
+    }
+
+    /// A dataset is suspect after all. If somebody has connected while it was being asked about, it is asked about again at once.
+    pub(crate) fn stays_suspect(&self, tree: TreeId) {
+        if !self.inner.suspects.waits(tree) {
+            self.inner.suspects.wake.notify_one();
+        }
     }
 
     async fn line_of(&self, tree: TreeId) -> Result<Option<LineId>, Refusal> {
@@ -159,128 +181,6 @@ impl Engine {
                 return Ok(());
             }
         }
-    }
-
-    /// Gives other datasets to units whose own was found not to hold.
-    pub(crate) async fn fill_vacant_units(&self) -> Result<(), Refusal> {
-        let mut after = None;
-        loop {
-            let page = self.store().vacant_units(after, PAGE).await?;
-            let Some(last) = page.last() else { return Ok(()) };
-            after = Some(*last);
-            for (request, unit) in page {
-                self.fill_unit(request, unit, None).await?;
-            }
-        }
-    }
-
-    /// Gives another dataset to a unit whose own was found not to hold, because of this failure.
-    pub(crate) async fn fill_unit(
-        &self,
-        id: RequestId,
-        unit: u32,
-        failure: Option<Failure>,
-    ) -> Result<(), Refusal> {
-        let Some(request) = self.store().request(id).await?.filter(|request| !request.has_ended()) else {
-            return Ok(());
-        };
-        let Some(shelf) = self.shelf(&request.environment) else { return Ok(()) };
-        let wanted = &request.units[unit as usize];
-        let now = self.store().now().await?;
-        let Ok(contract) = shelf.requestable(&wanted.contract) else {
-            return self.fail_for_want(&request, failure, "its contract is not offered any more").await;
-        };
-        let accepted: Accepted = (contract, Arc::clone(&wanted.input));
-        let wish = || {
-            let asked = (&*accepted.0, &*accepted.1);
-            self.inner.stock.wish(&request.environment, &shelf, asked, &request.selection, now)
-        };
-        let wish = if request.source == Source::FindFirst { None } else { wish() };
-        let makes = request.source != Source::StockOnly && request.selection.select.is_none();
-        let line = wish.as_ref().and_then(|wish| wish.lines.iter().find(|line| line.same_input));
-        let line = line.map(|line| line.id);
-        let on = Outlook { shelf: &shelf, stock: Some(&self.inner.stock), line, now };
-        let tree = makes.then(|| first_change(&request, unit, &accepted, on));
-        let (offers, sought) = (self.offers(&tree), sought_by(&tree));
-        let planned = tree.as_ref().map(|change| Arc::clone(&change.tree));
-        if let Some(tree) = &planned {
-            self.inner.trees.expect(tree);
-        }
-        let looking = if makes { Looking::Anywhere } else { Looking::InStock };
-        let leases = request.units.iter().map(|_| LeaseId(mint::id(now))).collect();
-        let fill = UnitFill { request: id, unit, wish, looking, tree, leases };
-        let (filled, offered) = self.commit_with_offers(self.store().fill_unit(fill), offers).await;
-        if let Some(tree) = &planned {
-            self.inner.trees.expect_no_more(tree.id);
-        }
-        self.inner.trees.members.invalidate(&id);
-        match &filled {
-            Ok(Filled::Served(served)) => {
-                for taken in &served.taken {
-                    self.inner.trees.taken(&request, taken, None);
-                    self.inner.stock.tend(taken.line);
-                }
-                if let Some(leases) = &served.leases {
-                    let trees: Vec<TreeId> = leases.iter().map(|lease| lease.tree).collect();
-                    self.inner.trees.forget(&trees);
-                    let told = || Fulfilment { revision: request.revision + 1, leases: leases.clone() };
-                    self.inner.ended.tell(id, told);
-                }
-                self.hand_over(&request, served);
-            }
-            Ok(Filled::Made) => planned.iter().for_each(|tree| self.inner.trees.keep(tree)),
-            Ok(Filled::Short) => {
-                let doubted = self.doubted_in(&request.environment, &shelf, &accepted.0).await?;
-                let why = match doubted {
-                    Some(doubted) => doubted.told(),
-                    None => "there is no other in stock".to_owned(),
-                };
-                self.fail_for_want(&request, failure, &why).await?;
-            }
-            Ok(Filled::NotVacant) | Err(_) => {}
-        }
-        self.inner.requests.wake(id);
-        self.inner.committed.beat();
-        self.hand_out(offered).await;
-        if matches!(filled, Ok(Filled::Made)) {
-            self.seek_all(sought).await;
-        }
-        filled.map(|_| ()).map_err(Refusal::from)
-    }
-
-    /// What was in stock does not hold, and nothing can take its place.
-    async fn fail_for_want(
-        &self,
-        request: &Request,
-        failure: Option<Failure>,
-        why: &str,
-    ) -> Result<(), Refusal> {
-        let unit = request.units.first().expect("a request has at least one unit");
-        let shelf = self.shelf(&request.environment).unwrap_or_default();
-        let owner = shelf.contract(&unit.contract, unit.version).map(|contract| contract.owner.clone());
-        let failure = match failure {
-            Some(failure) => Failure { message: format!("{}; {why}", failure.message), ..failure },
-            None => Failure {
-                path: format!("{}@{}", unit.contract, unit.version),
-                class: FailureClass::Check,
-                code: Some("out_of_stock".to_owned()),
-                message: format!("what was in stock does not hold any more; {why}"),
-                details: None,
-                contract: unit.contract.clone(),
-                version: unit.version,
-                part: 0,
-                owner: owner.unwrap_or_else(|| sixpack_model::contract::Owner {
-                    team: unit.contract.domain().to_owned(),
-                    contact: None,
-                    issues: None,
-                }),
-                attempts: 0,
-                retried: Vec::new(),
-                blocked: Vec::new(),
-            },
-        };
-        self.end_request_for(request, RequestStatus::Failed, "request.failed", Some(failure)).await?;
-        Ok(())
     }
 
     /// Asks about a part of what is in stock: each dataset once in the time that its rule says.
@@ -332,6 +232,11 @@ impl SuspectPauses {
         true
     }
 
+    /// Whether it is to be left alone for a while.
+    fn waits(&self, tree: TreeId) -> bool {
+        self.lock().contains_key(&tree)
+    }
+
     /// Forgets all but these.
     fn keep_only(&self, trees: &HashSet<TreeId>) {
         self.lock().retain(|tree, _| trees.contains(tree));
@@ -339,6 +244,6 @@ impl SuspectPauses {
 
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<TreeId, (Timestamp, u64)>> {
         // Single inserts and removals: a panic elsewhere leaves nothing half done.
-        self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+        self.pauses.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 }

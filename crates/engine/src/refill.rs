@@ -206,8 +206,10 @@ impl Engine {
         let mut level = self.store().level(line, keeping.keep.saturating_add(COUNTED_BEYOND)).await?;
         let too_old = level.oldest_at.zip(made_before).is_some_and(|(oldest, before)| oldest < before);
         self.inner.stock.counted(level.ready);
-        // What was imported stays, however many there are: nobody could make it again.
-        let too_many = level.ready > u64::from(keeping.keep) && level.ready > level.imported;
+        // What was imported stays, however many there are: nobody could make it again. What came back stays beside what was made as long as
+        // anything is kept: somebody has said that it is good.
+        let counted = level.ready - if keeping.keep > 0 { level.came_back } else { 0 };
+        let too_many = counted > u64::from(keeping.keep) && counted > level.imported;
         if too_many || too_old {
             let discard = Discard { keep: keeping.keep, made_before };
             loop {
@@ -356,10 +358,9 @@ impl Engine {
         shelf: &Shelf,
         contract: &Arc<Contract>,
     ) -> Result<Option<Arc<Contract>>, Refusal> {
-        let served = self.served(environment).await?;
+        let supply = self.supply(environment).await?;
         let leaves = crate::contracts::leaves(shelf, contract);
-        let is_served =
-            |leaf: &Arc<Contract>| served.get(&leaf.name.to_string()).is_some_and(|count| *count > 0);
+        let is_served = |leaf: &Arc<Contract>| supply.performs(&leaf.name, leaf.version) > 0;
         Ok(leaves.into_iter().find(|leaf| !is_served(leaf)))
     }
 }

@@ -13,6 +13,7 @@ use sixpack_storage::StoreError;
 use sixpack_storage::requests::QuotaOf;
 
 use crate::reruns::GoneVersion;
+use crate::shortage::Shortage;
 
 /// Why an operation was not carried out. Nothing was changed.
 #[derive(Debug, thiserror::Error)]
@@ -101,9 +102,9 @@ pub enum Refusal {
     /// Other scenarios or stock rules use it.
     #[error("{name} is used by {}", .by.join(", "))]
     ContractInUse {
-        /// The scenario.
+        /// The contract.
         name: String,
-        /// Who uses it.
+        /// Who uses it, and what is left of it.
         by: Vec<String>,
     },
     /// The name belongs to a contract of the other kind.
@@ -122,22 +123,15 @@ pub enum Refusal {
         /// What is there; 0 for nothing.
         current: u64,
     },
-    /// Not everything that was asked for is in stock, and it was to come from there.
-    #[error("{contract} is not in stock")]
-    OutOfStock {
-        /// The first contract of which there is not enough.
-        contract: String,
-        /// How many of it are being made for stock.
-        coming: u64,
-        /// Whether a stock rule keeps what was asked for.
-        is_kept: bool,
-        /// Why it is not being made, when it is not.
-        starved: Option<String>,
-        /// Why none of what is in stock is handed out, when something of it is doubted.
-        paused: Option<String>,
-        /// How many are in stock, up to [`COUNTED`](Self::COUNTED), when criteria were given that not enough of them meet.
-        unfit: Option<u64>,
+    /// The version that the caller wants to replace is the current one, and its text is another by now.
+    #[error("the text of version {version} has been replaced")]
+    TextMismatch {
+        /// The version.
+        version: u64,
     },
+    /// Not everything that was asked for is in stock, and it was to come from there.
+    #[error("{} is not in stock", .0.contract)]
+    OutOfStock(Box<Shortage>),
     /// The idempotency key was used with another body.
     #[error("the idempotency key was used for another request")]
     KeyReused,
@@ -231,9 +225,6 @@ pub enum Refusal {
 }
 
 impl Refusal {
-    /// Datasets in stock are counted no further than this for a refusal.
-    pub const COUNTED: u32 = 1_000;
-
     pub(crate) fn unknown(what: &'static str, name: impl ToString) -> Self {
         Self::Unknown { what, name: name.to_string(), nearest: None }
     }

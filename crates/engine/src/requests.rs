@@ -32,7 +32,7 @@ use crate::reruns::RerunView;
 use crate::shelf::Shelf;
 
 pub(crate) use planned::{Accepted, Asked, Outlook, Planned, first_change, new_import, new_request};
-use planned::{accept_criteria, accept_units};
+use planned::{accept_criteria, accept_preference, accept_units, given_of};
 pub(crate) use waiting::Fulfilment;
 pub use waiting::Made;
 
@@ -175,8 +175,10 @@ impl Engine {
         let now = self.store().now().await?;
         let units = accept_units(&wanted, &shelf)?;
         accept_criteria(&wanted, &units)?;
+        accept_preference(&wanted, &units)?;
         accept_source(&wanted, &units)?;
         let wishes = self.wishes(&wanted, &shelf, &units, now)?;
+        let given = given_of(&wanted, &units, &wishes);
         let holder = if wanted.holder.is_empty() { caller.name.clone() } else { wanted.holder.clone() };
         Ok(Planned {
             source: wanted.source,
@@ -184,6 +186,7 @@ impl Engine {
             holder,
             token: caller.token,
             units,
+            given,
             wishes,
             shelf,
             overlay,
@@ -205,12 +208,12 @@ impl Engine {
             return Ok(Vec::new());
         }
         let mut wishes: Vec<Option<Arc<StockWish>>> = Vec::with_capacity(units.len());
-        for (contract, input) in units {
+        for ((contract, input), (_, given)) in units.iter().zip(&wanted.units) {
             if let (false, Some(first)) = (wanted.listed, wishes.first()) {
                 wishes.push(first.clone());
                 continue;
             }
-            let asked = (&**contract, &**input);
+            let asked = (&**contract, given, &**input);
             wishes.push(self.inner.stock.wish(&wanted.environment, shelf, asked, &wanted.selection, now));
         }
         Ok(if wishes.iter().all(Option::is_none) { Vec::new() } else { wishes })
@@ -383,6 +386,10 @@ impl Engine {
     /// The trees of a request. What is remembered of them may be out of date: they go from one request to another.
     async fn trees_of(&self, request: &Request) -> Result<Vec<Arc<Tree>>, Refusal> {
         let fulfilled = request.status == RequestStatus::Fulfilled;
+        if request.status.ended() && !fulfilled {
+            // What it had from stock went back there with its end, which what is remembered does not know.
+            self.inner.trees.members.invalidate(&request.id);
+        }
         let read = |id: TreeId| async move {
             if fulfilled { self.leased_tree(id).await } else { self.tree(id, 0).await }
         };

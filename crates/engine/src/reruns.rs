@@ -15,7 +15,6 @@ use sixpack_storage::requests::NewRequest;
 
 use crate::Engine;
 use crate::caller::Caller;
-use crate::publish::oldest;
 use crate::refusal::Refusal;
 use crate::requests::{Asked, Made, new_request};
 use crate::shelf::Shelf;
@@ -197,7 +196,7 @@ impl Shelf {
         self.entry(name).is_some_and(|entry| {
             let current = entry.contract.version;
             let known = entry.versions.iter().any(|note| note.version == version);
-            known && (oldest(entry, current)..=current).contains(&version)
+            known && (self.oldest(entry, current)..=current).contains(&version)
         })
     }
 }

@@ -96,16 +96,22 @@ impl Engine {
         }
         for _ in 0..STALE_LIMIT {
             let shelf = self.shelf(&environment).unwrap_or_default();
+            let now = self.store().now().await?;
+            let session = new_session(caller, &manifest, now);
             let plan = match manifest.mode.channel() {
                 Some(channel) => shelf.plan_channel(&manifest, channel)?,
                 None => {
-                    let served = self.store().served(&environment).await?;
-                    shelf.plan_capabilities(&manifest, &served)?
+                    let mut supply = self.supply(&environment).await?;
+                    // What whoever makes room performs is not there any more when this session is.
+                    if let Some(older) = self.store().live_session(&session).await? {
+                        supply.leave_out(&self.store().serves(older).await?);
+                    }
+                    shelf.plan_capabilities(&manifest, &supply)?
                 }
             };
-            let now = self.store().now().await?;
-            let session = new_session(caller, &manifest, now);
             let id = session.id;
+            let other_owner =
+                manifest.mode.channel().is_none().then(|| shelf.other_owner(&manifest)).flatten();
             let mut events = plan.events(&environment, now);
             events.push(session_event(&session, "session.live"));
             let published = !plan.publication.is_empty();
@@ -128,11 +134,14 @@ impl Engine {
             if let Some(older) = superseded {
                 self.forget_session(older);
                 self.inner.parked.release(older);
+                self.follow_suppliers().await?;
                 self.sweep(crate::sweeps::Sweep::AbandonedClaims).await?;
             }
             self.inner.committed.beat();
             self.ask_suspects_soon();
-            return Ok(Opened { id, contracts: plan.applied, warnings: manifest.warnings });
+            let mut warnings = manifest.warnings;
+            warnings.extend(other_owner);
+            return Ok(Opened { id, contracts: plan.applied, warnings });
         }
         Err(Refusal::Busy)
     }
@@ -171,6 +180,7 @@ impl Engine {
         }
         self.inner.parked.release(id);
         self.inner.parked.leave_everywhere();
+        self.follow_suppliers().await?;
         Ok(self.store().claims_of(id).await?.len())
     }
 

@@ -49,7 +49,7 @@ pub struct Shelf {
 /// One contract that is offered.
 #[derive(Debug, Clone)]
 pub struct Entry {
-    /// The newest version; a broken scenario as it is written, unchecked.
+    /// The version on offer; a broken scenario as it is written, unchecked.
     pub contract: Arc<Contract>,
     /// What it is made from.
     pub definition: Definition,
@@ -91,7 +91,10 @@ impl Shelf {
             shelf.remember(contract);
         }
         for contract in stored.contracts {
-            shelf.offer(contract);
+            match stored.on_offer.get(&contract.name) {
+                Some(on_offer) if contract.version > *on_offer => shelf.note(&contract),
+                _ => shelf.offer(contract),
+            }
         }
         shelf.check_scenarios(|_| true);
         shelf.rules = stored.rules.into_iter().map(|stored| (stored.rule.name.clone(), stored)).collect();
@@ -118,8 +121,11 @@ impl Shelf {
         self.index.used_by(name)
     }
 
-    /// The newest version that is known, also of a contract that is no longer offered.
+    /// The version on offer, or the newest that is known of a contract that is no longer offered.
     pub fn last_known(&self, name: &ContractName) -> Option<Arc<Contract>> {
+        if let Some(entry) = self.entries.get(name) {
+            return self.contract(name, entry.contract.version);
+        }
         self.contract(name, *self.highest.get(name)?)
     }
 
@@ -179,6 +185,12 @@ impl Shelf {
         shelf
     }
 
+    /// What is wrong with a scenario file whose name is not known, over what is on offer.
+    pub(crate) fn faults_of(&self, path: &str, text: &str) -> Vec<Diagnostic> {
+        let checked = Checked { offered: self, scenarios: HashMap::new() };
+        typecheck::check_file(path, text, &checked).err().unwrap_or_default()
+    }
+
     /// How much of it there is to keep in memory.
     pub(crate) fn size(&self) -> usize {
         self.entries.len() + self.versions.len()
@@ -214,16 +226,22 @@ impl Shelf {
         Some((name, contract))
     }
 
-    /// Versions come in ascending order; the last one is the one on offer.
+    /// Puts a version on offer, in the place of the one that is.
     fn offer(&mut self, stored: StoredContract) {
         let Some((name, contract)) = self.remember(&stored) else { return };
-        let note = VersionNote::of(&stored);
         let mut versions = self.entries.remove(&name).map(|entry| entry.versions).unwrap_or_default();
-        versions.retain(|known| known.version != note.version);
-        versions.insert(0, note);
+        keep_note(&mut versions, VersionNote::of(&stored));
         let (definition, fingerprint) = (stored.definition, stored.fingerprint);
         let entry = Entry { contract, definition, fingerprint, versions, faults: Vec::new(), channel: None };
         self.entries.insert(name, entry);
+    }
+
+    /// Keeps a version that is newer than the one on offer.
+    fn note(&mut self, stored: &StoredContract) {
+        let Some((name, _)) = self.remember(stored) else { return };
+        if let Some(entry) = self.entries.get_mut(&name) {
+            keep_note(&mut entry.versions, VersionNote::of(stored));
+        }
     }
 
     /// Type-checks these scenarios of those on offer against what is on offer now, inner ones first.
@@ -286,10 +304,25 @@ impl Shelf {
             fingerprint: entry.fingerprint.clone(),
             older: Vec::new(),
             faults: entry.faults.clone(),
-            registered_at: entry.versions.first().map_or(Timestamp::UNIX_EPOCH, |note| note.published_at),
+            registered_at: entry.note().published_at,
         });
         self.index = Catalogue::new(entries.collect(), Vec::new());
     }
+}
+
+impl Entry {
+    /// What is remembered of the version on offer.
+    pub fn note(&self) -> &VersionNote {
+        let note = self.versions.iter().find(|note| note.version == self.contract.version);
+        note.expect("the version on offer is one of all versions")
+    }
+}
+
+/// Keeps one version among all, newest first.
+fn keep_note(versions: &mut Vec<VersionNote>, note: VersionNote) {
+    versions.retain(|known| known.version != note.version);
+    let place = versions.partition_point(|known| known.version > note.version);
+    versions.insert(place, note);
 }
 
 impl VersionNote {
@@ -354,17 +387,19 @@ fn read(name: &ContractName, stored: &StoredContract) -> Option<Contract> {
             .ok()
         }
         Definition::Scenario(source) => {
-            let read = scenario::parse(&stored.name, source).map(|draft| draft.unchecked(stored.version));
-            read.map_err(
-                |faults| tracing::error!(contract = %name, ?faults, "a stored scenario cannot be read"),
-            )
-            .ok()
+            // One with faults of its form is on the shelf as far as it can be read: whoever uses it is not told that it
+            // does not exist.
+            let (draft, faults) = scenario::read_draft(&stored.name, source);
+            if draft.is_none() {
+                tracing::error!(contract = %name, ?faults, "a stored scenario cannot be read");
+            }
+            draft.map(|draft| draft.unchecked(stored.version))
         }
     }
 }
 
 /// Whether a scenario uses one of these names other than its own.
 fn uses_any(own: &ContractName, source: &str, names: &[ContractName]) -> bool {
-    scenario::parse("", source)
-        .is_ok_and(|draft| draft.uses().any(|used| used != own && names.contains(used)))
+    let (draft, _) = scenario::read_draft("", source);
+    draft.is_some_and(|draft| draft.uses().any(|used| used != own && names.contains(used)))
 }

@@ -130,23 +130,27 @@ impl StockKnown {
         known.by_contract.get(environment).and_then(|lines| lines.get(contract)).cloned().unwrap_or_default()
     }
 
-    /// What a request would take for one dataset; `None` when nothing of its kind is kept.
+    /// What a request would take for one dataset, by the input that was given and the one with defaults that it would be made from; `None`
+    /// when nothing of its kind is kept. What is preferred comes first, and then what is as it would be made.
     pub(crate) fn wish(
         &self,
         environment: &str,
         shelf: &Shelf,
-        (contract, input): (&Contract, &Value),
+        (contract, given, input): (&Contract, &Value, &Value),
         selection: &Selection,
         now: Timestamp,
     ) -> Option<Arc<StockWish>> {
         let mut lines = self.of_contract(environment, &contract.name);
-        lines.retain(|known| matches(input, &known.line.input));
+        lines.retain(|known| matches(given, &known.line.input));
         if lines.is_empty() {
             return None;
         }
-        if let Some(preferred) = &selection.prefer {
-            lines.sort_by_key(|known| std::cmp::Reverse(prefers(preferred, &known.line.input)));
-        }
+        let met = |wanted: &Value, known: &KnownLine| prefers(wanted, &known.line.input);
+        let preferred = selection.prefer.as_deref();
+        lines.sort_by_cached_key(|known| {
+            let preferred = preferred.map_or(0, |preferred| met(preferred, known));
+            std::cmp::Reverse((preferred, met(input, known)))
+        });
         let own = canonical_json(input);
         let wished = |known: &Arc<KnownLine>| WishedLine {
             id: known.line.id,

@@ -12,7 +12,6 @@ use sixpack_storage::stock::{SharedTrouble, StoredLine, Trouble};
 use crate::Engine;
 use crate::doubts::Doubted;
 use crate::refusal::Refusal;
-use crate::requests::Planned;
 use crate::shelf::Shelf;
 
 /// How far beyond its target the stock of a rule is counted.
@@ -27,6 +26,8 @@ pub struct RuleStock {
     pub coming: u64,
     /// Of those that can be taken, how many were imported.
     pub imported: u64,
+    /// Of those that can be taken and were made, how many came back: from a lease, a request or quarantine.
+    pub came_back: u64,
     /// When the oldest of those that can be taken and were made was made.
     pub oldest_at: Option<Timestamp>,
     /// Datasets that were handed out from it, ever.
@@ -80,6 +81,7 @@ impl Engine {
             ready: level.ready,
             coming: level.coming,
             imported: level.imported,
+            came_back: level.came_back,
             oldest_at: level.oldest_at,
             hits,
             misses,
@@ -88,7 +90,8 @@ impl Engine {
         })
     }
 
-    async fn starved(
+    /// Why a line is not being filled at its full pace, if it is not.
+    pub(crate) async fn starved(
         &self,
         stored: &StoredLine,
         shelf: &Shelf,
@@ -121,46 +124,6 @@ impl Engine {
             shared.environment == environment && self.needs(environment, shelf, contract, &shared.contract)
         }))
     }
-
-    /// Why a request that needs stock cannot be served.
-    pub(crate) async fn out_of_stock(&self, planned: &Planned) -> Result<Refusal, Refusal> {
-        let unkept = planned.wishes.iter().position(Option::is_none);
-        let (place, wish) = match unkept {
-            _ if planned.wishes.is_empty() => (0, None),
-            Some(place) => (place, None),
-            None => (0, planned.wishes[0].clone()),
-        };
-        let contract = planned.units[place].0.name.to_string();
-        let Some(wish) = wish else {
-            return Ok(Refusal::OutOfStock {
-                contract,
-                coming: 0,
-                is_kept: false,
-                starved: None,
-                paused: None,
-                unfit: None,
-            });
-        };
-        let (mut coming, mut ready, mut starved) = (0, 0, None);
-        for line in &wish.lines {
-            let level = self.store().level(line.id, Refusal::COUNTED).await?;
-            (coming, ready) = (coming + level.coming, ready + level.ready);
-            let read = self.store().lines(Some(LineId(line.id.0 - 1)), 1).await?;
-            let trouble =
-                read.into_iter().filter(|read| read.line.id == line.id).find_map(|read| read.trouble);
-            starved = starved.or(trouble.map(|trouble| why_starved(&trouble)));
-        }
-        let of_wish = &planned.units[place].0;
-        let environment = &planned.wanted.environment;
-        if starved.is_none() {
-            let shared = self.shared_trouble(environment, &planned.shelf, of_wish).await?;
-            starved = shared.map(|shared| why_starved(&shared.trouble));
-        }
-        let paused = self.doubted_in(environment, &planned.shelf, of_wish).await?;
-        let paused = paused.map(|doubted| doubted.told());
-        let unfit = wish.select.is_some().then_some(ready.min(Refusal::COUNTED.into()));
-        Ok(Refusal::OutOfStock { contract, coming, is_kept: true, starved, paused, unfit })
-    }
 }
 
 /// What a line fails for, by itself or with others. What it has met itself comes first, with the counts and the time of all.
@@ -183,7 +146,7 @@ fn failing(own: Option<&Trouble>, shared: Option<SharedTrouble>) -> Option<Starv
 }
 
 /// Why a line is not filled at its full pace, in a sentence: which capability, how often, and why.
-pub(crate) fn why_starved(trouble: &Trouble) -> String {
+fn why_starved(trouble: &Trouble) -> String {
     let Trouble { failures, failure, .. } = trouble;
     format!("{} {} {failures} of {failures}: {}", failure.contract, failure.class.verb(), failure.message)
 }

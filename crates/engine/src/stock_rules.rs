@@ -37,6 +37,8 @@ pub struct RuleView {
     pub window: Option<(bool, Option<Timestamp>)>,
     /// What there is of what it keeps.
     pub stock: RuleStock,
+    /// What its author should know. Pointers lead into the rule.
+    pub warnings: Vec<Fault>,
 }
 
 /// What became of a rule in a file.
@@ -50,6 +52,8 @@ pub struct AppliedRule {
     pub contract: ContractName,
     /// Whether it is new, and its revision; of a dry run those that it would have.
     pub put: Put,
+    /// What its author should know. Pointers lead into the rule.
+    pub warnings: Vec<Fault>,
 }
 
 /// The rules of some files, held against what will be on the shelf.
@@ -60,6 +64,13 @@ pub(crate) struct RulePlan {
 }
 
 impl RulePlan {
+    /// Says of each rule what its author should know; so many leases may be held at one time.
+    pub(crate) fn warn(&mut self, leases: u64) {
+        for (applied, write) in self.applied.iter_mut().zip(&self.writes) {
+            applied.warnings = write.rule.warnings(leases);
+        }
+    }
+
     /// True when every rule is there as it is.
     pub(crate) fn changes_nothing(&self) -> bool {
         self.applied.iter().all(|rule| matches!(rule.put, Put::Same(_)))
@@ -204,7 +215,8 @@ impl Engine {
         now: Timestamp,
     ) -> Result<RuleView, Refusal> {
         let stock = self.rule_stock(environment, shelf, &stored.rule).await?;
-        Ok(RuleView { stock, ..view(shelf, stored, now) })
+        let warnings = stored.rule.warnings(self.inner.settings.leases_per_environment);
+        Ok(RuleView { stock, warnings, ..view(shelf, stored, now) })
     }
 
     /// The rule as it is kept, if the caller may change it and has seen it as it is.
@@ -239,7 +251,17 @@ pub(crate) fn plan_rules(
     let mut plan = RulePlan::default();
     let mut faults = Vec::new();
     let mut seen: BTreeMap<&RuleName, &str> = BTreeMap::new();
+    // What is wrong with a scenario of the same call is told where it stands.
+    let is_told = |contract: &ContractName, fault: &Fault| {
+        let definition = |shelf: &Shelf| shelf.entry(contract).map(|entry| entry.definition.clone());
+        fault.code == "contract_broken" && definition(before) != definition(after)
+    };
     for (path, file) in files {
+        for sketch in file.sketches() {
+            let mut found = after.rule_faults(sketch.rule());
+            found.retain(|fault| !is_told(&sketch.rule().contract, fault));
+            faults.extend(file.sketch_diagnostics(sketch, &found));
+        }
         for draft in file.rules() {
             let name = draft.name();
             if let Some(other) = seen.insert(name, path) {
@@ -249,14 +271,17 @@ pub(crate) fn plan_rules(
             check_domains(caller, before, draft)?;
             let rule = draft.clone().into_rule(before.rule(name).map(|before| &before.rule));
             let mut found = after.rule_faults(&rule);
-            // What is wrong with a scenario of the same call is told where it stands.
-            let definition =
-                |shelf: &Shelf| shelf.entry(&rule.contract).map(|entry| entry.definition.clone());
-            found.retain(|fault| fault.code != "contract_broken" || definition(before) == definition(after));
+            found.retain(|fault| !is_told(&rule.contract, fault));
             faults.extend(file.diagnostics(name, &found));
             let put = would_put(before, &rule);
             let contract = rule.contract.clone();
-            plan.applied.push(AppliedRule { path: path.clone(), name: name.clone(), contract, put });
+            plan.applied.push(AppliedRule {
+                path: path.clone(),
+                name: name.clone(),
+                contract,
+                put,
+                warnings: Vec::new(),
+            });
             plan.writes.push(RuleWrite {
                 expected: None,
                 event: rule_event(environment, at, &rule, put),
@@ -332,12 +357,14 @@ fn view(shelf: &Shelf, stored: StoredRule, now: Timestamp) -> RuleView {
         contract: shelf.last_known(&stored.rule.contract),
         window: window.map(|window| (window.is_open(now), window.next_opening(now))),
         stock: RuleStock::default(),
+        warnings: Vec::new(),
         stored,
     }
 }
 
 fn unknown(shelf: &Shelf, name: &RuleName) -> Refusal {
-    let names = shelf.rules().map(|(known, _)| known.as_str());
+    // What is there and not the caller's to change has that very name, which helps nobody.
+    let names = shelf.rules().map(|(known, _)| known.as_str()).filter(|known| *known != name.as_str());
     Refusal::Unknown {
         what: "stock rule",
         name: name.to_string(),
@@ -379,6 +406,7 @@ mod tests {
             revision: 3,
             contracts: Vec::new(),
             withdrawn: vec![contract],
+            on_offer: Default::default(),
             in_channels: Vec::new(),
             rules: vec![stored.clone()],
         };

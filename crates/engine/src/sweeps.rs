@@ -60,7 +60,7 @@ pub enum Sweep {
     OverdueLeases,
     /// Idempotency keys that need not be kept any more.
     OldKeys,
-    /// Catalogues changed by other servers.
+    /// Catalogues changed by other servers, and versions on offer that nobody performs while another is performed.
     Catalogues,
     /// Uses of tokens that are noted and not kept yet.
     TokenUses,
@@ -191,7 +191,7 @@ impl Engine {
             Sweep::UnwantedTrees => self.take_down_unwanted().await,
             Sweep::OverdueLeases => self.expire_leases().await,
             Sweep::OldKeys => self.forget_keys().await,
-            Sweep::Catalogues => Ok(self.refresh_catalogues().await?),
+            Sweep::Catalogues => self.tend_catalogues().await,
             Sweep::TokenUses => self.keep_token_uses().await,
             Sweep::Stock => self.tend_stock().await,
             Sweep::Suspects => self.recheck_suspects().await,
@@ -235,11 +235,13 @@ impl Engine {
         first_error.map_or(Ok(changed), Err)
     }
 
-    async fn work_for(&self, sweep: Sweep) {
+    /// Comes back when there is something to look at before the time for the next look.
+    pub async fn work_for(&self, sweep: Sweep) {
         match sweep {
             Sweep::WithdrawnTasks => self.inner.sweeps.withdrawn.notified().await,
             Sweep::UnwantedTrees => self.inner.sweeps.unwanted.notified().await,
             Sweep::DueTrees => self.inner.sweeps.due.comes().await,
+            Sweep::Suspects => self.inner.suspects.wake.notified().await,
             Sweep::Stock => {
                 self.inner.stock.wake.notified().await;
                 // What comes together is looked at together.
@@ -270,7 +272,16 @@ impl Engine {
                 break;
             }
         }
-        if some_ended { self.take_abandoned_claims().await } else { Ok(()) }
+        if !some_ended {
+            return Ok(());
+        }
+        self.follow_suppliers().await?;
+        self.take_abandoned_claims().await
+    }
+
+    async fn tend_catalogues(&self) -> Result<(), Refusal> {
+        self.refresh_catalogues().await?;
+        self.follow_suppliers().await
     }
 
     async fn take_abandoned_claims(&self) -> Result<(), Refusal> {
@@ -298,12 +309,16 @@ impl Engine {
         }
     }
 
+    /// How long a task waits for a supplier that is not connected before that is told, or held against it.
+    pub(crate) fn grace_ms(&self) -> u64 {
+        u64::try_from(self.inner.settings.offline_grace.as_millis()).unwrap_or(u64::MAX)
+    }
+
     async fn fail_unserved_tasks(&self) -> Result<(), Refusal> {
-        let grace_ms = u64::try_from(self.inner.settings.offline_grace.as_millis()).unwrap_or(u64::MAX);
         let mut after: Option<TaskId> = None;
         let mut outcome = Ok(());
         loop {
-            let page = self.store().unserved_tasks(grace_ms, after, PAGE).await?;
+            let page = self.store().unserved_tasks(self.grace_ms(), after, PAGE).await?;
             let Some((last, _)) = page.last() else { return outcome };
             after = Some(*last);
             let mut unserved = Vec::new();

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::future::{BoxFuture, join_all};
+use futures::future::{BoxFuture, join, join_all};
 use jiff::Timestamp;
 use serde_json::Value;
 use sixpack_model::failure::FailureClass;
@@ -19,9 +19,11 @@ use tokio::time::Instant;
 use crate::Engine;
 use crate::assignment::Assignment;
 use crate::caller::Caller;
+use crate::on_the_way::OnTheWay;
 use crate::parked::{Given, Queue};
 use crate::refusal::Refusal;
 use crate::sessions::KnownSession;
+use crate::successors::Successors;
 use crate::trees::{Changed, Offered, Offers};
 
 /// One of the parked calls of a session looks again after this long even if nothing woke it.
@@ -103,23 +105,56 @@ impl Engine {
         }
     }
 
-    /// Takes a supplier's answers, each on its own: one that is refused harms no other.
+    /// Takes a supplier's answers, each on its own: one that is refused harms no other. Hands it up to `max` tasks that are
+    /// ready then, without waiting for any.
     pub async fn answer(
         &self,
         caller: &Caller,
         session: SessionId,
         answers: Vec<TaskAnswer>,
-    ) -> Result<Vec<Receipt>, Refusal> {
+        max: u32,
+    ) -> Result<(Vec<Receipt>, Vec<Assignment>), Refusal> {
         let known = self.known_session(caller, session).await?;
         let engine = self.clone();
         // Detached, because a supplier that hangs up must not leave half of its answers behind.
         let all = tokio::spawn(async move {
-            join_all(answers.into_iter().map(|answer| engine.answer_one(&known, answer))).await
+            let successors = Successors::of(Arc::clone(&known.queues), max);
+            // The first poll of an answer writes it when its tree is remembered, so that the claim is right behind.
+            let answering =
+                join_all(answers.into_iter().map(|one| engine.answer_one(&known, one, &successors)));
+            let (receipts, tasks) = join(answering, engine.claim_successors(&known, max, &successors)).await;
+            (receipts, OnTheWay::new(&engine, session, tasks))
         });
-        all.await.map_err(|_| Refusal::Busy)?.into_iter().collect()
+        let (receipts, tasks) = all.await.map_err(|_| Refusal::Busy)?;
+        Ok((receipts.into_iter().collect::<Result<_, _>>()?, tasks.arrive()))
     }
 
-    async fn answer_one(&self, session: &KnownSession, answer: TaskAnswer) -> Result<Receipt, Refusal> {
+    /// Claims behind answers that were written a moment ago, if there is reason to believe that there is anything.
+    async fn claim_successors(
+        &self,
+        session: &KnownSession,
+        max: u32,
+        successors: &Successors,
+    ) -> Vec<Assignment> {
+        let expected = successors.close();
+        if max == 0 || (expected.is_empty() && !self.inner.parked.worth_a_look(session.id, &session.queues)) {
+            return Vec::new();
+        }
+        let claims = self.claim_in_store(session.id, max).await;
+        self.leave_what_nobody_took(expected, std::iter::once(&claims));
+        match claims {
+            Ok(Claims::Given { tasks, .. }) => self.assignments(tasks).await,
+            // The next claim tells the supplier itself what is wrong.
+            Ok(Claims::NotLive) | Err(_) => Vec::new(),
+        }
+    }
+
+    async fn answer_one(
+        &self,
+        session: &KnownSession,
+        answer: TaskAnswer,
+        successors: &Successors,
+    ) -> Result<Receipt, Refusal> {
         let TaskAnswer { task, attempt, answer } = answer;
         let Some(mut tree) = self.tree(task.tree, 0).await? else { return Ok(Receipt::UnknownTask) };
         if !concerns(&tree, task, session) {
@@ -137,7 +172,7 @@ impl Engine {
             by: session.answerer.clone(),
             answer: answer.clone(),
         };
-        match self.change_tree_here(task.tree, Guard::Claim(claim), happened).await? {
+        match self.change_for(task.tree, Guard::Claim(claim), happened, successors).await? {
             Changed::Done(after) => {
                 self.wake_limited(&tree, task);
                 Ok(receipt(&tree, &after, task))
@@ -207,14 +242,13 @@ impl Engine {
         session: SessionId,
         max: u32,
     ) -> Result<(Vec<Assignment>, Option<Timestamp>), Refusal> {
-        let (give, given) = tokio::sync::oneshot::channel();
         let engine = self.clone();
-        tokio::spawn(async move {
-            if let Err(Ok((tasks, _))) = give.send(engine.claim_now(session, max).await) {
-                engine.give_back(session, &tasks).await;
-            }
+        let claiming = tokio::spawn(async move {
+            let (tasks, next_at) = engine.claim_now(session, max).await?;
+            Ok::<_, Refusal>((OnTheWay::new(&engine, session, tasks), next_at))
         });
-        given.await.map_err(|_| Refusal::Busy)?
+        let (tasks, next_at) = claiming.await.map_err(|_| Refusal::Busy)??;
+        Ok((tasks.arrive(), next_at))
     }
 
     async fn claim_now(

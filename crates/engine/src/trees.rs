@@ -3,7 +3,7 @@
 //! Read the tree (from memory when it is there), let the planner decide, write guarded by the version; when somebody else
 //! was faster, read again. What the write makes ready is offered to waiting suppliers in the same commit.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex as SyncMutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -25,6 +25,7 @@ use crate::joining::Kept;
 use crate::parked::{Poller, Queue};
 use crate::refusal::Refusal;
 use crate::requests::Fulfilment;
+use crate::successors::Successors;
 use crate::{Engine, mint};
 
 /// Writers of one tree take turns, so that they do not make each other's decisions stale; trees share the places.
@@ -32,6 +33,9 @@ const TURNS: usize = 256;
 
 /// Requests whose trees are remembered; those of a forgotten one are read again.
 const MEMBERS: u64 = 10_000;
+
+/// Requests of which is remembered what could not be handed over to them; of a forgotten one it is asked about once more.
+const UNCONFIRMED: u64 = 10_000;
 
 /// How often a decision may become stale before the caller is told to come back: only other servers can cause it.
 const STALE_LIMIT: u32 = 20;
@@ -41,6 +45,8 @@ pub(crate) struct TreeCache {
     trees: Cache<TreeId, Arc<Tree>>,
     /// The trees of a request; whoever finds one that belongs to another reads them again.
     pub(crate) members: Cache<RequestId, Arc<[TreeId]>>,
+    /// What a request was given from stock and nobody could tell about.
+    pub(crate) unconfirmed: Cache<RequestId, Arc<BTreeSet<TreeId>>>,
     /// Trees as they will be once a write that is under way is committed: whoever is handed a task of such a version
     /// knows by that that it is. One entry for each write that waits.
     coming: SyncMutex<HashMap<TreeId, Arc<Tree>>>,
@@ -54,7 +60,8 @@ impl TreeCache {
             .weigher(|_, tree: &Arc<Tree>| u32::try_from(tree.parts.len()).unwrap_or(u32::MAX))
             .build();
         let turns = (0..TURNS).map(|_| Mutex::new(())).collect();
-        Self { trees, members: Cache::new(MEMBERS), coming: SyncMutex::default(), turns }
+        let (members, unconfirmed) = (Cache::new(MEMBERS), Cache::new(UNCONFIRMED));
+        Self { trees, members, unconfirmed, coming: SyncMutex::default(), turns }
     }
 
     /// Notes what a write makes of a tree, before it is written.
@@ -118,8 +125,21 @@ impl TreeCache {
 #[derive(Default)]
 pub(crate) struct Offers {
     pub(crate) pollers: Vec<Poller>,
-    /// Every task with its queue, and whether it is due at once.
-    tasks: Vec<(TaskId, Queue, bool)>,
+    tasks: Vec<Offer>,
+}
+
+/// A task that a change makes ready.
+pub(crate) struct Offer {
+    task: TaskId,
+    queue: Queue,
+    /// Whether it is due at once.
+    due: bool,
+}
+
+impl Offer {
+    pub(crate) fn due(task: TaskId, queue: Queue) -> Self {
+        Self { task, queue, due: true }
+    }
 }
 
 impl Offers {
@@ -203,7 +223,18 @@ impl Engine {
         guard: Guard,
         happened: Happened,
     ) -> Result<Changed, Refusal> {
-        let (changed, sought) = self.change_once(id, guard, happened).await?;
+        self.change_for(id, guard, happened, &Successors::of_nobody()).await
+    }
+
+    /// The same; what becomes ready by it goes to whoever asks for `successors` first.
+    pub(crate) async fn change_for(
+        &self,
+        id: TreeId,
+        guard: Guard,
+        happened: Happened,
+        successors: &Successors,
+    ) -> Result<Changed, Refusal> {
+        let (changed, sought) = self.change_once(id, guard, happened, successors).await?;
         if !sought.is_empty() {
             self.seek_children(id, sought).await;
         }
@@ -216,22 +247,29 @@ impl Engine {
         id: TreeId,
         guard: Guard,
         happened: Happened,
+        successors: &Successors,
     ) -> Result<(Changed, Vec<u32>), Refusal> {
         for _ in 0..STALE_LIMIT {
-            match self.change_in_turn(id, guard.clone(), happened.clone()).await? {
+            match self.change_in_turn(id, guard.clone(), happened.clone(), successors).await? {
                 Turn::Over(changed, sought) => return Ok((changed, sought)),
                 // It cannot be complete with that one. The turn is over before the other begins: two trees that wait for
                 // each other's would wait for ever.
                 Turn::NotBeside(other) => {
                     let held = Happened::EntityHeld(other.held);
-                    self.change_in_turn(other.tree, Guard::None, held).await?;
+                    self.change_in_turn(other.tree, Guard::None, held, &Successors::of_nobody()).await?;
                 }
             }
         }
         Err(Refusal::Busy)
     }
 
-    async fn change_in_turn(&self, id: TreeId, guard: Guard, happened: Happened) -> Result<Turn, Refusal> {
+    async fn change_in_turn(
+        &self,
+        id: TreeId,
+        guard: Guard,
+        happened: Happened,
+        successors: &Successors,
+    ) -> Result<Turn, Refusal> {
         let mut found_out = FoundOut::default();
         let _turn = self.inner.trees.turn(id).lock().await;
         for _ in 0..STALE_LIMIT {
@@ -243,7 +281,8 @@ impl Engine {
             let world = World { versions: &kept, now, chance: mint::chance() };
             let change = plan::decide_knowing(&tree, happened.clone(), found_out.clone(), world);
             let (decided, sought) = (Arc::clone(&change.tree), change.sought());
-            match self.write_tree(TreeWrite { guard: guard.clone(), change, leases: Vec::new() }).await? {
+            let write = TreeWrite { guard: guard.clone(), change, leases: Vec::new() };
+            match self.write_tree(write, successors).await? {
                 Written::Done(_) => return Ok(Turn::Over(Changed::Done(decided), sought)),
                 Written::Refused => {
                     self.inner.trees.trees.invalidate(&id);
@@ -262,7 +301,7 @@ impl Engine {
     }
 
     /// Writes a decision, offers what it makes ready, and wakes whoever waits for it.
-    async fn write_tree(&self, mut write: TreeWrite) -> Result<Written, StoreError> {
+    async fn write_tree(&self, mut write: TreeWrite, successors: &Successors) -> Result<Written, StoreError> {
         let tree = Arc::clone(&write.change.tree);
         let at = write.change.at;
         let withdrawn = !write.change.withdrawn.is_empty();
@@ -275,7 +314,7 @@ impl Engine {
             [lease] => Some(lease),
             _ => None,
         };
-        let offers = self.offers([&write.change]);
+        let offers = self.offers_beside([&write.change], successors);
         self.inner.trees.expect(&tree);
         let (written, offered) = self.commit_with_offers(self.store().write_tree(write), offers).await;
         match &written {
@@ -315,19 +354,16 @@ impl Engine {
             if let Some(due_at) = tree.due_at() {
                 self.remind_of_due(at, due_at);
             }
+            if tree.root().status == PartStatus::Suspect && tree.recheck.is_none() {
+                self.stays_suspect(tree.id);
+            }
             if *after != RequestAfter::GoesOn && tree.ending.is_some() {
                 self.inner.sweeps.unwanted.notify_one();
             }
         }
         self.hand_out(offered).await;
         if let Ok(Written::Done(RequestAfter::Vacant)) = &written {
-            let (engine, failure) = (self.clone(), tree.root().failure.clone());
-            tokio::spawn(async move {
-                // Found again by the sweep if it does not come to its end.
-                if let Err(error) = engine.fill_unit(tree.request, tree.unit, failure).await {
-                    tracing::warn!(request = %tree.request, %error, "a unit could not be given another dataset");
-                }
-            });
+            self.fill_after(tree);
         }
         written
     }
@@ -362,18 +398,29 @@ impl Engine {
 
     /// Suppliers that shall be offered what the changes make ready, and reminders for what becomes ready later.
     pub(crate) fn offers<'a>(&self, changes: impl IntoIterator<Item = &'a Change>) -> Offers {
+        self.offers_beside(changes, &Successors::of_nobody())
+    }
+
+    /// The same, for what does not go to whoever asks for `successors`.
+    fn offers_beside<'a>(
+        &self,
+        changes: impl IntoIterator<Item = &'a Change>,
+        successors: &Successors,
+    ) -> Offers {
         let mut offers = Offers::default();
         for change in changes {
             for task in &change.ready {
                 let queue = Queue::of(&change.tree, &task.contract, task.version);
                 let due = task.ready_at <= change.at;
-                if due {
-                    offers.pollers.extend(self.inner.parked.take(&queue, 1));
-                } else {
+                let id = TaskId { tree: change.tree.id, part: task.part, serial: task.serial };
+                if !due {
                     self.remind(queue.clone(), change.at, task.ready_at);
+                } else if successors.take(id, &queue) {
+                    continue;
+                } else {
+                    offers.pollers.extend(self.inner.parked.take(&queue, 1));
                 }
-                let task = TaskId { tree: change.tree.id, part: task.part, serial: task.serial };
-                offers.tasks.push((task, queue, due));
+                offers.tasks.push(Offer { task: id, queue, due });
             }
         }
         offers
@@ -392,27 +439,29 @@ impl Engine {
             (poller, claims)
         });
         let (written, offered) = join(write, join_all(claims)).await;
-        self.leave_what_nobody_took(offers.tasks, &offered);
+        self.leave_what_nobody_took(offers.tasks, offered.iter().map(|(_, claims)| claims));
         (written, offered)
     }
 
     /// Somebody who parked while a task was being written has looked too early to see it: what nobody took with the
     /// write is offered once more. A write that failed leaves nothing, which costs one look in vain.
-    fn leave_what_nobody_took(&self, tasks: Vec<(TaskId, Queue, bool)>, offered: &[Offered]) {
-        let taken = |task: &TaskId| {
-            let given = offered.iter().filter_map(|(_, claims)| match claims {
-                Ok(Claims::Given { tasks, .. }) => Some(tasks),
-                Ok(Claims::NotLive) | Err(_) => None,
-            });
-            given.flatten().any(|claimed| claimed.claim.task == *task)
-        };
-        let left: Vec<_> = tasks.into_iter().filter(|(task, ..)| !taken(task)).collect();
+    pub(crate) fn leave_what_nobody_took<'a>(
+        &self,
+        offers: Vec<Offer>,
+        claims: impl Iterator<Item = &'a Result<Claims, StoreError>>,
+    ) {
+        let given = claims.filter_map(|claims| match claims {
+            Ok(Claims::Given { tasks, .. }) => Some(tasks),
+            Ok(Claims::NotLive) | Err(_) => None,
+        });
+        let taken: Vec<TaskId> = given.flatten().map(|claimed| claimed.claim.task).collect();
+        let left: Vec<Offer> = offers.into_iter().filter(|offer| !taken.contains(&offer.task)).collect();
         if left.is_empty() {
             return;
         }
-        self.inner.parked.leave(left.iter().map(|(_, queue, _)| queue));
+        self.inner.parked.leave(left.iter().map(|offer| &offer.queue));
         let mut due: Vec<Queue> =
-            left.into_iter().filter(|(.., due)| *due).map(|(_, queue, _)| queue).collect();
+            left.into_iter().filter(|offer| offer.due).map(|offer| offer.queue).collect();
         due.dedup();
         due.into_iter().for_each(|queue| self.offer_soon(queue));
     }

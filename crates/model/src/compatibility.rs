@@ -28,15 +28,16 @@ pub enum Verdict {
     /// Nothing that others depend on has changed.
     Same,
     /// Everybody can go on; what has changed, for people.
-    Compatible(Vec<String>),
+    Compatible(Vec<Change>),
     /// Somebody may not be able to go on; why.
     Breaking(Vec<Change>),
 }
 
-/// One change that breaks a contract.
+/// One change of a contract.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Change {
-    /// Where, as a JSON pointer into the new definition with its references followed: `/input/properties/country`.
+    /// Where, as a JSON pointer into the new definition with its references followed: `/input/properties/country`. Empty
+    /// when there is no one place.
     pub pointer: String,
     /// What has changed, for people.
     pub message: String,
@@ -87,13 +88,13 @@ pub fn compare(old: &Contract, new: &Contract) -> Verdict {
             compare_operations(old.operations, new.operations, &mut findings);
             match (old.reusable, new.reusable) {
                 (true, false) => findings.breaks("/reusable", "a dataset can no longer be handed out again"),
-                (false, true) => findings.note("datasets can be handed out again".to_owned()),
+                (false, true) => findings.note("/reusable", "datasets can be handed out again"),
                 _ => {}
             }
         }
         (ContractBody::Scenario(old), ContractBody::Scenario(new)) => {
             if definition(old) != definition(new) {
-                findings.note("the steps, bindings or invariants changed".to_owned());
+                findings.note("", "the steps, bindings or invariants changed");
             }
         }
         (_, _) => {
@@ -103,9 +104,10 @@ pub fn compare(old: &Contract, new: &Contract) -> Verdict {
     }
     match findings {
         Findings { breaks, .. } if !breaks.is_empty() => Verdict::Breaking(breaks),
-        Findings { notes, .. } if notes.is_empty() => Verdict::Compatible(vec![
-            "written differently; everything that was accepted and promised still is".to_owned(),
-        ]),
+        Findings { notes, .. } if notes.is_empty() => {
+            let message = "written differently; everything that was accepted and promised still is";
+            Verdict::Compatible(vec![Change { pointer: String::new(), message: message.to_owned() }])
+        }
         Findings { notes, .. } => Verdict::Compatible(notes),
     }
 }
@@ -114,7 +116,7 @@ fn compare_facts(old: Option<&Schema>, new: Option<&Schema>, findings: &mut Find
     match (old, new) {
         (Some(old), Some(new)) => subset::compare(Side::Output, "/facts", (old, new), findings),
         (Some(_), None) => findings.breaks("/facts", "facts are no longer declared"),
-        (None, Some(_)) => findings.note("facts are declared".to_owned()),
+        (None, Some(_)) => findings.note("/facts", "facts are declared"),
         (None, None) => {}
     }
 }
@@ -124,7 +126,7 @@ fn compare_operations(old: Operations, new: Operations, findings: &mut Findings)
         findings.breaks("/operations", &format!("\"{operation}\" is no longer offered"));
     }
     for operation in new.names().iter().filter(|operation| !old.names().contains(operation)) {
-        findings.note(format!("\"{operation}\" is offered"));
+        findings.note("/operations", &format!("\"{operation}\" is offered"));
     }
 }
 

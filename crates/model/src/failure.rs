@@ -10,6 +10,8 @@ use crate::name::ContractName;
 pub enum FailureClass {
     /// The domain said no, for good.
     Rejected,
+    /// The supplier could not do it now, in any of the attempts that it was given: its service is down, or fails.
+    Unavailable,
     /// The supplier's answer does not satisfy the contract's schema.
     ContractViolation,
     /// No supplier offers the capability.
@@ -30,8 +32,9 @@ pub enum FailureClass {
 
 impl FailureClass {
     /// Every class with its name on the wire.
-    pub const ALL: [(Self, &'static str); 9] = [
+    pub const ALL: [(Self, &'static str); 10] = [
         (Self::Rejected, "rejected"),
+        (Self::Unavailable, "unavailable"),
         (Self::ContractViolation, "contract_violation"),
         (Self::SupplierOffline, "supplier_offline"),
         (Self::Timeout, "timeout"),
@@ -56,6 +59,7 @@ impl FailureClass {
     pub fn verb(self) -> &'static str {
         match self {
             Self::Rejected => "rejected",
+            Self::Unavailable => "was not able to do",
             Self::ContractViolation => "broke its contract in",
             Self::SupplierOffline => "had no supplier for",
             Self::Timeout => "ran out of time in",

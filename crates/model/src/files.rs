@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 
 use crate::diagnostic::{Diagnostic, Position, sort};
+use crate::name::ContractName;
 use crate::scenario::{self, Draft};
 use crate::stock::{self, StockFile};
 use crate::text::nearest;
@@ -11,7 +12,16 @@ use crate::yaml::{self, Content, Node};
 const SCENARIO: &str = "scenario";
 const STOCK: &str = "stock";
 
-/// What a file holds.
+/// A file as far as it could be understood.
+#[derive(Debug)]
+pub struct Read {
+    /// What it holds; `None` when too little of it can be understood to look any further.
+    pub parsed: Option<Parsed>,
+    /// Everything that is wrong with its form.
+    pub faults: Vec<Diagnostic>,
+}
+
+/// What a file holds, without the parts that could not be read.
 #[derive(Debug)]
 pub enum Parsed {
     /// One scenario.
@@ -23,24 +33,34 @@ pub enum Parsed {
 /// Reads a file of either kind; reports everything that is wrong with its form at once.
 ///
 /// `now` tells whether the windows of stock rules will ever open.
-pub fn parse(file: &str, text: &str, now: Timestamp) -> Result<Parsed, Vec<Diagnostic>> {
+pub fn read(file: &str, text: &str, now: Timestamp) -> Read {
     let (tree, mut diagnostics) = yaml::read(file, text);
     let Some(tree) = tree else {
         sort(&mut diagnostics);
-        return Err(diagnostics);
+        return Read { parsed: None, faults: diagnostics };
     };
     match kind(file, &tree) {
-        Ok(SCENARIO) => match scenario::read_tree(file, text, &tree, diagnostics) {
-            (Some(draft), found) if found.is_empty() => Ok(Parsed::Scenario(Box::new(draft))),
-            (_, found) => Err(found),
-        },
-        Ok(_) => stock::read_tree(file, &tree, diagnostics, now).map(Parsed::Stock),
+        Ok(SCENARIO) => {
+            let (draft, faults) = scenario::read_tree(file, text, &tree, diagnostics);
+            Read { parsed: draft.map(|draft| Parsed::Scenario(Box::new(draft))), faults }
+        }
+        Ok(_) => {
+            let (rules, faults) = stock::read_tree(file, &tree, diagnostics, now);
+            Read { parsed: Some(Parsed::Stock(rules)), faults }
+        }
         Err(found) => {
             diagnostics.push(found);
             sort(&mut diagnostics);
-            Err(diagnostics)
+            Read { parsed: None, faults: diagnostics }
         }
     }
+}
+
+/// The scenario that a file seems to define which cannot be understood: whoever uses it shall not be told that it does not
+/// exist.
+pub fn seems_to_define(text: &str) -> Option<ContractName> {
+    let line = text.lines().find_map(|line| line.strip_prefix(SCENARIO)?.trim_start().strip_prefix(':'))?;
+    line.split('#').next()?.trim().trim_matches(['"', '\'']).parse().ok()
 }
 
 fn kind(file: &str, tree: &Node) -> Result<&'static str, Diagnostic> {
@@ -82,8 +102,25 @@ mod tests {
 
     fn parsed(text: &str) -> Result<Parsed, String> {
         let one = |found: &Diagnostic| format!("{}:{} {}", found.line, found.column, found.code);
-        parse("file", text, Timestamp::UNIX_EPOCH)
-            .map_err(|found| found.iter().map(one).collect::<Vec<_>>().join(", "))
+        let Read { parsed, faults } = read("file", text, Timestamp::UNIX_EPOCH);
+        match parsed {
+            Some(parsed) if faults.is_empty() => Ok(parsed),
+            _ => Err(faults.iter().map(one).collect::<Vec<_>>().join(", ")),
+        }
+    }
+
+    #[test]
+    fn the_name_of_a_scenario_is_found_in_a_file_that_cannot_be_understood() {
+        for (text, expected) in [
+            ("scenario: a/b\nsteps: [", Some("a/b")),
+            ("# x\nscenario : \"a/b\" # y\nsteps: [", Some("a/b")),
+            ("scenario: a b\n", None),
+            ("  scenario: a/b\n", None),
+            ("scenarios: a/b\n", None),
+            ("", None),
+        ] {
+            assert_eq!(seems_to_define(text).map(|name| name.to_string()).as_deref(), expected, "{text}");
+        }
     }
 
     #[test]
@@ -110,7 +147,7 @@ mod tests {
         ] {
             assert_eq!(parsed(text).unwrap_err(), expected, "{text}");
         }
-        let found = parse("file", "scenaro: a/b\n", Timestamp::UNIX_EPOCH).unwrap_err();
-        assert_eq!(found[0].hint.as_deref(), Some("did you mean `scenario:`?"));
+        let found = read("file", "scenaro: a/b\n", Timestamp::UNIX_EPOCH);
+        assert_eq!(found.faults[0].hint.as_deref(), Some("did you mean `scenario:`?"));
     }
 }

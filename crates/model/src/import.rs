@@ -62,36 +62,65 @@ pub fn why_not_importable(contract: &Contract) -> Option<String> {
     })
 }
 
+/// Rows as they were found: those that are sound, with what they own, and what is wrong with the others.
+#[derive(Debug, Default)]
+pub struct CheckedRows {
+    /// In their order, by their place; defaults of their inputs are filled in.
+    pub sound: Vec<(usize, ImportedRow)>,
+    /// What each of them owns once it is imported.
+    pub owned: Vec<Vec<Entity>>,
+    /// What is wrong, by the place of the row; pointers lead into the row.
+    pub wrong: Vec<(usize, Vec<Fault>)>,
+}
+
+impl CheckedRows {
+    /// What is wrong, with what else is known to be, by the place of the row.
+    pub fn faults_with(self, more: Vec<(usize, Fault)>) -> RowFaults {
+        let mut all = self.wrong;
+        all.extend(more.into_iter().map(|(row, fault)| (row, vec![fault])));
+        all.sort_by_key(|(row, _)| *row);
+        let mut found = RowFaults::default();
+        for (row, faults) in all {
+            found.add(row, faults);
+        }
+        found
+    }
+}
+
 /// Holds rows against the contract and against each other; fills in the defaults of their inputs.
-pub fn check_rows(contract: &Contract, rows: Vec<ImportedRow>) -> Result<Vec<ImportedRow>, RowFaults> {
-    let mut found = RowFaults::default();
+pub fn check_rows(contract: &Contract, rows: Vec<ImportedRow>) -> CheckedRows {
+    let mut checked = CheckedRows::default();
     let mut owners: HashMap<Entity, usize> = HashMap::new();
-    let mut checked = Vec::with_capacity(rows.len());
     for (number, row) in rows.into_iter().enumerate() {
         let input = contract.input.with_defaults(Arc::unwrap_or_clone(row.input));
         let mut faults: Vec<Fault> = Vec::new();
         faults.extend(contract.input.validate(&input).into_iter().map(|fault| fault.under("/input")));
         let of_output = contract.output.validate(&row.output);
+        let owned = if of_output.is_empty() { owned(contract, (&input, &row.output)) } else { Vec::new() };
         if of_output.is_empty() {
-            faults.extend(owned_twice(contract, (&input, &row.output), number, &mut owners));
+            faults.extend(owned_twice(&owned, number, &mut owners));
         }
         faults.extend(of_output.into_iter().map(|fault| fault.under("/output")));
-        found.add(number, faults);
-        checked.push(ImportedRow { input: Arc::new(input), output: row.output });
+        if faults.is_empty() {
+            checked.sound.push((number, ImportedRow { input: Arc::new(input), output: row.output }));
+            checked.owned.push(owned);
+        } else {
+            checked.wrong.push((number, faults));
+        }
     }
-    if found.is_empty() { Ok(checked) } else { Err(found) }
+    checked
 }
 
-/// What keeps a row from having an owner of its own.
-fn owned_twice(
-    contract: &Contract,
-    (input, output): (&Value, &Value),
-    row: usize,
-    owners: &mut HashMap<Entity, usize>,
-) -> Option<Fault> {
+/// What a row names, and its input does not.
+fn owned(contract: &Contract, (input, output): (&Value, &Value)) -> Vec<Entity> {
     let given = contract.input.entities(input);
     let mut owned = contract.output.entities(output);
     owned.retain(|entity| !given.contains(entity));
+    owned
+}
+
+/// What keeps a row from having an owner of its own.
+fn owned_twice(owned: &[Entity], row: usize, owners: &mut HashMap<Entity, usize>) -> Option<Fault> {
     if owned.is_empty() {
         let message = "names nothing of its own (`x-entity`): what the input names belongs to whoever asks";
         return Some(Fault::new("/output", "no_entity", message));
@@ -101,11 +130,10 @@ fn owned_twice(
         let shown = format!("{}:{}", entity.kind, entity.key);
         match owners.insert(entity.clone(), row) {
             Some(first) if first != row => {
-                owners.insert(entity, first);
+                owners.insert(entity.clone(), first);
                 let message = format!(
-                    "`{}` is in row {} already; each belongs to one dataset",
-                    excerpt(&shown),
-                    first + 1
+                    "`{}` is in `/rows/{first}` already; each belongs to one dataset",
+                    excerpt(&shown)
                 );
                 twice.get_or_insert(Fault::new("/output", "duplicate_entity", message));
             }
@@ -156,8 +184,10 @@ mod tests {
     #[test]
     fn sound_rows_come_back_with_their_defaults() {
         let rows = vec![row(json!({ "of": "c-1" }), json!({ "id": "a-1", "of": "c-1" }))];
-        let checked = check_rows(&account(), rows).unwrap();
-        assert_eq!(*checked[0].input, json!({ "of": "c-1", "country": "FR" }));
+        let checked = check_rows(&account(), rows);
+        assert!(checked.wrong.is_empty());
+        assert_eq!(checked.owned[0], [Entity { kind: "account".to_owned(), key: "a-1".to_owned() }]);
+        assert_eq!(*checked.sound[0].1.input, json!({ "of": "c-1", "country": "FR" }));
     }
 
     #[test]
@@ -170,10 +200,13 @@ mod tests {
             row(json!({ "of": "c-4" }), json!({ "id": "a-4", "of": "c-9" })),
             row(json!({ "of": "c-5" }), json!({ "id": "a-5", "of": "c-9" })),
         ];
-        let found = check_rows(&account(), rows).unwrap_err();
+        let checked = check_rows(&account(), rows);
+        assert_eq!(checked.sound.iter().map(|(row, _)| *row).collect::<Vec<_>>(), [0, 4]);
+        let found = checked.faults_with(vec![(0, Fault::new("/output", "entity_held", "is held"))]);
         let told: Vec<(&str, &str)> =
             found.faults.iter().map(|fault| (fault.pointer.as_str(), fault.code)).collect();
-        assert_eq!((found.total, found.rows), (told.len(), 4), "{told:?}");
+        assert_eq!((found.total, found.rows), (told.len(), 5), "{told:?}");
+        assert_eq!(told[0], ("/rows/0/output", "entity_held"), "they are in the order of the rows: {told:?}");
         for (pointer, code) in [
             ("/rows/1/input/of", "type"),
             ("/rows/1/input/country", "enum"),
@@ -185,13 +218,13 @@ mod tests {
         ] {
             assert!(told.contains(&(pointer, code)), "{pointer} {code} in {told:?}");
         }
-        assert!(found.faults.iter().any(|fault| fault.message.contains("is in row 1 already")));
+        assert!(found.faults.iter().any(|fault| fault.message.contains("is in `/rows/0` already")));
     }
 
     #[test]
     fn only_so_many_faults_are_told_and_all_are_counted() {
         let rows = (0..100).map(|_| row(json!({ "of": "c-1" }), json!({ "id": 7, "of": "c-1" }))).collect();
-        let found = check_rows(&account(), rows).unwrap_err();
+        let found = check_rows(&account(), rows).faults_with(Vec::new());
         assert_eq!((found.faults.len(), found.total, found.rows), (FAULTS_MAX, 100, 100));
     }
 

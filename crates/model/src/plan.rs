@@ -44,9 +44,10 @@ use crate::schema::Entity;
 use crate::tree::{Answerer, Operation, Part, PartStatus, Task, Tree};
 
 use children::Children;
+use recheck::Asking;
 
 pub use beginning::{Beginning, NewTree, begin, pins_of};
-pub use blame::overdue;
+pub use blame::{overdue, unconfirmed};
 pub use change::{Change, Judged, Outcome, Readiness, ReadyTask, Said};
 pub use found_out::{FoundOut, decide_knowing};
 pub use happened::{Answer, Attempt, Happened, Resolution};
@@ -111,6 +112,7 @@ pub(crate) struct Plan<'w> {
     withdrawn: Vec<ReadyTask>,
     pins_changed: bool,
     entities: Vec<(u32, Entity)>,
+    uses: Vec<(u32, Entity)>,
     owns: Vec<(u32, Entity)>,
     found: Option<Vec<(u32, Entity)>>,
     found_out: FoundOut,
@@ -142,6 +144,7 @@ impl<'w> Plan<'w> {
             withdrawn: Vec::new(),
             pins_changed: false,
             entities: Vec::new(),
+            uses: Vec::new(),
             owns: Vec::new(),
             found: None,
             found_out: FoundOut::default(),
@@ -172,8 +175,8 @@ impl<'w> Plan<'w> {
             Happened::Due { .. } => {}
             Happened::Unwanted => self.unwanted(),
             Happened::LeaseEnded { keep } => self.lease_ended(keep),
-            Happened::Recheck { why, allow_ms, strict, offline } => {
-                self.recheck(why, allow_ms, strict, &offline);
+            Happened::Recheck { why, allow_ms, strict, at_once, offline } => {
+                self.recheck(why, Asking { allow_ms, strict, at_once }, &offline);
             }
             Happened::Extended { seen, contract, version, input } => {
                 self.extend(seen, &contract, version, input);
@@ -206,6 +209,7 @@ impl<'w> Plan<'w> {
             withdrawn: self.withdrawn,
             pins_changed: self.pins_changed,
             entities: self.entities,
+            uses: self.uses,
             owns: self.owns,
             found: self.found,
             joins: self.joins,
@@ -262,10 +266,10 @@ impl<'w> Plan<'w> {
         self.world.versions.version(&part.contract, part.version)
     }
 
-    /// Tells of something, with the way to the part; a failure brings its own, which names the contract as well.
+    /// Tells of something, with the way to the part: the same that a timeline shows for it.
     fn tell(&mut self, part: u32, kind: &'static str, mut data: Value) {
         let path = self.tree.steps_to(part);
-        if !path.is_empty() && data.get("path").is_none() {
+        if !path.is_empty() {
             data["path"] = path.into();
         }
         self.events.push(Event {

@@ -20,19 +20,22 @@ pub enum Why {
     Patrol,
     /// It was given back, and may go into stock again.
     Return,
-    /// Its contract has changed, or somebody wants to know whether it can go into stock again.
+    /// Its contract has changed.
     Suspect,
+    /// It was set aside, and somebody has decided that it is to be asked about again.
+    Retry,
     /// Its holder wants to know what has become of it.
     Diagnosis,
 }
 
 impl Why {
     /// Every reason with its name in the store and in events.
-    pub const ALL: [(Self, &'static str); 5] = [
+    pub const ALL: [(Self, &'static str); 6] = [
         (Self::HandOver, "hand_over"),
         (Self::Patrol, "patrol"),
         (Self::Return, "return"),
         (Self::Suspect, "suspect"),
+        (Self::Retry, "retry"),
         (Self::Diagnosis, "diagnosis"),
     ];
 
@@ -49,7 +52,7 @@ impl Why {
     /// Whether the dataset is in nobody's reach while it is asked about.
     pub fn holds_back(self) -> bool {
         match self {
-            Self::HandOver | Self::Return | Self::Suspect => true,
+            Self::HandOver | Self::Return | Self::Suspect | Self::Retry => true,
             Self::Patrol | Self::Diagnosis => false,
         }
     }
@@ -66,6 +69,8 @@ pub struct Recheck {
     pub until: Timestamp,
     /// True when only fresh evidence will do.
     pub strict: bool,
+    /// True when whoever waits gets another one or nothing, rather than wait for a service that cannot be asked.
+    pub at_once: bool,
 }
 
 /// A capability that nobody performs now, so that its parts are not asked about in vain.

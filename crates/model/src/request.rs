@@ -109,6 +109,8 @@ pub struct Unit {
     pub version: u32,
     /// Its input, defaults filled in.
     pub input: Arc<Value>,
+    /// Its input as it was given, which says what was left open; `None` when that is the same, or nothing is looked for in stock.
+    pub given: Option<Arc<Value>>,
 }
 
 /// A consumer's request.
@@ -160,5 +162,11 @@ impl Request {
     /// True when nothing will change any more.
     pub fn has_ended(&self) -> bool {
         self.status.ended()
+    }
+
+    /// Whether what is not in stock is made, or found, for it. A request that is not made for ends at once when stock has nothing for it:
+    /// nobody waits for what may never come.
+    pub fn makes(&self) -> bool {
+        self.source != Source::StockOnly && self.selection.select.is_none()
     }
 }

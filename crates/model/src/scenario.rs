@@ -134,6 +134,13 @@ pub fn parse(file: &str, text: &str) -> Result<Draft, Vec<Diagnostic>> {
     }
 }
 
+/// What tells one text of a scenario from another: 16 hexadecimal digits.
+pub fn mark(text: &str) -> String {
+    let mut mark = blake3::hash(text.as_bytes()).to_hex().to_string();
+    mark.truncate(16);
+    mark
+}
+
 /// Like [`parse`], from the bytes of a file.
 pub fn parse_bytes(file: &str, bytes: &[u8]) -> Result<Draft, Vec<Diagnostic>> {
     parse(file, decode(file, bytes)?)
@@ -147,8 +154,8 @@ pub fn decode<'a>(file: &str, bytes: &'a [u8]) -> Result<&'a str, Vec<Diagnostic
     })
 }
 
-/// Reads as much of a file as can be understood, for the type checker to go on with.
-pub(crate) fn read_draft(file: &str, text: &str) -> (Option<Draft>, Vec<Diagnostic>) {
+/// Reads as much of a file as can be understood, for the type checker to go on with; and what is wrong with its form.
+pub fn read_draft(file: &str, text: &str) -> (Option<Draft>, Vec<Diagnostic>) {
     read::read(file, text)
 }
 
@@ -158,6 +165,8 @@ pub struct Draft {
     pub(crate) file: String,
     pub(crate) source: String,
     pub(crate) name: ContractName,
+    /// Whether that name stands in the file.
+    pub(crate) is_named: bool,
     pub(crate) owner: Owner,
     pub(crate) description: String,
     pub(crate) labels: BTreeMap<String, String>,
@@ -201,9 +210,14 @@ pub(crate) struct Located<T> {
 }
 
 impl Draft {
-    /// The contract that the scenario is to fulfil.
+    /// The contract that the scenario is to fulfil; a stand-in when the file does not say.
     pub fn name(&self) -> &ContractName {
         &self.name
+    }
+
+    /// Whether the file says which contract the scenario is to fulfil.
+    pub fn is_named(&self) -> bool {
+        self.is_named
     }
 
     /// The contracts that the steps use.

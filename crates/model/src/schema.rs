@@ -15,6 +15,7 @@ mod naming;
 mod parse;
 mod read;
 mod selecting;
+mod unread;
 
 use std::fmt;
 use std::sync::{Arc, LazyLock};
@@ -245,7 +246,7 @@ impl Schema {
                 }
             }
         }
-        faults.dedup();
+        let mut faults = told_once(faults);
         faults.truncate(FAULTS_MAX);
         if faults.is_empty() {
             faults.push(Fault::new("", "invalid", "does not satisfy the schema"));
@@ -257,6 +258,18 @@ impl Schema {
     fn work(&self, size: Size) -> u64 {
         self.0.graph.cost(size.depth).saturating_mul(size.nodes as u64)
     }
+}
+
+/// One fault for each value and reason: a value that is none of those that are listed need not be told what type they have.
+fn told_once(mut faults: Vec<Fault>) -> Vec<Fault> {
+    faults.dedup();
+    let listed: Vec<String> = faults
+        .iter()
+        .filter(|fault| matches!(fault.code, "enum" | "const"))
+        .map(|fault| fault.pointer.clone())
+        .collect();
+    faults.retain(|fault| fault.code != "type" || !listed.contains(&fault.pointer));
+    faults
 }
 
 impl fmt::Debug for Schema {

@@ -37,7 +37,7 @@ use crate::text::nearest;
 pub use keeping::{Keeping, Line, pause_ms};
 pub use matching::{matches, prefers, selects};
 pub(crate) use reading::read_tree;
-pub use reading::{RuleDraft, RuleEdit, StockFile};
+pub use reading::{RuleDraft, RuleEdit, Sketch, StockFile};
 pub use window::Window;
 
 /// What a rule is called in its environment.
@@ -134,6 +134,18 @@ impl StockRule {
     /// What the datasets are made from, with the contract's defaults filled in.
     pub fn full_input(&self, contract: &Contract) -> Value {
         contract.input.with_defaults(self.input.as_ref().clone())
+    }
+
+    /// What its author should know: that it keeps more than may ever be handed out at once, which is so many leases.
+    pub fn warnings(&self, leases: u64) -> Vec<Fault> {
+        if u64::from(self.target) <= leases {
+            return Vec::new();
+        }
+        let message = format!(
+            "is more than all tokens of the environment together may have leased at one time, which is {leases} \
+             (`limits.leases_per_environment`): what is beyond that cannot be handed out before something is given back"
+        );
+        vec![Fault::new("/target", "beyond_quota", message)]
     }
 
     /// Why the rule cannot be filled with what is on offer; empty when it can. Pointers lead into the rule.

@@ -147,6 +147,13 @@ fn clean(
             );
             return Err(Fault::new(pointer, "bidi_or_invisible", message));
         }
+        if is_no_character(character) {
+            let message = format!(
+                "contains U+{:04X}, which stands for no character that everybody sees alike; remove it",
+                u32::from(character)
+            );
+            return Err(Fault::new(pointer, "noncharacter", message));
+        }
         if !allowed(character) {
             let message = format!("contains the control character U+{:04X}; remove it", u32::from(character));
             return Err(Fault::new(pointer, "control_character", message));
@@ -167,6 +174,15 @@ fn too_long(pointer: &str, length: usize, limit_bytes: usize) -> Fault {
 
 fn breaks_line(character: char) -> bool {
     matches!(character, '\u{2028}' | '\u{2029}')
+}
+
+/// Noncharacters (U+FDD0 to U+FDEF and the last two of every plane), which never stand for anything, and private use, which
+/// stands for something else, or for nothing, with every font. What is merely unassigned passes: a newer Unicode than ours
+/// may show it.
+fn is_no_character(character: char) -> bool {
+    let code = u32::from(character);
+    let is_private = matches!(code, 0xE000..=0xF8FF | 0xF_0000..=0x10_FFFF);
+    is_private || matches!(code, 0xFDD0..=0xFDEF) || code & 0xFFFE == 0xFFFE
 }
 
 /// Characters that cannot be seen, or that make the text around them look like something else.
@@ -209,11 +225,21 @@ mod tests {
             ("a\u{1b}[31m", "control_character"),
             ("a\u{85}b", "control_character"),
             ("a\u{2028}b", "control_character"),
+            ("a\u{FDD0}b", "noncharacter"),
+            ("a\u{FFFE}", "noncharacter"),
+            ("\u{10FFFF}a", "noncharacter"),
+            ("a\u{E000}b", "noncharacter"),
+            ("a\u{F0000}b", "noncharacter"),
         ] {
             for fault in [line("/t", text, 200).unwrap_err(), prose("/t", text, 200).unwrap_err()] {
                 assert_eq!((fault.code, fault.pointer.as_str()), (code, "/t"), "{text:?}");
             }
         }
+    }
+
+    #[test]
+    fn what_is_not_assigned_yet_may_be_a_letter_tomorrow() {
+        assert_eq!(line("/t", "a\u{378}", 200).unwrap(), "a\u{378}");
     }
 
     #[test]

@@ -8,6 +8,7 @@ mod criteria;
 mod graph;
 mod infer;
 mod literals;
+mod preference;
 mod schemas;
 mod static_type;
 
@@ -27,6 +28,7 @@ use crate::scenario::{self, Draft, DraftStep, Invariant, Located, Scenario, Step
 use crate::schema::Schema;
 
 pub use criteria::check_criteria;
+pub use preference::check_preference;
 
 use bind::{Binder, output_schema};
 use graph::Edge;
@@ -78,11 +80,20 @@ struct Checker<'a> {
     /// Unknown contracts for which a near one was looked for.
     looked_for: usize,
     diagnostics: Vec<Diagnostic>,
+    /// Inputs of steps that nothing reads.
+    undeclared: Vec<Diagnostic>,
 }
 
 impl<'a> Checker<'a> {
     fn new(draft: &'a Draft, contracts: &'a dyn Contracts) -> Self {
-        Self { draft, contracts, found: HashMap::new(), looked_for: 0, diagnostics: Vec::new() }
+        Self {
+            draft,
+            contracts,
+            found: HashMap::new(),
+            looked_for: 0,
+            diagnostics: Vec::new(),
+            undeclared: Vec::new(),
+        }
     }
 
     fn scenario(&mut self) -> Option<Scenario> {
@@ -250,6 +261,8 @@ impl<'a> Checker<'a> {
             None => binder.look(&step.with.root),
         }
         self.diagnostics.extend(binder.diagnostics);
+        self.undeclared.extend(binder.warnings);
+        self.undeclared.truncate(DIAGNOSTICS);
     }
 
     /// The steps whose own condition is part of this one: where this step runs, they have run.
@@ -300,6 +313,7 @@ impl<'a> Checker<'a> {
     fn warnings(&self) -> Vec<Diagnostic> {
         let draft = self.draft;
         let mut warnings = draft.warnings.clone();
+        warnings.extend_from_slice(&self.undeclared);
         for step in &draft.steps {
             let input = self.found.get(step.name.as_str()).map(|contract| Reference::new(&contract.input));
             warnings.extend(literals::in_template(&draft.file, &step.with.root, input));
@@ -325,7 +339,7 @@ impl<'a> Checker<'a> {
             each: None,
             present: Vec::new(),
         };
-        Binder { file: &self.draft.file, surroundings, diagnostics: Vec::new() }
+        Binder { file: &self.draft.file, surroundings, diagnostics: Vec::new(), warnings: Vec::new() }
     }
 
     fn push(

@@ -11,6 +11,7 @@ mod debts;
 mod diagnosis;
 mod document;
 mod environments;
+mod errors;
 mod events;
 mod extensions;
 mod health;
@@ -25,6 +26,7 @@ mod results;
 mod scenarios;
 mod sessions;
 mod shapes;
+mod shortage;
 mod stock_rules;
 mod tasks;
 mod tokens;
@@ -99,7 +101,7 @@ fn operations() -> OpenApiRouter<Server> {
         .routes(routes!(quarantine::resolve_dataset))
         .routes(routes!(environments::list_environments))
         .routes(routes!(contracts::list_contracts))
-        .routes(routes!(contracts::get_contract))
+        .routes(routes!(contracts::get_contract, contracts::remove_contract))
         .routes(routes!(contracts::get_contract_version))
         .routes(routes!(scenarios::apply_scenarios))
         .routes(routes!(stock_rules::list_stock_rules))
@@ -127,6 +129,7 @@ fn other_operations() -> OpenApiRouter<Server> {
             stock_rules::delete_stock_rule
         ))
         .routes(routes!(events::follow_events))
+        .routes(routes!(errors::get_errors))
         .routes(routes!(health::livez))
         .routes(routes!(health::readyz))
         .routes(routes!(health::startupz))

@@ -1,5 +1,7 @@
 //! Contracts: the catalogue of each environment, every version of it kept.
 
+use std::collections::HashMap;
+
 use async_trait::async_trait;
 use jiff::Timestamp;
 use serde_json::Value;
@@ -55,9 +57,10 @@ pub enum Definition {
 pub struct Publication {
     /// The revision of the catalogue that this was decided upon; 0 for an environment that does not exist yet.
     pub expected_revision: u64,
-    /// New versions, and versions whose description, owner or limits changed in place.
+    /// What is on offer from now on: new versions, versions whose description, owner or limits changed in place, and
+    /// deployed versions of before that take the place of the one on offer.
     pub contracts: Vec<StoredContract>,
-    /// Names taken out of the catalogue; their versions stay for the datasets made from them.
+    /// Names taken out of the catalogue, of which no live deployed session performs any version; their versions stay for the datasets made from them.
     pub withdrawn: Vec<String>,
     /// Versions of channels for which there is a deployed one to ask from now on. Of tasks that wait in a channel in
     /// which nobody is left, checks and undos go to its suppliers with this publication.
@@ -87,7 +90,8 @@ impl Publication {
 pub enum Published {
     /// The catalogue has this revision now.
     Revision(u64),
-    /// The catalogue has changed since it was read. Nothing was written.
+    /// The catalogue has changed since it was read, or a live deployed session performs a newer version than one that is
+    /// to be on offer, or any version of what is to be withdrawn. Nothing was written.
     Stale,
 }
 
@@ -101,11 +105,22 @@ pub struct StoredCatalogue {
     pub contracts: Vec<StoredContract>,
     /// Versions of contracts that are no longer offered.
     pub withdrawn: Vec<StoredContract>,
+    /// The version on offer, by name; of a contract that is not named here it is the newest.
+    pub on_offer: HashMap<String, u32>,
     /// Versions of channels, by name and version, whether or not anybody is live in their channel. Of each contract the
     /// newest [`CHANNEL_VERSIONS_KEPT`](sixpack_model::limits::CHANNEL_VERSIONS_KEPT), and those that are being served.
     pub in_channels: Vec<StoredContract>,
     /// Stock rules, by name.
     pub rules: Vec<StoredRule>,
+}
+
+/// What there is of a contract that is not over.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Left {
+    /// Its datasets that are being made, kept, leased or undone.
+    pub datasets: u64,
+    /// Its datasets that could not be undone, and that nobody has resolved.
+    pub debts: u64,
 }
 
 /// One environment.
@@ -131,6 +146,9 @@ pub trait Contracts: Send + Sync {
     /// In how many datasets a contract was the first that did not hold any more when they were set aside; counted in the
     /// transaction that sets one aside.
     async fn drifted(&self, environment: &str, contract: &str) -> Result<u64, StoreError>;
+
+    /// What there is of a contract that is not over.
+    async fn left_of(&self, environment: &str, contract: &str) -> Result<Left, StoreError>;
 
     /// Publishes contracts, and creates the environment if it is new.
     async fn publish(

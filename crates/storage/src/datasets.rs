@@ -55,6 +55,18 @@ pub trait Datasets: Send + Sync {
         page: Page<DatasetId>,
     ) -> Result<Vec<DatasetRow>, StoreError>;
 
+    /// Parts whose undo has been due for at least `grace_ms` while no live session serves their capability for at least as
+    /// long, with since when; in the order of their ids.
+    async fn waiting_undos(
+        &self,
+        environment: Option<&str>,
+        grace_ms: u64,
+        page: Page<DatasetId>,
+    ) -> Result<Vec<(DatasetId, Timestamp)>, StoreError>;
+
+    /// How many of these there are in each environment that has any.
+    async fn count_waiting_undos(&self, grace_ms: u64) -> Result<Vec<(String, u64)>, StoreError>;
+
     /// How many trees there are by the status of their root, for metrics.
     async fn count_trees(&self) -> Result<Vec<(PartStatus, u64)>, StoreError>;
 

@@ -4,6 +4,7 @@ use async_trait::async_trait;
 use sixpack_model::ids::LineId;
 use sixpack_model::name::ContractName;
 use sixpack_model::plan::HeldEntity;
+use sixpack_model::schema::Entity;
 
 use crate::error::StoreError;
 use crate::requests::NewRequest;
@@ -44,6 +45,14 @@ pub trait Imports: Send + Sync {
     /// They come into stock when they are ready, and stay there whatever the rules for their lines say. One that is not
     /// ready is given to nobody, and when it fails its line is left as it is.
     async fn import(&self, imports: Vec<NewImport>) -> Result<Imported, StoreError>;
+
+    /// Which of these that are to be imported own something that anybody has to do with, by their place; each with the first such thing.
+    /// Nothing is written, and it may be otherwise by the time that they are imported.
+    async fn held(
+        &self,
+        environment: &str,
+        owned: Vec<Vec<Entity>>,
+    ) -> Result<Vec<(usize, HeldEntity)>, StoreError>;
 
     /// How many imported datasets of a contract are in stock, and on their way there.
     async fn imported(&self, environment: &str, contract: &ContractName)

@@ -1,5 +1,6 @@
 //! Requests: accepted once, however often they are sent.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -25,6 +26,8 @@ pub struct UnitFill {
     pub wish: Option<Arc<StockWish>>,
     /// How far it looks for that.
     pub looking: Looking,
+    /// What it was given before and could not be handed over: it is left where it is.
+    pub but: BTreeSet<TreeId>,
     /// What is made for it, if nothing is found.
     pub tree: Option<Change>,
     /// Ids for the leases that are granted when that completes the request; one for each unit.

@@ -27,6 +27,30 @@ pub struct Service {
     pub timeout_ms: u64,
 }
 
+/// What the live deployed sessions perform that have registered the same version of a capability.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServedVersion {
+    /// The capability, `domain/name`.
+    pub contract: String,
+    /// The oldest version whose tasks they can perform.
+    pub oldest_version: u32,
+    /// The version they registered.
+    pub version: u32,
+    /// How many they are.
+    pub sessions: u64,
+}
+
+/// A capability of which something else is on offer than what its live deployed sessions perform.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServedOtherwise {
+    /// Where.
+    pub environment: String,
+    /// The capability, `domain/name`.
+    pub contract: String,
+    /// The newest version that somebody performs.
+    pub version: u32,
+}
+
 /// A supplier instance that wants to work.
 #[derive(Debug, Clone)]
 pub struct NewSession {
@@ -51,7 +75,8 @@ pub enum Registered {
     },
     /// Its channel would be one more than [`CHANNELS`](sixpack_model::limits::CHANNELS). Nothing was written.
     TooManyChannels,
-    /// The catalogue has changed since it was read: read it again and decide anew. Nothing was written.
+    /// The catalogue has changed since it was read, or other suppliers have come: read both again and decide anew. Nothing
+    /// was written.
     Stale,
 }
 
@@ -82,9 +107,12 @@ pub trait Sessions: Send + Sync {
         page: Page<SessionId>,
     ) -> Result<Vec<Session>, StoreError>;
 
-    /// Names of the capabilities (`domain/name`) that live deployed sessions serve in an environment, and how many
-    /// sessions do.
-    async fn served(&self, environment: &str) -> Result<Vec<(String, u64)>, StoreError>;
+    /// What live deployed sessions perform in an environment, by capability and version.
+    async fn served(&self, environment: &str) -> Result<Vec<ServedVersion>, StoreError>;
+
+    /// Capabilities of which the newest version that live deployed sessions perform is not the one on offer, by environment
+    /// and name; at most `limit`.
+    async fn served_otherwise(&self, limit: u32) -> Result<Vec<ServedOtherwise>, StoreError>;
 
     /// When the last deployed supplier of a capability (`domain/name`) has left; `None` when there never was one.
     async fn served_until(&self, environment: &str, contract: &str) -> Result<Option<Timestamp>, StoreError>;

@@ -75,10 +75,21 @@ pub struct Level {
     pub coming: u64,
     /// Of those that are ready, how many were imported.
     pub imported: u64,
+    /// Of those that are ready and were made, how many came back: from a lease, a request or quarantine.
+    pub came_back: u64,
     /// Of those that are coming, how many are imported.
     pub importing: u64,
     /// When the one in stock that was made first was made; what was imported was not.
     pub oldest_at: Option<Timestamp>,
+}
+
+/// How quickly a line is being filled.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Pace {
+    /// When the refill that is under way longest was begun.
+    pub since: Option<Timestamp>,
+    /// How long the last datasets of its contract took until they were ready, in the middle; `None` when none is known.
+    pub usual_ms: Option<u64>,
 }
 
 /// How far a line is to be filled.
@@ -132,9 +143,10 @@ pub struct Stocked {
 /// What is too much in a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Discard {
-    /// How many may stay, imported ones included; the oldest that were made go.
+    /// How many may stay, imported ones included; the oldest that were made for stock go. What came back stays beside them, unless none
+    /// may stay.
     pub keep: u32,
-    /// Whatever was made before goes.
+    /// Whatever was made before goes, whether or not it came back.
     pub made_before: Option<Timestamp>,
 }
 
@@ -183,6 +195,9 @@ pub trait Stock: Send + Sync {
 
     /// Requests that make a dataset for the line now, not those that import one, the newest first, at most `limit`.
     async fn refills(&self, line: LineId, limit: u32) -> Result<Vec<RequestId>, StoreError>;
+
+    /// Since when a line is being filled, and how long one takes.
+    async fn pace(&self, line: LineId) -> Result<Pace, StoreError>;
 
     /// How many requests wait for a dataset of the line that this one waits for, those before it; `None` when it does
     /// not wait for any.

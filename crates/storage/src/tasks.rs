@@ -97,11 +97,15 @@ pub trait Tasks: Send + Sync {
     /// The tasks of a tree that wait or are claimed, in the order of their parts: what the tree itself does not know.
     async fn open_tasks(&self, tree: TreeId) -> Result<Vec<OpenTask>, StoreError>;
 
+    /// The parts of a tree that have a task which nobody has and no live session serves, in the order of their parts, with
+    /// when the capability was last served. `None` when it never was.
+    async fn unserved_parts(&self, tree: TreeId) -> Result<Vec<(u32, Option<Timestamp>)>, StoreError>;
+
     /// Tasks withdrawn before anybody claimed them, at most `limit`.
     async fn withdrawn_tasks(&self, limit: u32) -> Result<Vec<TaskId>, StoreError>;
 
     /// Tasks that are ready for at least `grace_ms` while no live session serves their capability for at least as
-    /// long; with the time since when. At most `limit`, behind `after` in id order.
+    /// long; with the time at which the last one has left, or since when they are ready if there was none. At most `limit`, behind `after` in id order.
     async fn unserved_tasks(
         &self,
         grace_ms: u64,

@@ -1,7 +1,7 @@
 //! Billing: how customers pay.
 //!
 //! ```text
-//! PENDING --the bank verifies the payment method--> OPEN --close--> CLOSED
+//! PENDING --the bank verifies the payment method--> OPEN --close--> CLOSED --reopen--> what it was
 //!     \------------------------------------------------\--------------\--delete--> (gone)
 //! ```
 //!
@@ -190,6 +190,7 @@ fn routes() -> Router<Service> {
         .route("/accounts/{id}", get(entity::show::<Account>).delete(delete_account))
         .route("/accounts/{id}/payment-method", post(add_payment_method))
         .route("/accounts/{id}/close", post(close))
+        .route("/accounts/{id}/reopen", post(reopen))
         .route("/charges", post(create_charge).get(entity::list_by_key::<Charge>))
         .route("/charges/{id}", get(entity::show::<Charge>).delete(delete_charge))
         .route("/admin/drift", post(drift))
@@ -219,6 +220,10 @@ async fn add_payment_method(
 
 async fn close(State(service): State<Service>, Path(id): Path<String>) -> Result<Json<Account>, Denial> {
     service.change(|transaction| rules::close(transaction, &id)).map(Json)
+}
+
+async fn reopen(State(service): State<Service>, Path(id): Path<String>) -> Result<Json<Account>, Denial> {
+    service.change(|transaction| rules::reopen(transaction, &id)).map(Json)
 }
 
 async fn delete_account(

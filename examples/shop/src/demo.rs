@@ -1,4 +1,4 @@
-//! The demonstration: the four services, a Sixpack server and the suppliers, shown on loopback in eight acts.
+//! The demonstration: the four services, a Sixpack server and the suppliers, shown on loopback act by act.
 //!
 //! ```text
 //! start --> a naive script fails --> ready customer --> checkout --> billing rejects
@@ -102,7 +102,7 @@ async fn show(
     Ok(held)
 }
 
-/// The eight acts. One that needs what an earlier one did not leave fails for that reason.
+/// The acts in their sequence. One that needs what an earlier one did not leave fails for that reason.
 async fn play(landscape: &Landscape, stage: &Stage) -> Vec<Shown> {
     let naive = stage.play(&naive::ACT, naive::play(landscape, stage)).await;
     let mut data = None;

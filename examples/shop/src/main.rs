@@ -55,7 +55,7 @@ enum Command {
         #[command(subcommand)]
         team: TeamFlags,
     },
-    /// Starts all of it with a Sixpack server, and shows in five acts what it is for. (`cargo xtask demo` calls this.)
+    /// Starts all of it with a Sixpack server, and shows act by act what it is for. (`cargo xtask demo` calls this.)
     Demo(demo::Flags),
 }
 

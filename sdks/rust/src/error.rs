@@ -64,6 +64,11 @@ impl Error {
         match self {
             Self::Problem(problem) => Some(&problem.code),
             Self::Ended(ended) => ended.cause.code(),
+            // The one failure that is a refusal which came late.
+            Self::Failed(failed) => {
+                let code = failed.failure.as_ref().and_then(|failure| failure.code.as_deref());
+                code.filter(|code| *code == OUT_OF_STOCK)
+            }
             _ => None,
         }
     }
@@ -89,9 +94,10 @@ impl Error {
         }
     }
 
-    /// Whether the request was refused because not everything that has to be in stock is there: it is of
-    /// [`Source::StockOnly`](crate::Source::StockOnly), or chooses what stock does not have. The message says what is being
-    /// made, or why it is not; nothing was taken.
+    /// Whether not everything that has to be in stock is there: the request is of [`Source::StockOnly`](crate::Source::StockOnly), or
+    /// chooses what stock does not have. It was refused, or has failed because what it was given at first could not be handed over.
+    /// The message says what is being made, or why it is not; [`stock`](crate::wire::Problem::stock) of a refusal says it to machines.
+    /// Nothing was taken.
     pub fn is_out_of_stock(&self) -> bool {
         self.code() == Some(OUT_OF_STOCK)
     }
@@ -246,6 +252,34 @@ mod tests {
              currency CZK does not fit country FR (code currency_mismatch); \
              owner Billing <billing@shop.test>, report at https://i.test; request req_1"
         );
+    }
+
+    #[test]
+    fn a_request_is_out_of_stock_whether_it_was_refused_or_failed() {
+        let refused: Problem = serde_json::from_value(serde_json::json!({
+            "status": 409, "code": "out_of_stock", "detail": "no",
+            "stock": { "contract": "a/b", "asked": 50, "ready": 5, "rule": "fr", "coming": 3 }
+        }))
+        .unwrap();
+        assert_eq!(
+            refused.stock.as_ref().map(|stock| (stock.asked, stock.ready, stock.coming)),
+            Some((50, 5, 3))
+        );
+        assert!(Error::Problem(Box::new(refused)).is_out_of_stock());
+        for (code, is_out_of_stock) in [("out_of_stock", true), ("invalid", false)] {
+            let failure = serde_json::from_value(serde_json::json!({
+                "path": "b/second@1", "class": "check", "code": code, "message": "closed; there is no other in stock",
+                "contract": "b/second", "version": 1, "owner": { "team": "b" }, "attempts": 0
+            }))
+            .unwrap();
+            let failed = RequestFailed {
+                request_id: "req_1".into(),
+                contract: "shop/pair".into(),
+                status: RequestStatus::Failed,
+                failure: Some(failure),
+            };
+            assert_eq!(Error::from(Box::new(failed)).is_out_of_stock(), is_out_of_stock, "{code}");
+        }
     }
 
     #[test]

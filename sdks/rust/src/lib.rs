@@ -3,8 +3,8 @@
 //! **A domain team** writes one [`Capability`] for each state and runs a [`Supplier`] next to its service. It connects
 //! outward, needs no open port, reconnects by itself, and drains on SIGTERM.
 //!
-//! ```no_run
-//! // Not run here: it connects to a server and ends only by a signal.
+//! ```standalone_crate
+//! # mod landscape { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/landscape.rs")); }
 //! use schemars::JsonSchema;
 //! use serde::{Deserialize, Serialize};
 //! use sixpack::{About, Capability, Context, NoFacts, Operation, Owner, Produce, Supplier};
@@ -39,9 +39,9 @@
 //!     }
 //! }
 //!
-//! # async fn run() -> Result<(), sixpack::Error> {
+//! # landscape::supply("customer/active-customer", async || {
 //! Supplier::new("customer").owner(Owner::new("Customer")).capability(ActiveCustomer).run().await
-//! # }
+//! # });
 //! ```
 //!
 //! **A tester or a pipeline** requests a contract with [`Client::request`] and gets a [`Lease`] that renews itself and is
@@ -51,6 +51,15 @@
 //! What the SDK promises: state-changing calls carry an idempotency key or are safe to repeat, so a broken connection
 //! never makes two of anything; a lease never seems alive after the server ended it; a supplier's tasks are performed
 //! at least once, and one result of each counts.
+
+/// What the pages that people read first show of Rust compiles.
+#[cfg(doctest)]
+mod pages {
+    #[doc = include_str!("../README.md")]
+    struct OfTheSdk;
+    #[doc = include_str!("../../../README.md")]
+    struct OfTheProject;
+}
 
 mod channel;
 mod client;

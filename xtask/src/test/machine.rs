@@ -49,6 +49,14 @@ const TOOLS: &[Tool] = &[
         rustup: None,
     },
     Tool {
+        // PostgreSQL refuses root.
+        probe: &["sh", "-c", "test \"$(id -u)\" != 0 || setpriv --version"],
+        needed_for: "running that server as somebody who is not root",
+        to_build: false,
+        apt: "util-linux",
+        rustup: None,
+    },
+    Tool {
         probe: &["openssl", "version"],
         needed_for: "certificates for tests of TLS",
         to_build: false,

@@ -16,8 +16,16 @@ struct Column {
     types: Vec<String>,
 }
 
-/// Reads a file, or says everything that is wrong with it. A value is read as the type that the schema gives its property.
-pub(super) fn read(text: &str, input: &Value, output: &Value) -> Result<Rows, Vec<Wrong>> {
+/// Reads a file, and says everything that is wrong with it. A value is read as the type that the schema gives its property.
+pub(super) fn read(text: &str, input: &Value, output: &Value) -> (Rows, Vec<Wrong>) {
+    match read_table(text, input, output) {
+        Ok(read) => read,
+        Err(wrong) => (Rows::default(), wrong),
+    }
+}
+
+/// The rows that can be read, and what is wrong with the others; an error when no row can be, because of the first line.
+fn read_table(text: &str, input: &Value, output: &Value) -> Result<(Rows, Vec<Wrong>), Vec<Wrong>> {
     let mut reader = ReaderBuilder::new().flexible(true).trim(Trim::Headers).from_reader(text.as_bytes());
     let header = reader.headers().cloned().map_err(|error| vec![unreadable(&error)])?;
     let columns = columns(&header, input, output)?;
@@ -35,7 +43,7 @@ pub(super) fn read(text: &str, input: &Value, output: &Value) -> Result<Rows, Ve
         wrong.push(Wrong::at(1, None, "", "the file has no rows"));
     }
     let columns = columns.into_iter().map(|column| column.name).collect();
-    if wrong.is_empty() { Ok(Rows { rows, columns }) } else { Err(wrong) }
+    Ok((Rows { rows, columns }, wrong))
 }
 
 fn columns(header: &StringRecord, input: &Value, output: &Value) -> Result<Vec<Column>, Vec<Wrong>> {
@@ -181,7 +189,7 @@ mod tests {
         (input, output)
     }
 
-    fn read_it(text: &str) -> Result<Rows, Vec<Wrong>> {
+    fn read_it(text: &str) -> (Rows, Vec<Wrong>) {
         let (input, output) = schemas();
         read(text, &input, &output)
     }
@@ -191,7 +199,7 @@ mod tests {
         let text = "\u{feff}input.country,output.id, output.age,output.code,output.active,output.tags,output.address.zip\n\
                     FR,7.10,null,007,true,\"[\"\"a\"\", 1]\",75001\n\
                     ,x,,7,maybe,a,\n";
-        let rows = read_it(text).unwrap().rows;
+        let rows = read_it(text).0.rows;
         let first: Value = serde_json::from_str(
             r#"{"id":7.10,"age":null,"code":"007","active":true,"tags":["a",1],"address":{"zip":"75001"}}"#,
         )
@@ -202,8 +210,15 @@ mod tests {
     }
 
     #[test]
+    fn rows_beside_one_that_cannot_be_read_are_read_all_the_same() {
+        let (rows, wrong) = read_it("output.id,output.code\n1,2\n1\n3,4\n");
+        assert_eq!(rows.rows.iter().map(|row| row.line).collect::<Vec<_>>(), [2, 4]);
+        assert_eq!(wrong.iter().map(|wrong| wrong.place.line).collect::<Vec<_>>(), [3]);
+    }
+
+    #[test]
     fn a_value_with_line_breaks_does_not_move_the_lines_of_the_rows_behind_it() {
-        let rows = read_it("output.code\n\"a\nb\"\nc\n").unwrap().rows;
+        let rows = read_it("output.code\n\"a\nb\"\nc\n").0.rows;
         assert_eq!(rows.iter().map(|row| row.line).collect::<Vec<_>>(), [2, 4]);
     }
 
@@ -219,7 +234,7 @@ mod tests {
             ("output.id,output.code\n1,2\n1,2,3\n", 3, None, ""),
             ("output.id\n", 1, None, ""),
         ] {
-            let wrong = read_it(text).unwrap_err();
+            let (_, wrong) = read_it(text);
             let place = &wrong[0].place;
             let told = (place.line, place.column, place.property.as_str());
             assert_eq!(told, (line, column, property), "{text:?}: {}", wrong[0].message);

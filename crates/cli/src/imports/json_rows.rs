@@ -4,8 +4,8 @@ use serde_json::{Map, Value};
 
 use super::rows::{Row, Rows, Wrong};
 
-/// Reads a file, or says everything that is wrong with it. What a row holds is the server's to judge.
-pub(super) fn read(text: &str) -> Result<Rows, Vec<Wrong>> {
+/// Reads a file, and says everything that is wrong with it. What a row holds is the server's to judge.
+pub(super) fn read(text: &str) -> (Rows, Vec<Wrong>) {
     let (mut rows, mut wrong) = (Vec::new(), Vec::new());
     for (number, text) in (1..).zip(text.lines()) {
         if text.trim().is_empty() {
@@ -26,7 +26,7 @@ pub(super) fn read(text: &str) -> Result<Rows, Vec<Wrong>> {
     if rows.is_empty() && wrong.is_empty() {
         wrong.push(Wrong::at(1, None, "", "the file has no rows"));
     }
-    if wrong.is_empty() { Ok(Rows { rows, columns: Vec::new() }) } else { Err(wrong) }
+    (Rows { rows, columns: Vec::new() }, wrong)
 }
 
 fn row(line: u64, mut fields: Map<String, Value>) -> Result<Row, Vec<Wrong>> {
@@ -63,7 +63,7 @@ mod tests {
 
     #[test]
     fn every_line_is_a_row_and_empty_ones_are_none() {
-        let rows = read("{\"input\":{\"a\":1},\"output\":{\"id\":1}}\n\n{\"output\":{}}\n").unwrap();
+        let rows = read("{\"input\":{\"a\":1},\"output\":{\"id\":1}}\n\n{\"output\":{}}\n").0;
         let expected = [
             Row { line: 1, input: json!({ "a": 1 }), output: json!({ "id": 1 }) },
             Row { line: 3, input: json!({}), output: json!({}) },
@@ -73,11 +73,13 @@ mod tests {
 
     #[test]
     fn everything_that_is_wrong_is_told_with_its_line() {
-        let wrong = read("{\"output\":{}}\n[]\n{\"input\":[],\"extra\":1}\n{\"output\": nul}\n").unwrap_err();
+        let (rows, wrong) =
+            read("{\"output\":{}}\n[]\n{\"input\":[],\"extra\":1}\n{\"output\": nul}\n{\"output\":1}\n");
+        assert_eq!(rows.rows.iter().map(|row| row.line).collect::<Vec<_>>(), [1, 5], "the others are read");
         let told: Vec<(u64, &str)> =
             wrong.iter().map(|wrong| (wrong.place.line, wrong.place.property.as_str())).collect();
         assert_eq!(told, [(2, ""), (3, "extra"), (3, "input"), (3, "output"), (4, "")]);
         assert_eq!(wrong[4].place.column, Some(15));
-        assert_eq!(read("\n").unwrap_err()[0].message, "the file has no rows");
+        assert_eq!(read("\n").1[0].message, "the file has no rows");
     }
 }

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 /// What a file says.
-#[derive(Debug, PartialEq)]
+#[derive(Debug, Default, PartialEq)]
 pub(super) struct Rows {
     pub(super) rows: Vec<Row>,
     /// The columns of a table, in their order: `output.customer_id`; empty when there is no table.
@@ -43,6 +43,25 @@ impl Wrong {
 }
 
 impl Rows {
+    /// A sentence of the server's with the lines of the file in place of its pointers to rows.
+    pub(super) fn by_lines(&self, message: &str) -> String {
+        let mut told = String::with_capacity(message.len());
+        let mut rest = message;
+        while let Some((before, behind)) = rest.split_once("`/rows/") {
+            let Some((number, after)) = behind.split_once('`') else { break };
+            let line =
+                number.parse::<usize>().ok().and_then(|number| self.rows.get(number)).map(|row| row.line);
+            told.push_str(before);
+            match line {
+                Some(line) => told.push_str(&format!("line {line}")),
+                None => told.push_str(&format!("`/rows/{number}`")),
+            }
+            rest = after;
+        }
+        told.push_str(rest);
+        told
+    }
+
     /// The place that a pointer of the server's means: `/rows/3/output/customer_id`.
     pub(super) fn place(&self, pointer: &str) -> Option<Place> {
         let mut segments = pointer.strip_prefix("/rows/")?.split('/');
@@ -64,6 +83,20 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn a_sentence_about_rows_is_told_about_their_lines() {
+        let row = |line| Row { line, input: json!({}), output: json!({}) };
+        let rows = Rows { rows: vec![row(2), row(5)], columns: Vec::new() };
+        for (message, told) in [
+            ("`a:b` is in `/rows/1` already", "`a:b` is in line 5 already"),
+            ("`/rows/0` and `/rows/7`", "line 2 and `/rows/7`"),
+            ("is `/rows/", "is `/rows/"),
+            ("", ""),
+        ] {
+            assert_eq!(rows.by_lines(message), told);
+        }
+    }
 
     #[test]
     fn a_pointer_leads_to_its_line_and_column() {

@@ -16,15 +16,15 @@ const OPEN: [&str; 8] = [
     "if",
 ];
 
-/// Sentences about what is given as `what`, the input or a preference, and is no input of the contract.
-pub(super) fn unread(contract: &Contract, what: &str, given: Option<&Value>) -> Vec<String> {
+/// Sentences about what is given and is no input of the contract.
+pub(super) fn unread(contract: &Contract, given: Option<&Value>) -> Vec<String> {
     let mut said = Vec::new();
     let known = contract.input["properties"].as_object().filter(|known| !known.is_empty());
     if let (Some(known), false) = (known, OPEN.iter().any(|keyword| !contract.input[*keyword].is_null())) {
         let given = given.and_then(Value::as_object).into_iter().flatten().map(|(name, _)| name);
         for name in given.filter(|name| !known.contains_key(*name)) {
             let near = did_you_mean(name, known.keys().map(String::as_str));
-            said.push(format!("nothing reads the {what} `{name}` of {}{near}", contract.name));
+            said.push(format!("nothing reads the input `{name}` of {}{near}", contract.name));
         }
     }
     said
@@ -48,7 +48,7 @@ mod tests {
 
     fn said(input: Value, given: Value) -> Vec<String> {
         let contract = json!({"name":"a/b","version":1,"kind":"capability","status":"online","input":input});
-        unread(&serde_json::from_value(contract).unwrap(), "input", Some(&given))
+        unread(&serde_json::from_value(contract).unwrap(), Some(&given))
     }
 
     #[test]

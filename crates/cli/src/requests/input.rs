@@ -5,6 +5,8 @@ use std::path::Path;
 
 use serde_json::{Map, Value};
 
+use sixpack::wire::{self, Problem};
+
 use crate::exit::Exit;
 use crate::fault::Fault;
 
@@ -40,6 +42,37 @@ impl Written {
             self.set(&mut object, setting)?;
         }
         Ok(Some(Value::Object(object)))
+    }
+
+    /// Why the server did not take the object, with what helps against it.
+    pub(crate) fn told(&self, single: &[String], error: sixpack::Error) -> Fault {
+        let hint = match &error {
+            sixpack::Error::Problem(problem) => self.hint(single, problem),
+            _ => None,
+        };
+        let fault = Fault::from(error);
+        match hint {
+            Some(hint) => fault.next(hint),
+            None => fault,
+        }
+    }
+
+    /// How to write a value as text that was read as JSON and is refused, because text is wanted there.
+    fn hint(&self, single: &[String], problem: &Problem) -> Option<String> {
+        let refused = |path: &str| {
+            let pointer = format!("/input/{}", path.replace('.', "/"));
+            let about = |fault: &wire::Fault| fault.pointer.as_deref() == Some(pointer.as_str());
+            let of_text =
+                |fault: &wire::Fault| fault.message.contains("string") || fault.message.contains('"');
+            problem.errors.iter().any(|fault| about(fault) && of_text(fault))
+        };
+        let (path, text) =
+            single.iter().filter_map(|setting| setting.split_once('=')).find(|(path, text)| {
+                let scalar = serde_json::from_str(text).is_ok_and(|value: Value| !value.is_string());
+                scalar && refused(path)
+            })?;
+        let written = Value::String(text.to_owned());
+        Some(format!("`{text}` was read as JSON; for a text write {} '{path}={written}'", self.single))
     }
 
     fn read(&self, text: &str) -> Result<Map<String, Value>, Fault> {
@@ -131,6 +164,25 @@ mod tests {
         );
         let chosen = SELECT.object(None, &["slot=[\"MORNING\",\"EVENING\"]".to_owned()]).unwrap();
         assert_eq!(chosen, Some(json!({"slot":["MORNING","EVENING"]})));
+    }
+
+    #[test]
+    fn a_number_where_text_is_wanted_is_told_how_to_be_written() {
+        let problem = |pointer: &str, message: &str| -> Problem {
+            let fault = json!({"pointer": pointer, "code": "type", "message": message});
+            serde_json::from_value(json!({"status": 422, "code": "input_invalid", "errors": [fault]}))
+                .unwrap()
+        };
+        let single = ["name=7".to_owned(), "lines=2".to_owned()];
+        let hint = INPUT.hint(&single, &problem("/input/name", "7 is not one of null, string")).unwrap();
+        assert!(hint.ends_with("for a text write --set 'name=\"7\"'"), "{hint}");
+        assert_eq!(INPUT.hint(&single, &problem("/input/lines", "2 is above the maximum of 1")), None);
+        assert_eq!(
+            INPUT.hint(&["name=x".to_owned()], &problem("/input/name", "\"x\" is not a string")),
+            None
+        );
+        let inner = ["to.zip=01".to_owned(), "to.zip=10".to_owned()];
+        assert!(INPUT.hint(&inner, &problem("/input/to/zip", "10 is not a string")).is_some());
     }
 
     #[test]

@@ -126,7 +126,7 @@ impl Progress {
             }
             let number = number.map(|number| format!("#{number}"));
             let path = Some(step.path.clone()).filter(|path| !path.is_empty());
-            let state = format!("{:<10} {says}", step.status).trim_end().to_owned();
+            let state = format!("{:<11} {says}", step.status).trim_end().to_owned();
             let parts = [number, path, Some(contract(step)), Some(state)];
             note(format!("  {}", parts.into_iter().flatten().collect::<Vec<_>>().join("  ")));
             self.told.insert(id.clone(), news);

@@ -82,7 +82,7 @@ pub(crate) struct RequestCommand {
     /// Have it made, even if there is some in stock; as --source fresh
     #[arg(long, conflicts_with = "source")]
     fresh: bool,
-    /// A property of the input that ranks what is in stock, and excludes nothing; may be repeated, and is written as for --set
+    /// A property that the input leaves open: it ranks what is in stock, and excludes nothing; may be repeated, and is written as for --set
     #[arg(long, value_name = "KEY=VALUE")]
     prefer: Vec<String>,
     /// All such properties as a JSON object, @FILE, or @- for the standard input
@@ -142,8 +142,7 @@ pub(crate) async fn run(command: &RequestCommand, output: &mut Output) -> Result
     if let Some(name) = &command.contract
         && let Ok(contract) = client.contract(&command.environment.name(), name).await
     {
-        unread(&contract, "input", body.input.as_ref()).into_iter().for_each(note);
-        unread(&contract, "preference", body.prefer.as_ref()).into_iter().for_each(note);
+        unread(&contract, body.input.as_ref()).into_iter().for_each(note);
         // What came from stock needs nobody any more.
         unserved(&contract).filter(|_| !request.status.ended()).into_iter().for_each(note);
     }
@@ -204,7 +203,7 @@ fn body(command: &RequestCommand) -> Result<NewRequest, Fault> {
 fn refused(command: &RequestCommand, error: sixpack::Error) -> Fault {
     match &command.rerun_of {
         Some(dataset) => Fault::from(error).about(dataset, Named::Dataset),
-        None => Fault::from(error),
+        None => input::INPUT.told(&command.single, error),
     }
 }
 

@@ -65,7 +65,7 @@ mod tests {
             (rerun("different", one, 7), "8 facts differ"),
             (rerun("pending", json!([]), 0), "not made yet"),
             (rerun("unknown", json!([]), 0), "there are no facts to compare"),
-            (rerun("of another release", json!([]), 0), "unknown_word"),
+            (rerun("of another release", json!([]), 0), "of another release"),
         ] {
             assert_eq!(headline(&rerun), format!("rerun of ds_1: {said}"));
         }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use sixpack::wire::{Failure, Request, Step, StepStatus};
+use sixpack::wire::{CheckVerdict, DatasetStatus, Failure, Request, Step};
 
 use super::asked;
 use crate::contracts::owner;
@@ -69,6 +69,11 @@ pub(super) fn in_line(request: &Request) -> Option<String> {
 /// Why a request ended without data, for people.
 pub(super) fn not_made(request: &Request) -> Vec<String> {
     let mut lines = vec![match &request.failure {
+        // Nothing was made for it that could be undone.
+        Some(failure) if had_from_stock(request) => {
+            let (path, class) = (&failure.path, failure.class);
+            format!("sixpack: {} was not handed over: {path} {class}", asked(request))
+        }
         Some(failure) => {
             format!("sixpack: {} was not made: {} {}", asked(request), failure.path, failure.class)
         }
@@ -77,6 +82,13 @@ pub(super) fn not_made(request: &Request) -> Vec<String> {
     lines.extend(reasons(request));
     lines.push(format!("           sixpack requests show {}", request.id));
     lines
+}
+
+/// Whether all that it had, or has had, was made before anybody asked for it.
+fn had_from_stock(request: &Request) -> bool {
+    let progress = &request.progress;
+    let was_there = |step: &Step| step.ended_at.as_ref().is_some_and(|made| *made <= request.created_at);
+    progress.total == 0 || (!progress.steps.is_empty() && progress.steps.iter().all(was_there))
 }
 
 /// A failure in rows: reason, owner, attempts, what it stopped, and what became of that which was made.
@@ -179,7 +191,7 @@ pub(crate) fn branches(lines: &[Branch]) -> Vec<String> {
         }
         let took = line.took.map_or(String::new(), span);
         let text = format!(
-            "{name:<names$}  {:<contracts$}  {} {:<10} {took:>12}  {}",
+            "{name:<names$}  {:<contracts$}  {} {:<11} {took:>11}  {}",
             line.contract,
             symbol(&line.status),
             line.status,
@@ -282,21 +294,27 @@ fn root_of(id: &str) -> &str {
     }
 }
 
+/// What is drawn before a status. One of a newer server is drawn as something that goes on.
 fn symbol(status: &str) -> &'static str {
-    let known = [
-        (StepStatus::Pending, "·"),
-        (StepStatus::Waiting, "◌"),
-        (StepStatus::Building, "●"),
-        (StepStatus::Checking, "◆"),
-        (StepStatus::Ready, "✔"),
-        (StepStatus::Failed, "✖"),
-        (StepStatus::Skipped, "–"),
-        (StepStatus::Undoing, "↩"),
-        (StepStatus::Gone, "○"),
-        (StepStatus::Debt, "!"),
-        (StepStatus::Cancelling, "×"),
-    ];
-    known.iter().find(|(known, _)| known.as_str() == status).map_or("●", |(_, symbol)| symbol)
+    match CheckVerdict::from(status) {
+        CheckVerdict::Invalid => return "✖",
+        CheckVerdict::Undecided => return "?",
+        _ => {}
+    }
+    match DatasetStatus::from(status) {
+        DatasetStatus::Pending => "·",
+        DatasetStatus::Waiting => "◌",
+        DatasetStatus::Checking => "◆",
+        DatasetStatus::Ready | DatasetStatus::Leased => "✔",
+        DatasetStatus::Suspect => "?",
+        DatasetStatus::Failed | DatasetStatus::Quarantined => "✖",
+        DatasetStatus::Skipped => "–",
+        DatasetStatus::Undoing => "↩",
+        DatasetStatus::Gone => "○",
+        DatasetStatus::Debt => "!",
+        DatasetStatus::Cancelling => "×",
+        _ => "●",
+    }
 }
 
 #[cfg(test)]
@@ -381,6 +399,31 @@ mod tests {
         let told = reasons(&failed);
         assert!(told.contains(&"  dataset  #2 of 2".to_owned()), "{told:?}");
         assert!(told.contains(&"  undone   2 × one › x/y@2, two › x/y@2".to_owned()), "{told:?}");
+    }
+
+    #[test]
+    fn what_came_from_stock_and_is_there_again_was_not_handed_over_and_is_not_undone() {
+        let mut failed = request(json!([]));
+        failed.progress.total = 0;
+        failed.status = sixpack::wire::RequestStatus::Expired;
+        failed.failure = serde_json::from_value(json!({
+            "path":"bank/account@1","class":"timeout","message":"the time of the request is over","contract":"bank/account",
+            "version":1,"owner":{"team":"Bank"},"attempts":0,"undo":{"done":[],"pending":[],"debts":[]}
+        }))
+        .unwrap();
+        let told = not_made(&failed);
+        assert_eq!(told[0], "sixpack: a/b@1 was not handed over: bank/account@1 timeout");
+        assert!(!told.iter().any(|line| line.contains("undoing")), "{told:?}");
+        // In the moment of its end it may be with the request still.
+        let made_at = |at: &str| {
+            let mut made = step("ds_1", "", "checking");
+            made["ended_at"] = at.into();
+            request(json!([made])).progress
+        };
+        failed.progress = made_at("2026-11-22T10:41:07.119Z");
+        assert!(not_made(&failed)[0].contains("was not handed over"), "{:?}", not_made(&failed));
+        failed.progress = made_at("2026-11-22T10:41:07.121Z");
+        assert!(not_made(&failed)[0].contains("was not made"), "{:?}", not_made(&failed));
     }
 
     #[test]

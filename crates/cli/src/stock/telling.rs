@@ -30,7 +30,17 @@ pub(super) fn row(rule: &StockRule) -> [String; 7] {
 pub(super) fn reasons(rule: &StockRule) -> Vec<String> {
     let starved = starved(rule).map(in_a_line);
     let doubted = rule.stock.doubted.as_ref().map(doubted_in_a_line);
-    starved.into_iter().chain(doubted).collect()
+    broken(rule).into_iter().chain(starved).chain(doubted).collect()
+}
+
+/// What is wrong with the rule itself: the first fault, and how many there are besides.
+fn broken(rule: &StockRule) -> Option<String> {
+    let (first, more) = rule.faults.split_first()?;
+    let more = match more.len() {
+        0 => String::new(),
+        count => format!("; and {count} more: `sixpack stock show {}`", rule.name),
+    };
+    Some(format!("✖ broken: {first}{more}"))
 }
 
 /// Why a rule is not being filled that should be filled now.
@@ -83,6 +93,9 @@ pub(super) fn told(rule: &StockRule, output: &mut Output) -> Result<(), Fault> {
     for fault in &rule.faults {
         output.line(format!("✖ {fault}"))?;
     }
+    for warning in &rule.warnings {
+        output.line(format!("⚠ {warning}"))?;
+    }
     if let Some(doubted) = &rule.stock.doubted {
         output.line(format!("✖ doubted since {} UTC: {}", moment(&doubted.since), doubted.message))?;
         output.line(format!("  owner      {}", owner(&doubted.owner)))?;
@@ -111,9 +124,14 @@ fn again(starved: &Starved) -> String {
 fn level(stock: &RuleStock) -> String {
     let oldest =
         stock.oldest_age_ms.map_or(String::new(), |age| format!("; the oldest is {} old", millis(age)));
-    let imported =
-        if stock.imported > 0 { format!(" ({} of them imported)", stock.imported) } else { String::new() };
-    format!("{} ready{imported}, {} coming{oldest}", stock.ready, stock.coming)
+    let of_them = [(stock.imported, "imported"), (stock.came_back, "came back")];
+    let of_them: Vec<String> = of_them
+        .iter()
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, how)| format!("{count} of them {how}"))
+        .collect();
+    let of_them = if of_them.is_empty() { String::new() } else { format!(" ({})", of_them.join(", ")) };
+    format!("{} ready{of_them}, {} coming{oldest}", stock.ready, stock.coming)
 }
 
 fn served(stock: &RuleStock) -> String {
@@ -184,6 +202,20 @@ mod tests {
     }
 
     #[test]
+    fn a_level_says_what_was_imported_and_what_came_back() {
+        for (stock, told) in [
+            (json!({ "ready": 3 }), "3 ready, 0 coming"),
+            (json!({ "ready": 3, "came_back": 1 }), "3 ready (1 of them came back), 0 coming"),
+            (
+                json!({ "ready": 3, "imported": 2, "came_back": 1 }),
+                "3 ready (2 of them imported, 1 of them came back), 0 coming",
+            ),
+        ] {
+            assert_eq!(level(&rule(json!({ "stock": stock })).stock), told);
+        }
+    }
+
+    #[test]
     fn a_row_says_what_is_there_and_what_came_from_it() {
         assert_eq!(row(&rule(json!({}))), ["fr", "a/b", "17/20", "3", "4 min 03 s", "99 %", "active"]);
         let none = rule(json!({ "stock": {}, "state": "paused" }));
@@ -224,6 +256,18 @@ mod tests {
         let told = "✖ doubted: a/b said invalid 8 of 10 times since 2026-01-01T10:42:00Z: no such table; owner A · a@shop.test; \
                     none is handed out";
         assert_eq!(reasons(&doubted), [told]);
+    }
+
+    #[test]
+    fn a_rule_that_is_broken_says_why_in_the_list() {
+        let fault =
+            |message: &str| json!({ "pointer": "/contract", "code": "contract_broken", "message": message });
+        let one = rule(json!({ "faults": [fault("a/b is broken")] }));
+        let told = reasons(&one);
+        assert_eq!(told.len(), 1, "{told:?}");
+        assert!(told[0].starts_with("✖ broken: ") && told[0].contains("a/b is broken"), "{told:?}");
+        let two = rule(json!({ "faults": [fault("x"), fault("y")] }));
+        assert!(reasons(&two)[0].ends_with("; and 1 more: `sixpack stock show fr`"), "{:?}", reasons(&two));
     }
 
     #[test]

@@ -19,6 +19,17 @@ fn a_developer_starts_a_server_and_its_client_commands_find_it() {
 }
 
 #[test]
+fn a_server_that_takes_calls_without_a_token_warns_of_it() {
+    let mut place = Place::new();
+    let mut server = place.start_dev(&["--insecure-dev"]);
+    let warned = server.log(|line| line.contains("--insecure-dev"));
+    assert!(
+        warned.starts_with("warning: ") && warned.contains("everybody on this machine is an administrator"),
+        "{warned}"
+    );
+}
+
+#[test]
 fn a_restarted_server_has_its_token_and_its_scenarios() {
     let mut place = Place::new();
     let mut server = place.start_dev(&[]);

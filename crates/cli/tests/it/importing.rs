@@ -19,6 +19,8 @@ fn existing_customers_are_imported_from_a_table_and_from_lines_and_taken_from_st
     let imported = place.run(&["import", "customer/active-customer", &table]).expect(0);
     assert_eq!(imported.stdout, "2 datasets of customer/active-customer@1 imported\n");
     assert!(imported.stderr.contains("checked before it can be taken"), "{imported:?}");
+    let see = "sixpack datasets list --contract customer/active-customer";
+    assert!(imported.stderr.contains(see) && imported.stderr.contains("failed did not hold"), "{imported:?}");
     for _ in 0..2 {
         events.line(|line| line.contains("\"dataset.ready\""));
     }
@@ -41,6 +43,16 @@ fn existing_customers_are_imported_from_a_table_and_from_lines_and_taken_from_st
     {
         assert!(again.stderr.contains(part), "{part} in\n{}", again.stderr);
     }
+    let lease = taken["leases"][0]["id"].as_str().unwrap();
+    let released = place.run(&["lease", "release", lease, "--wait"]).expect(0).stdout;
+    assert_eq!(
+        released,
+        format!("released {lease}; nothing was made for it: the data stays in its service as it is\n")
+    );
+    let taken = place.run(&ask).expect(0).json();
+    let lease = taken["leases"][0]["id"].as_str().unwrap();
+    let unused = place.run(&["lease", "release", lease, "--outcome", "unused", "--wait"]).expect(0).stdout;
+    assert_eq!(unused, format!("released {lease}; it is in stock again\n"));
 }
 
 #[test]
@@ -58,7 +70,24 @@ fn every_fault_of_a_file_is_told_with_its_line_and_nothing_is_imported() {
     refused(
         "bad.csv",
         "input.country,output.customer_id\nFR,a\n,b\nFR,\nFR,a\n",
-        &["bad.csv:3", "input", "bad.csv:4", "output", "bad.csv:5", "is in row 1 already"],
+        &["bad.csv:3", "input", "bad.csv:4", "output", "bad.csv:5", "is in line 2 already"],
+    );
+    refused(
+        "mixed.csv",
+        "input.country,output.customer_id\nFR,a\nFR\n,b\nFR,\nFR,a\n",
+        &[
+            "mixed.csv:3: has 1 values",
+            "mixed.csv:4",
+            "mixed.csv:5",
+            "mixed.csv:6",
+            "is in line 2 already",
+            "4 faults",
+        ],
+    );
+    refused(
+        "mixed.jsonl",
+        "{\"output\":{}}\n{\n{\"input\":{\"country\":7},\"output\":{\"customer_id\":\"a\"}}\n",
+        &["mixed.jsonl:1: ", "mixed.jsonl:2:1: is no JSON", "mixed.jsonl:3: input.country: "],
     );
     refused("head.csv", "country,output.customer_id\nFR,a\n", &["head.csv:1:1: country: is no column"]);
     refused("long.csv", "input.country,output.customer_id\nFR,a,b\n", &["long.csv:2: has 3 values"]);

@@ -33,6 +33,13 @@ fn what_drifted_in_stock_is_listed_counted_and_decided_about() {
     assert!(shown.contains("drifted  once it was the first"), "{shown}");
     let json = place.run(&["quarantine", "--json"]).expect(0).json();
     let id = json["items"][0]["dataset_id"].as_str().unwrap();
+    let found = place.run(&["datasets", "list", "--status", "quarantined"]).expect(0).stdout;
+    assert!(found.contains(id) && found.contains("  quarantined  "), "{found}");
+    let none = place.run(&["datasets", "list", "--status", "suspect", "--json"]).expect(0).json();
+    assert_eq!(none["items"], serde_json::json!([]));
+    let shown = place.run(&["datasets", "show", id]).expect(0).stdout;
+    assert!(shown.contains("✖ quarantined") && shown.contains("BLOCKED"), "{shown}");
+    assert!(!shown.contains("✔ ready") && !shown.contains("  undoing  "), "{shown}");
     place.run(&["quarantine", "resolve", id, "retry"]).expect(64);
     shop.unblock_customers();
     let retried = place.run(&["quarantine", "resolve", id, "retry", "--reason", "unblocked"]).expect(0);

@@ -12,7 +12,7 @@ fn a_scenario_is_applied_requested_shown_and_given_back() {
     let checked = place.run(&["apply", "-f", &file, "--check"]).expect(0);
     assert_eq!(checked.stdout, "would apply checkout/paying-customer@1 (new)\n");
     assert!(!place.run(&["contracts"]).expect(0).stdout.contains("checkout/paying-customer"));
-    let applied = place.run(&["apply", "-f", &file]).expect(0);
+    let applied = place.run(&["apply", &file]).expect(0);
     assert_eq!(applied.stdout, "applied checkout/paying-customer@1 (new)\n");
     let again = place.run(&["apply", "-f", "."]).expect(0);
     assert_eq!(again.stdout, "unchanged checkout/paying-customer@1\n");
@@ -25,6 +25,8 @@ fn a_scenario_is_applied_requested_shown_and_given_back() {
             .is_some_and(|row| row.starts_with("checkout/paying-customer@1  scenario  online")),
         "{listed}"
     );
+    let marked = place.run(&["contracts", "show", "customer/active-customer"]).expect(0).stdout;
+    assert!(marked.contains("key of customer") && marked.contains("volatile: differs each time"), "{marked}");
     let labelled = place.run(&["contracts", "customer", "--label", "pii=none", "--json"]).expect(0).json();
     assert_eq!(labelled["items"][0]["name"], "customer/active-customer");
     let shown = place.run(&["contracts", "show", "checkout/paying-customer"]).expect(0).stdout;
@@ -273,6 +275,15 @@ fn refusals_end_by_what_can_be_done_about_them() {
         (&["request", "customer/active-customer", "--set", "country=7"][..], 65, "`/input/country`"),
         (&["datasets", "list", "--status", "waiting"][..], 64, "pending, building"),
         (&["datasets", "list", "--entity", "c-17"][..], 64, "kind:key"),
+        (&["datasets", "list", "--status", "waiting"][..], 64, "suspect, quarantined"),
+        (&["leases"][..], 64, "similar subcommand exists: 'lease'"),
+        (&["dataset"][..], 64, "similar subcommand exists: 'datasets'"),
+        (&["apply"][..], 64, "FILE|DIR"),
+        (
+            &["request", "customer/active-customer", "--set", "country=7"][..],
+            65,
+            "for a text write --set 'country=\"7\"'",
+        ),
         (&["contracts", "--label", "pii"][..], 64, "--label"),
         (&["contracts", "--environment", "nowhere"][..], 1, "sixpack environments"),
         (&["apply", "-f", "nowhere.yaml"][..], 65, "nowhere.yaml"),

@@ -232,6 +232,33 @@ fn a_lease_is_released_before_all_of_it_is_undone() {
 }
 
 #[test]
+fn waiting_for_an_undo_says_who_is_awaited_and_has_an_end() {
+    let (place, _server, shop) = landscape();
+    let made = requested(&place, &["checkout/paying-customer"]);
+    let (lease, dataset) = lease(&made);
+    shop.close();
+    let late = place.run(&["lease", "release", lease, "--wait", "--timeout", "1"]).expect(75);
+    assert_eq!(late.stdout, format!("released {lease}; what was made for it is being undone\n"));
+    for part in [
+        "gave up after 1.0 s: waiting since 2",
+        "billing/payment-account (owner Billing · billing@shop.test), of which no supplier is connected, to undo `payment`",
+        &format!("sixpack datasets show {dataset}"),
+    ] {
+        assert!(late.stderr.contains(part), "{part} in\n{}", late.stderr);
+    }
+    let json = place.run(&["lease", "release", lease, "--wait", "--timeout", "1", "--json"]).expect(75);
+    assert_eq!(json.json()["status"], "released");
+    assert!(json.stderr.contains("gave up after"), "{json:?}");
+    place.run(&["lease", "release", lease, "--timeout", "1"]).expect(64);
+    // It goes on where it stopped, and tells until then who is waited for.
+    let mut waiting = place.start(&["lease", "release", lease, "--wait"]);
+    waiting.log(|line| line.starts_with("waiting since ") && line.contains("billing/payment-account"));
+    let _again = Shop::open(&place);
+    waiting.line(|line| line == format!("released {lease}; what was made for it is undone"));
+    assert_eq!(waiting.ended().code(), Some(0));
+}
+
+#[test]
 fn an_input_that_nothing_reads_is_warned_of() {
     let (place, _server, _shop) = landscape();
     let made = place.run(&["request", "checkout/paying-customer", "--set", "contry=CZ"]).expect(0);

@@ -11,7 +11,7 @@ use sixpack_model::ids::{LeaseId, LineId, RequestId, TokenId, TreeId};
 use sixpack_model::plan::{self, Beginning, Change, NewTree, Versions, World};
 use sixpack_model::request::{Priority, Request, RequestStatus, Selection, Source, Unit};
 use sixpack_model::stock::RuleName;
-use sixpack_model::typecheck::check_criteria;
+use sixpack_model::typecheck::{check_criteria, check_preference};
 use sixpack_storage::requests::{Idempotency, Looking, NewRequest, Quota};
 use sixpack_storage::stock::StockWish;
 
@@ -30,6 +30,8 @@ pub(crate) struct Planned {
     pub(crate) holder: String,
     pub(crate) token: TokenId,
     pub(crate) units: Vec<Accepted>,
+    /// What of it was given, where defaults were filled in and stock is looked at.
+    pub(crate) given: Vec<Option<Arc<Value>>>,
     pub(crate) wishes: Vec<Option<Arc<StockWish>>>,
     pub(crate) shelf: Arc<Shelf>,
     pub(crate) overlay: Overlay,
@@ -50,7 +52,7 @@ impl Planned {
     /// The request, if everything comes from stock.
     pub(super) fn served_by_stock(&self, looking: Looking, idempotency: Option<Idempotency>) -> NewRequest {
         let request = request_of(self.asked(), RequestId(mint::id(self.now)), &self.units, self.now);
-        let mut new = unplanned(request, self.now);
+        let mut new = self.with_given(unplanned(request, self.now));
         new.wishes.clone_from(&self.wishes);
         NewRequest { looking, idempotency, ..new }
     }
@@ -64,8 +66,16 @@ impl Planned {
         let lines: Vec<_> = self.wishes.iter().map(line).collect();
         let on = (&*self.shelf, &self.overlay);
         let asked = Asked { stock: Some(stock), ..self.asked() };
-        let new = new_request(asked, &self.units, &lines, on, self.now);
+        let new = self.with_given(new_request(asked, &self.units, &lines, on, self.now));
         NewRequest { idempotency, wishes: self.wishes.clone(), ..new }
+    }
+
+    /// The request with what was left open: another dataset may be looked for when one cannot be handed over.
+    fn with_given(&self, mut new: NewRequest) -> NewRequest {
+        for (unit, given) in new.request.units.iter_mut().zip(&self.given) {
+            unit.given.clone_from(given);
+        }
+        new
     }
 
     fn asked(&self) -> Asked<'_> {
@@ -251,6 +261,7 @@ fn request_of(asked: Asked<'_>, id: RequestId, units: &[Accepted], now: Timestam
                 contract: contract.name.clone(),
                 version: contract.version,
                 input: Arc::clone(input),
+                given: None,
             })
             .collect(),
         listed: asked.listed,
@@ -316,6 +327,38 @@ pub(super) fn accept_units(wanted: &Wanted, shelf: &Shelf) -> Result<Vec<Accepte
         units.push((contract, Arc::new(input)));
     }
     if faults.is_empty() { Ok(units) } else { Err(Refusal::InputInvalid(faults)) }
+}
+
+/// What of each input was given, where that is less than what it is made from; nothing when nothing comes from stock.
+pub(super) fn given_of(
+    wanted: &Wanted,
+    units: &[Accepted],
+    wishes: &[Option<Arc<StockWish>>],
+) -> Vec<Option<Arc<Value>>> {
+    let mut all: Vec<Option<Arc<Value>>> = Vec::with_capacity(wishes.len());
+    for (place, (_, full)) in units.iter().take(wishes.len()).enumerate() {
+        if let (false, Some(first)) = (wanted.listed, all.first()) {
+            all.push(first.clone());
+            continue;
+        }
+        let given = &wanted.units[place].1;
+        all.push((*given != **full).then(|| Arc::new(given.clone())));
+    }
+    all
+}
+
+/// Holds what is preferred against the inputs of the contract.
+pub(super) fn accept_preference(wanted: &Wanted, units: &[Accepted]) -> Result<(), Refusal> {
+    let (Some(prefer), Some((contract, _))) = (&wanted.selection.prefer, units.first()) else {
+        return Ok(());
+    };
+    let Value::Object(prefer) = &**prefer else { return Ok(()) };
+    let given = &wanted.units.first().expect("a request asks for at least one dataset").1;
+    let faults = check_preference(&contract.input, given, prefer);
+    if faults.is_empty() {
+        return Ok(());
+    }
+    Err(Refusal::Invalid(faults.into_iter().map(|fault| fault.under("/prefer")).collect()))
 }
 
 /// Holds criteria against what the contract lets its datasets be chosen by.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde_json::json;
-use sixpack_engine::{Receipt, Refusal};
+use sixpack_engine::{Receipt, Refusal, TaskAnswer};
 use sixpack_model::plan::Answer;
 use sixpack_model::request::RequestStatus;
 use sixpack_model::session::HEARTBEATS_AT_ONCE;
@@ -33,6 +33,80 @@ async fn a_parked_supplier_of_a_draining_session_is_sent_away() {
         Ok(tasks) => assert!(tasks.is_empty()),
         Err(refusal) => assert!(matches!(refusal, Refusal::SessionEnded), "{refusal:?}"),
     }
+}
+
+/// Two steps of one supplier behind a first one of it.
+const FORK: &str = r#"
+scenario: shop/fork
+owner: { team: Shop }
+steps:
+  one:   { uses: a/first, with: {} }
+  two:   { uses: a/first, with: {}, needs: [one] }
+  three: { uses: a/first, with: {}, needs: [one] }
+output:
+  id: "${{ steps.two.id }}"
+"#;
+
+#[tokio::test]
+async fn an_answer_brings_as_many_of_the_next_tasks_as_were_asked_for() {
+    let (town, a, _) = with_pair().await;
+    let other = town.connect_as("a", "two", &[capability("first", ALL)]).await.expect("accepted").id;
+    town.apply(FORK).await;
+    town.ask("shop/fork", json!({})).await;
+    let first = town.claim_one(a).await;
+    let (receipt, next) = town.answer_for_more(a, &first, made("one"), 1).await;
+    assert_eq!((receipt, next.len()), (Receipt::Recorded, 1));
+    assert_eq!(next[0].attempt, 1);
+    let rest = town.claim_one(other).await;
+    assert_ne!(rest.task, next[0].task);
+    assert_eq!(town.answer(a, &next[0], made("two")).await, Receipt::Recorded);
+    assert_eq!(town.answer(other, &rest, made("three")).await, Receipt::Recorded);
+}
+
+#[tokio::test]
+async fn an_answer_brings_what_was_left_before_and_nothing_of_others() {
+    let (town, a, b) = with_pair().await;
+    town.ask("shop/pair", json!({})).await;
+    let first = town.claim_one(a).await;
+    town.ask("shop/pair", json!({})).await;
+    let (_, next) = town.answer_for_more(a, &first, made("one"), 5).await;
+    assert_eq!(next.len(), 1, "the first step of the other request");
+    assert_eq!(next[0].contract.to_string(), "a/first");
+    let (_, next) = town.answer_for_more(a, &next[0], made("other"), 5).await;
+    assert!(next.is_empty(), "{next:?}");
+    assert_eq!(town.claim(b).await.len(), 2);
+}
+
+#[tokio::test]
+async fn a_draining_supplier_gets_nothing_with_its_answer() {
+    let (town, a, _) = with_pair().await;
+    town.apply(FORK).await;
+    town.ask("shop/fork", json!({})).await;
+    let first = town.claim_one(a).await;
+    town.engine.drain_session(&town.supplier(), a).await.expect("drained");
+    let (receipt, next) = town.answer_for_more(a, &first, made("one"), 5).await;
+    assert_eq!((receipt, next.len()), (Receipt::Recorded, 0));
+}
+
+#[tokio::test]
+async fn tasks_of_an_answer_that_nobody_waits_for_go_to_others() {
+    let (town, a, _) = with_pair().await;
+    let other = town.connect_as("a", "two", &[capability("first", ALL)]).await.expect("accepted").id;
+    town.apply(FORK).await;
+    town.ask("shop/fork", json!({})).await;
+    let first = town.claim_one(a).await;
+    let answers = vec![TaskAnswer { task: first.task, attempt: first.attempt, answer: made("one") }];
+    let supplier = town.supplier();
+    let mut answering = Box::pin(town.engine.answer(&supplier, a, answers, 5));
+    assert!(futures::poll!(&mut answering).is_pending(), "it waits for the store");
+    drop(answering);
+    let mut taken = Vec::new();
+    while taken.len() < 2 {
+        let more = town.engine.claim(&supplier, other, 5, SOON).await.expect("the session is live");
+        assert!(!more.is_empty(), "they are given back");
+        taken.extend(more);
+    }
+    assert!(taken.iter().all(|task| task.attempt == 1), "as if they had never been claimed: {taken:?}");
 }
 
 #[tokio::test]

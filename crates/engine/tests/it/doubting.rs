@@ -106,7 +106,8 @@ async fn a_check_that_fails_for_everything_empties_no_stock_and_what_is_left_is_
     town.pass_s(61, &[a, b]).await;
     assert!(town.claim(b).await.len() <= 1, "one probe, and nothing else");
     let refused = town.ask_for(from(Source::StockOnly, "shop/pair", json!({}))).await;
-    let Err(Refusal::OutOfStock { paused: Some(why), .. }) = refused else { panic!("{refused:?}") };
+    let Err(Refusal::OutOfStock(short)) = refused else { panic!("{refused:?}") };
+    let why = short.doubted.expect("it is doubted").told();
     assert!(why.contains("b/second said invalid 10 of 10 times"), "{why}");
     let waiting = town.take(stock_first("shop/pair")).await;
     assert_eq!(waiting.request.status, RequestStatus::Building, "its own is made");
@@ -169,6 +170,10 @@ async fn what_was_called_invalid_is_never_handed_out_before_it_was_found_to_hold
     // The last thing that was said about the fourth is that it is invalid, and nobody can tell now.
     town.engine.drain_session(&town.supplier(), b).await.expect("drained");
     let view = town.take(from(Source::StockOnly, "shop/pair", json!({}))).await;
+    let task = town.next_check(a).await;
+    town.answer(a, &task, checked(Verdict::Valid, "")).await;
+    assert_eq!(town.until_ended(&view).await.request.status, RequestStatus::Failed, "it is out of stock");
+    let view = town.take(stock_first("shop/pair")).await;
     let task = town.next_check(a).await;
     town.answer(a, &task, checked(Verdict::Valid, "")).await;
     assert_eq!(town.request(view.request.id).await.request.status, RequestStatus::Building, "it waits");

@@ -1,7 +1,7 @@
 //! Orchestrators, debts and what is told of all that.
 
 use serde_json::json;
-use sixpack_engine::Sweep;
+use sixpack_engine::{DebtStatus, Sweep, Wait};
 use sixpack_model::event::Event;
 use sixpack_model::plan::Answer;
 use sixpack_model::request::RequestStatus;
@@ -48,10 +48,43 @@ async fn what_cannot_be_undone_is_listed_as_a_debt() {
     town.answer(b, &task, refused(false)).await;
     let undo = town.claim_one(a).await;
     town.answer(a, &undo, refused(false)).await;
-    let debts = town.engine.debts(&town.consumer(), Some("default"), Page::first(10)).await.expect("a list");
+    let debts =
+        town.engine.debts(&town.consumer(), Some("default"), None, Page::first(10)).await.expect("a list");
     assert_eq!(debts.len(), 1);
     assert_eq!(debts[0].tree.path_of(debts[0].part), "first › a/first@1");
     assert_eq!(town.request(id).await.trees[0].root().status, PartStatus::Debt);
+}
+
+#[tokio::test]
+async fn an_undo_that_waits_for_its_supplier_is_listed_after_the_grace() {
+    let (town, a, b) = with_pair().await;
+    town.ask("shop/pair", json!({})).await;
+    town.serve(a).await;
+    let task = town.claim_one(b).await;
+    town.answer(b, &task, refused(false)).await;
+    town.engine.drain_session(&town.supplier(), a).await.expect("it is live");
+    let since = town.engine.now().await.expect("a clock");
+    let listed = async |status| {
+        let listed = town.engine.debts(&town.consumer(), Some("default"), status, Page::first(10)).await;
+        listed.expect("a list")
+    };
+    let counted = async || town.engine.environments(&town.consumer()).await.expect("a list")[0].waiting_undos;
+    town.pass_s(59, &[b]).await;
+    assert_eq!((listed(None).await.len(), counted().await), (0, 0), "a deployment is no news");
+    town.pass_s(1, &[b]).await;
+    let waiting = listed(None).await;
+    assert_eq!(waiting.len(), 1);
+    assert_eq!(waiting[0].tree.path_of(waiting[0].part), "first › a/first@1");
+    assert_eq!(waiting[0].waits, [Wait { part: waiting[0].part, since }]);
+    assert_eq!(counted().await, 1);
+    assert_eq!(listed(Some(DebtStatus::Waiting)).await.len(), 1);
+    assert_eq!(listed(Some(DebtStatus::Debt)).await.len(), 0);
+    let whole = town.engine.dataset(&town.consumer(), waiting[0].tree.id.root()).await.expect("it is there");
+    assert_eq!(whole.waits, waiting[0].waits);
+    let back = town.connect("a", &[capability("first", ALL)]).await;
+    assert_eq!(listed(None).await.len(), 0, "it is there again");
+    assert_eq!(town.serve(back).await, ["undo a/first"]);
+    assert_eq!(counted().await, 0);
 }
 
 #[tokio::test]

@@ -1,13 +1,14 @@
 //! Entities: two live leases never own the same one, also across contracts, and whoever makes it twice is told.
 
 use serde_json::{Value, json};
-use sixpack_engine::{Assignment, Receipt, Wanted};
+use sixpack_engine::{Assignment, DatasetFilter, Receipt, Wanted};
 use sixpack_model::failure::FailureClass;
 use sixpack_model::ids::{RequestId, SessionId};
 use sixpack_model::lease::LeaseOutcome;
 use sixpack_model::plan::Answer;
 use sixpack_model::request::RequestStatus;
 use sixpack_model::tree::{PartStatus, Verdict};
+use sixpack_storage::page::Page;
 
 use crate::town::{ALL, Town, capability, made, wanted, with};
 
@@ -104,6 +105,28 @@ async fn what_a_request_brings_along_may_be_in_many_hands() {
     release(&town, owner).await;
     assert_eq!(town.serve(a).await, ["undo a/one"]);
     lease(&town, a, "a/one", "42").await;
+}
+
+#[tokio::test]
+async fn what_was_given_an_entity_is_found_by_it_and_holds_it_against_nobody() {
+    let town = Town::new().await;
+    let of_customer =
+        json!({ "type": "object", "properties": { "of": { "type": "string", "x-entity": "customer" } } });
+    let b = town.connect("b", &[with(capability("account", ALL), json!({ "input": of_customer }))]).await;
+    let mut leased = Vec::new();
+    for id in ["a-1", "a-2"] {
+        let request = town.ask("b/account", json!({ "of": "42" })).await;
+        let (_, check) = up_to_the_check(&town, b, id).await;
+        town.answer(b, &check, valid()).await;
+        let view = town.request(request).await;
+        assert_eq!(view.request.status, RequestStatus::Fulfilled);
+        leased.push(view.trees[0].id.root());
+    }
+    let entity = Some(("customer".to_owned(), "42".to_owned()));
+    let filter = DatasetFilter { entity, ..DatasetFilter::default() };
+    let found = town.engine.datasets(&town.consumer(), filter, Page::first(10)).await.expect("a list");
+    let found: Vec<_> = found.iter().rev().map(|view| view.tree.dataset(view.part)).collect();
+    assert_eq!(found, leased);
 }
 
 #[tokio::test]

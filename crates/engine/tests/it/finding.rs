@@ -176,8 +176,8 @@ async fn a_find_whose_supplier_has_crashed_is_tried_again_and_leaves_nothing_to_
     town.answer(b, &check, valid()).await;
     let answer = TaskAnswer { task: lost.task, attempt: lost.attempt, answer: made("other") };
     let supplier = town.supplier();
-    let late = town.engine.answer(&supplier, b, vec![answer]);
-    assert_ne!(late.await.unwrap(), [Receipt::Recorded]);
+    let late = town.engine.answer(&supplier, b, vec![answer], 0);
+    assert_ne!(late.await.unwrap().0, [Receipt::Recorded]);
     let view = town.request(request).await;
     release(&town, &view).await;
     town.sweep().await;

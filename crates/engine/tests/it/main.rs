@@ -1,5 +1,6 @@
 //! The engine over a real store: consumers ask, suppliers answer by hand, the clock is moved.
 
+mod applying;
 mod channels;
 mod claiming;
 mod conservation;
@@ -13,9 +14,11 @@ mod finding;
 mod importing;
 mod joining;
 mod leasing;
+mod out_of_stock;
 mod quarantine;
 mod requesting;
 mod rerunning;
+mod rolling_back;
 mod steps;
 mod stock;
 mod stock_rules;

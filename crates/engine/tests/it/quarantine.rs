@@ -7,6 +7,7 @@ use sixpack_model::lease::Lease;
 use sixpack_model::plan::Resolution;
 use sixpack_model::recheck::Why;
 use sixpack_model::request::{RequestStatus, Source};
+use sixpack_model::stock::{RuleEdit, RuleState};
 use sixpack_model::token::Role;
 use sixpack_model::tree::{PartStatus, Verdict};
 
@@ -205,4 +206,61 @@ async fn what_the_patrol_sets_aside_comes_back_as_well() {
     assert_eq!(root.set_aside.map(|set_aside| set_aside.because), Some(Why::Patrol));
     assert_eq!(town.resolved(listed[0].tree.id, Resolution::Return).await, PartStatus::Ready);
     assert_eq!((town.level("pairs").await, town.drifted("a/first").await), ((1, 0), 1));
+}
+
+/// The first of two was set aside, and stock was filled behind it.
+async fn set_aside_and_refilled() -> (Town, SessionId, SessionId, TreeId) {
+    let (town, a, b) = stocked(1).await;
+    town.keep("pairs", json!({ "contract": "shop/pair", "target": 1, "check_every_s": 60 })).await;
+    town.engine.sweep(Sweep::Patrol).await.expect("swept");
+    let (first, second) = (town.next_check(a).await, town.next_check(b).await);
+    town.answer(a, &first, checked(Verdict::Valid, "")).await;
+    town.answer(b, &second, checked(Verdict::Invalid, "closed")).await;
+    town.set("pairs", RuleEdit { state: Some(RuleState::Active), ..RuleEdit::default() }).await;
+    town.settle(&[a, b]).await;
+    assert_eq!(town.level("pairs").await, (1, 0));
+    town.clock.advance_ms(1_000);
+    (town, a, b, first.task.tree)
+}
+
+#[tokio::test]
+async fn what_comes_back_is_kept_beyond_the_target_until_somebody_takes_it() {
+    for resolution in [Resolution::Retry, Resolution::Return] {
+        let (town, a, b, repaired) = set_aside_and_refilled().await;
+        town.resolved(repaired, resolution).await;
+        town.settle(&[a, b]).await;
+        town.sweep().await;
+        assert_eq!(town.tree_status(repaired).await, PartStatus::Ready, "{resolution:?}");
+        let there = town.stock("pairs").await;
+        assert_eq!((there.ready, there.coming, there.came_back), (2, 0, 1), "{resolution:?}");
+        let view = town.engine.dataset(&town.consumer(), repaired.root()).await.expect("there");
+        let because = |kind: &str| {
+            let told = view.timeline.iter().find(|event| event.kind == kind);
+            told.map(|event| event.data["because"].as_str().unwrap_or_default().to_owned())
+        };
+        if resolution == Resolution::Retry {
+            assert_eq!(because("dataset.confirmed").as_deref(), Some("retry"));
+        }
+        // It was made first, and is given first; nothing is made in its place.
+        let taken = town.take(from(Source::StockOnly, "shop/pair", json!({}))).await;
+        let taken = if taken.leases.is_empty() {
+            town.settle(&[a, b]).await;
+            town.until_ended(&taken).await
+        } else {
+            taken
+        };
+        town.settle(&[a, b]).await;
+        assert_eq!((taken.leases.len(), town.level("pairs").await), (1, (1, 0)), "{resolution:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_comes_back_goes_with_the_rule_that_keeps_it() {
+    let (town, a, b, repaired) = set_aside_and_refilled().await;
+    town.resolved(repaired, Resolution::Return).await;
+    town.set("pairs", RuleEdit { state: Some(RuleState::Draining), ..RuleEdit::default() }).await;
+    assert_eq!(town.level("pairs").await, (0, 0));
+    town.sweep().await;
+    town.settle(&[b, a]).await;
+    assert_eq!(town.tree_status(repaired).await, PartStatus::Gone);
 }

@@ -128,7 +128,7 @@ async fn waiting_for_a_free_slot_or_a_supplier_is_part_of_the_time() {
     town.clock.advance_ms(5_000);
     town.engine.sweep(Sweep::DueTrees).await.expect("swept");
     let message = town.request(alone).await.request.failure.expect("a failure").message;
-    assert!(message.contains("waiting for a supplier of a/thing since"), "{message}");
+    assert!(message.contains("waiting for a supplier of a/thing@1 since"), "{message}");
 }
 
 #[tokio::test]

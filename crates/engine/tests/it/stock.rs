@@ -136,7 +136,10 @@ async fn several_are_given_together_or_not_at_all() {
         Wanted { units: vec![one.units[0].clone(); 3], ..one }
     };
     let refused = town.ask_for(three(Source::StockOnly)).await;
-    assert!(matches!(refused, Err(Refusal::OutOfStock { is_kept: true, .. })), "{refused:?}");
+    assert!(
+        matches!(&refused, Err(Refusal::OutOfStock(short)) if (short.ready, short.asked) == (2, 3) && short.rule.is_some()),
+        "{refused:?}"
+    );
     assert_eq!(town.level("pairs").await, (2, 0));
     let view = town.take(three(Source::StockFirst)).await;
     assert_eq!((view.request.status, view.request.ready), (RequestStatus::Building, 2));
@@ -167,13 +170,29 @@ async fn stock_only_says_what_is_missing() {
     let (town, a, b) = with_pair().await;
     let ask = || town.ask_for(from(Source::StockOnly, "shop/pair", json!({})));
     let refused = ask().await;
-    assert!(matches!(&refused, Err(Refusal::OutOfStock { is_kept: false, .. })), "{refused:?}");
+    assert!(matches!(&refused, Err(Refusal::OutOfStock(short)) if short.rule.is_none()), "{refused:?}");
     town.keep("pairs", json!({ "contract": "shop/pair", "target": 1 })).await;
     let refused = ask().await;
-    assert!(matches!(&refused, Err(Refusal::OutOfStock { coming: 1, is_kept: true, .. })), "{refused:?}");
+    assert!(
+        matches!(&refused, Err(Refusal::OutOfStock(short)) if short.coming == 1 && short.rule.is_some()),
+        "{refused:?}"
+    );
     assert_eq!(town.level("pairs").await, (0, 1), "it takes over nothing");
+    town.clock.advance_ms(7_000);
     town.settle(&[a, b]).await;
     assert!(ask().await.is_ok());
+    // From the next one on it is known how long one takes.
+    let begun = town.engine.now().await.expect("a store that works");
+    town.tend().await;
+    town.clock.advance_ms(3_000);
+    let Err(Refusal::OutOfStock(short)) = ask().await else { panic!("it was taken") };
+    assert_eq!(short.coming_since, Some(begun));
+    let expected = short.expected_at.expect("it is known").duration_since(short.at);
+    assert_eq!((expected.as_secs(), short.changes_at()), (4, short.expected_at));
+    // One that takes longer than usual may be there at any moment.
+    town.clock.advance_ms(60_000);
+    let Err(Refusal::OutOfStock(short)) = ask().await else { panic!("it was taken") };
+    assert_eq!(short.expected_at, Some(short.at));
 }
 
 #[tokio::test]
@@ -195,11 +214,54 @@ async fn a_request_matches_by_its_input_with_defaults() {
         let id = town.ask_for(from(Source::StockOnly, "a/first", input)).await.ok()?;
         Some(town.request(id).await.trees[0].root().input.as_ref().clone())
     };
-    let french = json!({ "country": "FR", "lines": 2 });
-    assert_eq!(ask(json!({})).await, Some(french.clone()));
+    let (french, czech) = (json!({ "country": "FR", "lines": 2 }), json!({ "country": "CZ", "lines": 3 }));
+    assert_eq!(ask(json!({})).await, Some(french.clone()), "what is as it would be made comes first");
     assert_eq!(ask(json!({ "country": "FR", "lines": 2 })).await, Some(french));
     assert_eq!(ask(json!({ "lines": 4 })).await, None);
-    assert_eq!(ask(json!({ "country": "CZ" })).await, Some(json!({ "country": "CZ", "lines": 3 })));
+    assert_eq!(ask(json!({ "country": "CZ" })).await, Some(czech.clone()));
+    assert_eq!(ask(json!({})).await, Some(czech), "what is left open matches anything");
+    assert_eq!(ask(json!({ "country": "FR" })).await, None);
+}
+
+#[tokio::test]
+async fn a_preference_chooses_where_the_contract_has_a_default() {
+    let town = Town::new().await;
+    let input = json!({ "type": "object", "properties": { "lines": { "type": "integer", "default": 2 } } });
+    let a = town
+        .connect("a", &[with(capability("first", ALL), json!({ "input": input, "fresh_for_s": 60 }))])
+        .await;
+    for (rule, lines) in [("two", 2), ("three", 3)] {
+        town.keep(rule, json!({ "contract": "a/first", "input": { "lines": lines }, "target": 2 })).await;
+    }
+    town.settle(&[a]).await;
+    for rule in ["two", "three"] {
+        town.set(rule, state(RuleState::Paused)).await;
+    }
+    let ask = |input: Value, prefer: Value| {
+        let selection = Selection { prefer: Some(prefer.into()), ..Selection::default() };
+        town.ask_for(Wanted { selection, ..from(Source::StockOnly, "a/first", input) })
+    };
+    let view = town.request(ask(json!({}), json!({ "lines": 3 })).await.expect("accepted")).await;
+    assert_eq!(*view.trees[0].root().input, json!({ "lines": 3 }));
+    for (input, prefer, pointer, code) in [
+        (json!({ "lines": 2 }), json!({ "lines": 3 }), "/prefer/lines", "no_effect"),
+        (json!({}), json!({ "lnes": 3 }), "/prefer/lnes", "unknown_field"),
+    ] {
+        let Err(Refusal::Invalid(faults)) = ask(input, prefer).await else { panic!("{pointer} is accepted") };
+        assert_eq!((faults[0].pointer.as_str(), faults[0].code), (pointer, code));
+    }
+    // What was left open is still open when another one is looked for.
+    town.pass_s(61, &[a]).await;
+    assert_eq!(town.serve(a).await, ["undo a/first"], "the lease is over");
+    let view = town.request(ask(json!({}), json!({ "lines": 3 })).await.expect("accepted")).await;
+    let bad = town.next_check(a).await;
+    assert_eq!(*bad.input, json!({ "lines": 3 }));
+    let answer = crate::validity::checked(sixpack_model::tree::Verdict::Invalid, "gone");
+    town.answer(a, &bad, answer).await;
+    let next = town.next_check(a).await;
+    town.answer(a, &next, crate::town::well(&next)).await;
+    let view = town.until_ended(&view).await;
+    assert_eq!(*view.trees[0].root().input, json!({ "lines": 2 }));
 }
 
 #[tokio::test]
@@ -226,7 +288,7 @@ async fn a_preference_ranks_and_criteria_choose() {
     let ask = |selection| town.ask_for(Wanted { selection, ..stock_first("a/first") });
     let gone = ask(select(json!({ "id": id }))).await;
     assert!(
-        matches!(gone, Err(Refusal::OutOfStock { unfit: Some(2), .. })),
+        matches!(&gone, Err(Refusal::OutOfStock(short)) if short.is_chosen && short.ready == 2),
         "it is leased already: {gone:?}"
     );
     let faulty = ask(select(json!({ "id": 7 }))).await;
@@ -250,7 +312,7 @@ async fn what_is_too_much_or_too_old_is_undone() {
     town.pass_s(61, &[a, b]).await;
     assert!(matches!(
         town.ask_for(from(Source::StockOnly, "shop/pair", json!({}))).await,
-        Err(Refusal::OutOfStock { .. })
+        Err(Refusal::OutOfStock(_))
     ));
     town.settle(&[a, b]).await;
     town.sweep().await;
@@ -311,7 +373,7 @@ async fn a_rule_that_cannot_be_filled_is_left_alone_and_says_why() {
     );
     assert_eq!(starved.owner.team, "a");
     let refused = town.ask_for(from(Source::StockOnly, "shop/pair", json!({}))).await;
-    assert!(matches!(refused, Err(Refusal::OutOfStock { starved: Some(_), .. })), "{refused:?}");
+    assert!(matches!(refused, Err(Refusal::OutOfStock(ref short)) if short.starved.is_some()), "{refused:?}");
     // After the pause one is tried, and only one.
     town.pass_s(2, &[a, b]).await;
     assert_eq!(town.level("pairs").await, (0, 1));
@@ -366,4 +428,31 @@ async fn a_lease_from_stock_ends_like_any_other() {
     let read: RequestId = view.request.id;
     assert_eq!(town.request(read).await.trees[0].root().status, PartStatus::Gone);
     assert_eq!(town.level("pairs").await, (1, 0));
+}
+
+#[tokio::test]
+async fn what_is_given_back_after_stock_was_filled_behind_it_stays() {
+    let (town, a, b) = with_pair().await;
+    town.keep("pairs", json!({ "contract": "shop/pair", "target": 1 })).await;
+    town.settle(&[a, b]).await;
+    let view = town.take(stock_first("shop/pair")).await;
+    town.settle(&[a, b]).await;
+    assert_eq!(town.level("pairs").await, (1, 0));
+    let lease = &view.leases[0];
+    let outcome = sixpack_model::lease::LeaseOutcome::Unused;
+    town.engine
+        .release_lease(&town.consumer(), lease.id, lease.fence, outcome, None)
+        .await
+        .expect("released");
+    town.settle(&[a, b]).await;
+    let there = town.stock("pairs").await;
+    assert_eq!((there.ready, there.coming, there.came_back), (2, 0, 1));
+    assert_eq!(town.tree_status(lease.tree).await, PartStatus::Ready);
+    // Only what was made for stock goes when the target is lowered.
+    town.set("pairs", target(3)).await;
+    town.settle(&[a, b]).await;
+    assert_eq!(town.level("pairs").await, (3, 0), "it counts for the level");
+    town.set("pairs", target(1)).await;
+    town.settle(&[a, b]).await;
+    assert_eq!((town.tree_status(lease.tree).await, town.level("pairs").await), (PartStatus::Ready, (2, 0)));
 }

@@ -178,7 +178,7 @@ async fn one_faulty_file_of_either_kind_keeps_all_from_being_applied() {
         (
             vec![file("s.yaml", no_form), file("t.yaml", "steps: {}\n"), file("u.yaml", STOCK)],
             "s.yaml:1 range",
-            vec!["s.yaml", "t.yaml"],
+            vec!["s.yaml", "t.yaml", "u.yaml"],
         ),
         (
             vec![file("pair.yaml", PAIR), file("s.yaml", STOCK), file("t.yaml", STOCK)],
@@ -341,4 +341,22 @@ async fn rules_survive_a_restart_and_are_known_to_whoever_changes_a_contract() {
     let pair = "shop/pair".parse().expect("a name");
     let deleted = town.engine.delete_scenario(&town.supplier(), "default", &pair).await;
     assert!(matches!(deleted, Err(Refusal::ContractInUse { .. })), "{deleted:?}");
+}
+
+#[tokio::test]
+async fn a_target_that_no_quota_can_hold_is_warned_of_and_kept_all_the_same() {
+    let (town, _, _) = with_pair().await;
+    for (target, warned) in [(10_000, 0), (10_001, 1)] {
+        town.keep("pairs", json!({ "contract": "shop/pair", "target": target, "paused": true })).await;
+        let name = "pairs".parse().expect("a name");
+        let view = town.engine.stock_rule(&town.consumer(), "default", &name).await.expect("there");
+        assert_eq!((view.stored.rule.target, view.warnings.len()), (target, warned));
+        let told = view.warnings.first().map(|warning| (warning.pointer.as_str(), warning.code));
+        assert_eq!(told, (warned == 1).then_some(("/target", "beyond_quota")));
+    }
+    let text = "stock: { pairs: { contract: shop/pair, target: 20000 } }".to_owned();
+    let files = [ScenarioFile { path: "stock.yaml".to_owned(), text, named: None }];
+    let applying = Applying { dry_run: true, ..Applying::default() };
+    let applied = town.engine.apply(&town.supplier(), "default", &files, applying).await.expect("it fits");
+    assert_eq!(applied.rules[0].warnings[0].code, "beyond_quota");
 }

@@ -45,6 +45,15 @@ impl Town {
         Self { engine, clock, folder }
     }
 
+    /// The store as a server leaves it that is killed: what happens in it is noticed by nobody.
+    pub(crate) async fn while_down(self, happened: impl AsyncFnOnce(SqliteStore)) -> Self {
+        let Self { engine, clock, folder } = self;
+        drop(engine);
+        happened(open_store(&folder, &clock)).await;
+        let engine = open(&folder, &clock).await;
+        Self { engine, clock, folder }
+    }
+
     pub(crate) fn consumer(&self) -> Caller {
         caller(1, Role::Consumer)
     }
@@ -65,6 +74,18 @@ impl Town {
         capabilities: &[Value],
     ) -> Result<sixpack_engine::Opened, Refusal> {
         self.open(manifest(domain, instance, capabilities)).await
+    }
+
+    /// Opens a session of a domain in the name of a team.
+    pub(crate) async fn connect_of(
+        &self,
+        domain: &str,
+        team: &str,
+        capabilities: &[Value],
+    ) -> Result<sixpack_engine::Opened, Refusal> {
+        let mut manifest = manifest(domain, "one", capabilities);
+        manifest["owner"]["team"] = json!(team);
+        self.open(manifest).await
     }
 
     /// Opens a session in a channel.
@@ -118,8 +139,27 @@ impl Town {
 
     pub(crate) async fn answer(&self, session: SessionId, task: &Assignment, answer: Answer) -> Receipt {
         let answer = TaskAnswer { task: task.task, attempt: task.attempt, answer };
-        let receipts = self.engine.answer(&self.supplier(), session, vec![answer]).await;
-        receipts.expect("the session is known").remove(0)
+        let (mut receipts, tasks) = self
+            .engine
+            .answer(&self.supplier(), session, vec![answer], 0)
+            .await
+            .expect("the session is known");
+        assert!(tasks.is_empty(), "none was asked for: {tasks:?}");
+        receipts.remove(0)
+    }
+
+    /// Answers, and takes up to `max` tasks with the receipt.
+    pub(crate) async fn answer_for_more(
+        &self,
+        session: SessionId,
+        task: &Assignment,
+        answer: Answer,
+        max: u32,
+    ) -> (Receipt, Vec<Assignment>) {
+        let answer = TaskAnswer { task: task.task, attempt: task.attempt, answer };
+        let answered = self.engine.answer(&self.supplier(), session, vec![answer], max).await;
+        let (mut receipts, tasks) = answered.expect("the session is known");
+        (receipts.remove(0), tasks)
     }
 
     /// Claims one task after the other and answers each as if all went well, until there is nothing to do.
@@ -158,10 +198,14 @@ impl Town {
 }
 
 async fn open(folder: &TempDir, clock: &ManualClock) -> Engine {
+    let store = open_store(folder, clock);
+    Engine::start(Arc::new(store), EngineSettings::default()).await.expect("the engine starts")
+}
+
+fn open_store(folder: &TempDir, clock: &ManualClock) -> SqliteStore {
     let settings =
         Settings { clock: Arc::new(clock.clone()), durability: Durability::TestsOnly, ..Settings::default() };
-    let store = SqliteStore::open(folder.path(), settings).expect("the store opens");
-    Engine::start(Arc::new(store), EngineSettings::default()).await.expect("the engine starts")
+    SqliteStore::open(folder.path(), settings).expect("the store opens")
 }
 
 fn caller(number: u128, role: Role) -> Caller {

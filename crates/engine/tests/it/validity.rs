@@ -1,5 +1,6 @@
 //! Validity: what is handed over from stock holds, or is not handed over.
 
+use futures::FutureExt;
 use serde_json::json;
 use sixpack_engine::{Assignment, Refusal, RequestView, Sweep, Wanted};
 use sixpack_model::failure::FailureClass;
@@ -317,7 +318,7 @@ async fn a_new_version_has_what_is_in_stock_asked_about_before_anybody_gets_it()
     let grown = json!({ "input": { "properties": { "more": { "type": "string" } } } });
     let b = town.connect("b", &[with(capability("second", ALL), grown)]).await;
     let refused = town.ask_for(from(Source::StockOnly, "shop/pair", json!({}))).await;
-    assert!(matches!(refused, Err(Refusal::OutOfStock { .. })), "{refused:?}");
+    assert!(matches!(refused, Err(Refusal::OutOfStock(_))), "{refused:?}");
     town.tend().await;
     assert_eq!(town.level("pairs").await, (0, 1), "what is asked about counts as coming");
     let (first, second) = (town.next_check(a).await, town.next_check(b).await);
@@ -354,6 +355,54 @@ async fn a_suspect_that_nobody_can_tell_about_is_asked_about_later_each_time() {
     assert_eq!(asked_at, [0, 10, 30, 70, 150, 310, 610, 910]);
     // Whoever connects may be able to tell.
     let b = town.connect("b", &[capability("second", ALL)]).await;
+    town.engine.sweep(Sweep::Suspects).await.expect("swept");
+    town.settle(&[a, b]).await;
+    assert_eq!(town.level("pairs").await, (1, 0));
+}
+
+/// A town with a suspect that one of two services can be asked about.
+async fn half_asked() -> (Town, SessionId, Assignment) {
+    let (town, a, b) = with_pair().await;
+    town.keep("pairs", json!({ "contract": "shop/pair", "target": 1 })).await;
+    town.settle(&[a, b]).await;
+    town.engine.drain_session(&town.supplier(), b).await.expect("drained");
+    let newer = with(capability("first", ALL), json!({ "input": { "properties": { "more": {} } } }));
+    let a = town.connect("a", &[newer]).await;
+    town.engine.sweep(Sweep::Suspects).await.expect("swept");
+    while town.engine.work_for(Sweep::Suspects).now_or_never().is_some() {}
+    town.clock.advance_ms(10_000);
+    town.tend().await;
+    let asked = town.next_check(a).await;
+    (town, a, asked)
+}
+
+#[tokio::test]
+async fn whoever_connects_has_suspects_asked_about_at_once() {
+    let (town, a, asked) = half_asked().await;
+    town.answer(a, &asked, checked(Verdict::Valid, "")).await;
+    while town.engine.work_for(Sweep::Suspects).now_or_never().is_some() {
+        town.engine.sweep(Sweep::Suspects).await.expect("swept");
+        for task in town.claim(a).await {
+            town.answer(a, &task, checked(Verdict::Valid, "")).await;
+        }
+    }
+    let b = town.connect("b", &[capability("second", ALL)]).await;
+    assert!(town.engine.work_for(Sweep::Suspects).now_or_never().is_some());
+    town.engine.sweep(Sweep::Suspects).await.expect("swept");
+    town.settle(&[a, b]).await;
+    assert_eq!(town.level("pairs").await, (1, 0));
+}
+
+#[tokio::test]
+async fn whoever_connects_while_a_suspect_is_being_asked_about_has_it_asked_about_once_more() {
+    let (town, a, asked) = half_asked().await;
+    let b = town.connect("b", &[capability("second", ALL)]).await;
+    // The look that this begins finds nothing: it is being asked about.
+    assert!(town.engine.work_for(Sweep::Suspects).now_or_never().is_some());
+    town.engine.sweep(Sweep::Suspects).await.expect("swept");
+    assert!(town.engine.work_for(Sweep::Suspects).now_or_never().is_none());
+    town.answer(a, &asked, checked(Verdict::Valid, "")).await;
+    assert!(town.engine.work_for(Sweep::Suspects).now_or_never().is_some());
     town.engine.sweep(Sweep::Suspects).await.expect("swept");
     town.settle(&[a, b]).await;
     assert_eq!(town.level("pairs").await, (1, 0));

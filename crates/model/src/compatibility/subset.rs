@@ -27,7 +27,7 @@ pub(super) enum Side {
 #[derive(Debug, Clone, Default)]
 pub(super) struct Findings {
     pub(super) breaks: Vec<Change>,
-    pub(super) notes: Vec<String>,
+    pub(super) notes: Vec<Change>,
 }
 
 impl Findings {
@@ -39,7 +39,8 @@ impl Findings {
     }
 
     /// Adds a change that breaks nothing.
-    pub(super) fn note(&mut self, note: String) {
+    pub(super) fn note(&mut self, pointer: &str, message: &str) {
+        let note = Change { pointer: pointer.to_owned(), message: message.to_owned() };
         if self.notes.len() < CHANGES && !self.notes.contains(&note) {
             self.notes.push(note);
         }
@@ -173,7 +174,7 @@ impl<'a> Comparison<'a> {
                 tried.breaks(at, "several alternatives may fit now, and only one may");
             }
             if tried.breaks.is_empty() {
-                return tried.notes.into_iter().for_each(|note| findings.note(note));
+                return tried.notes.iter().for_each(|note| findings.note(&note.pointer, &note.message));
             }
             if nearest.as_ref().is_none_or(|nearest| tried.breaks.len() < nearest.breaks.len()) {
                 nearest = Some(tried);
@@ -300,7 +301,7 @@ impl<'a> Comparison<'a> {
                         self.fits(own, schema, &at, findings);
                     }
                     if !to.required.contains(name) {
-                        findings.note(format!("{at}: a new optional property"));
+                        findings.note(&at, "a new optional property");
                     }
                 }
             }
@@ -311,12 +312,12 @@ impl<'a> Comparison<'a> {
         for (name, own) in from.properties.iter().filter(|(name, _)| !to.properties.contains_key(**name)) {
             let at = join(&inner, name);
             match (self.side, rest) {
-                (Side::Output, _) => findings.note(format!("{at}: a new property")),
+                (Side::Output, _) => findings.note(&at, "a new property"),
                 (Side::Input, Some(schema @ Value::Object(_))) if !closed => {
                     self.fits(own, schema, &at, findings);
                 }
                 (Side::Input, None | Some(Value::Bool(true))) if !closed => {
-                    findings.note(format!("{at}: no longer declared; it is accepted and ignored"));
+                    findings.note(&at, "no longer declared; it is accepted and ignored");
                 }
                 (Side::Input, _) => findings.breaks(&at, "is no longer accepted"),
             }

@@ -90,6 +90,21 @@ fn what_nobody_depends_on_changes_no_version() {
 }
 
 #[test]
+fn a_compatible_change_says_where_it_is_as_a_breaking_one_does() {
+    let (before, after) = (object(json!({ "a": true }), &[]), object(json!({ "a": true, "b": true }), &[]));
+    let change =
+        |pointer: &str, message: &str| Change { pointer: pointer.to_owned(), message: message.to_owned() };
+    for (field, message) in [("input", "a new optional property"), ("output", "a new property")] {
+        let (old, new) = (with(field, &before), with(field, &after));
+        let expected = vec![change(&format!("/{field}/properties/b"), message)];
+        assert_eq!(compare(&old, &new), Verdict::Compatible(expected), "{field}");
+    }
+    let reusable = with("reusable", &json!(true));
+    let expected = vec![change("/reusable", "datasets can be handed out again")];
+    assert_eq!(compare(&contract(|_| {}), &reusable), Verdict::Compatible(expected));
+}
+
+#[test]
 fn a_recursive_schema_is_compared_to_its_end() {
     let tree =
         |value: Value| json!({"type": "object", "properties": {"value": value, "next": {"$ref": "#"}}});

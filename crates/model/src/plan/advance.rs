@@ -277,6 +277,6 @@ impl Plan<'_> {
         };
         let Some(output) = &self.tree.parts[part as usize].output else { return };
         let entities = contract.output.entities(output);
-        self.entities.extend(entities.into_iter().map(|entity| (part, entity)));
+        self.note_entities(part, entities);
     }
 }

@@ -35,10 +35,12 @@ impl Plan<'_> {
             "session": session.to_string(),
             "message": message_of(&answer),
         });
-        self.tell(attempt.part, told_as(&answer), told);
         if task.cancelled {
+            // It is not taken: whoever reads the story must not find it among what was done.
+            self.tell(attempt.part, "task.orphaned", told);
             return self.answered_too_late_to_matter(attempt, task.operation, answer);
         }
+        self.tell(attempt.part, told_as(&answer), told);
         match (task.operation, answer) {
             (Operation::Produce, Answer::Produced { output, facts }) => {
                 self.produced(attempt, output, facts);
@@ -54,7 +56,9 @@ impl Plan<'_> {
             (Operation::Find, Answer::Nothing { message }) => self.found_nothing(attempt.part, message),
             (Operation::Produce, Answer::Obtain { children }) => self.obtain(attempt.part, children),
             (_, Answer::Failed { retryable, code, message, details }) => {
-                let cause = Cause::of(FailureClass::Rejected, message).with_code(&code);
+                // What may pass is no answer to the input: nobody is to change that for it.
+                let class = if retryable { FailureClass::Unavailable } else { FailureClass::Rejected };
+                let cause = Cause::of(class, message).with_code(&code);
                 self.set_back(attempt, Cause { details, passes: retryable, ..cause });
             }
             (operation, answer) => {
@@ -160,8 +164,7 @@ impl Plan<'_> {
         if let Some(message) = violation(&contract, &output, facts.as_ref()) {
             return self.violated(attempt, message);
         }
-        self.entities
-            .extend(contract.output.entities(&output).into_iter().map(|entity| (attempt.part, entity)));
+        self.note_entities(attempt.part, contract.output.entities(&output));
         self.made(attempt.part, output, facts);
         self.complete(attempt.part);
     }
@@ -198,8 +201,12 @@ impl Plan<'_> {
     /// An attempt failed: another follows if it may help and there are any left.
     fn set_back(&mut self, attempt: Attempt, cause: Cause) {
         let task = self.live_task(attempt.part, attempt.serial).expect("the caller found the task");
-        if task.operation == Operation::Check {
-            return self.check_failed(attempt.part, cause.message);
+        match (task.operation, cause.class) {
+            (Operation::Check, FailureClass::ContractViolation) => {
+                return self.check_violated(attempt.part, cause.message);
+            }
+            (Operation::Check, _) => return self.check_failed(attempt.part, cause.message),
+            _ => {}
         }
         if task.operation == Operation::Produce
             && (cause.passes || cause.class == FailureClass::ContractViolation)

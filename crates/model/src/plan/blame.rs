@@ -10,7 +10,7 @@ use super::{Outcome, Plan, Versions};
 use crate::contract::Owner;
 use crate::failure::{Failure, FailureClass, Retried};
 use crate::task::OpenTask;
-use crate::tree::{Ending, Operation, PartStatus, Tree};
+use crate::tree::{Ending, Operation, Part, PartStatus, Tree, Verdict};
 
 /// Why something cannot be made, before it is known what follows from that.
 pub(super) struct Cause {
@@ -63,6 +63,22 @@ pub fn overdue(tree: &Tree, versions: &dyn Versions, open: &[OpenTask], now: Tim
     Some(Failure { blocked: blocked(tree, versions, part), ..failure(tree, versions, part, cause) })
 }
 
+/// Why a dataset could not be handed over that nobody has called invalid: the failure names the first part that could not be confirmed.
+///
+/// `None` when all could be.
+pub fn unconfirmed(tree: &Tree, versions: &dyn Versions) -> Option<Failure> {
+    let is =
+        |part: &Part, verdict| part.evidence.as_ref().is_some_and(|evidence| evidence.verdict == verdict);
+    if tree.parts.iter().any(|part| is(part, Verdict::Invalid)) {
+        return None;
+    }
+    let part = tree.parts.iter().find(|part| is(part, Verdict::Unknown))?;
+    let said = part.evidence.as_ref().and_then(|evidence| evidence.message.clone());
+    let said = said.map(|message| format!(": {message}")).unwrap_or_default();
+    let message = format!("it cannot be told whether what is in stock still holds{said}");
+    Some(failure(tree, versions, part.part, Cause::of(FailureClass::Check, message)))
+}
+
 impl Plan<'_> {
     /// The part cannot be made, and never will.
     pub(super) fn fail(&mut self, part: u32, class: FailureClass, code: Option<&str>, message: String) {
@@ -90,7 +106,10 @@ impl Plan<'_> {
         self.tell(
             part,
             "dataset.failed",
-            json!({ "path": failure.path, "class": failure.class.name(), "code": failure.code, "message": failure.message }),
+            json!({
+                "contract": failure.contract.to_string(), "version": failure.version,
+                "class": failure.class.name(), "code": failure.code, "message": failure.message,
+            }),
         );
         if again.is_none() {
             failure.blocked = blocked(&self.tree, self.world.versions, part);

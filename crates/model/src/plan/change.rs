@@ -33,6 +33,8 @@ pub struct Change {
     pub pins_changed: bool,
     /// Entities that parts hold from now on.
     pub entities: Vec<(u32, Entity)>,
+    /// Entities that parts were given in their input, and only use: they are found by them, and hold them against nobody.
+    pub uses: Vec<(u32, Entity)>,
     /// Entities that the tree owns once it is leased, each with the part that has made it; together with
     /// [`Outcome::Ready`] and [`Outcome::Extended`] only.
     pub owns: Vec<(u32, Entity)>,
@@ -119,8 +121,8 @@ pub enum Outcome {
     Extended,
     /// A dataset in stock, or on its way from there, does not hold any more, and is set aside: why.
     Quarantined(Box<Failure>),
-    /// A dataset in stock, or on its way from there, does not hold by the word of a capability that is doubted: it is kept
-    /// in stock, and asked about before anybody gets it.
+    /// A dataset in stock, or on its way from there, is kept in stock, and asked about before anybody gets it: it does not hold by the
+    /// word of a capability that is doubted, or nobody could tell in time.
     HeldBack(Readiness),
     /// The dataset could not be made.
     Failed(Box<Failure>),

@@ -186,8 +186,8 @@ impl Doing<'_> {
             }
             Some(Standing::Unclaimed { served: false }) => {
                 format!(
-                    "was waiting for a supplier of {} since {since:.0}: none is connected{said}",
-                    node.contract
+                    "was waiting for a supplier of {}@{} since {since:.0}: none is connected{said}",
+                    node.contract, node.version
                 )
             }
             None => format!(

@@ -24,8 +24,8 @@ impl Plan<'_> {
         let root = self.part(0);
         match why {
             Why::HandOver | Why::Patrol => root.status != PartStatus::Leased,
-            Why::Suspect => root.set_aside.is_none(),
-            Why::Return | Why::Diagnosis => false,
+            Why::Suspect => true,
+            Why::Return | Why::Retry | Why::Diagnosis => false,
         }
     }
 

@@ -132,7 +132,7 @@ impl Plan<'_> {
     }
 
     fn take_existing(&mut self, part: u32, entities: Vec<Entity>, owned: Vec<Entity>) {
-        self.entities.extend(entities.into_iter().map(|entity| (part, entity)));
+        self.note_entities(part, entities);
         self.found = Some(owned.into_iter().map(|entity| (part, entity)).collect());
     }
 

@@ -126,6 +126,8 @@ pub enum Happened {
         allow_ms: u64,
         /// True when only fresh evidence will do.
         strict: bool,
+        /// True when whoever waits gets another one or nothing, rather than wait for a service that cannot be asked.
+        at_once: bool,
         /// What nobody performs now.
         offline: Vec<Offline>,
     },

@@ -152,7 +152,7 @@ impl Plan<'_> {
         self.pin_joined(stocked);
         for joined in std::iter::once(part).chain(first..self.tree.parts.len() as u32) {
             let entities = self.output_entities(joined);
-            self.entities.extend(entities.into_iter().map(|entity| (joined, entity)));
+            self.note_entities(joined, entities);
         }
         let ready_at = self.part(part).ready_at;
         let from = stocked.id.root().to_string();

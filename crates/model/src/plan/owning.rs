@@ -97,6 +97,14 @@ impl Plan<'_> {
         }
     }
 
+    /// The part is found by what it hands on, and by what it was given.
+    pub(super) fn note_entities(&mut self, part: u32, made: Vec<Entity>) {
+        let given = self.contract(part).map(|contract| contract.input.entities(&self.part(part).input));
+        let used = given.into_iter().flatten().filter(|entity| !made.contains(entity));
+        self.uses.extend(used.map(|entity| (part, entity)));
+        self.entities.extend(made.into_iter().map(|entity| (part, entity)));
+    }
+
     fn fail_for_entity(&mut self, held: HeldEntity) {
         let part = held.part;
         let cause = self.cause_of_clash(held);

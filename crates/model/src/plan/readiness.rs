@@ -44,7 +44,7 @@ impl Plan<'_> {
             return;
         }
         // Given back already, and asked about before it goes into stock again.
-        let returns = |recheck: &Recheck| matches!(recheck.why, Why::Return | Why::Suspect);
+        let returns = |recheck: &Recheck| matches!(recheck.why, Why::Return | Why::Suspect | Why::Retry);
         if self.tree.recheck.as_ref().is_some_and(returns) {
             return;
         }

@@ -15,13 +15,29 @@ use crate::tree::{Answerer, Ending, Evidence, Handed, Operation, PartStatus, Set
 /// The pause before a service is asked again that could not tell, while somebody waits for it.
 const PAUSE_MS: u64 = 2_000;
 
+/// How it is asked about.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Asking {
+    /// How long answers are waited for.
+    pub(super) allow_ms: u64,
+    /// True when only fresh evidence will do.
+    pub(super) strict: bool,
+    /// True when nobody waits for a service that cannot be asked.
+    pub(super) at_once: bool,
+}
+
+impl Asking {
+    /// About what may go back into stock: nobody waits, and only what all agree about goes there.
+    const UNHURRIED: Self = Self { allow_ms: RETURN_ALLOWED_MS, strict: true, at_once: false };
+}
+
 impl Plan<'_> {
     /// Begins to ask about the whole dataset; nothing happens when it does not stand.
-    pub(super) fn recheck(&mut self, why: Why, allow_ms: u64, strict: bool, offline: &[Offline]) {
+    pub(super) fn recheck(&mut self, why: Why, asking: Asking, offline: &[Offline]) {
         if self.tree.ending.is_some() || !self.may_be_rechecked(why) {
             return;
         }
-        if why == Why::Suspect
+        if matches!(why, Why::Suspect | Why::Retry)
             && let Err(message) = self.renew()
         {
             self.tell(0, "dataset.outdated", json!({ "message": message }));
@@ -31,7 +47,9 @@ impl Plan<'_> {
             self.change(0).status = PartStatus::Checking;
         }
         let now = self.world.now;
-        self.tree.recheck = Some(Recheck { why, begun_at: now, until: later(now, allow_ms), strict });
+        let Asking { allow_ms, strict, at_once } = asking;
+        let until = later(now, allow_ms);
+        self.tree.recheck = Some(Recheck { why, begun_at: now, until, strict, at_once });
         for part in self.checked_parts(self.below(0)) {
             let away = offline.iter().find(|offline| offline.contract == self.part(part).contract);
             if let Some(away) = away {
@@ -49,7 +67,8 @@ impl Plan<'_> {
         match why {
             Why::HandOver => matches!(status, PartStatus::Ready | PartStatus::Suspect),
             Why::Patrol => status == PartStatus::Ready && self.tree.recheck.is_none(),
-            Why::Suspect => matches!(status, PartStatus::Suspect | PartStatus::Quarantined),
+            Why::Suspect => status == PartStatus::Suspect,
+            Why::Retry => status == PartStatus::Quarantined,
             // An extension asks everybody as well, and what it is about to change is not found to have drifted.
             Why::Return | Why::Diagnosis => {
                 status == PartStatus::Leased && self.extension_under_way().is_none()
@@ -60,7 +79,7 @@ impl Plan<'_> {
     fn priority_of(&self, why: Why) -> Priority {
         match why {
             Why::HandOver | Why::Diagnosis => self.tree.priority,
-            Why::Return | Why::Suspect => Priority::Stock,
+            Why::Return | Why::Suspect | Why::Retry => Priority::Stock,
             Why::Patrol => Priority::Patrol,
         }
     }
@@ -108,7 +127,9 @@ impl Plan<'_> {
         node.evidence = Some(Evidence { verdict, at, message, valid_at, build, instance });
         // Late, and no less true: nobody shall be handed what is known not to hold.
         if verdict == Verdict::Invalid && self.tree.recheck.is_none() && !leased {
-            self.tree.recheck = Some(Recheck { why: Why::Patrol, begun_at: at, until: at, strict: false });
+            let recheck =
+                Recheck { why: Why::Patrol, begun_at: at, until: at, strict: false, at_once: false };
+            self.tree.recheck = Some(recheck);
         }
     }
 
@@ -158,7 +179,7 @@ impl Plan<'_> {
         self.owns = self.owned();
         let readiness = self.readiness(checked);
         match recheck.why {
-            Why::HandOver | Why::Return | Why::Suspect => {
+            Why::HandOver | Why::Return | Why::Suspect | Why::Retry => {
                 let root = self.change(0);
                 root.status = PartStatus::Ready;
                 root.failure = None;
@@ -182,8 +203,8 @@ impl Plan<'_> {
         }
         let failure = failure(&self.tree, self.world.versions, part, cause);
         let told = json!({
-            "because": recheck.why.name(), "path": failure.path, "class": failure.class.name(),
-            "message": failure.message, "owner": failure.owner.team,
+            "because": recheck.why.name(), "contract": failure.contract.to_string(), "version": failure.version,
+            "class": failure.class.name(), "message": failure.message, "owner": failure.owner.team,
         });
         match recheck.why {
             // It was handed over while the patrol was there.
@@ -199,7 +220,7 @@ impl Plan<'_> {
                 self.tell(part, "dataset.quarantined", told);
                 self.outcome = Some(Outcome::Quarantined(Box::new(failure)));
             }
-            Why::Suspect if self.part(0).set_aside.is_some() => {
+            Why::Retry => {
                 // It was in quarantine before, and stays there, with what is wrong now.
                 let root = self.change(0);
                 root.status = PartStatus::Quarantined;
@@ -245,11 +266,20 @@ impl Plan<'_> {
                 self.owns = self.owned();
                 self.outcome = Some(Outcome::Ready(self.readiness(&checked)));
             }
+            // It stays in stock as it is: nobody has said anything against it.
+            Why::HandOver if recheck.at_once => {
+                self.stop_recheck();
+                let paths: Vec<String> = unknown.iter().map(|part| self.tree.path_of(*part)).collect();
+                self.tell(0, "dataset.unconfirmed", json!({ "unconfirmed": paths }));
+                let checked = self.checked_parts(self.below(0));
+                self.change(0).status = PartStatus::Ready;
+                self.outcome = Some(Outcome::HeldBack(self.readiness(&checked)));
+            }
             // Whoever waits goes on waiting, until the time of the request is over.
             Why::HandOver => self.ask_once_more(recheck, unknown),
-            Why::Suspect => {
+            Why::Suspect | Why::Retry => {
                 self.stop_recheck();
-                let set_aside = self.part(0).set_aside.is_some();
+                let set_aside = recheck.why == Why::Retry;
                 self.change(0).status = if set_aside { PartStatus::Quarantined } else { PartStatus::Suspect };
             }
             Why::Return => {
@@ -314,7 +344,7 @@ impl Plan<'_> {
             return self.end(Ending::Used);
         }
         self.stop_recheck();
-        self.recheck(Why::Return, RETURN_ALLOWED_MS, true, &[]);
+        self.recheck(Why::Return, Asking::UNHURRIED, &[]);
         self.tree.lease = None;
         for part in self.below(0) {
             if self.part(part).handed.is_some() {
@@ -336,7 +366,7 @@ impl Plan<'_> {
         let told = json!({ "resolution": resolution.name(), "by": by, "message": reason });
         self.tell(0, "dataset.resolved", told);
         match resolution {
-            Resolution::Retry => self.recheck(Why::Suspect, RETURN_ALLOWED_MS, true, offline),
+            Resolution::Retry => self.recheck(Why::Retry, Asking::UNHURRIED, offline),
             Resolution::Undo => self.end(Ending::Unwanted),
             Resolution::Discard => self.discard(),
             Resolution::Return => {

@@ -61,9 +61,11 @@ impl Plan<'_> {
         node.settle_until = None;
         node.attempt_until = None;
         node.retrying = Some(Retrying::TakingDown);
+        let node = self.part(scenario);
         let told = json!({
-            "path": self.tree.path_of(scenario),
-            "attempt": self.part(scenario).failed_attempts,
+            "contract": node.contract.to_string(),
+            "version": node.version,
+            "attempt": node.failed_attempts,
             "class": failure.class.name(),
             "code": failure.code,
             "message": failure.message,

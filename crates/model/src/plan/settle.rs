@@ -86,10 +86,17 @@ impl Plan<'_> {
         message: Option<String>,
     ) {
         let violation = self.contract(part).and_then(|contract| facts_violation(&contract, facts.as_ref()));
-        let (verdict, facts, message) = match violation {
-            Some(violation) => (Verdict::Unknown, None, Some(violation)),
-            None => (verdict, facts, message),
-        };
+        if let Some(violation) = violation {
+            return self.check_violated(part, violation);
+        }
+        self.heard(part, verdict, facts, message.clone());
+        if verdict != Verdict::Valid && !self.stands(part) {
+            self.ask_again_or_fail(part, verdict, message);
+        }
+    }
+
+    /// Keeps what a service said, or why it said nothing that counts.
+    fn heard(&mut self, part: u32, verdict: Verdict, facts: Option<Value>, message: Option<String>) {
         if self.stands(part) {
             return self.note(part, verdict, facts, message);
         }
@@ -104,9 +111,17 @@ impl Plan<'_> {
             Verdict::Valid => Some(at),
             Verdict::Invalid | Verdict::Unknown => node.evidence.as_ref().and_then(|last| last.valid_at),
         };
-        node.evidence = Some(Evidence { verdict, at, message: message.clone(), valid_at, build, instance });
-        if verdict != Verdict::Valid {
-            self.ask_again_or_fail(part, verdict, message);
+        node.evidence = Some(Evidence { verdict, at, message, valid_at, build, instance });
+    }
+
+    /// The answer to a check breaks the contract, so it says nothing about the state. What is being made fails with it at
+    /// once: asking again would bring the same. A dataset that stands is as if its service could not tell.
+    pub(super) fn check_violated(&mut self, part: u32, message: String) {
+        self.heard(part, Verdict::Unknown, None, Some(message.clone()));
+        if !self.stands(part) {
+            let attempts = self.part(part).serials.saturating_sub(1);
+            let cause = Cause::of(FailureClass::ContractViolation, message);
+            self.fail_for(part, Cause { attempts, ..cause });
         }
     }
 
@@ -127,8 +142,11 @@ impl Plan<'_> {
     }
 
     pub(super) fn ask_again_or_fail(&mut self, part: u32, verdict: Verdict, message: Option<String>) {
+        // What was there before has had its time to settle, and nothing of ours is on its way that could change it.
+        let is_final = verdict == Verdict::Invalid && self.is_only_left();
         let until = self.settling_above(part).and_then(|above| self.part(above).settle_until);
         let next = self.next_ask(part);
+        let until = until.filter(|_| !is_final);
         if until.is_some_and(|until| next < until) {
             return self.add_task(part, Operation::Check, next, self.tree.priority);
         }

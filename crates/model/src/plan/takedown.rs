@@ -56,7 +56,11 @@ impl Plan<'_> {
         let path = self.tree.path_of(part);
         let owner = self.contract(part).map(|contract| contract.owner.clone());
         let Cause { class, code, message, attempts, .. } = cause;
-        self.tell(part, "dataset.debt", json!({ "path": path, "code": code, "message": message }));
+        let node = self.part(part);
+        let told = json!({
+            "contract": node.contract.to_string(), "version": node.version, "code": code, "message": message,
+        });
+        self.tell(part, "dataset.debt", told);
         let now = self.world.now;
         let node = self.change(part);
         node.status = PartStatus::Debt;

@@ -105,12 +105,15 @@ impl Reader<'_> {
             .and_then(|node| self.integer(node, 1, SETTLE_S))
             .unwrap_or(SETTLE_DEFAULT_S);
         let timeout_s = fields.get("timeout_s").and_then(|node| self.integer(node, 1, TIMEOUT_S));
-        let (name, _) = name?;
+        // What the steps say can be looked at whatever the scenario is called.
+        let is_named = name.is_some();
+        let name = name.map_or_else(unnamed, |(name, _)| name);
         let (steps, step_names) = steps?;
         Some(Draft {
             file: self.file.to_owned(),
             source: text.to_owned(),
             name,
+            is_named,
             // A missing owner has been reported; the type checker does not look at it.
             owner: owner.unwrap_or_else(nobody),
             description,
@@ -202,12 +205,14 @@ impl Reader<'_> {
     fn in_schema(&self, node: &Node, faults: &[Fault]) -> Vec<Diagnostic> {
         let placed = |fault: &Fault| {
             let at = node.nearest(&fault.pointer);
-            let what = match fault.code {
-                "bad_default" => "the default",
-                "example_invalid" => "the example",
-                _ => "the schema",
+            let message = match fault.code {
+                "bad_default" => format!("the default {}", fault.message),
+                "example_invalid" => format!("the example {}", fault.message),
+                // What begins with a value has a subject of its own.
+                _ if fault.message.starts_with('"') => format!("in the schema, {}", fault.message),
+                _ => format!("the schema {}", fault.message),
             };
-            Diagnostic::new(self.file, at, fault.code, format!("{what} {}", fault.message))
+            Diagnostic::new(self.file, at, fault.code, message)
         };
         faults.iter().map(placed).collect()
     }
@@ -335,6 +340,10 @@ fn unversioned(tree: &Node) -> impl Iterator<Item = &Entry> {
         _ => &[],
     };
     entries.iter().filter(|entry| is_version(&entry.name))
+}
+
+fn unnamed() -> ContractName {
+    ContractName::new("unnamed", "scenario").expect("both are names")
 }
 
 fn nobody() -> Owner {

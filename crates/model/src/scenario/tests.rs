@@ -335,7 +335,7 @@ invariants:
 4:1+10 unsupported_version `apiVersion` is unknown: scenario files carry no version | remove it; there is one format so far
 5:1+7 unknown_field a scenario has no field `setle_s` | did you mean `settle_s`?
 6:11+4 range the number must be from 1 to 3600 | choose a number in that range
-7:49+5 enum the schema "strng" is not one of "array", "boolean", "integer", "null", "number", "object", "string" (did you mean "string"?)
+7:49+5 enum in the schema, "strng" is not one of "array", "boolean", "integer", "null", "number", "object", "string" (did you mean "string"?)
 9:3+5 bad_name "Order" is not the name of a step: 1 to 63 characters of a-z, 0-9 and '_', the first a letter | choose another name; bindings refer to it
 9:18+5 bad_name "order" is not the name of a contract: it is written domain/name | write it as `domain/name`
 10:3+3 missing_field `uses` is missing | add `uses: domain/name`

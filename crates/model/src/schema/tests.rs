@@ -32,6 +32,21 @@ fn doubling(definitions: usize, link: impl Fn(Value, Value) -> Value) -> Value {
 }
 
 #[test]
+fn a_value_that_is_not_listed_has_one_fault_whatever_its_type() {
+    let schema = Schema::parse(&json!({"properties": {
+        "country": {"type": "string", "enum": ["CZ", "FR"]}, "kind": {"type": "string", "const": "a"}
+    }}))
+    .unwrap();
+    let faults = schema.validate(&json!({"country": 7, "kind": true}));
+    let told: Vec<_> =
+        faults.iter().map(|fault| (fault.pointer.as_str(), fault.code, fault.message.as_str())).collect();
+    assert_eq!(
+        told,
+        [("/country", "enum", r#"7 is not one of "CZ", "FR""#), ("/kind", "const", r#"true is not "a""#)]
+    );
+}
+
+#[test]
 fn a_schema_that_is_wrong_is_refused_by_code_and_place() {
     let many = |count: usize| Value::Array(vec![json!({"type": "string"}); count]);
     let chain: Value = (0..600)

@@ -1,12 +1,12 @@
 //! Matching: whether a dataset that is there is what somebody asks for.
 //!
-//! What is compared has its defaults filled in. What a wish leaves open matches anything.
+//! What was made has its defaults filled in. What a wish leaves open matches anything, also where the contract has a default for it.
 
 use serde_json::{Map, Value};
 
 use crate::schema::canonical_json;
 
-/// Whether a dataset made from `made` may be handed to who wants `wanted`, both inputs with their defaults filled in.
+/// Whether a dataset made from `made`, its defaults filled in, may be handed to who wants `wanted`, as they have given it.
 ///
 /// Every property that is wanted must be there and be equal, objects inside objects alike. Scalars and lists are compared
 /// digit by digit: `1` and `1.0` are different.

@@ -119,6 +119,45 @@ impl RuleEdit {
 pub struct StockFile {
     file: String,
     rules: BTreeMap<RuleName, Placed>,
+    /// What could be read of the other rules.
+    sketches: Vec<Sketch>,
+}
+
+/// A rule of which something could not be read, as far as it can be held against the catalogue.
+#[derive(Debug)]
+pub struct Sketch {
+    rule: StockRule,
+    /// Whether its input could be read.
+    has_input: bool,
+    at: Position,
+    node: Arc<Node>,
+}
+
+impl Sketch {
+    fn read(name: RuleName, (node, at): (&Arc<Node>, Position)) -> Option<Self> {
+        let (document, mut told) = (node.json(), Faults::new());
+        let fields = Fields::open(&document, "", &RULE, &mut told)?;
+        let contract = read_contract(&fields, &mut told)?;
+        let input = read_input(&fields, &mut told);
+        let has_input = input.is_some();
+        let rule = StockRule {
+            name,
+            contract,
+            input: input.unwrap_or_else(|| Arc::new(Value::Object(Map::new()))),
+            target: 1,
+            max_age_s: None,
+            check_every_s: None,
+            priority: PRIORITY_DEFAULT,
+            state: RuleState::Active,
+            window: None,
+        };
+        Some(Self { rule, has_input, at, node: Arc::clone(node) })
+    }
+
+    /// The rule, with what could not be read left out.
+    pub fn rule(&self) -> &StockRule {
+        &self.rule
+    }
 }
 
 #[derive(Debug)]
@@ -140,6 +179,18 @@ impl StockFile {
         faults.iter().map(|fault| diagnostic(&self.file, &placed.node, placed.at, fault)).collect()
     }
 
+    /// What could be read of rules of which not everything could.
+    pub fn sketches(&self) -> &[Sketch] {
+        &self.sketches
+    }
+
+    /// What is wrong with such a rule beside what was told when it was read, where it stands in the file.
+    pub fn sketch_diagnostics(&self, sketch: &Sketch, faults: &[Fault]) -> Vec<Diagnostic> {
+        let known = |fault: &&Fault| sketch.has_input || !fault.pointer.starts_with("/input");
+        let placed = |fault: &Fault| diagnostic(&self.file, &sketch.node, sketch.at, fault);
+        faults.iter().filter(known).map(placed).collect()
+    }
+
     /// A rule that stands in another file as well.
     pub fn duplicate(&self, rule: &RuleName, other: &str) -> Diagnostic {
         let at = self.rules.get(rule).map_or_else(Position::default, |placed| placed.at);
@@ -148,14 +199,15 @@ impl StockFile {
     }
 }
 
-/// Reads a file that is a tree already, with what was wrong with it as YAML.
+/// Reads a file that is a tree already, with what was wrong with it as YAML. What could be read is there also when
+/// something is wrong.
 pub(crate) fn read_tree(
     file: &str,
     tree: &Node,
     mut diagnostics: Vec<Diagnostic>,
     now: Timestamp,
-) -> Result<StockFile, Vec<Diagnostic>> {
-    let mut rules = BTreeMap::new();
+) -> (StockFile, Vec<Diagnostic>) {
+    let mut read = StockFile { file: file.to_owned(), rules: BTreeMap::new(), sketches: Vec::new() };
     let entries = match &tree.content {
         Content::Map(entries) => entries.as_slice(),
         Content::Scalar { .. } | Content::List(_) => &[],
@@ -164,7 +216,7 @@ pub(crate) fn read_tree(
         let shown = excerpt(&entry.name);
         let refuse = |code, message: String| Diagnostic::new(file, entry.position, code, message);
         match entry.name.as_str() {
-            "stock" => read_rules(file, &entry.value, now, &mut rules, &mut diagnostics),
+            "stock" => read_rules(&mut read, &entry.value, now, &mut diagnostics),
             // Told when the file was read as YAML.
             "<<" | "" => {}
             name if is_version(name) => diagnostics.push(
@@ -177,20 +229,13 @@ pub(crate) fn read_tree(
             ),
         }
     }
-    if diagnostics.is_empty() {
-        return Ok(StockFile { file: file.to_owned(), rules });
-    }
     sort(&mut diagnostics);
-    Err(diagnostics)
+    (read, diagnostics)
 }
 
-fn read_rules(
-    file: &str,
-    node: &Node,
-    now: Timestamp,
-    rules: &mut BTreeMap<RuleName, Placed>,
-    diagnostics: &mut Vec<Diagnostic>,
-) {
+fn read_rules(read: &mut StockFile, node: &Node, now: Timestamp, diagnostics: &mut Vec<Diagnostic>) {
+    let StockFile { file, rules, sketches } = read;
+    let file: &str = file;
     let mut refuse = |at, code, message: &str, hint: &str| {
         diagnostics.push(Diagnostic::new(file, at, code, message).hint(hint));
     };
@@ -222,6 +267,7 @@ fn read_rules(
             Ok(draft) => drop(rules.insert(name, Placed { draft, at, node })),
             Err(faults) => {
                 diagnostics.extend(faults.iter().map(|fault| diagnostic(file, &node, at, fault)));
+                sketches.extend(Sketch::read(name, (&node, at)));
             }
         }
     }

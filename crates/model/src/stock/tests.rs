@@ -8,7 +8,7 @@ use super::*;
 use crate::catalogue::Entry;
 use crate::contract::{Capability, ContractBody, Operations, Owner, RetryPolicy};
 use crate::diagnostic::Diagnostic;
-use crate::files::{Parsed, parse};
+use crate::files::{Parsed, read as read_file};
 use crate::limits::STOCK_RULES;
 use crate::schema::Schema;
 
@@ -35,10 +35,11 @@ fn read(document: &Value) -> Result<StockRule, Vec<Fault>> {
 }
 
 fn file(text: &str) -> Result<StockFile, Vec<Diagnostic>> {
-    match parse("file", text, now()) {
-        Ok(Parsed::Stock(file)) => Ok(file),
-        Ok(Parsed::Scenario(_)) => panic!("{text}"),
-        Err(found) => Err(found),
+    let read = read_file("file", text, now());
+    match read.parsed {
+        Some(Parsed::Scenario(_)) => panic!("{text}"),
+        Some(Parsed::Stock(file)) if read.faults.is_empty() => Ok(file),
+        _ => Err(read.faults),
     }
 }
 

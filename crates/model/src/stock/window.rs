@@ -104,8 +104,11 @@ impl Window {
 
     /// Refuses a window that does not open for years to come: `0 0 30 2 *` never does.
     pub(crate) fn check_opens(&self, now: Timestamp) -> Result<(), Fault> {
-        let Ok(calendar) = &self.calendar else { return Ok(()) };
-        let local = calendar.zone.to_datetime(now);
+        // A pattern that cannot be read has been told; a day that never comes comes in no zone.
+        let (Ok(_), zone) = (cron(&self.opens), zone(&self.time_zone).unwrap_or(TimeZone::UTC)) else {
+            return Ok(());
+        };
+        let local = zone.to_datetime(now);
         // The years are part of the pattern, so that the library gives up where they end and not in the year 5000.
         let years = format!("0 {} {}-{}", self.opens, local.year(), local.year() + WINDOW_YEARS);
         let bounded = CronParser::new().parse(&years);

@@ -14,7 +14,7 @@ use crate::limits::DIAGNOSTICS;
 use crate::schema::Schema;
 use crate::schema::keywords::SECRET;
 use crate::template::{Field, Kind, Node, Piece};
-use crate::text::excerpt;
+use crate::text::{excerpt, nearest};
 
 /// How deep the inside of a value is compared with the inside of a schema: deeper differences show at run time.
 const COMPARED_LEVELS: usize = 8;
@@ -24,6 +24,8 @@ pub(super) struct Binder<'a> {
     pub(super) file: &'a str,
     pub(super) surroundings: Surroundings<'a>,
     pub(super) diagnostics: Vec<Diagnostic>,
+    /// What is given and nobody may read.
+    pub(super) warnings: Vec<Diagnostic>,
 }
 
 /// Why a value does not fit.
@@ -130,7 +132,10 @@ impl Binder<'_> {
                     let found = self.typed(&field.value);
                     self.fit(&found, &wanted, field.value.place.position, &what);
                 }
-                (None, _) => self.look(&field.value),
+                (None, said) => {
+                    self.look(&field.value);
+                    self.undeclared(field, fields, schema, matches!(said, Look::Closed { .. }));
+                }
             }
         }
         let names: HashSet<&str> = fields.iter().map(|field| field.name.as_str()).collect();
@@ -147,6 +152,26 @@ impl Binder<'_> {
                 );
             }
         }
+    }
+
+    /// A property that the contract takes without declaring it: probably another one is meant. Where a contract says that
+    /// it takes others, only a name that nearly is one of its own is told.
+    fn undeclared(&mut self, field: &Field, given: &[Field], schema: &Reference, is_silent: bool) {
+        let mut names = schema.declared();
+        names.retain(|name| !given.iter().any(|other| other.name == *name));
+        let is_near = nearest(&field.name, names.iter().map(String::as_str)).is_some();
+        if !is_near && !is_silent || self.warnings.len() >= DIAGNOSTICS {
+            return;
+        }
+        let message =
+            format!("nothing reads `{}`: the contract declares no such input", excerpt(&field.name));
+        let hint = if names.is_empty() {
+            "leave it out".to_owned()
+        } else {
+            meant(&field.name, &names, "other inputs")
+        };
+        let found = Diagnostic::new(self.file, field.place.position, "undeclared_input", message);
+        self.warnings.push(found.hint(hint));
     }
 
     fn bind_constant(&mut self, value: &Value, schema: &Reference, wanted: &Type, at: Position, what: &str) {

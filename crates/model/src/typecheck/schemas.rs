@@ -113,6 +113,18 @@ impl Reference {
         names
     }
 
+    /// The names of the properties that are declared for every value.
+    pub(super) fn declared(&self) -> Vec<String> {
+        let mut names: Vec<String> = Vec::new();
+        self.always(&mut |schema| {
+            let properties = schema.get("properties").and_then(Value::as_object).into_iter().flatten();
+            names.extend(properties.map(|(name, _)| name.clone()));
+        });
+        names.sort_unstable();
+        names.dedup();
+        names
+    }
+
     /// Whether the schema fills in a value that is absent.
     pub(super) fn has_default(&self) -> bool {
         let mut found = false;

@@ -59,6 +59,16 @@ impl Misfit {
         ProblemFault::new(format!("?{}", echoed(name)), self.code, self.message)
     }
 
+    /// What the library says where no number is wanted, in our words.
+    fn of_number(error: &serde_json::Error) -> Self {
+        let said = error.to_string();
+        let message = match said.split_once(", expected ") {
+            Some((_, expected)) => format!("expected {}, found a number", in_words(&expected)),
+            None => said,
+        };
+        Self::new("type", message)
+    }
+
     fn type_of(found: &Value, expected: &dyn Expected) -> Self {
         let found = match found {
             Value::Null => "null",
@@ -68,7 +78,7 @@ impl Misfit {
             Value::Array(_) => "an array",
             Value::Object(_) => "an object",
         };
-        Self::new("type", format!("expected {expected}, found {found}"))
+        Self::new("type", format!("expected {}, found {found}", in_words(expected)))
     }
 }
 
@@ -95,23 +105,24 @@ impl de::Error for Misfit {
             Unexpected::Map => "an object",
             _ => "something else",
         };
-        Self::new("type", format!("expected {expected}, found {found}"))
+        Self::new("type", format!("expected {}, found {found}", in_words(expected)))
     }
 
     fn invalid_value(found: Unexpected<'_>, expected: &dyn Expected) -> Self {
         match found {
             Unexpected::Unsigned(_) | Unexpected::Signed(_) | Unexpected::Float(_) => {
-                Self::new("range", format!("must be {expected}"))
+                Self::new("range", format!("must be {}", in_words(expected)))
             }
-            Unexpected::Str(text) => {
-                Self::new("invalid_value", format!("expected {expected}, found `{}`", echoed(text)))
-            }
-            _ => Self::new("invalid_value", format!("expected {expected}")),
+            Unexpected::Str(text) => Self::new(
+                "invalid_value",
+                format!("expected {}, found `{}`", in_words(expected), echoed(text)),
+            ),
+            _ => Self::new("invalid_value", format!("expected {}", in_words(expected))),
         }
     }
 
     fn invalid_length(length: usize, expected: &dyn Expected) -> Self {
-        Self::new("length", format!("expected {expected}, found {length} entries"))
+        Self::new("length", format!("expected {}, found {length} entries", in_words(expected)))
     }
 
     fn unknown_variant(variant: &str, expected: &'static [&'static str]) -> Self {
@@ -146,11 +157,29 @@ fn instead(name: &str, known: &[&str]) -> String {
     match nearest {
         None => "; nothing is".to_owned(),
         Some((alike, name)) if alike >= ALIKE_MIN => format!("; did you mean `{name}`?"),
-        Some(_) => {
-            let shown: Vec<_> = known.iter().take(NAMES_SHOWN_MAX).map(|name| format!("`{name}`")).collect();
-            let more = if known.len() > NAMES_SHOWN_MAX { ", …" } else { "" };
-            format!("; known are {}{more}", shown.join(", "))
+        Some(_) => format!("; known are {}", listed(known)),
+    }
+}
+
+fn listed(known: &[&str]) -> String {
+    let shown: Vec<_> = known.iter().take(NAMES_SHOWN_MAX).map(|name| format!("`{name}`")).collect();
+    let more = if known.len() > NAMES_SHOWN_MAX { ", …" } else { "" };
+    format!("{}{more}", shown.join(", "))
+}
+
+/// What is expected, in words of the API: what the library reads by itself names the types of the language.
+pub(super) fn in_words(expected: &dyn Expected) -> String {
+    let said = expected.to_string();
+    match said.as_str() {
+        "i8" | "i16" | "i32" | "i64" | "i128" | "u8" | "u16" | "u32" | "u64" | "u128" | "isize" | "usize" => {
+            "an integer".to_owned()
         }
+        "f32" | "f64" => "a number".to_owned(),
+        "a map" => "an object".to_owned(),
+        "a sequence" => "a list".to_owned(),
+        other if other.starts_with("struct ") => "an object".to_owned(),
+        other if other.starts_with("tuple ") => "a list".to_owned(),
+        _ => said,
     }
 }
 
@@ -199,10 +228,11 @@ impl Decoder {
         match &self.0 {
             Value::Number(number) => integer(number.as_str()).ok_or_else(|| {
                 let found = echoed(number.as_str());
-                Misfit::new(
-                    "type",
-                    format!("expected an integer in plain digits ({expected}), found {found}"),
-                )
+                let expected = match in_words(expected) {
+                    any if any == "an integer" => String::new(),
+                    some => format!(" ({some})"),
+                };
+                Misfit::new("type", format!("expected an integer in plain digits{expected}, found {found}"))
             }),
             other => Err(Misfit::type_of(other, expected)),
         }
@@ -219,11 +249,11 @@ impl<'de> de::Deserializer<'de> for Decoder {
             // The library hands this one on as a plain 0, unless it reads it from text.
             Value::Number(number) if number.as_str() == "-0" => {
                 de::Deserializer::deserialize_any(&mut serde_json::Deserializer::from_str("-0"), visitor)
-                    .map_err(|error| Misfit::new("type", error.to_string()))
+                    .map_err(|error| Misfit::of_number(&error))
             }
             // Numbers pass to free-form values digit for digit; only the library knows how it hides them.
             Value::Number(number) => {
-                number.deserialize_any(visitor).map_err(|error| Misfit::new("type", error.to_string()))
+                number.deserialize_any(visitor).map_err(|error| Misfit::of_number(&error))
             }
             Value::String(text) => visitor.visit_string(text),
             Value::Array(items) => visitor.visit_seq(Items { items: items.into_iter(), index: 0 }),
@@ -274,7 +304,7 @@ impl<'de> de::Deserializer<'de> for Decoder {
     fn deserialize_enum<V: Visitor<'de>>(
         self,
         _: &str,
-        _: &'static [&'static str],
+        known: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, Misfit> {
         match self.0 {
@@ -283,7 +313,8 @@ impl<'de> de::Deserializer<'de> for Decoder {
                 let (variant, content) = fields.into_iter().next().expect("one field was counted");
                 visitor.visit_enum(Variant { variant, content: Some(content) })
             }
-            other => Err(Misfit::type_of(&other, &visitor)),
+            // What the visitor expects is the name of a type of ours.
+            other => Err(Misfit::type_of(&other, &format!("one of {}", listed(known)).as_str())),
         }
     }
 

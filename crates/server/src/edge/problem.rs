@@ -7,6 +7,7 @@ use axum::response::{IntoResponse, Response};
 use http::header::{CACHE_CONTROL, CONNECTION, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderName, HeaderValue, StatusCode};
 use serde::Serialize;
+use serde_json::{Map, Value};
 
 /// Faults listed in one problem; who sends more wrong things than this will read the first ones first.
 pub const FAULTS_MAX: usize = 50;
@@ -29,6 +30,7 @@ struct Inner {
     title: &'static str,
     detail: String,
     errors: Vec<ProblemFault>,
+    members: Map<String, Value>,
     headers: Vec<(HeaderName, HeaderValue)>,
 }
 
@@ -68,14 +70,18 @@ struct Rendered<'a> {
     detail: &'a str,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     errors: &'a [ProblemFault],
+    #[serde(flatten)]
+    members: &'a Map<String, Value>,
     request_id: &'a str,
 }
 
 impl Problem {
     /// Starts a problem; `detail` is empty and equals the title until it is set.
     pub fn new(status: StatusCode, code: &'static str, title: &'static str) -> Self {
-        let (errors, headers) = (Vec::new(), Vec::new());
-        Self { inner: Box::new(Inner { status, code, title, detail: String::new(), errors, headers }) }
+        let (errors, members, headers) = (Vec::new(), Map::new(), Vec::new());
+        Self {
+            inner: Box::new(Inner { status, code, title, detail: String::new(), errors, members, headers }),
+        }
     }
 
     /// 400: the request could not be read.
@@ -125,6 +131,13 @@ impl Problem {
         self
     }
 
+    /// Adds what is told to machines beside the text, under a name of its own.
+    #[must_use]
+    pub fn member(mut self, name: &'static str, value: Value) -> Self {
+        self.inner.members.insert(name.to_owned(), value);
+        self
+    }
+
     /// Says when asking again makes sense.
     #[must_use]
     pub fn retry_after_s(self, seconds: u64) -> Self {
@@ -160,11 +173,12 @@ impl Problem {
     }
 
     /// The body of the answer.
-    pub(super) fn render(&self, request_id: &str) -> Vec<u8> {
-        let Inner { status, code, title, detail, errors, .. } = &*self.inner;
+    pub(crate) fn render(&self, request_id: &str) -> Vec<u8> {
+        let Inner { status, code, title, detail, errors, members, .. } = &*self.inner;
         let detail = if detail.is_empty() { title } else { detail.as_str() };
         let r#type = format!("/docs/errors#{code}");
-        let rendered = Rendered { r#type, title, status: status.as_u16(), code, detail, errors, request_id };
+        let status = status.as_u16();
+        let rendered = Rendered { r#type, title, status, code, detail, errors, members, request_id };
         let rendered = serde_json::to_string(&rendered).expect("a problem is made of strings and numbers");
         harmless(&rendered).into_bytes()
     }

@@ -9,7 +9,7 @@ use serde::de::{
     self, DeserializeOwned, DeserializeSeed, Expected, IntoDeserializer, MapAccess, SeqAccess, Visitor,
 };
 
-use super::decode::{Misfit, fit, integer, integers};
+use super::decode::{Misfit, fit, in_words, integer, integers};
 use super::head::percent_decoded;
 use super::integer::Int;
 use super::problem::{Problem, echoed};
@@ -131,8 +131,9 @@ impl Values {
 
     fn integer(self, expected: &dyn Expected) -> Result<i128, Misfit> {
         let text = self.only()?;
-        integer(&text)
-            .ok_or_else(|| Misfit::new("type", format!("expected {expected}, found `{}`", echoed(&text))))
+        integer(&text).ok_or_else(|| {
+            Misfit::new("type", format!("expected {}, found `{}`", in_words(expected), echoed(&text)))
+        })
     }
 }
 

@@ -48,6 +48,7 @@ pub(super) const OPERATIONS: &[(&str, &str, &str, Access)] = &[
     ("list_environments", "GET", "/v1/environments", ANY),
     ("list_contracts", "GET", "/v1/environments/{env}/contracts", ANY),
     ("get_contract", "GET", "/v1/environments/{env}/contracts/{domain}/{name}", ANY),
+    ("remove_contract", "DELETE", "/v1/environments/{env}/contracts/{domain}/{name}", SUPPLIERS),
     (
         "get_contract_version",
         "GET",
@@ -81,6 +82,7 @@ pub(super) const OPERATIONS: &[(&str, &str, &str, Access)] = &[
     ("healthz", "GET", "/healthz", Access::Open),
     ("version", "GET", "/version", Access::Open),
     ("get_openapi", "GET", "/openapi.json", Access::Open),
+    ("get_errors", "GET", "/docs/errors", Access::Open),
 ];
 
 /// Who may call an operation.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
+use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sixpack_engine::{ContractView, Engine, VersionView};
@@ -22,11 +23,11 @@ use super::shapes::diagnostic::DiagnosticJson;
 use super::shapes::doubted::DoubtedJson;
 use super::shapes::owner::OwnerJson;
 use super::shapes::scalar::{Text, Time};
-use super::shapes::word::{KindWord, Word};
+use super::shapes::word::{Change, ContractStanding, KindWord, OperationSaid, Said, StepSource, Word};
 use crate::edge::json::Json;
 use crate::edge::path::{FromSegments, Path};
 use crate::edge::problem::{Problem, ProblemFault};
-use crate::edge::query::{Limit, Query};
+use crate::edge::query::{Limit, NoParameters, Query};
 
 /// A contract named by a path.
 pub(super) struct ContractPath {
@@ -104,14 +105,16 @@ pub(super) struct ContractJson<'a> {
     #[schema(inline)]
     kind: KindWord,
     /// `online`, `offline` or `broken`.
-    status: &'static str,
+    #[schema(inline)]
+    status: ContractStanding<'static>,
     description: &'a str,
     owner: OwnerJson<'a>,
     labels: &'a BTreeMap<String, String>,
     /// What a capability offers.
     #[serde(skip_serializing_if = "Option::is_none")]
-    operations: Option<Vec<&'static str>>,
-    /// How many live sessions perform a capability.
+    #[schema(inline)]
+    operations: Option<Vec<OperationSaid<'static>>>,
+    /// How many live sessions perform a capability in this version.
     #[serde(skip_serializing_if = "Option::is_none")]
     sessions: Option<u64>,
     /// Leaves that have a check.
@@ -220,7 +223,8 @@ struct ScenarioStepJson<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     for_each: Option<&'a str>,
     /// `stock_first` or `fresh`.
-    from: &'static str,
+    #[schema(inline)]
+    from: StepSource<'static>,
     #[serde(skip_serializing_if = "Option::is_none")]
     timeout_s: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -241,12 +245,16 @@ struct InvariantJson<'a> {
 struct ContractVersionJson<'a> {
     version: u32,
     /// `new`, `compatible` or `breaking`; of a version of a channel, against the deployed one, also `same`.
-    change: &'a str,
+    #[schema(inline)]
+    change: Change<'a>,
     #[schema(value_type = String, format = DateTime)]
     created_at: Time,
     /// What changed: `[{pointer, message}]`.
     #[schema(value_type = Vec<Object>)]
     changes: &'a Value,
+    /// Live sessions that have registered this version of a capability; of deployed versions only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sessions: Option<u64>,
 }
 
 /// Searches the catalogue; by name
@@ -291,6 +299,26 @@ pub(super) async fn get_contract(
     let channel = named(channel)?;
     let view = engine.contract(&caller, environment.as_str(), channel.as_deref(), &contract, None).await?;
     Ok(Json(WholeContractJson::of(&view)).into_response())
+}
+
+/// Removes a contract that nothing depends on any more
+///
+/// A capability must be offline, and nothing of it may be left: no scenario and no stock rule that uses it, no dataset that is not over, no debt.
+#[utoipa::path(delete, path = "/v1/environments/{env}/contracts/{domain}/{name}", tag = "catalogue", params(
+    ("env" = String, Path), ("domain" = String, Path), ("name" = String, Path),
+), responses(
+    (status = 204, description = "It is not offered any more; also when repeated"),
+    (status = 404, description = "`contract_not_found`, `environment_not_found`", body = ProblemJson),
+    (status = 409, description = "`contract_in_use`", body = ProblemJson),
+))]
+pub(super) async fn remove_contract(
+    State(engine): State<Engine>,
+    Authorized(caller): Authorized,
+    Path(ContractPath { environment, contract }): Path<ContractPath>,
+    Query(NoParameters {}): Query<NoParameters>,
+) -> Result<StatusCode, Problem> {
+    engine.remove_contract(&caller, environment.as_str(), &contract).await?;
+    Ok(StatusCode::NO_CONTENT)
 }
 
 /// Reads one version of a contract
@@ -372,11 +400,13 @@ impl<'a> ContractJson<'a> {
             name: Text(&contract.name),
             version: contract.version,
             kind: Word(contract.kind()),
-            status: view.state.name(),
+            status: Said::new(view.state.name()),
             description: &contract.description,
             owner: OwnerJson::from(&contract.owner),
             labels: &contract.labels,
-            operations: contract.capability().map(|capability| capability.operations.names()),
+            operations: contract
+                .capability()
+                .map(|capability| capability.operations.names().into_iter().map(Said::new).collect()),
             sessions: view.sessions,
             checked,
             of,
@@ -443,10 +473,10 @@ impl<'a> From<&'a Step> for ScenarioStepJson<'a> {
             needs: &step.depends_on,
             condition: step.condition.as_ref().map(|condition| condition.text()),
             for_each: step.for_each.as_ref().map(|list| list.text()),
-            from: match step.from {
+            from: Said::new(match step.from {
                 Source::StockFirst => "stock_first",
                 Source::Fresh => "fresh",
-            },
+            }),
             timeout_s: step.timeout_s,
             retry: step.retry.map(RetryJson::from),
         }
@@ -462,7 +492,13 @@ impl From<RetryPolicy> for RetryJson {
 
 impl<'a> From<&'a VersionView> for ContractVersionJson<'a> {
     fn from(version: &'a VersionView) -> Self {
-        let VersionView { version, change, changes, published_at } = version;
-        Self { version: *version, change, created_at: Time(*published_at), changes }
+        let VersionView { version, change, changes, published_at, sessions } = version;
+        Self {
+            version: *version,
+            change: Said::new(change),
+            created_at: Time(*published_at),
+            changes,
+            sessions: *sessions,
+        }
     }
 }

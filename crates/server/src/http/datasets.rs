@@ -92,7 +92,7 @@ pub(super) async fn get_dataset(
 
 /// The tree of a dataset.
 pub(super) fn tree_view(dataset: &DatasetView, secrets: Secrets, now: Timestamp) -> TreeView<'_> {
-    TreeView::new(&dataset.tree, &dataset.shelf, secrets, now)
+    TreeView::new(&dataset.tree, &dataset.shelf, secrets, now).waiting(&dataset.waits)
 }
 
 pub(super) fn id_of(dataset: &DatasetView) -> DatasetId {

@@ -1,4 +1,4 @@
-//! Debts: effects that could not be undone, for whoever has to look after them.
+//! Debts: effects that could not be undone, or wait for a supplier to undo them, for whoever has to look after them.
 
 use std::borrow::Cow;
 
@@ -6,7 +6,7 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use sixpack_engine::{DatasetView, Engine};
+use sixpack_engine::{DatasetView, DebtStatus, Engine};
 use sixpack_model::ids::{DatasetId, RequestId};
 use sixpack_model::name::ContractName;
 use utoipa::{IntoParams, ToSchema};
@@ -18,6 +18,7 @@ use super::shapes::owner::OwnerJson;
 use super::shapes::scalar::{Text, Time};
 use super::shapes::secret::Secrets;
 use super::shapes::tree::TreeView;
+use super::shapes::word::{DebtStatusWord, Word};
 use crate::edge::json::Json;
 use crate::edge::problem::Problem;
 use crate::edge::query::{Limit, Query};
@@ -31,6 +32,9 @@ pub(super) struct DebtParameters {
     environment: Option<String>,
     /// Only of this contract, `domain/name`.
     contract: Option<String>,
+    /// Only what is exhausted (`debt`), or only what waits for its supplier (`waiting`).
+    #[param(inline)]
+    status: Option<DebtStatusWord>,
     /// Entries of a page; 100 when absent.
     #[param(inline)]
     limit: Option<Limit>,
@@ -38,7 +42,7 @@ pub(super) struct DebtParameters {
     cursor: Option<String>,
 }
 
-/// An effect that could not be undone.
+/// An effect that is owed: it could not be undone, or waits for its supplier.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Debt)]
 pub(super) struct DebtJson<'a> {
@@ -47,6 +51,10 @@ pub(super) struct DebtJson<'a> {
     #[schema(value_type = String)]
     root_id: Text<DatasetId>,
     environment: &'a str,
+    /// `debt`: its undo is exhausted, and it stays until a person resolves it. `waiting`: its supplier is not connected, and
+    /// undoes it when it is.
+    #[schema(inline)]
+    status: DebtStatusWord,
     /// From the root's contract to this one: `payment › billing/payment-account@3`.
     path: String,
     #[schema(value_type = String)]
@@ -57,11 +65,12 @@ pub(super) struct DebtJson<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, format = DateTime)]
     since: Option<Time>,
+    /// Goes at undoing it.
     attempts: u32,
     /// The domain's own code.
     #[serde(skip_serializing_if = "Option::is_none")]
     code: Option<&'a str>,
-    message: &'a str,
+    message: Cow<'a, str>,
     /// What is left behind, as far as it is known.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Value>)]
@@ -73,8 +82,9 @@ pub(super) struct DebtJson<'a> {
     channel: Option<&'a str>,
 }
 
-/// Lists effects that could not be undone, oldest first
+/// Lists effects that could not be undone, and undos that wait for their supplier, oldest first
 ///
+/// An undo is listed when it has been waiting longer than the server's grace for a supplier that is not connected.
 /// A page may hold fewer than `limit` entries and still have a next one.
 #[utoipa::path(get, path = "/v1/debts", tag = "debts", params(DebtParameters), responses(
     (status = 200, description = "A page of debts", body = PageJson<DebtJson<'_>>),
@@ -85,9 +95,10 @@ pub(super) async fn list_debts(
     Query(parameters): Query<DebtParameters>,
 ) -> Result<Response, Problem> {
     let (limit, cursor) = (parameters.limit, parameters.cursor.as_deref());
-    let filters = (&parameters.environment, &parameters.contract);
+    let filters = (&parameters.environment, &parameters.contract, &parameters.status);
     let listing = Listing::new("GET /v1/debts", &caller, &filters, limit, cursor)?;
-    let debts = engine.debts(&caller, parameters.environment.as_deref(), listing.page()).await?;
+    let status = parameters.status.map(|Word(status)| status);
+    let debts = engine.debts(&caller, parameters.environment.as_deref(), status, listing.page()).await?;
     let now = engine.now().await?;
     let views: Vec<_> = debts.iter().map(|debt| (debt, tree_view(debt, Secrets::Covered, now))).collect();
     let wanted = parameters.contract.as_deref();
@@ -105,22 +116,39 @@ pub(super) async fn list_debts(
 impl<'a> DebtJson<'a> {
     fn of(debt: &'a DatasetView, view: &'a TreeView<'a>) -> Self {
         let part = &debt.tree.parts[debt.part as usize];
-        let failure = part.failure.as_ref();
+        let waits = view.waits_since(debt.part);
+        let failure = part.failure.as_ref().filter(|_| waits.is_none());
+        let owner = failure.map(|failure| &failure.owner);
         Self {
             dataset_id: Text(id_of(debt)),
             root_id: Text(debt.tree.id.root()),
             environment: &debt.tree.environment,
+            status: Word(if waits.is_some() { DebtStatus::Waiting } else { DebtStatus::Debt }),
             path: debt.tree.path_of(debt.part),
             contract: Text(&part.contract),
             version: part.version,
-            owner: failure.map(|failure| OwnerJson::from(&failure.owner)),
-            since: part.ended_at.map(Time),
-            attempts: failure.map_or(0, |failure| failure.attempts),
+            owner: owner.map(OwnerJson::from).or_else(|| view.owner(debt.part)),
+            since: waits.or(part.ended_at).map(Time),
+            attempts: match (&part.task, failure) {
+                (Some(task), None) => task.attempt.saturating_sub(task.spent_from),
+                (_, failure) => failure.map_or(0, |failure| failure.attempts),
+            },
             code: failure.and_then(|failure| failure.code.as_deref()),
-            message: failure.map_or("", |failure| failure.message.as_str()),
+            message: match (waits, failure) {
+                (Some(_), _) => awaited(debt).into(),
+                (None, failure) => failure.map_or("", |failure| failure.message.as_str()).into(),
+            },
             output: view.output(debt.part),
             request_id: Text(debt.tree.request),
             channel: debt.tree.channel.as_deref(),
         }
     }
+}
+
+fn awaited(debt: &DatasetView) -> String {
+    let part = &debt.tree.parts[debt.part as usize];
+    format!(
+        "its undo waits for a supplier of {}@{}, and none is connected; start one, or ask its owner",
+        part.contract, part.version
+    )
 }

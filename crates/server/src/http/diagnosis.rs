@@ -24,6 +24,7 @@ use super::shapes::difference::DifferenceJson;
 use super::shapes::owner::OwnerJson;
 use super::shapes::scalar::{Text, Time};
 use super::shapes::secret::Secrets;
+use super::shapes::word::{DiagnosisVerdict, PartStateWord, PartVerdict, Said, Word};
 use crate::edge::json::Json;
 use crate::edge::path::Path;
 use crate::edge::problem::Problem;
@@ -37,8 +38,8 @@ pub(super) struct DiagnosisJson<'a> {
     lease_id: Text<LeaseId>,
     #[schema(value_type = String)]
     dataset_id: Text<DatasetId>,
-    /// `still_valid`, `changed` or `check_failed`.
-    verdict: &'static str,
+    #[schema(inline)]
+    verdict: DiagnosisVerdict<'static>,
     /// The same for people.
     message: &'a str,
     /// The part that the verdict is about: of those that have changed, or whose check fails, the one that was made first.
@@ -94,7 +95,8 @@ struct PartDiagnosisJson<'a> {
     owner: Option<OwnerJson<'a>>,
     /// `same`; `changed`: it does not hold, or its facts differ; `failed`: its service cannot tell, or did not answer;
     /// `unchecked`: it has no check, or a later part speaks for it.
-    state: &'static str,
+    #[schema(inline)]
+    state: PartStateWord,
     /// What was known at hand-over.
     then: KnownJson<'a>,
     /// What is known now.
@@ -105,8 +107,8 @@ struct PartDiagnosisJson<'a> {
 #[derive(Serialize, ToSchema)]
 #[schema(as = Known)]
 struct KnownJson<'a> {
-    /// `valid`, `invalid`, `unknown` or `unchecked`.
-    verdict: &'static str,
+    #[schema(inline)]
+    verdict: PartVerdict<'static>,
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Value>)]
     facts: Option<Cow<'a, Value>>,
@@ -183,7 +185,7 @@ impl<'a> Shown<'a> {
         DiagnosisJson {
             lease_id: Text(lease.id),
             dataset_id: Text(tree.id.root()),
-            verdict: diagnosis.conclusion.name(),
+            verdict: Said::new(diagnosis.conclusion.name()),
             message: &diagnosis.message,
             first: first.map(|part| self.named(part)),
             handed_over_at: Time(lease.granted_at),
@@ -216,7 +218,7 @@ impl<'a> Shown<'a> {
             contract: Text(&part.contract),
             version: part.version,
             owner: self.owner(known.part),
-            state: known.state.name(),
+            state: Word(known.state),
             then: self.known(known, &known.then),
             now: self.known(known, &known.now),
         }
@@ -225,11 +227,11 @@ impl<'a> Shown<'a> {
     fn known(self, of: &PartDiagnosis, known: &'a Handed) -> KnownJson<'a> {
         let evidence: Option<&Evidence> = known.evidence.as_ref();
         KnownJson {
-            verdict: match evidence {
+            verdict: Said::new(match evidence {
                 Some(evidence) => evidence.verdict.name(),
                 None if of.state == PartState::Unchecked => PartState::Unchecked.name(),
                 None => Verdict::Unknown.name(),
-            },
+            }),
             facts: self.facts(of.part, known),
             message: evidence.and_then(|evidence| evidence.message.as_deref()),
             checked_at: evidence.map(|evidence| Time(evidence.at)),

@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
 
 use super::auth::{Access, OPERATIONS};
+use super::shortage::ShortageJson;
 use crate::edge::query::{NoParameters, Query};
 
 /// A refusal, as RFC 9457 has it.
@@ -26,6 +27,8 @@ pub(super) struct ProblemJson {
     /// Every single fault, at most 50.
     #[schema(max_items = 50)]
     errors: Option<Vec<ProblemFaultJson>>,
+    /// Of `out_of_stock`: what is there, what is being made, and when to ask again.
+    stock: Option<ShortageJson<'static>>,
     request_id: String,
 }
 
@@ -88,6 +91,7 @@ pub fn openapi() -> String {
     let schemas = document["components"]["schemas"].as_object_mut().expect("there are schemas");
     schemas.extend(problem_schemas());
     drop_null(&mut document);
+    describe_in_place(&mut document);
     refer_to_components(&mut document);
     complete_operations(&mut document);
     document["components"]["securitySchemes"] =
@@ -136,6 +140,29 @@ fn drop_null(value: &mut Value) {
                 }
             }
             fields.values_mut().for_each(drop_null);
+        }
+        _ => {}
+    }
+}
+
+/// What is written out in its place is described there: the library puts the description beside it, as if it were an object
+/// as well.
+fn describe_in_place(value: &mut Value) {
+    match value {
+        Value::Array(items) => items.iter_mut().for_each(describe_in_place),
+        Value::Object(fields) => {
+            if let Some([Value::Object(what), beside]) =
+                fields.get("allOf").and_then(Value::as_array).map(Vec::as_slice)
+                && beside["type"] == "object"
+                && beside.as_object().is_some_and(|beside| beside.len() == 2)
+                && let Some(description) = beside.get("description").cloned()
+            {
+                let what = what.clone();
+                fields.remove("allOf");
+                fields.extend(what);
+                fields.insert("description".to_owned(), description);
+            }
+            fields.values_mut().for_each(describe_in_place);
         }
         _ => {}
     }
@@ -314,6 +341,24 @@ mod tests {
         let key =
             key.as_array().unwrap().iter().find(|parameter| parameter["name"] == "Idempotency-Key").unwrap();
         assert_eq!(key["schema"]["maxLength"], json!(requests::KEY_MAX_BYTES));
+    }
+
+    #[test]
+    fn nothing_has_to_be_two_things_at_once() {
+        let document = document();
+        let mut open = vec![&document];
+        while let Some(value) = open.pop() {
+            let beside = value["allOf"].as_array().into_iter().flatten();
+            assert!(
+                beside.clone().count() == 0 || beside.clone().all(|one| one["type"] != "string"),
+                "{value}"
+            );
+            match value {
+                Value::Array(values) => open.extend(values),
+                Value::Object(fields) => open.extend(fields.values()),
+                _ => {}
+            }
+        }
     }
 
     #[test]

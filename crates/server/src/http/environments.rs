@@ -39,6 +39,8 @@ pub(super) struct EnvironmentJson<'a> {
     sessions: u64,
     /// How many leases are held.
     leases: u64,
+    /// How many undos have been waiting longer than the grace for a supplier that is not connected.
+    waiting_undos: u64,
 }
 
 /// Lists environments by name
@@ -67,6 +69,7 @@ impl<'a> From<&'a EnvironmentView> for EnvironmentJson<'a> {
             contracts: view.shelf.entries().count(),
             sessions: view.sessions,
             leases: view.leases,
+            waiting_undos: view.waiting_undos,
         }
     }
 }

@@ -10,7 +10,7 @@ use sixpack_model::ids::DatasetId;
 use sixpack_model::import::ImportedRow;
 use sixpack_model::limits::IMPORT_ROWS;
 use sixpack_model::name::ContractName;
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 
 use super::auth::Authorized;
 use super::document::ProblemJson;
@@ -19,7 +19,7 @@ use crate::edge::check::{Check, Faults};
 use crate::edge::json::Json;
 use crate::edge::path::Path;
 use crate::edge::problem::Problem;
-use crate::edge::query::{NoParameters, Query};
+use crate::edge::query::Query;
 
 /// Bytes of one call: a thousand rows of eight kilobytes, the size of a large record of a customer.
 const IMPORT_MAX_BYTES: usize = 8 * 1024 * 1024;
@@ -47,6 +47,15 @@ struct ImportRowJson {
     /// What making it would have answered.
     #[schema(value_type = Value)]
     output: Value,
+}
+
+/// How to import.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct ImportParameters {
+    /// `true` checks and refuses the same, and imports nothing.
+    dry_run: Option<bool>,
 }
 
 impl Check for NewImportJson {
@@ -90,7 +99,7 @@ pub(super) struct ImportedJson {
     #[schema(value_type = String)]
     contract: Text<ContractName>,
     version: u32,
-    /// In the order of the rows. Each is checked before it can be taken.
+    /// In the order of the rows; of a dry run there are none. Each is checked before it can be taken.
     #[schema(value_type = Vec<String>)]
     datasets: Vec<Text<DatasetId>>,
 }
@@ -99,7 +108,8 @@ pub(super) struct ImportedJson {
 ///
 /// All rows or none: they are held against the contract, against each other, and against what datasets have already. What is
 /// imported is checked before it can be taken from stock, and never undone.
-#[utoipa::path(post, path = "/v1/environments/{env}/imports", tag = "stock", params(("env" = String, Path)), request_body = NewImportJson, responses(
+#[utoipa::path(post, path = "/v1/environments/{env}/imports", tag = "stock", params(("env" = String, Path), ImportParameters), request_body = NewImportJson, responses(
+    (status = 200, description = "With `dry_run`: it can be imported", body = ImportedJson),
     (status = 201, description = "What was imported", body = ImportedJson),
     (status = 404, description = "`environment_not_found`, `contract_not_found`, `domain_not_found`", body = ProblemJson),
     (status = 409, description = "`supplier_offline`: nobody is there to check it", body = ProblemJson),
@@ -109,7 +119,7 @@ pub(super) async fn import_datasets(
     State(engine): State<Engine>,
     Authorized(caller): Authorized,
     Path((environment,)): Path<(String,)>,
-    Query(NoParameters {}): Query<NoParameters>,
+    Query(parameters): Query<ImportParameters>,
     Json(body): Json<NewImportJson>,
 ) -> Result<Response, Problem> {
     let import = Import {
@@ -117,13 +127,16 @@ pub(super) async fn import_datasets(
         contract: body.contract.parse().expect("the name was checked"),
         rows: body.rows.into_iter().map(row).collect(),
     };
-    let imported = engine.import(&caller, import).await?;
+    let (status, imported) = match parameters.dry_run {
+        Some(true) => (StatusCode::OK, engine.check_import(&caller, import).await?),
+        Some(false) | None => (StatusCode::CREATED, engine.import(&caller, import).await?),
+    };
     let body = ImportedJson {
         contract: Text(imported.contract),
         version: imported.version,
         datasets: imported.datasets.into_iter().map(Text).collect(),
     };
-    Ok((StatusCode::CREATED, Json(body)).into_response())
+    Ok((status, Json(body)).into_response())
 }
 
 fn row(row: Value) -> ImportedRow {

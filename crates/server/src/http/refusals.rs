@@ -13,6 +13,7 @@ use sixpack_model::limits::{EXTENSIONS, REASON_BYTES, TREE_PARTS};
 use sixpack_model::protocol::{UnsupportedProtocol, spoken};
 use sixpack_model::session::{HEARTBEAT_MS, HEARTBEATS_AT_ONCE, HEARTBEATS_PER_S};
 
+use super::shortage::out_of_stock;
 use crate::edge::problem::{Problem, ProblemFault, echoed, echoed_to};
 
 /// When to ask again after the store or the catalogue was too busy: contention passes within a second.
@@ -64,11 +65,8 @@ impl From<Refusal> for Problem {
                 echoed(&name)
             )),
             Refusal::VersionMismatch { expected, current } => version_mismatch(expected, current),
-            Refusal::OutOfStock { contract, paused: Some(why), .. } => paused(&contract, &why),
-            Refusal::OutOfStock { contract, unfit: Some(ready @ 1..), .. } => none_fits(&contract, ready),
-            Refusal::OutOfStock { contract, coming, is_kept, starved, .. } => {
-                out_of_stock(&contract, coming, is_kept, starved.as_deref())
-            }
+            Refusal::TextMismatch { version } => text_mismatch(version),
+            Refusal::OutOfStock(shortage) => out_of_stock(&shortage),
             Refusal::KeyReused => {
                 Self::new(StatusCode::UNPROCESSABLE_ENTITY, "idempotency_mismatch", "The key was used before").detail(
                     "This `Idempotency-Key` was used with another body within the last 24 hours; use a new key.",
@@ -218,8 +216,8 @@ fn scenario_faults(faults: Vec<Diagnostic>) -> Problem {
 fn contract_broken(name: &str, channel: Option<&str>, faults: Vec<Diagnostic>) -> Problem {
     let detail = match channel {
         None => format!(
-            "{name} does not fit the contracts that it uses any more; `errors` says why, its owner has to apply it \
-             anew."
+            "{name} does not fit the contracts that it uses any more; `errors` says why. It can be requested again as soon as \
+             versions are offered that it fits, or when its owner has applied a file that fits those of now."
         ),
         Some(channel) => format!(
             "{name} does not fit the contracts as the channel `{channel}` has them; `errors` says why. It can be \
@@ -249,44 +247,6 @@ fn too_many_channels(environment: &str, live: &[String]) -> Problem {
          nobody needs any more, or use one of these.",
         live.len(),
         quoted(live)
-    ))
-}
-
-/// There is something, and it is not what the criteria ask for.
-fn none_fits(contract: &str, ready: u64) -> Problem {
-    let ready =
-        if ready == u64::from(Refusal::COUNTED) { format!("{ready} or more") } else { ready.to_string() };
-    conflict("out_of_stock", "Not in stock").detail(format!(
-        "Of {contract}, {ready} in stock are of this input, and not enough of them meet `select` or can be handed out; change the \
-         criteria, or request it without them. Nothing is made to meet criteria."
-    ))
-}
-
-fn out_of_stock(contract: &str, coming: u64, is_kept: bool, starved: Option<&str>) -> Problem {
-    let why = match (is_kept, coming, starved) {
-        (false, ..) => {
-            "no stock rule keeps it for this input; request it with `source: stock_first` or `fresh` to have it made, or \
-             put a stock rule"
-                .to_owned()
-        }
-        (true, 0, Some(starved)) => format!("none is being made: {starved}"),
-        (true, 0, None) => {
-            "none is being made now; the stock rule says what is there, and why there is no more".to_owned()
-        }
-        (true, 1, None) => "1 is being made; ask again in a moment".to_owned(),
-        (true, 1, Some(starved)) => format!("1 is being made, after {starved}"),
-        (true, coming, None) => format!("{coming} are being made; ask again in a moment"),
-        (true, coming, Some(starved)) => format!("{coming} are being made, after {starved}"),
-    };
-    let problem = conflict("out_of_stock", "Not in stock")
-        .detail(format!("There is not enough of {contract} in stock that fits: {why}."));
-    if coming > 0 { problem.retry_after_s(BUSY_S) } else { problem }
-}
-
-fn paused(contract: &str, why: &str) -> Problem {
-    conflict("out_of_stock", "Not in stock").detail(format!(
-        "Nothing of {contract} is handed out from stock now: {why}. It is asked about every ten seconds, and handed out again \
-         once it is found to be right; `source: fresh` has one made."
     ))
 }
 
@@ -334,6 +294,12 @@ fn version_mismatch(expected: u64, current: u64) -> Problem {
     Problem::new(StatusCode::PRECONDITION_FAILED, "version_mismatch", "Another version is current").detail(
         format!("`If-Match` asks for version {expected}; {there}. Read it again before replacing it."),
     )
+}
+
+fn text_mismatch(version: u64) -> Problem {
+    Problem::new(StatusCode::PRECONDITION_FAILED, "version_mismatch", "Another text is current").detail(format!(
+        "The text of version {version} has been replaced since `If-Match` was read. Read it again before replacing it."
+    ))
 }
 
 fn quota_leases(of: QuotaOf, name: &str, (limit, taken, asked): (u64, u64, u64)) -> Problem {

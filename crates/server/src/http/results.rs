@@ -12,6 +12,7 @@ use utoipa::ToSchema;
 
 use super::body::written_bytes;
 use super::shapes::word::{VerdictWord, Word};
+use super::tasks::TaskJson;
 use crate::edge::check::{Check, Faults};
 use crate::edge::integer::Int;
 use crate::edge::json::{LongTexts, accept};
@@ -43,6 +44,17 @@ pub(super) struct AnswersJson {
     /// Each is judged for itself.
     #[schema(min_items = 1, max_items = 100, value_type = Vec<ResultJson>)]
     results: Vec<Value>,
+    /// Asks for tasks that are ready with these results.
+    claim: Option<NextClaimJson>,
+}
+
+/// How many tasks a supplier takes with the answer to its results. Nobody waits for them.
+#[derive(Deserialize, ToSchema)]
+#[schema(as = NextClaim)]
+#[serde(deny_unknown_fields)]
+struct NextClaimJson {
+    #[schema(inline)]
+    max: Int<1, 100>,
 }
 
 impl Check for AnswersJson {
@@ -131,8 +143,11 @@ struct WishJson {
 /// What became of several answers, in the same order.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Receipts)]
-pub(super) struct ReceiptsJson {
+pub(super) struct ReceiptsJson<'a> {
     pub(super) results: Vec<ReceiptJson>,
+    /// The tasks that were asked for; none when nothing is ready.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) tasks: Option<Vec<TaskJson<'a>>>,
 }
 
 /// What became of one answer.
@@ -151,6 +166,12 @@ pub(super) struct ReceiptJson {
 }
 
 impl AnswersJson {
+    /// How many tasks the supplier takes with the answer, if it asks for any.
+    pub(super) fn claim_max(&self) -> Option<u32> {
+        let max = self.claim.as_ref()?.max.get();
+        Some(u32::try_from(max).expect("the type of `max` keeps it small"))
+    }
+
     /// The answers that the engine is to judge, and a receipt for each result: settled for those that are none.
     pub(super) fn take_apart(self) -> (Vec<ReceiptJson>, Vec<TaskAnswer>) {
         let mut receipts = Vec::with_capacity(self.results.len());

@@ -6,10 +6,12 @@ use http::header::{CONTENT_ENCODING, CONTENT_TYPE, ETAG, IF_MATCH};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, StatusCode};
 use serde::{Deserialize, Serialize};
-use sixpack_engine::{Applied, AppliedFile, AppliedFiles, Applying, Breaks, Engine, Refusal, ScenarioFile};
+use sixpack_engine::{
+    Applied, AppliedFile, AppliedFiles, Applying, Breaks, Engine, Over, Refusal, ScenarioFile,
+};
 use sixpack_model::limits::FILE_BYTES;
 use sixpack_model::name::{ContractName, EnvironmentName, NameError};
-use sixpack_model::scenario::decode;
+use sixpack_model::scenario::{decode, mark};
 use sixpack_model::stock::RuleName;
 use utoipa::{IntoParams, ToSchema};
 
@@ -18,6 +20,7 @@ use super::contracts::ContractPath;
 use super::document::ProblemJson;
 use super::shapes::diagnostic::DiagnosticJson;
 use super::shapes::scalar::Text;
+use super::shapes::word::{AppliedChange, Said};
 use super::stock_rules::AppliedRuleJson;
 use crate::edge::check::{Check, Faults};
 use crate::edge::json::{Json, read_body};
@@ -119,13 +122,16 @@ pub(super) struct AppliedJson<'a> {
     name: Text<&'a ContractName>,
     /// The version that it has now.
     version: u32,
-    /// `new`, `same`, `compatible` or `breaking`.
-    change: &'static str,
+    /// `new`, `same`, `compatible` or `breaking`; of a scenario file also `updated`, when its text is another and its version
+    /// the same.
+    #[schema(inline)]
+    change: AppliedChange<'static>,
     /// What changed.
     changes: Vec<ChangeJson<'a>>,
     /// Scenarios and stock rules that no longer fit because of it; in a channel, that would not if it were deployed.
     breaks: Vec<BreakJson<'a>>,
-    /// The deployed version that a contract of a channel was held against.
+    /// The deployed version that a contract of a channel was held against, or that a deployed version of before has taken
+    /// the place of.
     #[serde(skip_serializing_if = "Option::is_none")]
     against: Option<u32>,
     /// Of a scenario file: what is accepted and probably not meant.
@@ -164,7 +170,7 @@ impl<'a> AppliedJson<'a> {
             path: None,
             name: Text(name),
             version: *version,
-            change,
+            change: Said::new(change),
             changes: changes.iter().map(|(pointer, message)| ChangeJson { pointer, message }).collect(),
             breaks: breaks
                 .iter()
@@ -222,20 +228,42 @@ impl<S: Sync> FromRequest<S> for ScenarioText {
     }
 }
 
-/// The version or revision that the caller wants to replace.
+/// The revision that the caller wants to replace.
 pub(super) struct IfMatch(pub(super) Option<u64>);
 
 impl<S: Sync> FromRequestParts<S> for IfMatch {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        let mut tags = parts.headers.get_all(IF_MATCH).iter();
-        let (tag, None) = (tags.next(), tags.next()) else { return Err(bad_if_match()) };
-        let Some(tag) = tag else { return Ok(Self(None)) };
-        let version =
-            tag.to_str().ok().and_then(|tag| tag.strip_prefix('"')?.strip_suffix('"')?.parse().ok());
-        version.map(|version| Self(Some(version))).ok_or_else(bad_if_match)
+        let Some(tag) = tag(parts)? else { return Ok(Self(None)) };
+        tag.parse().map(|revision| Self(Some(revision))).map_err(|_| bad_if_match())
     }
+}
+
+/// The text of a scenario that the caller wants to replace: its version, and the mark of the text if it was given.
+pub(super) struct IfText(Option<Over>);
+
+impl<S: Sync> FromRequestParts<S> for IfText {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        let Some(tag) = tag(parts)? else { return Ok(Self(None)) };
+        let (version, mark) = match tag.split_once('.') {
+            Some((version, mark)) => (version, Some(mark.to_owned())),
+            None => (tag, None),
+        };
+        let version = version.parse().map_err(|_| bad_if_match())?;
+        Ok(Self(Some(Over { version, mark })))
+    }
+}
+
+/// What stands between the quotes of the one tag of `If-Match`.
+fn tag(parts: &Parts) -> Result<Option<&str>, Problem> {
+    let mut tags = parts.headers.get_all(IF_MATCH).iter();
+    let (tag, None) = (tags.next(), tags.next()) else { return Err(bad_if_match()) };
+    let Some(tag) = tag else { return Ok(None) };
+    let text = tag.to_str().ok().and_then(|tag| tag.strip_prefix('"')?.strip_suffix('"'));
+    text.map(Some).ok_or_else(bad_if_match)
 }
 
 /// Applies one scenario file
@@ -244,10 +272,10 @@ impl<S: Sync> FromRequestParts<S> for IfMatch {
 /// `supplier` or `admin`.
 #[utoipa::path(put, path = "/v1/environments/{env}/scenarios/{domain}/{name}", tag = "scenarios", params(
     ("env" = String, Path), ("domain" = String, Path), ("name" = String, Path), ApplyParameters,
-    ("If-Match" = Option<String>, Header, description = "`\"3\"` applies only over version 3"),
+    ("If-Match" = Option<String>, Header, description = "The `ETag` of a text applies only over that text, `\"3\"` over any text of version 3, `\"0\"` over none"),
 ), request_body(content = String, content_type = "application/yaml", description = "The file, at most 1 MiB, also as `application/json`"), responses(
-    (status = 200, description = "Applied, or what would be", body = AppliedJson<'_>, headers(("ETag" = String, description = "The version, in quotes"))),
-    (status = 201, description = "Applied for the first time", body = AppliedJson<'_>, headers(("ETag" = String, description = "The version, in quotes"))),
+    (status = 200, description = "Applied, or what would be", body = AppliedJson<'_>, headers(("ETag" = String, description = "The version and a mark of the text, in quotes: `\"3.9f86d081884c7d65\"`"))),
+    (status = 201, description = "Applied for the first time", body = AppliedJson<'_>, headers(("ETag" = String, description = "The version and a mark of the text, in quotes: `\"3.9f86d081884c7d65\"`"))),
     (status = 404, description = "`domain_not_found`, `environment_not_found`", body = ProblemJson),
     (status = 409, description = "`name_taken`", body = ProblemJson),
     (status = 412, description = "`version_mismatch`", body = ProblemJson),
@@ -257,22 +285,27 @@ pub(super) async fn put_scenario(
     authorized: Authorized,
     Target(ContractPath { environment, contract }): Target<ContractPath>,
     Query(parameters): Query<ApplyParameters>,
-    IfMatch(over): IfMatch,
+    IfText(over): IfText,
     ScenarioText(text): ScenarioText,
 ) -> Result<Response, Problem> {
     let dry_run = parameters.dry_run.unwrap_or(false);
     authorized.may_publish(dry_run)?;
-    // No version is that high: one that does not fit is as good as any that is not the current one.
-    let over = over.map(|over| u32::try_from(over).unwrap_or(u32::MAX));
     let path = contract.to_string();
     let text = decode(&path, &text).map_err(Refusal::ScenarioFaults)?.to_owned();
+    let lost_lines = has_lost_its_lines(&text);
     let files = [ScenarioFile { path, text, named: Some(contract) }];
     let applying = Applying { dry_run, strict: parameters.strict.unwrap_or(false), over };
-    let applied = engine.apply(&authorized.0, environment.as_str(), &files, applying).await?;
+    let applied = engine.apply(&authorized.0, environment.as_str(), &files, applying).await;
+    let applied = applied.map_err(|refusal| match refusal {
+        Refusal::ScenarioFaults(faults) if lost_lines => {
+            Problem::from(Refusal::ScenarioFaults(faults)).detail(ONE_LINE)
+        }
+        refusal => Problem::from(refusal),
+    })?;
     let file = applied.scenarios.first().expect("one file has one result");
     let is_new = file.applied.change == "new" && !dry_run;
     let status = if is_new { StatusCode::CREATED } else { StatusCode::OK };
-    let tag = etag(file.applied.version.into());
+    let tag = source_tag(file.applied.version, &file.mark);
     Ok((status, [(ETAG, tag)], Json(AppliedJson::of_file(file))).into_response())
 }
 
@@ -280,7 +313,7 @@ pub(super) async fn put_scenario(
 #[utoipa::path(get, path = "/v1/environments/{env}/scenarios/{domain}/{name}", tag = "scenarios", params(
     ("env" = String, Path), ("domain" = String, Path), ("name" = String, Path),
 ), responses(
-    (status = 200, description = "The file", body = String, content_type = "application/yaml", headers(("ETag" = String, description = "The version, in quotes"))),
+    (status = 200, description = "The file", body = String, content_type = "application/yaml", headers(("ETag" = String, description = "The version and a mark of the text, in quotes: `\"3.9f86d081884c7d65\"`"))),
     (status = 404, description = "`scenario_not_found`, `environment_not_found`", body = ProblemJson),
 ))]
 pub(super) async fn get_scenario(
@@ -291,7 +324,8 @@ pub(super) async fn get_scenario(
 ) -> Result<Response, Problem> {
     let (source, version) = engine.scenario_source(&caller, environment.as_str(), &contract)?;
     let yaml = HeaderValue::from_static("application/yaml");
-    Ok(([(CONTENT_TYPE, yaml), (ETAG, etag(version.into()))], source).into_response())
+    let tag = source_tag(version, &mark(&source));
+    Ok(([(CONTENT_TYPE, yaml), (ETAG, tag)], source).into_response())
 }
 
 /// Deletes a scenario that no other and no stock rule uses
@@ -343,6 +377,16 @@ pub(super) async fn apply_scenarios(
     Ok(Json(AppliedFilesJson { environment, dry_run, applied, rules }).into_response())
 }
 
+/// What becomes of a file that `curl -d @file` sends: it takes the line breaks out.
+const ONE_LINE: &str = "The file arrived as one long line, in which YAML cannot be read; `errors` says where. Send it with its line \
+                        breaks: with curl by `--data-binary @file`, because `-d @file` takes them out.";
+
+/// Whether a text is one line that was several: a scenario has some fields at its top, each with a colon.
+fn has_lost_its_lines(text: &str) -> bool {
+    let text = text.trim_end();
+    !text.contains('\n') && !text.trim_start().starts_with('{') && text.matches(": ").count() > 1
+}
+
 fn check_content(headers: &HeaderMap) -> Result<(), Problem> {
     if headers
         .get(CONTENT_ENCODING)
@@ -373,7 +417,12 @@ fn no_name(error: &NameError) -> Problem {
 }
 
 fn bad_if_match() -> Problem {
-    Problem::unreadable("bad_if_match", "`If-Match` must be one version in quotes, such as `\"3\"`.")
+    Problem::unreadable("bad_if_match", "`If-Match` must be one strong `ETag` in quotes, such as `\"3\"`.")
+}
+
+/// Another text has another tag, also when its version is the same.
+fn source_tag(version: u32, mark: &str) -> HeaderValue {
+    HeaderValue::try_from(format!("\"{version}.{mark}\"")).expect("digits in quotes are a header value")
 }
 
 pub(super) fn etag(version: u64) -> HeaderValue {

@@ -25,7 +25,7 @@ use super::pages::{Listing, PageJson};
 use super::results::{AnswersJson, ReceiptJson, ReceiptsJson};
 use super::scenarios::AppliedJson;
 use super::shapes::scalar::{Text, Time};
-use super::shapes::word::{SessionStatusWord, Word};
+use super::shapes::word::{OperationSaid, Said, SessionStatusWord, Word};
 use super::tasks::{TaskJson, TasksJson};
 use super::waiting::Call;
 use crate::edge::check::{Check, Faults};
@@ -184,7 +184,8 @@ struct ServedJson {
     #[serde(skip_serializing_if = "Option::is_none")]
     version: Option<u32>,
     /// As its newest version offers them.
-    operations: Vec<&'static str>,
+    #[schema(inline)]
+    operations: Vec<OperationSaid<'static>>,
 }
 
 /// How a manifest is to be taken.
@@ -321,9 +322,9 @@ pub(super) async fn claim_tasks(
 
 /// Answers tasks
 ///
-/// Each result stands for itself: one that is refused harms no other.
+/// Each result stands for itself: one that is refused harms no other. Hands out tasks with the answer, if asked.
 #[utoipa::path(post, path = "/v1/sessions/{id}/results", tag = "sessions", params(("id" = String, Path)), request_body = AnswersJson, responses(
-    (status = 200, description = "What became of each, in the same order", body = ReceiptsJson),
+    (status = 200, description = "What became of each, in the same order", body = ReceiptsJson<'_>),
     (status = 404, description = "`session_not_found`", body = ProblemJson),
     (status = 409, description = "`session_ended`, `superseded`", body = ProblemJson),
 ))]
@@ -333,12 +334,14 @@ pub(super) async fn answer_tasks(
     Path((id,)): Path<(SessionId,)>,
     Query(NoParameters {}): Query<NoParameters>,
     Json(body): Json<AnswersJson>,
-) -> Result<Json<ReceiptsJson>, Problem> {
+) -> Result<Response, Problem> {
+    let max = body.claim_max();
     let (mut receipts, answers) = body.take_apart();
-    let recorded = engine.answer(&caller, id, answers).await?;
+    let (recorded, tasks) = engine.answer(&caller, id, answers, max.unwrap_or(0)).await?;
     let open = receipts.iter_mut().filter(|receipt| receipt.is_open());
     open.zip(recorded).for_each(|(receipt, recorded): (&mut ReceiptJson, _)| receipt.settle(recorded));
-    Ok(Json(ReceiptsJson { results: receipts }))
+    let tasks = max.map(|_| tasks.iter().map(TaskJson::from).collect());
+    Ok(Json(ReceiptsJson { results: receipts, tasks }).into_response())
 }
 
 /// Says that a supplier is alive, and what it is working on
@@ -386,6 +389,7 @@ impl<'a> SessionJson<'a> {
             let contract = shelf.offered_by(session.channel.as_deref(), &name);
             let capability = contract.as_ref().and_then(|contract| contract.capability());
             let operations = capability.map(|capability| capability.operations.names()).unwrap_or_default();
+            let operations = operations.into_iter().map(Said::new).collect();
             let name = name.to_string();
             let version = view.serves.iter().find(|(served, _)| *served == name).map(|(_, version)| *version);
             Some(ServedJson { name, version, operations })

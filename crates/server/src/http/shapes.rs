@@ -19,4 +19,5 @@ pub(super) mod search;
 pub(super) mod secret;
 pub(super) mod step;
 pub(super) mod tree;
+pub(super) mod waits_for;
 pub(super) mod word;

@@ -18,6 +18,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::log;
 
+/// What there is to read about each code.
+const CODES: &str = include_str!("../../../../docs/errors.md");
+
 /// Longest a test waits for anything; reached only when something hangs.
 const DEADLINE: Duration = Duration::from_secs(30);
 
@@ -136,6 +139,20 @@ impl Reply {
         self.headers.get(name).map(|value| value.to_str().unwrap()).unwrap_or_default()
     }
 
+    /// Holds every code of a problem against the page that explains them all.
+    #[track_caller]
+    fn explained(self) -> Self {
+        if self.header("content-type") == "application/problem+json" && !self.text.is_empty() {
+            let problem = self.json();
+            let faults = problem["errors"].as_array().into_iter().flatten();
+            for code in faults.map(|fault| &fault["code"]).chain([&problem["code"]]) {
+                let row = format!("\n| `{}` |", code.as_str().unwrap());
+                assert!(CODES.contains(&row), "docs/errors.md does not explain {code}: {problem}");
+            }
+        }
+        self
+    }
+
     #[track_caller]
     pub(crate) fn expect(self, status: u16) -> Value {
         assert_eq!(self.status, status, "{}", self.text);
@@ -201,7 +218,7 @@ impl Api {
 pub(crate) async fn read(request: RequestBuilder) -> Reply {
     let response = request.send().await.unwrap();
     let (status, headers) = (response.status().as_u16(), response.headers().clone());
-    Reply { status, headers, text: response.text().await.unwrap() }
+    Reply { status, headers, text: response.text().await.unwrap() }.explained()
 }
 
 /// A capability as a manifest defines it, for tests that care only about its name.

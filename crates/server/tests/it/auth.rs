@@ -10,10 +10,11 @@ use sixpack_server::{ServerSettings, openapi};
 use crate::api_server::{Api, ApiServer, HandSupplier, capability, manifest, read, settings};
 
 /// Operations that need no token.
-const OPEN: [&str; 6] = ["livez", "readyz", "startupz", "healthz", "version", "get_openapi"];
+const OPEN: [&str; 7] = ["livez", "readyz", "startupz", "healthz", "version", "get_openapi", "get_errors"];
 
 /// Operations that a consumer may not call.
-const NOT_FOR_CONSUMERS: [&str; 14] = [
+const NOT_FOR_CONSUMERS: [&str; 15] = [
+    "remove_contract",
     "import_datasets",
     "revoke_lease",
     "resolve_dataset",

@@ -349,3 +349,126 @@ async fn null_is_not_the_absence_of_a_field() {
     }
     witness.end().await;
 }
+
+/// Parts of names of types and of their kinds: of the language that the server is written in, and of the server.
+const LEAKS: [&str; 20] = [
+    "Json",
+    "enum ",
+    "struct ",
+    "tuple",
+    "visitor",
+    "variant",
+    "newtype",
+    "::",
+    " u8",
+    " u16",
+    " u32",
+    " u64",
+    " i32",
+    " i64",
+    " f64",
+    "usize",
+    "a map",
+    "a sequence",
+    "Option",
+    "serde",
+];
+
+/// Values of every type, none of which fits most fields.
+fn of_every_type() -> [Value; 7] {
+    [
+        json!(-1),
+        json!(1.5),
+        json!(true),
+        json!("no such word"),
+        json!([[]]),
+        json!({"a": {"b": 1}}),
+        json!(null),
+    ]
+}
+
+#[tokio::test]
+async fn no_field_of_any_body_and_no_parameter_is_told_of_by_a_name_of_ours() {
+    let server = ApiServer::start().await;
+    let admin = server.admin().await;
+    let supplier = HandSupplier::open(&admin, &accounts()).await;
+    let document: Value = admin.get("/openapi.json").await.json();
+    let (mut sent, mut refused) = (0, 0);
+    let mut look = |what: String, reply: &crate::api_server::Reply| {
+        sent += 1;
+        refused += u32::from(reply.status == 422);
+        assert_ne!(reply.status, 500, "{what}: {}", reply.text);
+        if reply.text.is_empty() {
+            return;
+        }
+        let problem = reply.json();
+        // Results are told each for itself.
+        let lists =
+            [&problem["errors"], &problem["results"]].into_iter().filter_map(Value::as_array).flatten();
+        let faults = lists.map(|fault| &fault["message"]);
+        for text in faults.chain([&problem["detail"]]).filter_map(Value::as_str) {
+            let leak = LEAKS.iter().find(|leak| text.contains(**leak));
+            assert_eq!(leak, None, "{what}: {text}");
+        }
+    };
+    for (template, operations) in document["paths"].as_object().unwrap() {
+        let path = template
+            .replace("/sessions/{id}", &format!("/sessions/{}", supplier.session))
+            .replace("{env}", "default")
+            .replace("{domain}", "billing")
+            .replace("{name}", "account")
+            .replace("{version}", "1")
+            .replace("{id}", "x");
+        for (method, operation) in operations.as_object().unwrap() {
+            let method: reqwest::Method = method.to_uppercase().parse().unwrap();
+            let parameters = operation["parameters"].as_array().into_iter().flatten();
+            // The stream of events does not end; what is wrong with its parameters is told before it begins.
+            for parameter in parameters.filter(|parameter| parameter["in"] == "query") {
+                let name = parameter["name"].as_str().unwrap();
+                for value in ["-1", "no+such+word", ""].iter().filter(|_| template != "/v1/events") {
+                    let reply = crate::api_server::read(
+                        admin.request(method.clone(), &format!("{path}?{name}={value}")),
+                    )
+                    .await;
+                    look(format!("{method} {template}?{name}={value}"), &reply);
+                }
+            }
+            let schema = &operation["requestBody"]["content"]["application/json"]["schema"];
+            for (pointer, body) in wrong_bodies(&document, schema) {
+                let reply = crate::api_server::read(admin.request(method.clone(), &path).json(&body)).await;
+                look(format!("{method} {template} {pointer} {body}"), &reply);
+            }
+        }
+    }
+    assert!(sent > 400 && refused > 300, "{sent} were sent, {refused} of them refused");
+}
+
+/// Bodies of one field each, with values of every type; also of the objects that fields hold, alone or in lists.
+fn wrong_bodies(document: &Value, schema: &Value) -> Vec<(String, Value)> {
+    let mut bodies = Vec::new();
+    let mut open = vec![(String::new(), schema.clone(), HERE.to_owned())];
+    while let Some((pointer, schema, around)) = open.pop() {
+        let schema = match schema["$ref"].as_str() {
+            Some(reference) => document.pointer(reference.trim_start_matches('#')).unwrap().clone(),
+            None => schema,
+        };
+        // Deeper than any body of the API.
+        if pointer.matches('/').count() > 6 {
+            continue;
+        }
+        for (name, property) in schema["properties"].as_object().into_iter().flatten() {
+            let inside = around.replace(HERE, &format!("{{{}:{HERE}}}", json!(name)));
+            let pointer = format!("{pointer}/{name}");
+            for value in of_every_type() {
+                let body = inside.replace(HERE, &value.to_string());
+                bodies.push((pointer.clone(), serde_json::from_str(&body).unwrap()));
+            }
+            let items = &property["items"];
+            if items.is_object() {
+                open.push((pointer.clone(), items.clone(), inside.replace(HERE, &format!("[{HERE}]"))));
+            }
+            open.push((pointer, property.clone(), inside));
+        }
+    }
+    bodies
+}

@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use sixpack_engine::EngineSettings;
 use sixpack_server::{EdgeSettings, ServerSettings, openapi};
 
-use crate::api_server::{Api, ApiServer, HandSupplier, capability, manifest, read};
+use crate::api_server::{Api, ApiServer, HandSupplier, capability, manifest, read, settings};
 
 const FILE: &str = "\
 scenario: checkout/pair
@@ -121,7 +122,9 @@ async fn a_dataset_shows_its_parts_its_evidence_and_what_happened() {
         (&evidence["verdict"], &evidence["checked"], &evidence["of"]),
         (&json!("valid"), &json!(1), &json!(2))
     );
-    assert_eq!(evidence["invariants"], json!([{"says": "the account is open", "held": true}]));
+    let evaluated_at = &evidence["checked_at"];
+    let held = json!([{"says": "the account is open", "held": true, "evaluated_at": evaluated_at}]);
+    assert_eq!(evidence["invariants"], held);
     let verdicts: Vec<(&Value, &Value)> =
         evidence["parts"].as_array().unwrap().iter().map(|part| (&part["path"], &part["verdict"])).collect();
     assert_eq!(verdicts, [(&json!("customer"), &json!("unchecked")), (&json!("account"), &json!("valid"))]);
@@ -175,6 +178,42 @@ async fn an_effect_that_cannot_be_undone_is_listed_as_a_debt() {
 }
 
 #[tokio::test]
+async fn an_undo_whose_supplier_is_away_says_whom_it_waits_for() {
+    let engine = EngineSettings { offline_grace: Duration::ZERO, ..EngineSettings::default() };
+    let server = ApiServer::start_over(settings(), engine).await;
+    let admin = server.admin().await;
+    let supplier =
+        HandSupplier::open(&admin, &manifest("shop", &[capability("customer", &["produce", "undo"])])).await;
+    let made = admin.post("/v1/requests", &json!({"contract": "shop/customer"})).await.expect(201);
+    supplier.perform("produce", json!({"outcome": "done", "output": {"id": "c-17", "pin": "9"}})).await;
+    let path = format!("/v1/requests/{}", made["id"].as_str().unwrap());
+    let lease = admin.until(&path, |request| request["status"] == "fulfilled").await["leases"][0].clone();
+    admin.delete(&format!("/v1/sessions/{}", supplier.session)).await.expect(200);
+    let release = format!("/v1/leases/{}/release", lease["id"].as_str().unwrap());
+    admin.post(&release, &json!({"fence": lease["fence"]})).await.expect(200);
+    let debts = admin.until("/v1/debts", |debts| debts["items"] != json!([])).await;
+    let waiting = &debts["items"][0];
+    assert_eq!((&waiting["status"], &waiting["attempts"]), (&json!("waiting"), &json!(0)), "{waiting}");
+    assert_eq!(
+        (&waiting["contract"], &waiting["owner"]),
+        (&json!("shop/customer"), &json!({"team": "Team shop", "contact": "team@shop.test"}))
+    );
+    assert_eq!(waiting["output"], json!({"id": "c-17", "pin": "***"}));
+    assert!(waiting["message"].as_str().unwrap().contains("none is connected"), "{waiting}");
+    assert_eq!(admin.get("/v1/debts?status=debt").await.expect(200)["items"], json!([]));
+    admin.get("/v1/debts?status=late").await.refused(422, "unknown_value");
+    let dataset =
+        admin.get(&format!("/v1/datasets/{}", waiting["root_id"].as_str().unwrap())).await.expect(200);
+    assert_eq!(
+        dataset["waits_for"],
+        json!({"operation": "undo", "contract": "shop/customer", "version": 1,
+               "owner": {"team": "Team shop", "contact": "team@shop.test"}, "since": waiting["since"]})
+    );
+    let environments = admin.get("/v1/environments").await.expect(200);
+    assert_eq!(environments["items"][0]["waiting_undos"], 1);
+}
+
+#[tokio::test]
 async fn health_is_told_without_a_token() {
     let server = ApiServer::start().await;
     let nobody = server.client(None);
@@ -192,6 +231,26 @@ async fn health_is_told_without_a_token() {
     assert_eq!((&version["name"], &version["api"]), (&json!("sixpack"), &json!("v1")));
     let served = nobody.get("/openapi.json").await;
     assert_eq!((served.text, served.status), (openapi(), 200));
+}
+
+#[tokio::test]
+async fn a_problem_leads_to_a_page_that_explains_it() {
+    let server = ApiServer::start().await;
+    let nobody = server.client(None);
+    let refused = nobody.get("/v1/requests").await.expect(401);
+    let (path, code) = refused["type"].as_str().unwrap().split_once('#').unwrap();
+    let page = nobody.get(path).await;
+    assert_eq!((page.status, page.header("content-type")), (200, "text/html; charset=utf-8"));
+    assert!(page.text.contains(&format!("<tr id=\"{code}\"><td><code>{code}</code></td>")), "{}", page.text);
+    for code in ["dialect_not_supported", "duplicate_capability", "too_many_connections"] {
+        assert!(page.text.contains(&format!("<tr id=\"{code}\">")), "{code}");
+    }
+    assert!(!page.text.contains("<script"), "{}", page.text);
+    let policy = page.header("content-security-policy");
+    assert!(policy.contains("default-src 'none'") && policy.contains("frame-ancestors 'none'"), "{policy}");
+    assert_eq!(page.header("x-content-type-options"), "nosniff");
+    nobody.get(&format!("{path}?a=1")).await.refused(400, "unknown_parameter");
+    nobody.post(path, &json!({})).await.refused(405, "method_not_allowed");
 }
 
 #[tokio::test]

@@ -45,6 +45,29 @@ async fn a_request_is_fulfilled_with_a_lease_on_what_was_made() {
 }
 
 #[tokio::test]
+async fn an_input_that_nothing_reads_is_warned_of() {
+    let server = ApiServer::start().await;
+    let (consumer, supplier) = (server.consumer().await, server.supplier().await);
+    HandSupplier::open(&supplier, &manifest("billing", &[capability("account", &["produce"])])).await;
+    let misspelt = json!({"contract": "billing/account", "input": {"contry": "DE"}});
+    let made = consumer.post("/v1/requests", &misspelt).await.expect(201);
+    let id = made["id"].as_str().unwrap();
+    for shown in [made.clone(), consumer.get(&format!("/v1/requests/{id}")).await.expect(200)] {
+        let warning = &shown["warnings"][0];
+        assert_eq!(
+            (&warning["pointer"], &warning["code"]),
+            (&json!("/input/contry"), &json!("undeclared_input"))
+        );
+        assert!(warning["message"].as_str().unwrap().contains("did you mean \"country\"?"), "{warning}");
+    }
+    let items = json!({"items": [{"contract": "billing/account"}, {"contract": "billing/account", "input": {"x": 1}}]});
+    let made = consumer.post("/v1/requests", &items).await.expect(201);
+    assert_eq!(made["warnings"][0]["pointer"], "/items/1/input/x");
+    let made = consumer.post("/v1/requests", &json!({"contract": "billing/account"})).await.expect(201);
+    assert_eq!(made.get("warnings"), None);
+}
+
+#[tokio::test]
 async fn a_repeated_call_answers_with_the_same_request() {
     let server = ApiServer::start().await;
     let (consumer, supplier) = (server.consumer().await, server.supplier().await);

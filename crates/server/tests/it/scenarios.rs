@@ -33,7 +33,8 @@ async fn with_shop() -> (ApiServer, Api) {
 async fn a_scenario_is_applied_read_replaced_and_deleted() {
     let (_server, admin) = with_shop().await;
     let applied = admin.put_yaml(PATH, FILE).await;
-    assert_eq!(applied.header("etag"), "\"1\"");
+    let first = applied.header("etag").to_owned();
+    assert!(first.starts_with("\"1."), "{first}");
     let applied = applied.expect(201);
     assert_eq!(
         (&applied["name"], &applied["version"], &applied["change"]),
@@ -43,7 +44,7 @@ async fn a_scenario_is_applied_read_replaced_and_deleted() {
     let source = admin.get(PATH).await;
     assert_eq!(
         (source.text.as_str(), source.header("content-type"), source.header("etag")),
-        (FILE, "application/yaml", "\"1\"")
+        (FILE, "application/yaml", first.as_str())
     );
     let changed = FILE.replace("id: \"${{ steps.one.id }}\"", "customer_id: \"${{ steps.one.id }}\"");
     let put = |tag: &str| {
@@ -57,8 +58,16 @@ async fn a_scenario_is_applied_read_replaced_and_deleted() {
     for tag in ["*", "W/\"1\"", "1", "\"1\", \"2\"", "\"one\"", &many] {
         read(put(tag).body(changed.clone())).await.refused(400, "bad_if_match");
     }
-    let replaced = read(put("\"1\"").body(changed)).await;
-    assert_eq!(replaced.header("etag"), "\"2\"");
+    let described = FILE.replace("A customer.", "A customer of now.");
+    let updated = read(put(&first).body(described)).await;
+    let second = updated.header("etag").to_owned();
+    assert!(second.starts_with("\"1.") && second != first, "{second}");
+    assert_eq!(updated.expect(200)["change"], "updated");
+    read(put(&first).body(changed.clone())).await.refused(412, "version_mismatch");
+    let replaced = read(put(&second).body(changed.clone())).await;
+    assert!(replaced.header("etag").starts_with("\"2."), "{}", replaced.header("etag"));
+    assert_eq!(read(put("\"2\"").body(FILE)).await.expect(200)["version"], 3, "any text of version 2");
+    let replaced = read(put("\"3\"").body(changed)).await;
     assert_eq!(replaced.expect(200)["change"], "breaking");
     assert_eq!(admin.delete(PATH).await.status, 204);
     assert_eq!(admin.delete(PATH).await.status, 204, "also when repeated");
@@ -153,10 +162,12 @@ async fn a_secret_that_is_written_out_is_warned_of_with_its_place_and_never_repe
                 )
             })
             .collect();
-        assert_eq!(places, [("literal_secret", 6, 61, 32), ("literal_secret", 11, 13, 7)], "{warnings}");
+        let expected =
+            [("undeclared_input", 6, 52, 7), ("literal_secret", 6, 61, 32), ("literal_secret", 11, 13, 7)];
+        assert_eq!(places, expected, "{warnings}");
         assert_eq!(warnings[0]["file"], "checkout/customer");
         assert!(warnings[0]["message"].as_str().unwrap().contains("`api_key`"), "{warnings}");
-        assert!(warnings[0]["hint"].is_string(), "{warnings}");
+        assert!(warnings[1]["hint"].is_string(), "{warnings}");
     }
     let body = json!({"files": [{"path": "a.yaml", "text": with_secrets()}]});
     let applied = admin.post("/v1/environments/default/apply", &body).await.expect(200);
@@ -179,14 +190,25 @@ async fn strictly_taken_a_warning_refuses_all_files() {
     ] {
         reply.refused(422, "scenario_faults");
         let faults = reply.json()["errors"].clone();
-        assert_eq!(faults.as_array().unwrap().len(), 2, "{faults}");
-        assert_eq!((&faults[0]["code"], &faults[0]["line"]), (&json!("literal_secret"), &json!(6)));
+        assert_eq!(faults.as_array().unwrap().len(), 3, "{faults}");
+        assert_eq!((&faults[1]["code"], &faults[1]["line"]), (&json!("literal_secret"), &json!(6)));
         assert!(!reply.text.contains("hunter2"), "{}", reply.text);
     }
     witness.put_yaml(&format!("{PATH}?strict=yes"), FILE).await.refused(422, "type");
     witness.end().await;
     admin.get(PATH).await.refused(404, "scenario_not_found");
     admin.put_yaml(&format!("{PATH}?strict=true"), FILE).await.expect(201);
+}
+
+#[tokio::test]
+async fn a_file_without_its_line_breaks_is_told_how_they_are_kept() {
+    let (_server, admin) = with_shop().await;
+    let sent = admin.put_yaml(PATH, &FILE.replace('\n', "")).await;
+    sent.refused(422, "scenario_faults");
+    let detail = sent.json()["detail"].as_str().unwrap().to_owned();
+    assert!(detail.contains("--data-binary"), "{detail}");
+    let wrong = admin.put_yaml(PATH, &FILE.replace("scenario:", "scenaro:")).await;
+    assert!(!wrong.text.contains("--data-binary"), "{}", wrong.text);
 }
 
 #[tokio::test]

@@ -45,7 +45,20 @@ async fn a_session_says_what_became_of_its_contracts() {
     assert_eq!(listed["items"][1]["capabilities"][0]["version"], 1);
     assert_eq!(supplier.get("/v1/sessions?domain=other").await.expect(200)["items"], json!([]));
     let contract = supplier.get("/v1/environments/default/contracts/billing/account").await.expect(200);
-    assert_eq!(contract["sessions"], 2);
+    assert_eq!((&contract["version"], &contract["sessions"]), (&json!(2), &json!(1)));
+    let of_versions: Vec<_> = contract["versions"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| (&one["version"], &one["sessions"]))
+        .collect();
+    assert_eq!(of_versions, [(&json!(2), &json!(1)), (&json!(1), &json!(1))], "newest first");
+    // The newer build is rolled back by ending it.
+    let id = again["id"].as_str().unwrap();
+    assert_eq!(supplier.delete(&format!("/v1/sessions/{id}")).await.status, 200);
+    let contract = supplier.get("/v1/environments/default/contracts/billing/account").await.expect(200);
+    let shown = (&contract["version"], &contract["status"], &contract["sessions"]);
+    assert_eq!(shown, (&json!(1), &json!("online"), &json!(1)));
 }
 
 #[tokio::test]
@@ -135,6 +148,51 @@ async fn a_draining_session_gets_nothing_more_and_may_still_answer() {
     assert_eq!(beat["draining"], true);
     let receipt = supplier.answer(&task, json!({"outcome": "done", "output": {"id": "a-1"}})).await;
     assert_eq!(receipt["accepted"], true);
+}
+
+#[tokio::test]
+async fn results_bring_the_next_tasks_when_they_ask_for_them() {
+    let server = ApiServer::start().await;
+    let admin = server.admin().await;
+    let supplier = HandSupplier::open(&admin, &accounts()).await;
+    for _ in 0..3 {
+        admin.post("/v1/requests", &json!({"contract": "billing/account"})).await.expect(201);
+    }
+    let first = supplier.claim().await;
+    let result = json!({"task_id": first["id"], "attempt": 1, "outcome": "done", "output": {"id": "a-1"}});
+    let body = json!({"results": [result], "claim": {"max": 2}});
+    let answered = supplier.api.post(&supplier.path("results"), &body).await.expect(200);
+    assert_eq!(answered["results"][0]["accepted"], true);
+    let tasks = answered["tasks"].as_array().unwrap();
+    assert_eq!(tasks.len(), 2);
+    assert_eq!((&tasks[0]["operation"], &tasks[0]["attempt"]), (&json!("produce"), &json!(1)));
+    // Refused results bring what is ready all the same: here the check of what was made.
+    let rest = supplier.api.post(&supplier.path("results"), &body).await.expect(200);
+    assert_eq!(rest["results"][0]["reason"], "already_completed");
+    assert_eq!(
+        (rest["tasks"].as_array().unwrap().len(), &rest["tasks"][0]["operation"]),
+        (1, &json!("check"))
+    );
+    let none = supplier.api.post(&supplier.path("results"), &body).await.expect(200);
+    assert_eq!(none["tasks"], json!([]));
+}
+
+#[tokio::test]
+async fn results_do_not_wait_for_the_tasks_that_they_ask_for() {
+    let server = ApiServer::start().await;
+    let supplier = HandSupplier::open(&server.admin().await, &accounts()).await;
+    let result = json!({"task_id": "task_x", "attempt": 1, "outcome": "done"});
+    for (claim, code, pointer) in [
+        (json!({"max": 0}), "range", "/claim/max"),
+        (json!({"max": 101}), "range", "/claim/max"),
+        (json!({}), "missing_field", "/claim/max"),
+        (json!({"max": 1, "wait_s": 1}), "unknown_field", "/claim/wait_s"),
+    ] {
+        let body = json!({"results": [result], "claim": claim});
+        let reply = supplier.api.post(&supplier.path("results"), &body).await;
+        reply.refused(422, code);
+        assert_eq!(reply.json()["errors"][0]["pointer"], pointer, "{}", reply.text);
+    }
 }
 
 #[tokio::test]

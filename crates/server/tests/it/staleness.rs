@@ -50,12 +50,19 @@ async fn what_could_not_be_confirmed_is_handed_over_as_stale_with_since_when_and
 }
 
 #[tokio::test]
-async fn whoever_requires_it_fresh_waits_until_the_service_has_said_so() {
+async fn whoever_requires_it_fresh_waits_until_the_service_has_said_so_and_not_when_only_stock_may_serve() {
     let server = ApiServer::start().await;
     let admin = server.admin().await;
     alone(&admin).await;
-    let body = json!({"contract": "billing/account", "source": "stock_only", "require": "fresh"});
     let consumer = server.consumer().await;
+    let only = json!({"contract": "billing/account", "source": "stock_only", "require": "fresh"});
+    let ended = consumer.post("/v1/requests?wait_s=20", &only).await.expect(201);
+    let failure = &ended["failure"];
+    assert_eq!((&ended["status"], &failure["code"]), (&json!("failed"), &json!("out_of_stock")), "{ended}");
+    let message = failure["message"].as_str().unwrap();
+    assert!(message.contains("no supplier of billing/account has been connected since 20"), "{message}");
+
+    let body = json!({"contract": "billing/account", "require": "fresh"});
     let waiting = consumer.post("/v1/requests", &body).await.expect(201);
     assert_eq!(waiting["status"], "building");
     let path = format!("/v1/requests/{}", waiting["id"].as_str().unwrap());

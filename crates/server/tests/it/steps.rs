@@ -65,7 +65,7 @@ async fn a_scenario_that_is_made_anew_shows_its_attempts() {
     let failed = admin.get(&format!("{path}?wait_s=20")).await.expect(200);
     let failure = &failed["failure"];
     assert_eq!(failure["retried"], json!([{"path": "inner › shop/inner@1", "attempts": 2}]));
-    assert_eq!((&failure["class"], &failure["attempts"]), (&json!("rejected"), &json!(2)));
+    assert_eq!((&failure["class"], &failure["attempts"]), (&json!("unavailable"), &json!(2)));
     let root = first["dataset_id"].as_str().unwrap().rsplit_once('_').unwrap().0;
     let dataset = admin.get(&format!("/v1/datasets/{root}")).await.expect(200);
     let parts = dataset["parts"][0]["parts"].as_array().unwrap();

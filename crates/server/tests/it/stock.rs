@@ -145,8 +145,16 @@ async fn what_is_not_in_stock_is_refused_with_what_is_being_made() {
     let mut witness = Witness::of(&server, &admin).await;
     let coming = witness.post("/v1/requests", &stock_only()).await;
     coming.refused(409, "out_of_stock");
-    assert_eq!(coming.header("retry-after"), "1");
-    assert!(coming.text.contains("2 are being made"), "{}", coming.text);
+    assert_eq!(coming.header("retry-after"), "5");
+    assert!(coming.text.contains("0 of 1 are there"), "{}", coming.text);
+    assert!(coming.text.contains("2 are being made since 2"), "{}", coming.text);
+    let told = coming.json()["stock"].clone();
+    assert_eq!(
+        (&told["asked"], &told["ready"], &told["coming"]),
+        (&json!(1), &json!(0), &json!(2)),
+        "{told}"
+    );
+    assert!(told["coming_since"].is_string() && told["rule"].is_string(), "{told}");
     let chosen = json!({"contract": "shop/customer", "select": {"id": "c-1"}});
     witness.post("/v1/requests", &chosen).await.refused(409, "out_of_stock");
     let other = json!({"contract": "shop/customer", "input": {"country": "CZ"}, "source": "stock_only"});
@@ -160,7 +168,9 @@ async fn what_is_not_in_stock_is_refused_with_what_is_being_made() {
     let two = json!({"contract": "shop/customer", "source": "stock_only", "count": 2});
     let two = ask(&admin, &two).await;
     two.refused(409, "out_of_stock");
-    assert!(two.text.contains("1 is being made"), "{}", two.text);
+    assert!(two.text.contains("1 of 2 are there") && two.text.contains("1 is being made"), "{}", two.text);
+    let told = two.json()["stock"].clone();
+    assert!(told["expected_at"].is_string(), "how long one takes is known by now: {told}");
     let listed = json!({"items": [{"contract": "shop/customer"}, {"contract": "shop/customer", "input": {"country": "CZ"}}],
                         "source": "stock_only"});
     ask(&admin, &listed).await.refused(409, "out_of_stock");
@@ -221,6 +231,9 @@ async fn a_rule_that_is_not_filled_says_why_whom_to_ask_and_when_it_is_tried_aga
     let reply = ask(&admin, &stock_only()).await;
     reply.refused(409, "out_of_stock");
     assert!(reply.text.contains("shop/customer rejected 1 of 1"), "{}", reply.text);
+    let told = reply.json()["stock"]["starved"].clone();
+    assert_eq!((&told["code"], &told["owner"]["team"]), (&json!("failing"), &json!("Team shop")), "{told}");
+    assert!(!reply.header("retry-after").is_empty(), "it says when it is tried again");
 
     supplier.serve();
     let mended = until_stock(&admin, |stock| stock["ready"] == 1).await;

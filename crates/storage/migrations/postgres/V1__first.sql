@@ -1,4 +1,4 @@
--- The first schema of the PostgreSQL store: what the SQLite store has after its thirteenth migration.
+-- The first schema of the PostgreSQL store: what the SQLite store has after its sixteenth migration.
 --
 -- Times are milliseconds since 1970, spans name their unit, ids are UUIDs, states are the numbers of `stored/codes.rs`, JSON is
 -- text, because its numbers must come back digit for digit. Text that is compared or sorted has the collation "C", so that
@@ -40,6 +40,7 @@ CREATE TABLE contract (
     name        text COLLATE "C" NOT NULL,
     offered     boolean NOT NULL, -- false when it is not in the catalogue (any more)
     drifted     bigint NOT NULL DEFAULT 0, -- in how many datasets it was the first that did not hold any more when they were set aside
+    offered_version bigint, -- the deployed version that new requests get; NULL for the newest
     UNIQUE (environment, name)
 ) WITH (fillfactor = 80);
 
@@ -315,6 +316,7 @@ CREATE TABLE entity (
     key         text COLLATE "C" NOT NULL,
     tree        uuid NOT NULL,
     part        bigint NOT NULL,
+    used        boolean NOT NULL DEFAULT false, -- the part was only given it: that is in many hands, and nobody's for that
     PRIMARY KEY (environment, kind, key, tree, part)
 );
 
@@ -380,6 +382,7 @@ CREATE TABLE stock (
     fresh_until bigint NOT NULL,
     selectable  text,
     imported    boolean NOT NULL DEFAULT false, -- it stays whatever the rules for its line say
+    came_back   boolean NOT NULL DEFAULT false, -- it was somebody's or set aside: it stays beyond the target until it is too old
     PRIMARY KEY (line, ready_at, tree)
 ) WITH (autovacuum_vacuum_scale_factor = 0.01, autovacuum_vacuum_threshold = 1000, autovacuum_vacuum_cost_delay = 0);
 
@@ -388,6 +391,7 @@ CREATE TABLE stock_coming (
     line     bigint NOT NULL,
     tree     uuid NOT NULL,
     imported boolean NOT NULL DEFAULT false, -- nobody waits for its check
+    came_back boolean NOT NULL DEFAULT false, -- had come back before it was asked about, and so it has when it is in stock again
     PRIMARY KEY (line, tree)
 ) WITH (autovacuum_vacuum_scale_factor = 0.01, autovacuum_vacuum_threshold = 1000, autovacuum_vacuum_cost_delay = 0);
 

@@ -2,8 +2,9 @@
 
 use serde_json::json;
 
+use super::factories::Supplier;
 use super::fixture::Fixture;
-use crate::contracts::{Definition, Publication, Published, StoredContract};
+use crate::contracts::{Definition, Left, Publication, Published, StoredContract};
 
 fn contract(f: &Fixture, name: &str, version: u32) -> StoredContract {
     StoredContract {
@@ -99,4 +100,26 @@ pub async fn a_contract_that_only_datasets_name_is_not_in_the_catalogue(f: &Fixt
     f.one("shop/customer").await;
     let catalogue = f.store.catalogue("staging").await.unwrap().unwrap();
     assert_eq!((catalogue.revision, catalogue.contracts.len(), catalogue.withdrawn.len()), (0, 0, 0));
+}
+
+pub async fn what_is_not_over_of_a_contract_is_counted(f: &Fixture) {
+    let left = async |name: &str| f.store.left_of("staging", name).await.unwrap();
+    assert_eq!(left("shop/customer").await, Left::default());
+    f.one("shop/customer").await;
+    assert_eq!(left("shop/customer").await, Left { datasets: 1, debts: 0 });
+    assert_eq!(left("shop/account").await, Left::default());
+    assert_eq!(f.store.left_of("qa2", "shop/customer").await.unwrap(), Left::default());
+}
+
+pub async fn what_somebody_performs_is_not_withdrawn(f: &Fixture) {
+    f.store
+        .publish("staging", publication(0, vec![contract(f, "shop/customer", 1)]), Vec::new())
+        .await
+        .unwrap();
+    let session = f.supplier(Supplier::of(&["shop/customer"])).await;
+    let without =
+        || Publication { withdrawn: vec!["shop/customer".to_owned()], ..publication(1, Vec::new()) };
+    assert_eq!(f.store.publish("staging", without(), Vec::new()).await.unwrap(), Published::Stale);
+    f.store.drain_session(session).await.unwrap();
+    assert_eq!(f.store.publish("staging", without(), Vec::new()).await.unwrap(), Published::Revision(2));
 }

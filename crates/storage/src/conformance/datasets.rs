@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 
 use sixpack_model::ids::DatasetId;
-use sixpack_model::tree::PartStatus;
+use sixpack_model::tree::{Operation, PartStatus, Tree};
 
-use super::factories::Order;
+use super::factories::{Order, Supplier, ready_task};
 use super::fixture::Fixture;
 use crate::datasets::DatasetFilter;
 use crate::page::Page;
@@ -121,4 +121,45 @@ pub async fn trees_are_counted_by_the_status_of_their_root(f: &Fixture) {
     f.write(Guard::None, f.ready(&trees[0])).await;
     let counted = f.store.count_trees().await.unwrap();
     assert_eq!(counted, [(PartStatus::Building, 2), (PartStatus::Ready, 1)]);
+}
+
+/// Turns the task of a part into an undo that is ready now.
+async fn undoing(f: &Fixture, tree: &Tree, part: u32) {
+    let session = f.supplier(Supplier::of(&["shop/customer", "shop/account"])).await;
+    let claims = f.claim(session, 10).await;
+    let claim = claims.iter().find(|task| task.claim.task.part == part).expect("it is ready").claim;
+    let ready_at = f.now();
+    let mut change = f.part_change(tree, part, |part| {
+        part.status = PartStatus::Undoing;
+        part.serials += 1;
+        let task = part.task.as_mut().expect("it has one");
+        (task.serial, task.operation, task.ready_at) = (part.serials, Operation::Undo, ready_at);
+    });
+    change.ready = ready_task(&change.tree.parts[part as usize]).into_iter().collect();
+    f.write(Guard::Claim(claim), change).await;
+    f.store.drain_session(session).await.unwrap();
+    f.store.return_claims(&claims.iter().map(|task| task.claim).collect::<Vec<_>>()).await.unwrap();
+}
+
+pub async fn undos_that_nobody_performs_are_listed_and_counted_after_the_grace(f: &Fixture) {
+    const GRACE_MS: u64 = 10_000;
+    let (_, trees) = f.accept(Order::of(&["shop/customer", "shop/account"])).await;
+    undoing(f, &trees[0], 1).await;
+    f.one("shop/customer").await;
+    let since = f.now();
+    let waiting = async |environment: Option<&str>, after: Option<DatasetId>| {
+        f.store.waiting_undos(environment, GRACE_MS, Page { after, limit: 10 }).await.unwrap()
+    };
+    f.clock.advance_ms(GRACE_MS as i64 - 1);
+    assert_eq!(waiting(None, None).await, []);
+    assert_eq!(f.store.count_waiting_undos(GRACE_MS).await.unwrap(), []);
+    f.clock.advance_ms(1);
+    let part = trees[0].id.part(1);
+    assert_eq!(waiting(None, None).await, [(part, since)], "what is to be made is no undo");
+    assert_eq!(waiting(Some("staging"), None).await, [(part, since)]);
+    assert_eq!(waiting(Some("qa2"), None).await, []);
+    assert_eq!(waiting(None, Some(part)).await, []);
+    assert_eq!(f.store.count_waiting_undos(GRACE_MS).await.unwrap(), [("staging".to_owned(), 1)]);
+    f.supplier(Supplier::of(&["shop/customer"])).await;
+    assert_eq!(waiting(None, None).await, []);
 }

@@ -136,7 +136,12 @@ impl Fixture {
         let changes: Vec<Change> = (0..order.units).map(|unit| self.plant(id, unit, &order)).collect();
         let units = changes.iter().map(|change| {
             let root = change.tree.root();
-            Unit { contract: root.contract.clone(), version: root.version, input: Arc::clone(&root.input) }
+            Unit {
+                contract: root.contract.clone(),
+                version: root.version,
+                input: Arc::clone(&root.input),
+                given: None,
+            }
         });
         let request = Request {
             id,
@@ -186,6 +191,7 @@ impl Fixture {
             withdrawn: Vec::new(),
             pins_changed: false,
             entities: Vec::new(),
+            uses: Vec::new(),
             owns: Vec::new(),
             found: None,
             joins: None,

@@ -126,7 +126,11 @@ pub async fn what_a_tree_names_is_not_found_before_the_tree_is_over(f: &Fixture)
     let elsewhere = Order { environment: "qa2".to_owned(), ..Order::of(CUSTOMER) };
     let (_, trees) = f.accept(elsewhere).await;
     f.write(Guard::None, naming(f, &trees[0], &["42"])).await;
-    assert_eq!(f.write(Guard::None, finding(f, &finder, &["42"])).await, GOES_ON, "nobody names it here");
+    let mut using = f.change(&f.one("shop/account").await);
+    using.uses = vec![(1, entity("customer", "42"))];
+    f.write(Guard::None, using).await;
+    let written = f.write(Guard::None, finding(f, &finder, &["42"])).await;
+    assert_eq!(written, GOES_ON, "nobody names it here but who was given it");
 }
 
 pub async fn what_is_in_use_is_listed_with_the_newest_first(f: &Fixture) {

@@ -48,6 +48,20 @@ async fn counted(f: &Fixture) -> (u64, u64) {
     (ready, coming)
 }
 
+pub async fn what_somebody_has_already_is_told_before_it_is_imported(f: &Fixture) {
+    let line = line(f, json!({})).await;
+    let own = |key: &str| vec![Entity { kind: "customer".to_owned(), key: key.to_owned() }];
+    imported(f, line, &["41"]).await;
+    let before = level(f, line).await;
+    let held = f.store.held(ENVIRONMENT, vec![own("40"), own("41"), own("42")]).await.unwrap();
+    assert_eq!(
+        held.iter().map(|(place, held)| (*place, held.entity.key.as_str())).collect::<Vec<_>>(),
+        [(1, "41")]
+    );
+    assert_eq!(level(f, line).await, before, "nothing is written");
+    assert_eq!(f.store.held(ENVIRONMENT, vec![own("42")]).await.unwrap(), []);
+}
+
 pub async fn what_is_imported_comes_into_stock_and_can_be_taken(f: &Fixture) {
     let line = line(f, json!({})).await;
     let trees = imported(f, line, &["41", "42"]).await;

@@ -4,12 +4,13 @@
 //! tests --pipe--> shell: starts the server, waits for the end of the pipe, stops the server, removes the folder
 //! ```
 //!
-//! The pipe ends with the program, however that ends. PostgreSQL refuses to run as root, so that it then runs as whoever owns
-//! the least.
+//! The pipe ends with the program, however that ends: the shell has a process group of its own, so that what interrupts the
+//! tests ends them and not it. PostgreSQL refuses to run as root, so that it then runs as whoever owns the least.
 
 use std::fs::Permissions;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, ErrorKind};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStderr, Command, Output, Stdio};
 use std::sync::OnceLock;
@@ -17,6 +18,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Sender, channel};
 use std::time::Duration;
 
+use tempfile::TempDir;
 use tokio_postgres::NoTls;
 
 use crate::clock::ManualClock;
@@ -29,9 +31,15 @@ const PACKAGES: &str = "/usr/lib/postgresql";
 /// How long the server may take to answer: it has a new, empty database to start with.
 const START: Duration = Duration::from_secs(60);
 
-/// Faster, and just as good until the machine itself fails.
-const UNSAFE: &[&str] =
-    &["fsync=off", "full_page_writes=off", "synchronous_commit=off", "shared_buffers=64MB"];
+/// Faster, and just as good until the machine itself fails. There are as many tests at once as the machine has cores, each with
+/// half a dozen connections.
+const UNSAFE: &[&str] = &[
+    "fsync=off",
+    "full_page_writes=off",
+    "synchronous_commit=off",
+    "shared_buffers=64MB",
+    "max_connections=500",
+];
 
 /// Who runs the server when the tests are run by root, the best first.
 const OTHERS: &[&str] = &["postgres", "nobody"];
@@ -70,7 +78,7 @@ impl PostgresServer {
     pub fn start_with_tls(port: u16, certificate: &Path, key: &Path) -> Self {
         let (folder, runs_as) = Self::make();
         for (from, name) in [(certificate, "server.crt"), (key, "server.key")] {
-            let to = folder.join("data").join(name);
+            let to = folder.path().join("data").join(name);
             std::fs::copy(from, &to).expect("the file is there");
             std::fs::set_permissions(&to, Permissions::from_mode(0o600)).expect("it is ours");
             if let Some(user) = &runs_as {
@@ -82,17 +90,14 @@ impl PostgresServer {
     }
 
     /// Makes an empty database; returns its folder, and who is to run its server.
-    fn make() -> (PathBuf, Option<User>) {
-        let folder = tempfile::Builder::new()
-            .prefix("sixpack-postgres-")
-            .tempdir()
-            .expect("a folder can be made")
-            .keep();
-        let runs_as = other_user(&folder);
+    fn make() -> (TempDir, Option<User>) {
+        let folder =
+            tempfile::Builder::new().prefix("sixpack-postgres-").tempdir().expect("a folder can be made");
+        let runs_as = other_user(folder.path());
         if let Some(user) = &runs_as {
-            chown(&folder, Some(user.id), Some(user.group)).expect("root may give a folder away");
+            chown(folder.path(), Some(user.id), Some(user.group)).expect("root may give a folder away");
         }
-        let data = folder.join("data");
+        let data = folder.path().join("data");
         let made = as_user(runs_as.as_ref(), &program("initdb"))
             .args([
                 "--username=sixpack",
@@ -103,29 +108,32 @@ impl PostgresServer {
                 "--pgdata",
             ])
             .arg(&data)
-            .current_dir(&folder)
+            .current_dir(folder.path())
             .output();
-        succeeded("initdb", made);
+        succeeded("initdb", runs_as.as_ref(), made);
         (folder, runs_as)
     }
 
-    fn start_in(folder: PathBuf, runs_as: Option<&User>, settings: &[&str]) -> Self {
+    fn start_in(folder: TempDir, runs_as: Option<&User>, settings: &[&str]) -> Self {
         let mut server = as_user(runs_as, &program("postgres"));
-        server.arg("-D").arg(folder.join("data")).arg("-k").arg(&folder).args(["-h", ""]);
+        server.arg("-D").arg(folder.path().join("data")).arg("-k").arg(folder.path()).args(["-h", ""]);
         for setting in settings {
             server.arg("-c").arg(setting);
         }
         let mut keeper = Command::new("sh")
             .args(["-c", KEEPER, "keeper"])
-            .arg(&folder)
+            .arg(folder.path())
             .arg(server.get_program())
             .args(server.get_args())
-            .current_dir(&folder)
+            .current_dir(folder.path())
+            .process_group(0)
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
             .spawn()
             .expect("a shell can be started");
+        // It is the shell's to remove from now on; until here it goes by itself.
+        let folder = folder.keep();
         wait(keeper.stderr.take().expect("it is piped"));
         Self { folder, _keeper: keeper, schemas: AtomicU64::new(0) }
     }
@@ -270,9 +278,23 @@ fn program(name: &str) -> PathBuf {
     packaged.unwrap_or_else(|| PathBuf::from(name))
 }
 
-fn succeeded(name: &str, output: std::io::Result<Output>) {
-    let output = output.unwrap_or_else(|cause| {
-        panic!("{name} cannot be started ({cause}): these tests need PostgreSQL; on Debian `apt-get install postgresql-15`")
+fn succeeded(name: &str, user: Option<&User>, output: std::io::Result<Output>) {
+    let output = output.unwrap_or_else(|cause| match (cause.kind(), user) {
+        (ErrorKind::NotFound, Some(_)) => {
+            panic!("setpriv cannot be started ({cause}): PostgreSQL refuses root; on Debian `apt-get install util-linux`")
+        }
+        (ErrorKind::NotFound, None) => panic!(
+            "{name} cannot be started ({cause}): these tests need PostgreSQL; on Debian `apt-get install postgresql`"
+        ),
+        _ => panic!("{name} cannot be started: {cause}"),
     });
-    assert!(output.status.success(), "{name}: {}", String::from_utf8_lossy(&output.stderr));
+    let said = String::from_utf8_lossy(&output.stderr);
+    // What setpriv could not start, and where the other user may not go, is told by them.
+    let hint = user.map_or_else(String::new, |user| {
+        format!(
+            " (as user {}, who needs PostgreSQL, on Debian `apt-get install postgresql`, and a TMPDIR that it can enter)",
+            user.id
+        )
+    });
+    assert!(output.status.success(), "{name}{hint}: {said}");
 }

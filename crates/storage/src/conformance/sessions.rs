@@ -6,9 +6,9 @@ use sixpack_model::session::{SESSION_TTL_MS, Session, SessionStatus};
 
 use super::factories::Supplier;
 use super::fixture::Fixture;
-use crate::contracts::{Definition, Publication, StoredContract};
+use crate::contracts::{Definition, Publication, Published, StoredContract};
 use crate::page::Page;
-use crate::sessions::{Registered, Service};
+use crate::sessions::{Registered, ServedVersion, Service};
 use crate::trees::Guard;
 
 const CUSTOMER: &[&str] = &["shop/customer"];
@@ -189,7 +189,7 @@ pub async fn what_is_served_is_known_by_capability_and_by_session(f: &Fixture) {
     let newer = |service: &mut Service| service.version = 2;
     let one = f.supplier(Supplier::of(&["shop/customer", "shop/account"])).await;
     let other = f.supplier(Supplier::of(CUSTOMER).in_channel("ada").with(newer)).await;
-    let served = [("shop/account".to_owned(), 1), ("shop/customer".to_owned(), 1)];
+    let served = ["shop/account", "shop/customer"].map(|contract| served(contract, 1, 1));
     assert_eq!(f.store.served("staging").await.unwrap(), served, "what a channel serves is not counted");
     assert_eq!(f.store.served("qa2").await.unwrap(), []);
     let both = [("shop/account".to_owned(), 1), ("shop/customer".to_owned(), 1)];
@@ -198,4 +198,77 @@ pub async fn what_is_served_is_known_by_capability_and_by_session(f: &Fixture) {
     f.store.drain_session(one).await.unwrap();
     assert_eq!(f.store.serves(one).await.unwrap(), []);
     assert_eq!(f.store.served("staging").await.unwrap(), []);
+}
+
+fn served(contract: &str, version: u32, sessions: u64) -> ServedVersion {
+    ServedVersion { contract: contract.to_owned(), oldest_version: 1, version, sessions }
+}
+
+fn version(f: &Fixture, contract: &str, version: u32) -> StoredContract {
+    StoredContract {
+        name: contract.to_owned(),
+        version,
+        definition: Definition::Capability(json!({ "name": "customer" })),
+        fingerprint: format!("f{version}"),
+        change: "breaking".to_owned(),
+        changes: json!([]),
+        channel: None,
+        published_at: f.now(),
+    }
+}
+
+/// Publishes versions upon the catalogue as it is.
+async fn publish(f: &Fixture, contracts: Vec<StoredContract>) -> Published {
+    let expected_revision = f.store.catalogue("staging").await.unwrap().map_or(0, |stored| stored.revision);
+    let publication = Publication { expected_revision, contracts, ..Publication::default() };
+    f.store.publish("staging", publication, Vec::new()).await.unwrap()
+}
+
+async fn served_otherwise(f: &Fixture) -> Vec<(String, u32)> {
+    let found = f.store.served_otherwise(10).await.unwrap();
+    found.into_iter().map(|found| (found.contract, found.version)).collect()
+}
+
+pub async fn what_is_served_is_counted_by_version(f: &Fixture) {
+    let newer = |service: &mut Service| service.version = 2;
+    f.supplier(Supplier::of(CUSTOMER)).await;
+    f.supplier(Supplier::of(CUSTOMER)).await;
+    f.supplier(Supplier::of(CUSTOMER).with(newer)).await;
+    let expected = [served("shop/customer", 1, 2), served("shop/customer", 2, 1)];
+    assert_eq!(f.store.served("staging").await.unwrap(), expected);
+}
+
+pub async fn what_is_served_in_another_version_than_the_one_on_offer_is_found(f: &Fixture) {
+    let newer = |service: &mut Service| service.version = 2;
+    publish(f, vec![version(f, "shop/customer", 1)]).await;
+    publish(f, vec![version(f, "shop/customer", 2)]).await;
+    assert_eq!(served_otherwise(f).await, [], "nobody performs anything");
+    f.supplier(Supplier::of(CUSTOMER)).await;
+    f.supplier(Supplier::of(CUSTOMER).in_channel("ada").with(newer)).await;
+    assert_eq!(served_otherwise(f).await, [("shop/customer".to_owned(), 1)]);
+    publish(f, vec![version(f, "shop/customer", 1)]).await;
+    assert_eq!(served_otherwise(f).await, []);
+    let on_offer = f.store.catalogue("staging").await.unwrap().unwrap().on_offer;
+    assert_eq!(on_offer.get("shop/customer"), Some(&1));
+    f.supplier(Supplier::of(CUSTOMER).with(newer)).await;
+    assert_eq!(served_otherwise(f).await, [("shop/customer".to_owned(), 2)]);
+}
+
+pub async fn a_version_is_not_put_on_offer_while_somebody_performs_a_newer_one(f: &Fixture) {
+    let newer = |service: &mut Service| service.version = 2;
+    publish(f, vec![version(f, "shop/customer", 1)]).await;
+    publish(f, vec![version(f, "shop/customer", 2)]).await;
+    f.supplier(Supplier::of(CUSTOMER).named("laptop").with(newer)).await;
+    assert_eq!(publish(f, vec![version(f, "shop/customer", 1)]).await, Published::Stale);
+    let again = async |instance: &str| {
+        let mut new = f.new_session(SessionId(f.id()), Supplier::of(CUSTOMER).named(instance)).await;
+        new.publication.contracts.push(version(f, "shop/customer", 1));
+        f.store.register_session(new).await.unwrap()
+    };
+    assert_eq!(again("other").await, Registered::Stale);
+    let taken = again("laptop").await;
+    assert!(
+        matches!(taken, Registered::Live { superseded: Some(_) }),
+        "who makes room does not count: {taken:?}"
+    );
 }

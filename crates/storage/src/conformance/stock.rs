@@ -11,7 +11,7 @@ use sixpack_model::tree::{PartStatus, Tree};
 use super::factories::{ENVIRONMENT, FRESH_FOR_MS, Order, Supplier};
 use super::fixture::Fixture;
 use crate::requests::{Created, How, Looking, NewRequest, Served};
-use crate::stock::{Discard, FillTo, Level, StockWish, WishedLine};
+use crate::stock::{Discard, FillTo, Level, Pace, StockWish, WishedLine};
 use crate::trees::{Guard, RequestAfter, RequestEnd, Written};
 
 const ONE: FillTo = FillTo { target: 1, ahead: 10 };
@@ -417,6 +417,25 @@ pub async fn the_timeline_of_a_tree_goes_with_it_from_request_to_request(f: &Fix
         f.store.events(&filter, 0, 100).await.unwrap().into_iter().map(|event| event.kind).collect();
     assert!(kinds.iter().any(|kind| kind == "request.fulfilled"), "{kinds:?}");
     assert!(kinds.iter().any(|kind| kind == "lease.granted"), "{kinds:?}");
+}
+
+pub async fn how_quickly_a_line_is_filled_is_known_from_what_was_made_for_it(f: &Fixture) {
+    let line = line(f, json!({})).await;
+    assert_eq!(f.store.pace(line).await.unwrap(), Pace::default());
+    let (_, first) = coming(f, line).await;
+    let since = f.now();
+    assert_eq!(f.store.pace(line).await.unwrap(), Pace { since: Some(since), usual_ms: None });
+    let mut last = first;
+    for took_ms in [4_000, 9_000, 5_000] {
+        f.clock.advance_ms(took_ms);
+        let ready_at = Some(f.now());
+        let mut change = f.ready(&f.load(last.id).await);
+        Arc::make_mut(&mut change.tree).parts[0].ready_at = ready_at;
+        assert_eq!(f.write(Guard::None, change).await, Written::Done(RequestAfter::Stocked));
+        last = coming(f, line).await.1;
+    }
+    let since = Some(f.now());
+    assert_eq!(f.store.pace(line).await.unwrap(), Pace { since, usual_ms: Some(5_000) });
 }
 
 pub async fn a_refill_that_is_given_up_leaves_its_line(f: &Fixture) {

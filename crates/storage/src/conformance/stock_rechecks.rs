@@ -1,5 +1,6 @@
 //! Stock that is asked about again: what holds stays, what drifted is set aside, what comes back is stock once more.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use serde_json::json;
@@ -14,6 +15,7 @@ use super::factories::{ENVIRONMENT, FRESH_FOR_MS};
 use super::fixture::Fixture;
 use super::stock::{asking_stock_only, coming, level, line, served, status, stocked, wish};
 use crate::requests::{Created, Filled, How, Looking, NewRequest, UnitFill};
+use crate::stock::Discard;
 use crate::trees::{Guard, LeaseEnd, RequestAfter, RequestEnd, Written};
 
 /// A decision that a dataset was found to hold, or not, as it stands now.
@@ -36,7 +38,8 @@ async fn asked_about(f: &Fixture, line: LineId) -> (RequestId, Tree) {
 
 fn fill(f: &Fixture, line: LineId, request: RequestId, looking: Looking) -> UnitFill {
     let wish = Some(wish(f, &[line]));
-    UnitFill { request, unit: 0, wish, looking, tree: None, leases: vec![LeaseId(f.id())] }
+    let (but, leases) = (BTreeSet::new(), vec![LeaseId(f.id())]);
+    UnitFill { request, unit: 0, wish, looking, but, tree: None, leases }
 }
 
 pub async fn what_is_not_fresh_is_taken_to_be_asked_about(f: &Fixture) {
@@ -72,6 +75,21 @@ pub async fn a_unit_whose_dataset_does_not_hold_is_given_another_one_once(f: &Fi
     assert_eq!(f.store.vacant_units(None, 10).await.unwrap(), []);
     let set_aside = f.load(tree.id).await;
     assert_eq!((set_aside.root().status, set_aside.lease), (PartStatus::Quarantined, None));
+}
+
+pub async fn what_could_not_be_handed_over_is_not_taken_once_more(f: &Fixture) {
+    let line = line(f, json!({})).await;
+    let (id, tree) = asked_about(f, line).await;
+    let Outcome::Ready(readiness) = f.readiness() else { panic!("it is ready") };
+    let readiness = Readiness { ready_at: f.now(), fresh_until: f.now(), ..readiness };
+    let held_back = concluded(f, &tree, PartStatus::Ready, Outcome::HeldBack(readiness));
+    assert_eq!(f.write(Guard::None, held_back).await, Written::Done(RequestAfter::Vacant));
+    assert_eq!(level(f, line).await, (1, 0), "it is in stock again");
+    let fill = |but| f.store.fill_unit(UnitFill { but, ..fill(f, line, id, Looking::InStock) });
+    assert_eq!(fill(BTreeSet::from([tree.id])).await.unwrap(), Filled::Short);
+    let filled = fill(BTreeSet::new()).await.unwrap();
+    let Filled::Served(served) = filled else { panic!("{filled:?}") };
+    assert_eq!((served.taken[0].tree, served.taken[0].how), (tree.id, How::Suspect));
 }
 
 pub async fn a_unit_of_a_request_that_has_ended_needs_no_dataset(f: &Fixture) {
@@ -156,6 +174,7 @@ pub async fn what_is_given_back_comes_into_stock_when_it_holds(f: &Fixture) {
     let tree = f.load(lease.tree).await;
     let written = f.write(Guard::None, concluded(f, &tree, PartStatus::Ready, f.readiness())).await;
     assert_eq!(written, Written::Done(RequestAfter::Stocked));
+    assert_eq!(f.store.level(line, 10).await.unwrap().came_back, 1);
     let again = served_once_more(f, line).await;
     assert_eq!(again.tree, lease.tree);
     assert!(again.fence > lease.fence);
@@ -205,4 +224,56 @@ pub async fn what_drifted_is_set_aside_and_counted_with_its_contract(f: &Fixture
     assert_eq!(f.store.drifted("qa2", &contract).await.unwrap(), 0);
     let written = f.write(Guard::None, f.ready(&f.load(tree.id).await)).await;
     assert_eq!((written, level(f, line).await), (Written::Done(RequestAfter::Stocked), (1, 0)));
+}
+
+/// Set aside, and brought back by a person.
+async fn set_aside_and_back(f: &Fixture, tree: &Tree) {
+    let mut change = concluded(f, tree, PartStatus::Quarantined, Outcome::Quarantined(Box::new(f.failure())));
+    let ready_at = f.store.stocked(tree.line.unwrap(), None, 100).await.unwrap();
+    let ready_at = ready_at.into_iter().find(|one| one.tree == tree.id).unwrap().ready_at;
+    Arc::make_mut(&mut change.tree).parts[0].ready_at = Some(ready_at);
+    assert_eq!(f.write(Guard::None, change).await, Written::Done(RequestAfter::Quarantined));
+    let Outcome::Ready(readiness) = f.readiness() else { panic!("it is ready") };
+    let back = Outcome::Ready(Readiness { ready_at, ..readiness });
+    let written = f.write(Guard::None, concluded(f, &f.load(tree.id).await, PartStatus::Ready, back)).await;
+    assert_eq!(written, Written::Done(RequestAfter::Stocked));
+}
+
+pub async fn what_came_back_is_counted_and_stays_beyond_what_is_kept(f: &Fixture) {
+    let line = line(f, json!({})).await;
+    let mut trees = Vec::new();
+    for _ in 0..3 {
+        trees.push(stocked(f, line).await);
+        f.clock.advance_ms(1);
+    }
+    set_aside_and_back(f, &trees[0]).await;
+    let there = f.store.level(line, 10).await.unwrap();
+    assert_eq!((there.ready, there.came_back), (3, 1));
+    let keep = |keep, made_before| f.store.discard_stock(line, Discard { keep, made_before }, 10);
+    assert_eq!(keep(2, None).await.unwrap(), [], "two were made, and one is there beside them");
+    assert_eq!(keep(1, None).await.unwrap(), [trees[1].id], "the oldest that was made for stock goes");
+    let there = f.store.level(line, 10).await.unwrap();
+    assert_eq!((there.ready, there.came_back), (2, 1));
+    let before = Some(f.in_ms(-1));
+    assert_eq!(keep(1, before).await.unwrap(), [trees[0].id], "its age counts as well");
+    assert_eq!(level(f, line).await, (1, 0));
+
+    let last = stocked(f, line).await;
+    set_aside_and_back(f, &last).await;
+    assert_eq!(keep(0, None).await.unwrap(), [trees[2].id, last.id], "nothing is kept at all");
+}
+
+pub async fn what_came_back_and_is_asked_about_anew_has_come_back_all_the_same(f: &Fixture) {
+    let line = line(f, json!({})).await;
+    let (back, made) = (stocked(f, line).await, stocked(f, line).await);
+    set_aside_and_back(f, &back).await;
+    let pins = Arc::clone(&wish(f, &[line]).pins);
+    assert_eq!(f.store.suspect_stock(line, 2, &pins, 10).await.unwrap().len(), 2);
+    for tree in [back.id, made.id] {
+        let written =
+            f.write(Guard::None, concluded(f, &f.load(tree).await, PartStatus::Ready, f.readiness())).await;
+        assert_eq!(written, Written::Done(RequestAfter::Stocked));
+    }
+    let there = f.store.level(line, 10).await.unwrap();
+    assert_eq!((there.ready, there.came_back), (2, 1));
 }

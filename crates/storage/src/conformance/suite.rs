@@ -63,6 +63,8 @@ macro_rules! conformance_suite {
                 a_withdrawn_contract_keeps_its_versions_and_can_come_back,
                 an_empty_publication_leaves_the_revision,
                 a_contract_that_only_datasets_name_is_not_in_the_catalogue,
+                what_is_not_over_of_a_contract_is_counted,
+                what_somebody_performs_is_not_withdrawn,
             }
             datasets {
                 roots_are_listed_newest_first,
@@ -71,6 +73,7 @@ macro_rules! conformance_suite {
                 environment_and_status_narrow_a_list,
                 a_root_is_found_by_what_it_has_become_also_by_its_contract,
                 debts_are_listed_oldest_first,
+                undos_that_nobody_performs_are_listed_and_counted_after_the_grace,
                 trees_are_counted_by_the_status_of_their_root,
             }
             doubts {
@@ -110,6 +113,7 @@ macro_rules! conformance_suite {
                 what_is_in_use_is_listed_with_the_newest_first,
             }
             imports {
+                what_somebody_has_already_is_told_before_it_is_imported,
                 what_is_imported_comes_into_stock_and_can_be_taken,
                 an_import_that_owns_what_anybody_has_leaves_nothing,
                 of_many_imports_of_the_same_at_once_one_is_taken,
@@ -195,6 +199,9 @@ macro_rules! conformance_suite {
                 sessions_are_listed_newest_first,
                 live_sessions_are_counted_by_environment,
                 what_is_served_is_known_by_capability_and_by_session,
+                what_is_served_is_counted_by_version,
+                what_is_served_in_another_version_than_the_one_on_offer_is_found,
+                a_version_is_not_put_on_offer_while_somebody_performs_a_newer_one,
             }
             stock {
                 a_line_has_one_number_however_its_input_is_written,
@@ -216,15 +223,19 @@ macro_rules! conformance_suite {
                 what_lines_have_served_is_counted,
                 the_timeline_of_a_tree_goes_with_it_from_request_to_request,
                 a_refill_that_is_given_up_leaves_its_line,
+                how_quickly_a_line_is_filled_is_known_from_what_was_made_for_it,
             }
             stock_rechecks {
                 what_is_not_fresh_is_taken_to_be_asked_about,
                 a_unit_whose_dataset_does_not_hold_is_given_another_one_once,
+                what_could_not_be_handed_over_is_not_taken_once_more,
                 a_unit_of_a_request_that_has_ended_needs_no_dataset,
                 what_other_versions_have_made_is_taken_out_of_stock_and_counts_as_coming,
                 what_is_found_to_hold_is_fresh_again,
                 what_is_found_not_to_hold_leaves_stock,
                 what_is_given_back_comes_into_stock_when_it_holds,
+                what_came_back_is_counted_and_stays_beyond_what_is_kept,
+                what_came_back_and_is_asked_about_anew_has_come_back_all_the_same,
                 what_owns_something_of_somebody_else_is_left_in_stock,
                 what_drifted_is_set_aside_and_counted_with_its_contract,
             }
@@ -253,9 +264,12 @@ macro_rules! conformance_suite {
                 withdrawn_tasks_come_a_limited_number_at_a_time,
                 a_task_that_nobody_serves_is_unserved_after_the_grace,
                 a_task_that_somebody_serves_is_not_unserved,
+                a_task_that_begins_once_its_supplier_has_left_is_unserved_since_it_left,
                 a_task_of_a_version_that_nobody_performs_is_unserved,
+                a_task_of_a_version_between_those_that_are_performed_is_unserved,
                 a_delayed_task_is_unserved_from_its_own_time_on,
                 unserved_tasks_are_paged_past_those_that_stay,
+                parts_that_wait_for_a_supplier_say_when_it_was_there_last,
             }
             tokens {
                 a_token_is_found_by_its_hash_only,
@@ -278,6 +292,7 @@ macro_rules! conformance_suite {
                 an_unclaimed_task_goes_with_its_guard,
                 a_claimed_task_is_not_unclaimed,
                 datasets_are_found_by_the_entities_they_hold,
+                datasets_are_found_by_the_entities_they_use,
                 lately_counts_the_last_hour_of_one_contract,
             }
             troubles {

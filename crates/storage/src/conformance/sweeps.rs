@@ -181,6 +181,19 @@ pub async fn a_task_that_somebody_serves_is_not_unserved(f: &Fixture) {
     assert_eq!(unserved(f).await, []);
 }
 
+pub async fn a_task_that_begins_once_its_supplier_has_left_is_unserved_since_it_left(f: &Fixture) {
+    let session = f.supplier(Supplier::of(CUSTOMER)).await;
+    f.store.drain_session(session).await.unwrap();
+    let left = f.now();
+    f.clock.advance_ms(5_000);
+    let tree = f.one("shop/customer").await;
+    f.clock.advance_ms(GRACE_MS as i64 - 1);
+    assert_eq!(unserved(f).await, [], "it has the grace from its own beginning on");
+    f.clock.advance_ms(1);
+    let found = f.store.unserved_tasks(GRACE_MS, None, 10).await.unwrap();
+    assert_eq!(found, [(first_task(&tree, 1), left)]);
+}
+
 pub async fn a_task_of_a_version_that_nobody_performs_is_unserved(f: &Fixture) {
     f.supplier(Supplier::of(CUSTOMER).with(|service| (service.oldest_version, service.version) = (2, 2)))
         .await;
@@ -188,6 +201,16 @@ pub async fn a_task_of_a_version_that_nobody_performs_is_unserved(f: &Fixture) {
     f.accept(Order { version: 2, ..Order::of(CUSTOMER) }).await;
     f.clock.advance_ms(GRACE_MS as i64);
     assert_eq!(unserved(f).await, [first_task(&old, 1)]);
+}
+
+pub async fn a_task_of_a_version_between_those_that_are_performed_is_unserved(f: &Fixture) {
+    f.supplier(Supplier::of(CUSTOMER)).await;
+    f.supplier(Supplier::of(CUSTOMER).with(|service| (service.oldest_version, service.version) = (3, 3)))
+        .await;
+    f.one("shop/customer").await;
+    let (_, between) = f.accept(Order { version: 2, ..Order::of(CUSTOMER) }).await;
+    f.clock.advance_ms(GRACE_MS as i64);
+    assert_eq!(unserved(f).await, [first_task(&between[0], 1)]);
 }
 
 pub async fn a_delayed_task_is_unserved_from_its_own_time_on(f: &Fixture) {
@@ -206,4 +229,18 @@ pub async fn unserved_tasks_are_paged_past_those_that_stay(f: &Fixture) {
     assert_eq!(unserved(f).await, expected);
     let page = f.store.unserved_tasks(GRACE_MS, Some(expected[1]), 1).await.unwrap();
     assert_eq!(page[0].0, expected[2]);
+}
+
+pub async fn parts_that_wait_for_a_supplier_say_when_it_was_there_last(f: &Fixture) {
+    let (_, trees) = f.accept(Order::of(&["shop/customer", "shop/account", "shop/order"])).await;
+    let parts = async || f.store.unserved_parts(trees[0].id).await.unwrap();
+    assert_eq!(parts().await, [(1, None), (2, None), (3, None)]);
+    let customer = f.supplier(Supplier::of(CUSTOMER)).await;
+    let account = f.supplier(Supplier::of(&["shop/account"])).await;
+    assert_eq!(parts().await, [(3, None)]);
+    f.claim_one(customer).await;
+    f.clock.advance_ms(7);
+    f.store.drain_session(account).await.unwrap();
+    f.store.drain_session(customer).await.unwrap();
+    assert_eq!(parts().await, [(2, Some(f.now())), (3, None)], "one of them is in somebody's hands");
 }

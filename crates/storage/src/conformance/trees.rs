@@ -203,6 +203,23 @@ pub async fn a_claimed_task_is_not_unclaimed(f: &Fixture) {
     assert_eq!(f.write(Guard::Unclaimed(task), f.change(&tree)).await, Written::Refused);
 }
 
+pub async fn datasets_are_found_by_the_entities_they_use(f: &Fixture) {
+    let (maker, user) = (f.one("shop/customer").await, f.one("shop/account").await);
+    let entity = Entity { kind: "customer".to_owned(), key: "42".to_owned() };
+    let mut change = f.change(&maker);
+    change.entities = vec![(1, entity.clone())];
+    change.uses = vec![(1, entity.clone())];
+    f.write(Guard::None, change).await;
+    let mut change = f.change(&user);
+    change.uses = vec![(1, entity)];
+    f.write(Guard::None, change).await;
+    let entity = Some(("customer".to_owned(), "42".to_owned()));
+    let filter = DatasetFilter { entity, ..Default::default() };
+    let found = f.store.datasets(&filter, Page::first(10)).await.unwrap();
+    let ids: Vec<_> = found.iter().map(|row| row.id).collect();
+    assert_eq!(ids, [user.id.part(1), maker.id.part(1)]);
+}
+
 pub async fn datasets_are_found_by_the_entities_they_hold(f: &Fixture) {
     let tree = f.one("shop/customer").await;
     f.one("shop/customer").await;

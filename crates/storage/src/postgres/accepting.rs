@@ -3,6 +3,8 @@
 //! A key is kept first: of two requests with one key the second waits for the first there, and is then answered with it. Places
 //! are taken last. Whatever is refused on the way leaves nothing.
 
+use std::collections::BTreeSet;
+
 use serde_json::json;
 use sixpack_model::ids::{LeaseId, LineId, RequestId, TreeId};
 use sixpack_model::request::RequestStatus;
@@ -91,7 +93,7 @@ impl Tx {
         let found = if new.wishes.is_empty() {
             Vec::new()
         } else {
-            match self.find_in_stock(&new.wishes, new.looking).await? {
+            match self.find_in_stock(&new.wishes, new.looking, &BTreeSet::new()).await? {
                 Some(found) => found,
                 None => return self.refuse(Created::Short),
             }
@@ -168,7 +170,7 @@ impl Tx {
             return self.refuse(Filled::NotVacant);
         };
         let found = match &fill.wish {
-            Some(_) => self.find_in_stock(std::slice::from_ref(&fill.wish), fill.looking).await?,
+            Some(_) => self.find_in_stock(std::slice::from_ref(&fill.wish), fill.looking, &fill.but).await?,
             None => fill.tree.is_some().then(|| vec![Found::Own { line: None }]),
         };
         let Some(found) = found else { return self.refuse(Filled::Short) };

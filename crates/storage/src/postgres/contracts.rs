@@ -1,20 +1,26 @@
 //! Contracts in PostgreSQL.
 
+use std::collections::HashMap;
+
 use async_trait::async_trait;
 use sixpack_model::event::Event;
+use sixpack_model::ids::SessionId;
+use sixpack_model::tree::PartStatus;
 use tokio_postgres::Row;
 
 use super::PostgresStore;
-use super::columns::{Int, get, int, json, number, number_of, parsed, time_at, unreadable};
+use super::columns::{Int, get, int, json, number, number_of, number_of_code, parsed, time_at, unreadable};
 use super::events::EventRow;
 use super::faults::Fault;
 use super::stock_rules::rules_of;
 use super::writer::Tx;
 use crate::contracts::{
-    Contracts, Definition, EnvironmentRow, InChannel, Publication, Published, StandIn, StoredCatalogue,
+    Contracts, Definition, EnvironmentRow, InChannel, Left, Publication, Published, StandIn, StoredCatalogue,
     StoredContract,
 };
 use crate::error::StoreError;
+use crate::stored::codes::Code;
+use crate::stored::places::is_over;
 
 const CAPABILITY: i64 = 0;
 const SCENARIO: i64 = 1;
@@ -45,13 +51,19 @@ impl Contracts for PostgresStore {
                 };
                 let list =
                     "SELECT c.name, v.version, v.kind, v.definition, v.fingerprint, v.change, v.changes,
-                                   v.published_at, c.offered, v.channel, v.since, v.stands_in_for
+                                   v.published_at, c.offered, v.channel, v.since, v.stands_in_for,
+                                   c.offered_version
                             FROM contract c JOIN contract_version v ON v.contract = c.id
                             WHERE c.environment = $1 ORDER BY c.name, v.version";
-                let read = |row: &Row| Ok((get::<bool>(row, 8)?, read_contract(row)?));
+                let read =
+                    |row: &Row| Ok((get::<bool>(row, 8)?, number_of::<u32>(row, 12)?, read_contract(row)?));
                 let rows = connection.all(list, &[&environment], read).await?;
                 let (mut contracts, mut withdrawn, mut in_channels) = (Vec::new(), Vec::new(), Vec::new());
-                for (offered, contract) in rows {
+                let mut on_offer = HashMap::new();
+                for (offered, offered_version, contract) in rows {
+                    if offered && offered_version == Some(contract.version) {
+                        on_offer.insert(contract.name.clone(), contract.version);
+                    }
                     match (&contract.channel, offered) {
                         (Some(_), _) => in_channels.push(contract),
                         (None, true) => contracts.push(contract),
@@ -59,7 +71,7 @@ impl Contracts for PostgresStore {
                     }
                 }
                 let rules = rules_of(connection, environment).await?;
-                Ok(Some(StoredCatalogue { revision, contracts, withdrawn, in_channels, rules }))
+                Ok(Some(StoredCatalogue { revision, contracts, withdrawn, on_offer, in_channels, rules }))
             })
         })
         .await
@@ -78,6 +90,33 @@ impl Contracts for PostgresStore {
         .await
     }
 
+    async fn left_of(&self, environment: &str, contract: &str) -> Result<Left, StoreError> {
+        let input = (environment.to_owned(), contract.to_owned());
+        self.read("counting what there is of a contract", input, |connection, (environment, contract)| {
+            Box::pin(async move {
+                // By way of the trees that are not over: those that are may be millions.
+                let count =
+                    "SELECT count(*) FILTER (WHERE d.status <> $3), count(*) FILTER (WHERE d.status = $3)
+                             FROM unnest($4::bigint[]) AS s (status)
+                             JOIN tree t ON t.status = s.status::smallint JOIN dataset d ON d.tree = t.id
+                             JOIN contract c ON c.id = d.contract JOIN environment e ON e.id = c.environment
+                             WHERE e.name = $1 AND c.name = $2 AND d.status <> ALL ($5::bigint[])";
+                let debt = number_of_code(PartStatus::Debt);
+                let (over, open): (Vec<PartStatus>, Vec<PartStatus>) = PartStatus::ALL
+                    .into_iter()
+                    .map(|(status, _)| status)
+                    .partition(|status| is_over(*status));
+                let codes =
+                    |statuses: Vec<PartStatus>| statuses.into_iter().map(Code::code).collect::<Vec<i64>>();
+                let (over, open) = (codes(over), codes(open));
+                let read = |row: &Row| Ok(Left { datasets: number(row, 0)?, debts: number(row, 1)? });
+                let left = connection.one(count, &[environment, contract, &debt, &open, &over], read).await?;
+                Ok(left.expect("a count gives a row"))
+            })
+        })
+        .await
+    }
+
     async fn publish(
         &self,
         environment: &str,
@@ -88,7 +127,9 @@ impl Contracts for PostgresStore {
         let input = (environment.to_owned(), PublicationRow::from(publication), events);
         self.write("publishing contracts", input, |tx, (environment, publication, events)| {
             Box::pin(async move {
-                if tx.is_stale(environment, publication).await? {
+                if tx.is_stale(environment, publication).await?
+                    || tx.is_outrun(environment, publication, None).await?
+                {
                     return tx.refuse(Published::Stale);
                 }
                 let environment = tx.environment(environment).await?;
@@ -134,8 +175,8 @@ impl From<Publication> for PublicationRow {
     fn from(publication: Publication) -> Self {
         let is_empty = publication.is_empty();
         let mut contracts: Vec<_> = publication.contracts.into_iter().map(ContractRow::from).collect();
-        // Names are made, and rows are locked, in one order.
-        contracts.sort_by(|one, other| (&one.name, one.version).cmp(&(&other.name, other.version)));
+        // Names are made, and rows are locked, in one order. Versions of one name stay as they are told: the last is on offer.
+        contracts.sort_by(|one, other| one.name.cmp(&other.name));
         let expected_revision = int(publication.expected_revision);
         Self {
             expected_revision,
@@ -188,6 +229,35 @@ impl Tx {
         Ok(revision != Some(0))
     }
 
+    /// True when a live deployed session, other than the one that makes room for whoever publishes, performs a newer
+    /// version than one that is to be on offer, or any version of what is to be withdrawn.
+    ///
+    /// The environment is locked, so that no other session begins to perform anything meanwhile. One that leaves is not waited
+    /// for: as long as it is seen, whoever publishes decides anew.
+    pub(super) async fn is_outrun(
+        &self,
+        environment: &str,
+        publication: &PublicationRow,
+        besides: Option<SessionId>,
+    ) -> Result<bool, Fault> {
+        let deployed = publication.contracts.iter().filter(|contract| contract.channel.is_none());
+        let deployed = deployed.map(|contract| (contract.name.as_str(), i64::from(contract.version)));
+        let withdrawn = publication.withdrawn.iter().map(|name| (name.as_str(), 0));
+        let (names, versions): (Vec<&str>, Vec<i64>) = deployed.chain(withdrawn).unzip();
+        if names.is_empty() {
+            return Ok(false);
+        }
+        let find = "SELECT 1 FROM unnest($2::text[], $3::bigint[]) AS p (name, version)
+                    JOIN environment e ON e.name = $1
+                    JOIN contract c ON c.environment = e.id AND c.name = p.name
+                    JOIN queue q ON q.contract = c.id AND q.channel = '' JOIN session_service s ON s.queue = q.id
+                    WHERE s.version > p.version AND s.session IS DISTINCT FROM $4 LIMIT 1";
+        let besides = besides.map(|session| session.0);
+        let newer =
+            self.connection.one(find, &[&environment, &names, &versions, &besides], |_| Ok(())).await?;
+        Ok(newer.is_some())
+    }
+
     /// Publishes contracts; returns the revision of the catalogue, which an empty publication leaves as it is.
     pub(super) async fn publish(
         &mut self,
@@ -204,7 +274,8 @@ impl Tx {
             match contract.channel {
                 Some(_) => self.forget_versions(id, contract.version).await?,
                 None => {
-                    self.connection.run("UPDATE contract SET offered = true WHERE id = $1", &[&id]).await?;
+                    let offer = "UPDATE contract SET offered = true, offered_version = $2 WHERE id = $1";
+                    self.connection.run(offer, &[&id, &Int::from(contract.version)]).await?;
                 }
             }
         }

@@ -1,14 +1,15 @@
 //! Datasets in PostgreSQL: lists go backwards through the primary key, or through the index that the filter asks for.
 
 use async_trait::async_trait;
+use jiff::Timestamp;
 use sixpack_model::ids::{DatasetId, TreeId};
-use sixpack_model::tree::PartStatus;
+use sixpack_model::tree::{Operation, PartStatus};
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
 use super::PostgresStore;
-use super::columns::{Int, code, get, id, number, number_of_code, time_at};
+use super::columns::{Int, code, get, id, int, number, number_of_code, time_at};
 use super::faults::Fault;
 use super::names::contract_is;
 use crate::datasets::{DatasetFilter, DatasetRow, Datasets};
@@ -50,7 +51,7 @@ impl Datasets for PostgresStore {
         environment: Option<&str>,
         page: Page<DatasetId>,
     ) -> Result<Vec<DatasetRow>, StoreError> {
-        let (tree, part) = page.after.map_or((Uuid::nil(), -1), |after| (after.tree.0, after.part.into()));
+        let (tree, part) = key_behind(page.after);
         let input = (environment.map(str::to_owned), tree, part, Int::from(page.limit));
         self.read("listing debts", input, |connection, (environment, tree, part, limit)| {
             Box::pin(async move {
@@ -62,8 +63,50 @@ impl Datasets for PostgresStore {
                      ORDER BY d.tree, d.part LIMIT $4",
                     PartStatus::Debt.code()
                 );
-                let part: &i64 = part;
                 connection.all(&list, &[tree, part, environment, limit], read_dataset).await
+            })
+        })
+        .await
+    }
+
+    async fn waiting_undos(
+        &self,
+        environment: Option<&str>,
+        grace_ms: u64,
+        page: Page<DatasetId>,
+    ) -> Result<Vec<(DatasetId, Timestamp)>, StoreError> {
+        let input =
+            (int(grace_ms), key_behind(page.after), environment.map(str::to_owned), Int::from(page.limit));
+        let doing = "listing undos that wait for their supplier";
+        self.read(doing, input, |connection, (grace_ms, (tree, part), environment, limit)| {
+            Box::pin(async move {
+                let list = format!(
+                    "{}
+                     SELECT w.tree, w.part, w.since FROM waiting w
+                     WHERE (w.tree, w.part) > ($2, $3) AND ($4::text IS NULL OR w.environment = $4)
+                     ORDER BY w.tree, w.part LIMIT $5",
+                    waiting_undos()
+                );
+                let read = |row: &Row| {
+                    let dataset = DatasetId { tree: TreeId(id(row, 0)?), part: number(row, 1)? };
+                    Ok((dataset, time_at(row, 2)?))
+                };
+                connection.all(&list, &[grace_ms, tree, part, environment, limit], read).await
+            })
+        })
+        .await
+    }
+
+    async fn count_waiting_undos(&self, grace_ms: u64) -> Result<Vec<(String, u64)>, StoreError> {
+        self.read("counting undos that wait for their supplier", int(grace_ms), |connection, grace_ms| {
+            Box::pin(async move {
+                let count = format!(
+                    "{}
+                     SELECT w.environment, count(*) FROM waiting w GROUP BY w.environment ORDER BY w.environment",
+                    waiting_undos()
+                );
+                let grace_ms: &i64 = grace_ms;
+                connection.all(&count, &[grace_ms], |row| Ok((get(row, 0)?, number(row, 1)?))).await
             })
         })
         .await
@@ -89,6 +132,29 @@ impl Datasets for PostgresStore {
         })
         .await
     }
+}
+
+/// Undos that nobody has been there for since `$1` milliseconds ago. Only what waits in queues that nobody serves is looked at,
+/// as the sweep of unserved tasks does every two seconds.
+fn waiting_undos() -> String {
+    format!(
+        "WITH coverage AS MATERIALIZED (
+         SELECT q.id, q.contract, q.served_until, min(s.oldest_version) AS oldest, max(s.version) AS newest
+         FROM queue q LEFT JOIN session_service s ON s.queue = q.id
+         WHERE q.served_until <= sixpack_now() - $1 GROUP BY q.id),
+     waiting AS (
+         SELECT r.tree, r.part, greatest(r.ready_at, c.served_until) AS since, e.name AS environment
+         FROM coverage c JOIN task_ready r ON r.queue = c.id
+         JOIN contract k ON k.id = c.contract JOIN environment e ON e.id = k.environment
+         WHERE r.ready_at <= sixpack_now() - $1 AND r.operation = {}
+           AND (c.newest IS NULL OR r.version NOT BETWEEN c.oldest AND c.newest))",
+        Operation::Undo.code()
+    )
+}
+
+/// Where a list that is read forwards goes on.
+fn key_behind(after: Option<DatasetId>) -> (Uuid, Int) {
+    after.map_or((Uuid::nil(), Int(-1)), |after| (after.tree.0, after.part.into()))
 }
 
 /// Values of a statement that is put together.

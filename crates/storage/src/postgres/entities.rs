@@ -30,7 +30,7 @@ use crate::stored::changes::{ChangeRow, OutcomeRow};
 use crate::stored::codes::Code;
 use crate::stored::entities::Owned;
 use crate::stored::grants::Grant;
-use crate::stored::places::{Place, Standing};
+use crate::stored::places::{Place, Standing, is_over};
 use crate::trees::Clash;
 
 #[async_trait]
@@ -82,11 +82,6 @@ async fn made_by(connection: &Connection, trees: &[Uuid]) -> Result<Vec<(TreeId,
         Ok((TreeId(id(row, 0)?), made))
     };
     if trees.is_empty() { Ok(Vec::new()) } else { connection.all(list, &[&trees, &FIND_OUTPUTS], read).await }
-}
-
-/// Whether nothing is left of a tree whose root stands so, and nothing is going to happen to it.
-fn is_over(status: PartStatus) -> bool {
-    matches!(status, PartStatus::Skipped | PartStatus::Gone | PartStatus::Failed)
 }
 
 impl Tx {
@@ -310,7 +305,7 @@ impl Tx {
                     CROSS JOIN LATERAL (
                         SELECT l.id AS lease, l.holder, t.id FROM (
                             SELECT tree FROM entity
-                            WHERE environment = $1 AND kind = o.kind AND key = o.key AND tree <> $2
+                            WHERE environment = $1 AND kind = o.kind AND key = o.key AND tree <> $2 AND NOT used
                             ORDER BY tree DESC LIMIT $6) e
                         JOIN tree t ON t.id = e.tree LEFT JOIN lease l ON l.id = t.lease
                         WHERE t.status NOT IN ($7, $8, $9) ORDER BY t.id DESC LIMIT 1) t

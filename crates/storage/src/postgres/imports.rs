@@ -3,6 +3,9 @@
 use async_trait::async_trait;
 use sixpack_model::ids::{LineId, TreeId};
 use sixpack_model::name::ContractName;
+use sixpack_model::plan::HeldEntity;
+use sixpack_model::schema::Entity;
+use uuid::Uuid;
 
 use super::PostgresStore;
 use super::columns::{Int, number};
@@ -11,6 +14,7 @@ use super::writer::Tx;
 use crate::error::StoreError;
 use crate::imports::{Imported, ImportedStock, Imports, NewImport};
 use crate::stored::accepting::NewRequestRow;
+use crate::stored::entities::Owned;
 use crate::stored::places::Place;
 
 #[async_trait]
@@ -21,6 +25,30 @@ impl Imports for PostgresStore {
             .map(|NewImport { line, request }| (line, NewRequestRow::from(request).refilling(line)))
             .collect();
         self.write("importing datasets", rows, |tx, rows| Box::pin(tx.import(rows))).await
+    }
+
+    async fn held(
+        &self,
+        environment: &str,
+        owned: Vec<Vec<Entity>>,
+    ) -> Result<Vec<(usize, HeldEntity)>, StoreError> {
+        let columns = |entity: Entity| (0, entity.kind, entity.key);
+        let owned: Vec<Vec<Owned>> =
+            owned.into_iter().map(|owned| owned.into_iter().map(columns).collect()).collect();
+        let input = (environment.to_owned(), owned);
+        self.write("looking whether datasets can be imported", input, |tx, (environment, owned)| {
+            Box::pin(async move {
+                let environment = tx.environment(environment).await?;
+                let mut held = Vec::new();
+                for (place, owned) in owned.iter().enumerate() {
+                    // No tree has this id: there is none yet.
+                    let none = TreeId(Uuid::nil());
+                    held.extend(tx.first_taken(none, environment, owned).await?.map(|held| (place, held)));
+                }
+                tx.refuse(held)
+            })
+        })
+        .await
     }
 
     async fn imported(

@@ -49,6 +49,9 @@ pub(super) const REMEMBERED: usize = 20_000;
 /// How far ahead weeks for events are made: a server that runs for longer makes further ones in time.
 pub(super) const EVENT_WEEKS_AHEAD_MS: i64 = 4 * 7 * 86_400_000;
 
+/// Datasets of a contract that are looked at to tell how long one takes: enough that a few slow ones do not count.
+pub(super) const PACE_ROWS: i64 = 32;
+
 /// Tokens in one list.
 pub(super) const TOKENS: i64 = 1_000;
 

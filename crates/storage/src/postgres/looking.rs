@@ -57,14 +57,15 @@ struct Look<'l> {
 }
 
 impl Tx {
-    /// Looks for what each unit wishes, and holds it. `None` when something is missing that nobody would make.
+    /// Looks for what each unit wishes, but for these, and holds it. `None` when something is missing that nobody would make.
     pub(super) async fn find_in_stock(
         &mut self,
         wishes: &[Option<Arc<WishRow>>],
         looking: Looking,
+        but: &BTreeSet<TreeId>,
     ) -> Result<Option<Vec<Found>>, Fault> {
         let mut found: Vec<Found> = Vec::with_capacity(wishes.len());
-        let mut taken: BTreeSet<TreeId> = BTreeSet::new();
+        let mut taken = but.clone();
         // Units that wish the same share one look.
         let mut looked: HashMap<usize, Vec<Found>> = HashMap::new();
         let environment = wishes.iter().flatten().next().map(|row| Arc::clone(&row.wish.environment));

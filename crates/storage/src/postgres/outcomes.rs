@@ -79,7 +79,7 @@ impl Tx {
         }
         if let (Some(OutcomeRow::HeldBack(readiness)), Some(line)) = (&change.outcome, from.line) {
             self.set_wanted(change.tree).await?;
-            self.put_in_stock(change, line, readiness).await?;
+            self.put_in_stock(change, line, readiness, true).await?;
             if request.status.ended() {
                 return Ok(Counted { ended: false, after: RequestAfter::Stocked });
             }

@@ -57,9 +57,24 @@ impl Tx {
             }
             return self.exchange(change, from, line, &waiter, leases).await;
         }
+        let came_back = self.comes_back(change.tree, line, from).await?;
         self.leave_lists(change.tree, from).await?;
-        self.put_in_stock(change, line, readiness).await?;
+        self.put_in_stock(change, line, readiness, came_back).await?;
         Ok(RequestAfter::Stocked)
+    }
+
+    /// Whether what comes into stock was made for it, or is there again. What was asked about because its contract has changed was
+    /// in stock all the while: it is what it was before. The line and the tree are held, so that the row stays.
+    async fn comes_back(&self, tree: TreeId, line: LineId, from: Standing) -> Result<bool, Fault> {
+        match from.place {
+            Place::Coming => Ok(false),
+            Place::Request | Place::Waiting | Place::Stock => Ok(true),
+            Place::Apart => {
+                let before = "SELECT came_back FROM stock_coming WHERE line = $1 AND tree = $2";
+                let before = self.connection.one(before, &[&line.0, &tree.0], |row| get(row, 0)).await?;
+                Ok(before.unwrap_or(true))
+            }
+        }
     }
 
     /// Writes that a dataset is in stock.
@@ -68,10 +83,13 @@ impl Tx {
         change: &ChangeRow,
         line: LineId,
         readiness: &ReadinessRow,
+        came_back: bool,
     ) -> Result<(), Fault> {
         self.set_place(change.tree, Place::Stock).await?;
-        let put = "INSERT INTO stock (line, ready_at, tree, version, pins, checked_at, fresh_until, selectable, imported)
-                   SELECT $1::bigint, $2::bigint, id, $4::bigint, pins, $5::bigint, $6::bigint, $7::text, $8::boolean
+        let put = "INSERT INTO stock (line, ready_at, tree, version, pins, checked_at, fresh_until, selectable, imported,
+                                      came_back)
+                   SELECT $1::bigint, $2::bigint, id, $4::bigint, pins, $5::bigint, $6::bigint, $7::text, $8::boolean,
+                          $9::boolean
                    FROM tree WHERE id = $3";
         self.connection
             .run(
@@ -85,6 +103,7 @@ impl Tx {
                     &readiness.fresh_until,
                     &readiness.selectable,
                     &change.imported,
+                    &came_back,
                 ],
             )
             .await

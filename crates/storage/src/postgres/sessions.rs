@@ -19,7 +19,7 @@ use super::faults::Fault;
 use super::writer::Tx;
 use crate::error::StoreError;
 use crate::page::Page;
-use crate::sessions::{NewSession, Registered, Service, Sessions};
+use crate::sessions::{NewSession, Registered, ServedOtherwise, ServedVersion, Service, Sessions};
 
 const COLUMNS: &str = "s.id, e.name, s.domain, s.instance, s.channel, s.build, s.sdk, s.token, s.capabilities, \
      s.status, s.created_at, s.seen_at, s.ended_at";
@@ -120,14 +120,45 @@ impl Sessions for PostgresStore {
         .await
     }
 
-    async fn served(&self, environment: &str) -> Result<Vec<(String, u64)>, StoreError> {
+    async fn served(&self, environment: &str) -> Result<Vec<ServedVersion>, StoreError> {
         self.read("listing what is served", environment.to_owned(), |connection, environment| {
             Box::pin(async move {
-                let list = "SELECT c.name, count(DISTINCT s.session) FROM session_service s
+                let list = "SELECT c.name, min(s.oldest_version), s.version, count(DISTINCT s.session)
+                            FROM session_service s
                             JOIN queue q ON q.id = s.queue JOIN contract c ON c.id = q.contract
                             JOIN environment e ON e.id = c.environment
-                            WHERE e.name = $1 AND q.channel = '' GROUP BY c.name ORDER BY c.name";
-                connection.all(list, &[environment], |row| Ok((get(row, 0)?, number(row, 1)?))).await
+                            WHERE e.name = $1 AND q.channel = '' GROUP BY c.name, s.version ORDER BY c.name, s.version";
+                let read = |row: &Row| {
+                    Ok(ServedVersion {
+                        contract: get(row, 0)?,
+                        oldest_version: number(row, 1)?,
+                        version: number(row, 2)?,
+                        sessions: number(row, 3)?,
+                    })
+                };
+                connection.all(list, &[environment], read).await
+            })
+        })
+        .await
+    }
+
+    async fn served_otherwise(&self, limit: u32) -> Result<Vec<ServedOtherwise>, StoreError> {
+        let doing = "comparing what is on offer with what is served";
+        self.read(doing, Int::from(limit), |connection, limit| {
+            Box::pin(async move {
+                let list = "SELECT e.name, c.name, max(s.version) FROM session_service s
+                            JOIN queue q ON q.id = s.queue JOIN contract c ON c.id = q.contract
+                            JOIN environment e ON e.id = c.environment
+                            WHERE q.channel = '' AND c.offered GROUP BY c.id, e.id
+                            HAVING max(s.version) <> coalesce(c.offered_version, (
+                                SELECT max(v.version) FROM contract_version v
+                                WHERE v.contract = c.id AND v.channel IS NULL))
+                            ORDER BY e.name, c.name LIMIT $1";
+                let read = |row: &Row| {
+                    let (environment, contract) = (get(row, 0)?, get(row, 1)?);
+                    Ok(ServedOtherwise { environment, contract, version: number(row, 2)? })
+                };
+                connection.all(list, &[limit], read).await
             })
         })
         .await
@@ -239,6 +270,9 @@ impl Tx {
             return self.refuse(Registered::TooManyChannels);
         }
         let older = self.lock_superseded(environment, session).await?;
+        if self.is_outrun(&session.environment, publication, older).await? {
+            return self.refuse(Registered::Stale);
+        }
         if session.channel.is_some() {
             self.forget_channels().await?;
         }

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use futures::future::try_join;
 use serde_json::Value;
 use sixpack_model::ids::{LineId, RequestId, TreeId};
 use sixpack_model::name::ContractName;
@@ -14,6 +15,7 @@ use sixpack_model::schema::canonical_json;
 use sixpack_model::stock::Line;
 use sixpack_model::tree::{PartStatus, Tree};
 use tokio_postgres::Row;
+use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
 use super::PostgresStore;
@@ -22,12 +24,14 @@ use super::columns::{
     unreadable,
 };
 use super::faults::Fault;
-use super::limits::PLACES;
+use super::limits::{PACE_ROWS, PLACES};
 use super::troubles::shared_troubles;
 use super::writer::Tx;
 use crate::error::StoreError;
 use crate::requests::NewRequest;
-use crate::stock::{Discard, FillTo, Level, SharedTrouble, Stock, StockWish, Stocked, StoredLine, Trouble};
+use crate::stock::{
+    Discard, FillTo, Level, Pace, SharedTrouble, Stock, StockWish, Stocked, StoredLine, Trouble,
+};
 use crate::stored::accepting::{NewRequestRow, WishRow};
 use crate::stored::changes::{OutcomeRow, pins_text};
 use crate::stored::failures::StoredFailure;
@@ -89,18 +93,21 @@ impl Stock for PostgresStore {
             Box::pin(async move {
                 // One statement, so that what comes into stock meanwhile is not counted in two places.
                 let count = "SELECT ready.*, coming.* FROM (
-                                 SELECT count(*), count(*) FILTER (WHERE imported), min(ready_at) FILTER (WHERE NOT imported)
-                                 FROM (SELECT ready_at, imported FROM stock WHERE line = $1
+                                 SELECT count(*), count(*) FILTER (WHERE imported),
+                                        count(*) FILTER (WHERE came_back AND NOT imported),
+                                        min(ready_at) FILTER (WHERE NOT imported)
+                                 FROM (SELECT ready_at, imported, came_back FROM stock WHERE line = $1
                                        ORDER BY ready_at LIMIT $2) AS s) AS ready,
                                 (SELECT count(*), count(*) FILTER (WHERE imported) FROM stock_coming
                                  WHERE line = $1) AS coming";
                 let read = |row: &Row| {
                     Ok(Level {
                         ready: number(row, 0)?,
-                        coming: number(row, 3)?,
+                        coming: number(row, 4)?,
                         imported: number(row, 1)?,
-                        importing: number(row, 4)?,
-                        oldest_at: time_of(row, 2)?,
+                        came_back: number(row, 2)?,
+                        importing: number(row, 5)?,
+                        oldest_at: time_of(row, 3)?,
                     })
                 };
                 let level = connection.one(count, &[&line.0, limit], read).await?;
@@ -141,14 +148,19 @@ impl Stock for PostgresStore {
                 // A line without an age keeps the old ones.
                 let before = ms_of(discard.made_before).unwrap_or(i64::MIN);
                 let list = "SELECT tree FROM (
-                                SELECT ready_at, tree, row_number() OVER (ORDER BY ready_at, tree) AS place FROM (
-                                    SELECT ready_at, tree FROM stock WHERE line = $1 AND NOT imported
+                                SELECT ready_at, tree, came_back,
+                                       row_number() OVER (PARTITION BY came_back ORDER BY ready_at, tree) AS place
+                                FROM (
+                                    SELECT ready_at, tree, came_back FROM stock
+                                    WHERE line = $1 AND NOT imported AND (NOT came_back OR ready_at < $3 OR $5)
                                     ORDER BY ready_at, tree LIMIT $4) AS oldest) AS numbered
-                            WHERE place <= (SELECT count(*) FROM stock WHERE line = $1) - $2::bigint OR ready_at < $3";
-                let keep = i64::from(discard.keep);
+                            WHERE ready_at < $3 OR $5 OR (NOT came_back AND place <= (
+                                      SELECT count(*) FROM stock WHERE line = $1 AND (imported OR NOT came_back)
+                                  ) - $2::bigint)";
+                let (keep, all) = (i64::from(discard.keep), discard.keep == 0);
                 let found = tx
                     .connection
-                    .all(list, &[&line.0, &keep, &before, limit], |row| get::<Uuid>(row, 0))
+                    .all(list, &[&line.0, &keep, &before, limit, &all], |row| get::<Uuid>(row, 0))
                     .await?;
                 let trees = tx.leave_in_bulk(*line, &found).await?;
                 // Nobody's any more, they cannot go back there: they are taken down.
@@ -168,6 +180,34 @@ impl Stock for PostgresStore {
                 let list = "SELECT t.request FROM stock_coming c JOIN tree t ON t.id = c.tree
                             WHERE c.line = $1 AND NOT c.imported ORDER BY c.tree DESC LIMIT $2";
                 connection.all(list, &[&line.0, limit], |row| id(row, 0).map(RequestId)).await
+            })
+        })
+        .await
+    }
+
+    async fn pace(&self, line: LineId) -> Result<Pace, StoreError> {
+        self.read_at_once("looking how quickly stock is filled", line, |connection, line| {
+            Box::pin(async move {
+                let begun = "SELECT min(r.created_at) FROM stock_coming c
+                             JOIN tree t ON t.id = c.tree JOIN request r ON r.id = t.request
+                             WHERE c.line = $1 AND NOT c.imported AND t.place = 1";
+                // What was there before took no time.
+                let list = "SELECT ready_at - created_at FROM (
+                                SELECT d.created_at, (d.detail::json ->> 'ready_at')::bigint AS ready_at,
+                                       d.detail::json ->> 'origin' AS origin
+                                FROM dataset d
+                                WHERE d.contract = (SELECT contract FROM stock_line WHERE id = $1) AND d.part = 0
+                                ORDER BY d.tree DESC LIMIT $2) AS newest
+                            WHERE ready_at IS NOT NULL AND origin IS NULL";
+                let key: &[&(dyn ToSql + Sync)] = &[&line.0];
+                let values: &[&(dyn ToSql + Sync)] = &[&line.0, &PACE_ROWS];
+                let (since, mut took) = try_join(
+                    connection.one(begun, key, |row| time_of(row, 0)),
+                    connection.all(list, values, |row| number::<u64>(row, 0)),
+                )
+                .await?;
+                took.sort_unstable();
+                Ok(Pace { since: since.flatten(), usual_ms: took.get(took.len() / 2).copied() })
             })
         })
         .await
@@ -211,8 +251,8 @@ impl Stock for PostgresStore {
                     .all(list, &[&line.0, version, &pins, limit], |row| get::<Uuid>(row, 0))
                     .await?;
                 // It counts as what it was.
-                let come = "INSERT INTO stock_coming (line, tree, imported)
-                            SELECT line, tree, imported FROM stock WHERE line = $1 AND tree = ANY ($2)
+                let come = "INSERT INTO stock_coming (line, tree, imported, came_back)
+                            SELECT line, tree, imported, came_back FROM stock WHERE line = $1 AND tree = ANY ($2)
                             ON CONFLICT DO NOTHING";
                 let held = tx.hold_in_stock(*line, &found).await?;
                 let ids: Vec<Uuid> = held.iter().map(|tree| tree.0).collect();

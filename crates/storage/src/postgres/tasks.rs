@@ -116,6 +116,28 @@ impl Tasks for PostgresStore {
         .await
     }
 
+    async fn unserved_parts(&self, tree: TreeId) -> Result<Vec<(u32, Option<Timestamp>)>, StoreError> {
+        self.read("reading who a tree waits for", tree, |connection, tree| {
+            Box::pin(async move {
+                let list = "SELECT d.part,
+                                   (SELECT max(q.served_until) FROM queue q
+                                    WHERE q.contract = d.contract AND q.channel IN ('', d.channel)
+                                      AND q.served_until > 0)
+                            FROM (SELECT d.tree, d.part, d.contract, d.version, t.channel,
+                                         (d.detail::json #>> '{task,serial}')::integer AS serial
+                                  FROM tree t JOIN dataset d ON d.tree = t.id WHERE t.id = $1) d
+                            LEFT JOIN task_claim c ON c.tree = d.tree AND c.part = d.part AND c.serial = d.serial
+                            WHERE d.serial IS NOT NULL AND c.tree IS NULL
+                              AND NOT EXISTS (SELECT 1 FROM queue q JOIN session_service s ON s.queue = q.id
+                                              WHERE q.contract = d.contract AND q.channel IN ('', d.channel)
+                                                AND d.version BETWEEN s.oldest_version AND s.version)
+                            ORDER BY d.part";
+                connection.all(list, &[&tree.0], |row| Ok((number(row, 0)?, time_of(row, 1)?))).await
+            })
+        })
+        .await
+    }
+
     async fn withdrawn_tasks(&self, limit: u32) -> Result<Vec<TaskId>, StoreError> {
         self.read("reading withdrawn tasks", Int::from(limit), |connection, limit| {
             Box::pin(async move {
@@ -137,13 +159,19 @@ impl Tasks for PostgresStore {
         self.read("reading unserved tasks", input, |connection, (grace_ms, (tree, part, serial), limit)| {
             Box::pin(async move {
                 let list = "WITH coverage AS MATERIALIZED (
-                                SELECT q.id, q.served_until, min(s.oldest_version) AS oldest, max(s.version) AS newest
+                                SELECT q.id, q.served_until, min(s.oldest_version) AS oldest, max(s.version) AS newest,
+                                       count(DISTINCT s.version) AS versions
                                 FROM queue q LEFT JOIN session_service s ON s.queue = q.id
                                 WHERE q.served_until <= sixpack_now() - $1 GROUP BY q.id)
-                            SELECT r.tree, r.part, r.serial, greatest(r.ready_at, c.served_until)
+                            SELECT r.tree, r.part, r.serial,
+                                   CASE WHEN c.served_until > 0 THEN c.served_until ELSE r.ready_at END
                             FROM coverage c JOIN task_ready r ON r.queue = c.id
                             WHERE r.ready_at <= sixpack_now() - $1
-                              AND (c.newest IS NULL OR r.version NOT BETWEEN c.oldest AND c.newest)
+                              AND (c.newest IS NULL OR r.version NOT BETWEEN c.oldest AND c.newest
+                                   -- Versions in between may be performed by nobody.
+                                   OR (c.versions > 1 AND NOT EXISTS (
+                                       SELECT 1 FROM session_service s
+                                       WHERE s.queue = c.id AND r.version BETWEEN s.oldest_version AND s.version)))
                               AND (r.tree, r.part, r.serial) > ($2, $3, $4)
                             ORDER BY r.tree, r.part, r.serial LIMIT $5";
                 let read = |row: &Row| Ok((read_task(row)?, time_at(row, 3)?));

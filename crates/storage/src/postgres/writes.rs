@@ -4,7 +4,6 @@
 //! under the tree by others, each row by one statement.
 
 use futures::future::{try_join, try_join4};
-use sixpack_model::ids::TreeId;
 use sixpack_model::recheck::Recheck;
 use tokio_postgres::Row;
 
@@ -166,7 +165,7 @@ impl Tx {
         try_join4(
             self.insert_parts(change.tree, &change.created, &below.contracts),
             self.update_parts(change.tree, &change.changed),
-            self.insert_entities(environment, change.tree, &change.entities),
+            self.insert_entities(environment, change),
             self.enqueue_all(&below.waiting),
         )
         .await
@@ -186,17 +185,23 @@ impl Tx {
         self.tell_of(&change.events, claimed_at).await
     }
 
-    async fn insert_entities(&self, environment: i64, tree: TreeId, entities: &[Owned]) -> Result<(), Fault> {
-        if entities.is_empty() {
+    /// Writes by which entities the parts are found. What a part has made and was given as well, it has made.
+    async fn insert_entities(&self, environment: i64, change: &ChangeRow) -> Result<(), Fault> {
+        let made = change.entities.iter().map(|entity| (false, entity));
+        let rows: Vec<(bool, &Owned)> = made.chain(change.uses.iter().map(|entity| (true, entity))).collect();
+        if rows.is_empty() {
             return Ok(());
         }
-        let parts: Vec<i64> = entities.iter().map(|(part, ..)| (*part).into()).collect();
-        let kinds: Vec<&str> = entities.iter().map(|(_, kind, _)| kind.as_str()).collect();
-        let keys: Vec<&str> = entities.iter().map(|(.., key)| key.as_str()).collect();
-        let insert = "INSERT INTO entity (environment, kind, key, tree, part)
-                      SELECT $1::bigint, e.kind, e.key, $2::uuid, e.part
-                      FROM unnest($3::text[], $4::text[], $5::bigint[]) AS e (kind, key, part) ON CONFLICT DO NOTHING";
-        self.connection.run(insert, &[&environment, &tree.0, &kinds, &keys, &parts]).await.map(|_| ())
+        let parts: Vec<i64> = rows.iter().map(|(_, (part, ..))| (*part).into()).collect();
+        let kinds: Vec<&str> = rows.iter().map(|(_, (_, kind, _))| kind.as_str()).collect();
+        let keys: Vec<&str> = rows.iter().map(|(_, (.., key))| key.as_str()).collect();
+        let used: Vec<bool> = rows.iter().map(|(used, _)| *used).collect();
+        let insert = "INSERT INTO entity (environment, kind, key, tree, part, used)
+                      SELECT $1::bigint, e.kind, e.key, $2::uuid, e.part, bool_and(e.used)
+                      FROM unnest($3::text[], $4::text[], $5::bigint[], $6::boolean[]) AS e (kind, key, part, used)
+                      GROUP BY e.kind, e.key, e.part ON CONFLICT DO NOTHING";
+        let tree = &change.tree.0;
+        self.connection.run(insert, &[&environment, tree, &kinds, &keys, &parts, &used]).await.map(|_| ())
     }
 
     /// Marks the claim of a task that nobody wants, or moves the waiting task aside. A task that is neither claimed nor

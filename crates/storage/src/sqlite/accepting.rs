@@ -1,5 +1,7 @@
 //! Accepting requests: everything is looked for before anything is written, and what is in stock is handed over at once.
 
+use std::collections::BTreeSet;
+
 use rusqlite::params;
 use serde_json::json;
 use sixpack_model::ids::{LeaseId, LineId, RequestId, TreeId};
@@ -87,7 +89,7 @@ impl Tx<'_> {
             {
                 return Ok(before);
             }
-            match self.find_in_stock(&new.wishes, new.looking)? {
+            match self.find_in_stock(&new.wishes, new.looking, &BTreeSet::new())? {
                 Some(found) => found,
                 None => return Ok(Created::Short),
             }
@@ -158,7 +160,7 @@ impl Tx<'_> {
             return Ok(Filled::NotVacant);
         };
         let found = match &fill.wish {
-            Some(_) => self.find_in_stock(std::slice::from_ref(&fill.wish), fill.looking)?,
+            Some(_) => self.find_in_stock(std::slice::from_ref(&fill.wish), fill.looking, &fill.but)?,
             None => fill.tree.is_some().then(|| vec![Found::Own { line: None }]),
         };
         let Some(found) = found else { return Ok(Filled::Short) };

@@ -1,17 +1,23 @@
 //! Contracts in SQLite.
 
+use std::collections::HashMap;
+
 use async_trait::async_trait;
 use rusqlite::{Row, params};
 use sixpack_model::event::Event;
+use sixpack_model::ids::SessionId;
+
+use sixpack_model::tree::PartStatus;
 
 use super::SqliteStore;
+use super::codes::Code;
 use super::columns::{int, json, parsed, time_at, unsigned};
 use super::events::EventRow;
 use super::statements::Statements;
 use super::stock_rules::rules_of;
 use super::writer::Tx;
 use crate::contracts::{
-    Contracts, Definition, EnvironmentRow, InChannel, Publication, Published, StandIn, StoredCatalogue,
+    Contracts, Definition, EnvironmentRow, InChannel, Left, Publication, Published, StandIn, StoredCatalogue,
     StoredContract,
 };
 use crate::error::StoreError;
@@ -47,14 +53,18 @@ impl Contracts for SqliteStore {
             };
             let rows = connection.all(
                 "SELECT c.name, v.version, v.kind, v.definition, v.fingerprint, v.change, v.changes,
-                        v.published_at, c.offered, v.channel, v.since, v.stands_in_for
+                        v.published_at, c.offered, v.channel, v.since, v.stands_in_for, c.offered_version
                  FROM contract c JOIN contract_version v ON v.contract = c.id
                  WHERE c.environment = ?1 ORDER BY c.name, v.version",
                 [environment],
-                |row| Ok((row.get::<_, bool>(8)?, read_contract(row)?)),
+                |row| Ok((row.get::<_, bool>(8)?, row.get::<_, Option<u32>>(12)?, read_contract(row)?)),
             )?;
             let (mut contracts, mut withdrawn, mut in_channels) = (Vec::new(), Vec::new(), Vec::new());
-            for (offered, contract) in rows {
+            let mut on_offer = HashMap::new();
+            for (offered, offered_version, contract) in rows {
+                if offered && offered_version == Some(contract.version) {
+                    on_offer.insert(contract.name.clone(), contract.version);
+                }
                 match (&contract.channel, offered) {
                     (Some(_), _) => in_channels.push(contract),
                     (None, true) => contracts.push(contract),
@@ -62,7 +72,7 @@ impl Contracts for SqliteStore {
                 }
             }
             let rules = rules_of(connection, environment)?;
-            Ok(Some(StoredCatalogue { revision, contracts, withdrawn, in_channels, rules }))
+            Ok(Some(StoredCatalogue { revision, contracts, withdrawn, on_offer, in_channels, rules }))
         })
         .await
     }
@@ -81,6 +91,39 @@ impl Contracts for SqliteStore {
         .await
     }
 
+    async fn left_of(&self, environment: &str, contract: &str) -> Result<Left, StoreError> {
+        let (environment, contract) = (environment.to_owned(), contract.to_owned());
+        self.read("counting what there is of a contract", move |connection| {
+            // By way of the trees that are not over: those that are may be millions.
+            let found = connection.one(
+                "SELECT count(*) FILTER (WHERE d.status <> ?3), count(*) FILTER (WHERE d.status = ?3)
+                 FROM environment e JOIN contract c ON c.environment = e.id
+                 CROSS JOIN tree t INDEXED BY tree_by_status CROSS JOIN dataset d ON d.tree = t.id
+                 WHERE e.name = ?1 AND c.name = ?2 AND d.contract = c.id AND d.status NOT IN (?4, ?5, ?6)
+                   AND t.status IN (?3, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
+                params![
+                    environment,
+                    contract,
+                    PartStatus::Debt.code(),
+                    PartStatus::Gone.code(),
+                    PartStatus::Failed.code(),
+                    PartStatus::Skipped.code(),
+                    PartStatus::Pending.code(),
+                    PartStatus::Building.code(),
+                    PartStatus::Checking.code(),
+                    PartStatus::Ready.code(),
+                    PartStatus::Leased.code(),
+                    PartStatus::Suspect.code(),
+                    PartStatus::Quarantined.code(),
+                    PartStatus::Undoing.code(),
+                ],
+                |row| Ok(Left { datasets: unsigned(row, 0)?, debts: unsigned(row, 1)? }),
+            )?;
+            Ok(found.unwrap_or_default())
+        })
+        .await
+    }
+
     async fn publish(
         &self,
         environment: &str,
@@ -91,7 +134,7 @@ impl Contracts for SqliteStore {
         let publication = PublicationRow::from(publication);
         let events: Vec<EventRow> = events.into_iter().map(EventRow::from).collect();
         self.write("publishing contracts", move |tx| {
-            if tx.is_stale(&environment, &publication)? {
+            if tx.is_stale(&environment, &publication)? || tx.is_outrun(&environment, &publication, None)? {
                 return Ok(Published::Stale);
             }
             let environment = tx.environment(&environment)?;
@@ -169,6 +212,33 @@ impl Tx<'_> {
         Ok(revision.unwrap_or(0) != publication.expected_revision)
     }
 
+    /// True when a live deployed session, other than the one that makes room for whoever publishes, performs a newer
+    /// version than one that is to be on offer, or any version of what is to be withdrawn.
+    pub(super) fn is_outrun(
+        &self,
+        environment: &str,
+        publication: &PublicationRow,
+        besides: Option<SessionId>,
+    ) -> rusqlite::Result<bool> {
+        let besides = besides.map(|session| session.0.into_bytes());
+        let deployed = publication.contracts.iter().filter(|contract| contract.channel.is_none());
+        let deployed = deployed.map(|contract| (&contract.name, contract.version));
+        let withdrawn = publication.withdrawn.iter().map(|name| (name, 0));
+        for (name, version) in deployed.chain(withdrawn) {
+            let newer = self.connection.one(
+                "SELECT 1 FROM environment e JOIN contract c ON c.environment = e.id
+                 JOIN queue q ON q.contract = c.id AND q.channel = '' JOIN session_service s ON s.queue = q.id
+                 WHERE e.name = ?1 AND c.name = ?2 AND s.version > ?3 AND (?4 IS NULL OR s.session <> ?4) LIMIT 1",
+                params![environment, name, version, besides],
+                |_| Ok(()),
+            )?;
+            if newer.is_some() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     /// Publishes contracts; returns the revision of the catalogue, which an empty publication leaves as it is.
     pub(super) fn publish(
         &mut self,
@@ -185,7 +255,8 @@ impl Tx<'_> {
             match contract.channel {
                 Some(_) => self.forget_versions(id, contract.version)?,
                 None => {
-                    self.connection.run("UPDATE contract SET offered = 1 WHERE id = ?1", [id])?;
+                    let offer = "UPDATE contract SET offered = 1, offered_version = ?2 WHERE id = ?1";
+                    self.connection.run(offer, params![id, contract.version])?;
                 }
             }
         }

@@ -1,13 +1,14 @@
 //! Datasets in SQLite: lists go backwards through the primary key, or through the index that the filter asks for.
 
 use async_trait::async_trait;
+use jiff::Timestamp;
 use rusqlite::{Row, ToSql, params, params_from_iter};
 use sixpack_model::ids::{DatasetId, TreeId};
-use sixpack_model::tree::PartStatus;
+use sixpack_model::tree::{Operation, PartStatus};
 
 use super::SqliteStore;
 use super::codes::Code;
-use super::columns::{code, id, time_at, unsigned};
+use super::columns::{code, id, int, time_at, unsigned};
 use super::names::contract_is;
 use super::statements::Statements;
 use crate::datasets::{DatasetFilter, DatasetRow, Datasets};
@@ -46,8 +47,7 @@ impl Datasets for SqliteStore {
         page: Page<DatasetId>,
     ) -> Result<Vec<DatasetRow>, StoreError> {
         let environment = environment.map(str::to_owned);
-        let (tree, part) =
-            page.after.map_or(([0; 16], -1), |after| (after.tree.0.into_bytes(), i64::from(after.part)));
+        let (tree, part) = key_behind(page.after);
         self.read("listing debts", move |connection| {
             let list = format!(
                 "SELECT {COLUMNS} FROM dataset d
@@ -57,6 +57,43 @@ impl Datasets for SqliteStore {
                 PartStatus::Debt.code()
             );
             connection.all(&list, params![tree, part, environment, page.limit], read_dataset)
+        })
+        .await
+    }
+
+    async fn waiting_undos(
+        &self,
+        environment: Option<&str>,
+        grace_ms: u64,
+        page: Page<DatasetId>,
+    ) -> Result<Vec<(DatasetId, Timestamp)>, StoreError> {
+        let before = self.clock_ms().saturating_sub(int(grace_ms));
+        let environment = environment.map(str::to_owned);
+        let (tree, part) = key_behind(page.after);
+        self.read("listing undos that wait for their supplier", move |connection| {
+            let list = format!(
+                "{}
+                 SELECT w.tree, w.part, w.since FROM waiting w
+                 WHERE (w.tree, w.part) > (?2, ?3) AND (?4 IS NULL OR w.environment = ?4)
+                 ORDER BY w.tree, w.part LIMIT ?5",
+                waiting_undos()
+            );
+            connection.all(&list, params![before, tree, part, environment, page.limit], |row| {
+                Ok((DatasetId { tree: TreeId(id(row, 0)?), part: row.get(1)? }, time_at(row, 2)?))
+            })
+        })
+        .await
+    }
+
+    async fn count_waiting_undos(&self, grace_ms: u64) -> Result<Vec<(String, u64)>, StoreError> {
+        let before = self.clock_ms().saturating_sub(int(grace_ms));
+        self.read("counting undos that wait for their supplier", move |connection| {
+            let count = format!(
+                "{}
+                 SELECT w.environment, count(*) FROM waiting w GROUP BY w.environment ORDER BY w.environment",
+                waiting_undos()
+            );
+            connection.all(&count, [before], |row| Ok((row.get(0)?, unsigned(row, 1)?)))
         })
         .await
     }
@@ -80,6 +117,29 @@ impl Datasets for SqliteStore {
         })
         .await
     }
+}
+
+/// Undos that nobody has been there for since `?1`. Only what waits in queues that nobody serves is looked at, as the sweep of
+/// unserved tasks does every two seconds.
+fn waiting_undos() -> String {
+    format!(
+        "WITH coverage AS MATERIALIZED (
+         SELECT q.id, q.contract, q.served_until, min(s.oldest_version) AS oldest, max(s.version) AS newest
+         FROM queue q LEFT JOIN session_service s ON s.queue = q.id
+         WHERE q.served_until <= ?1 GROUP BY q.id),
+     waiting AS (
+         SELECT r.tree, r.part, max(r.ready_at, c.served_until) AS since, e.name AS environment
+         FROM coverage c CROSS JOIN task_ready r ON r.queue = c.id
+         CROSS JOIN contract k ON k.id = c.contract CROSS JOIN environment e ON e.id = k.environment
+         WHERE r.ready_at <= ?1 AND r.operation = {}
+           AND (c.newest IS NULL OR r.version NOT BETWEEN c.oldest AND c.newest))",
+        Operation::Undo.code()
+    )
+}
+
+/// Where a list that is read forwards goes on.
+fn key_behind(after: Option<DatasetId>) -> ([u8; 16], i64) {
+    after.map_or(([0; 16], -1), |after| (after.tree.0.into_bytes(), i64::from(after.part)))
 }
 
 /// The statement for a filter; each begins with the table that leaves the fewest rows to look at.

@@ -27,6 +27,7 @@ use super::writes::{ChangeRow, OutcomeRow};
 use crate::entities::{Entities, InUse, Made};
 use crate::error::StoreError;
 pub(super) use crate::stored::entities::{Owned, owns_text};
+use crate::stored::places::is_over;
 use crate::trees::Clash;
 
 #[async_trait]
@@ -75,11 +76,6 @@ fn made_by(connection: &Connection, tree: TreeId) -> rusqlite::Result<Vec<(TreeI
             Ok((tree, Made { contract: name(row, 0)?, version: row.get(1)?, output }))
         },
     )
-}
-
-/// Whether nothing is left of a tree whose root stands so, and nothing is going to happen to it.
-fn is_over(status: PartStatus) -> bool {
-    matches!(status, PartStatus::Skipped | PartStatus::Gone | PartStatus::Failed)
 }
 
 impl Tx<'_> {
@@ -267,7 +263,7 @@ impl Tx<'_> {
         for (part, kind, key) in found {
             let owner = self.connection.one(
                 "SELECT l.id, l.holder, t.id FROM (
-                     SELECT tree FROM entity WHERE environment = ?1 AND kind = ?2 AND key = ?3 AND tree <> ?4
+                     SELECT tree FROM entity WHERE environment = ?1 AND kind = ?2 AND key = ?3 AND tree <> ?4 AND used = 0
                      ORDER BY tree DESC LIMIT ?5) e
                  CROSS JOIN tree t ON t.id = e.tree LEFT JOIN lease l ON l.id = t.lease
                  WHERE t.status NOT IN (?6, ?7, ?8) ORDER BY t.id DESC LIMIT 1",

@@ -4,6 +4,8 @@ use async_trait::async_trait;
 use rusqlite::params;
 use sixpack_model::ids::{LineId, TreeId};
 use sixpack_model::name::ContractName;
+use sixpack_model::plan::HeldEntity;
+use sixpack_model::schema::Entity;
 
 use super::SqliteStore;
 use super::accepting::NewRequestRow;
@@ -41,6 +43,28 @@ impl Imports for SqliteStore {
                 }
             }
             Ok(Imported::All)
+        })
+        .await
+    }
+
+    async fn held(
+        &self,
+        environment: &str,
+        owned: Vec<Vec<Entity>>,
+    ) -> Result<Vec<(usize, HeldEntity)>, StoreError> {
+        let environment = environment.to_owned();
+        let columns = |entity: Entity| (0, entity.kind, entity.key);
+        let owned: Vec<Vec<_>> =
+            owned.into_iter().map(|owned| owned.into_iter().map(columns).collect()).collect();
+        self.write("looking whether datasets can be imported", move |tx| {
+            let environment = tx.environment(&environment)?;
+            let mut held = Vec::new();
+            for (place, owned) in owned.iter().enumerate() {
+                // No tree has this id: there is none yet.
+                let none = TreeId(uuid::Uuid::nil());
+                held.extend(tx.first_taken(none, environment, owned)?.map(|held| (place, held)));
+            }
+            Ok(held)
         })
         .await
     }

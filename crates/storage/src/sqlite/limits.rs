@@ -38,6 +38,9 @@ pub(super) const LATELY_MS: i64 = 3_600_000;
 /// Parts that are looked at to tell how a contract has been doing lately.
 pub(super) const LATELY_ROWS: i64 = 1_000;
 
+/// Datasets of a contract that are looked at to tell how long one takes: enough that a few slow ones do not count.
+pub(super) const PACE_ROWS: i64 = 32;
+
 /// Tokens in one list.
 pub(super) const TOKENS: i64 = 1_000;
 

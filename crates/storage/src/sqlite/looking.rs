@@ -38,14 +38,15 @@ struct Candidate {
 }
 
 impl Tx<'_> {
-    /// Looks for what each unit wishes; nothing is taken yet. `None` when something is missing that nobody would make.
+    /// Looks for what each unit wishes, but for these; nothing is taken yet. `None` when something is missing that nobody would make.
     pub(super) fn find_in_stock(
         &mut self,
         wishes: &[Option<Arc<WishRow>>],
         looking: Looking,
+        but: &BTreeSet<TreeId>,
     ) -> rusqlite::Result<Option<Vec<Found>>> {
         let mut found: Vec<Found> = Vec::with_capacity(wishes.len());
-        let mut taken: BTreeSet<TreeId> = BTreeSet::new();
+        let mut taken = but.clone();
         // Units that wish the same share one look.
         let mut looked: HashMap<*const WishRow, Vec<Found>> = HashMap::new();
         let environment = wishes.iter().flatten().next().map(|row| Arc::clone(&row.wish.environment));

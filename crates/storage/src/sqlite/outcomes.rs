@@ -75,7 +75,7 @@ impl Tx<'_> {
         }
         if let (Some(OutcomeRow::HeldBack(readiness)), Some(line)) = (&change.outcome, from.line) {
             self.connection.run("DELETE FROM tree_unwanted WHERE tree = ?1", [change.tree.0.as_bytes()])?;
-            self.put_in_stock(change, line, readiness)?;
+            self.put_in_stock(change, line, readiness, true)?;
             if request.status.ended() {
                 return Ok(Counted { ended: false, after: RequestAfter::Stocked });
             }

@@ -54,9 +54,25 @@ impl Tx<'_> {
         if let Some(waiter) = self.first_waiter(line, change.tree)? {
             return self.exchange(change, from, line, &waiter, leases);
         }
+        let came_back = self.comes_back(change.tree, line, from)?;
         self.leave_lists(change.tree, from)?;
-        self.put_in_stock(change, line, readiness)?;
+        self.put_in_stock(change, line, readiness, came_back)?;
         Ok(RequestAfter::Stocked)
+    }
+
+    /// Whether what comes into stock was made for it, or is there again. What was asked about because its contract has changed was
+    /// in stock all the while: it is what it was before.
+    fn comes_back(&self, tree: TreeId, line: LineId, from: Standing) -> rusqlite::Result<bool> {
+        match from.place {
+            Place::Coming => Ok(false),
+            Place::Request | Place::Waiting | Place::Stock => Ok(true),
+            Place::Apart => {
+                let before = "SELECT came_back FROM stock_coming WHERE line = ?1 AND tree = ?2";
+                let before =
+                    self.connection.one(before, params![line.0, tree.0.as_bytes()], |row| row.get(0))?;
+                Ok(before.unwrap_or(true))
+            }
+        }
     }
 
     /// Writes that a dataset is in stock.
@@ -65,11 +81,12 @@ impl Tx<'_> {
         change: &ChangeRow,
         line: LineId,
         readiness: &ReadinessRow,
+        came_back: bool,
     ) -> rusqlite::Result<()> {
         self.set_place(change.tree, Place::Stock)?;
         self.connection.run(
-            "INSERT INTO stock (line, ready_at, tree, version, pins, checked_at, fresh_until, selectable, imported)
-             SELECT ?1, ?2, id, ?4, pins, ?5, ?6, ?7, ?8 FROM tree WHERE id = ?3",
+            "INSERT INTO stock (line, ready_at, tree, version, pins, checked_at, fresh_until, selectable, imported, came_back)
+             SELECT ?1, ?2, id, ?4, pins, ?5, ?6, ?7, ?8, ?9 FROM tree WHERE id = ?3",
             params![
                 line.0,
                 readiness.ready_at,
@@ -79,6 +96,7 @@ impl Tx<'_> {
                 readiness.fresh_until,
                 readiness.selectable,
                 change.imported,
+                came_back,
             ],
         )?;
         Ok(())

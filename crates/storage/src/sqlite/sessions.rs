@@ -16,7 +16,7 @@ use super::statements::Statements;
 use super::writer::Tx;
 use crate::error::StoreError;
 use crate::page::Page;
-use crate::sessions::{NewSession, Registered, Sessions};
+use crate::sessions::{NewSession, Registered, ServedOtherwise, ServedVersion, Sessions};
 
 const COLUMNS: &str = "s.id, e.name, s.domain, s.instance, s.channel, s.build, s.sdk, s.token, s.capabilities, \
      s.status, s.created_at, s.seen_at, s.ended_at";
@@ -38,8 +38,12 @@ impl Sessions for SqliteStore {
                 }
                 tx.forget_channels()?;
             }
+            let older = tx.in_place_of(environment, &session)?;
+            if tx.is_outrun(&session.environment, &publication, older)? {
+                return Ok(Registered::Stale);
+            }
             tx.publish(environment, &publication)?;
-            let superseded = tx.supersede(environment, &session)?;
+            let superseded = tx.supersede(older)?;
             tx.insert_session(environment, &session)?;
             let channel = session.channel.as_deref().unwrap_or_default();
             tx.serve(session.id, environment, channel, &services)?;
@@ -120,16 +124,43 @@ impl Sessions for SqliteStore {
         .await
     }
 
-    async fn served(&self, environment: &str) -> Result<Vec<(String, u64)>, StoreError> {
+    async fn served(&self, environment: &str) -> Result<Vec<ServedVersion>, StoreError> {
         let environment = environment.to_owned();
         self.read("listing what is served", move |connection| {
             connection.all(
-                "SELECT c.name, count(DISTINCT s.session) FROM session_service s
+                "SELECT c.name, min(s.oldest_version), s.version, count(DISTINCT s.session) FROM session_service s
                  JOIN queue q ON q.id = s.queue JOIN contract c ON c.id = q.contract
                  JOIN environment e ON e.id = c.environment
-                 WHERE e.name = ?1 AND q.channel = '' GROUP BY c.name ORDER BY c.name",
+                 WHERE e.name = ?1 AND q.channel = '' GROUP BY c.name, s.version ORDER BY c.name, s.version",
                 [environment],
-                |row| Ok((row.get(0)?, unsigned(row, 1)?)),
+                |row| {
+                    Ok(ServedVersion {
+                        contract: row.get(0)?,
+                        oldest_version: row.get(1)?,
+                        version: row.get(2)?,
+                        sessions: unsigned(row, 3)?,
+                    })
+                },
+            )
+        })
+        .await
+    }
+
+    async fn served_otherwise(&self, limit: u32) -> Result<Vec<ServedOtherwise>, StoreError> {
+        self.read("comparing what is on offer with what is served", move |connection| {
+            connection.all(
+                "SELECT e.name, c.name, max(s.version) AS served FROM session_service s
+                 JOIN queue q ON q.id = s.queue JOIN contract c ON c.id = q.contract
+                 JOIN environment e ON e.id = c.environment
+                 WHERE q.channel = '' AND c.offered = 1 GROUP BY c.id
+                 HAVING served <> coalesce(c.offered_version, (SELECT max(v.version) FROM contract_version v
+                                                              WHERE v.contract = c.id AND v.channel IS NULL))
+                 ORDER BY e.name, c.name LIMIT ?1",
+                [limit],
+                |row| {
+                    let (environment, contract) = (row.get(0)?, row.get(1)?);
+                    Ok(ServedOtherwise { environment, contract, version: row.get(2)? })
+                },
             )
         })
         .await
@@ -202,8 +233,8 @@ impl Sessions for SqliteStore {
 }
 
 impl Tx<'_> {
-    /// Ends the live session of the same instance, or in a channel of the same domain, if there is one.
-    fn supersede(&mut self, environment: i64, session: &Session) -> rusqlite::Result<Option<SessionId>> {
+    /// The live session of the same instance, or in a channel of the same domain, if there is one.
+    fn in_place_of(&self, environment: i64, session: &Session) -> rusqlite::Result<Option<SessionId>> {
         let (find, name) = match &session.channel {
             None => (
                 "SELECT id FROM session
@@ -217,7 +248,11 @@ impl Tx<'_> {
             ),
         };
         let key = params![environment, session.domain, name];
-        let older = self.connection.one(find, key, |row| id(row, 0).map(SessionId))?;
+        self.connection.one(find, key, |row| id(row, 0).map(SessionId))
+    }
+
+    /// Ends a session whose place is taken.
+    fn supersede(&mut self, older: Option<SessionId>) -> rusqlite::Result<Option<SessionId>> {
         if let Some(older) = older {
             self.unserve(older)?;
             self.move_session(older, SessionStatus::Ended)?;

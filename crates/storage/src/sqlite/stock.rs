@@ -17,6 +17,7 @@ use super::accepting::NewRequestRow;
 use super::codes::Code;
 use super::columns::{id, int, ms, ms_of, name, parsed, parsed_of, time_at, time_of, unreadable, unsigned};
 use super::failures::StoredFailure;
+use super::limits::PACE_ROWS;
 use super::looking::{WishRow, pins_text};
 use super::placing::Place;
 use super::statements::Statements;
@@ -25,7 +26,9 @@ use super::troubles::shared_troubles;
 use super::writer::Tx;
 use crate::error::StoreError;
 use crate::requests::NewRequest;
-use crate::stock::{Discard, FillTo, Level, SharedTrouble, Stock, StockWish, Stocked, StoredLine, Trouble};
+use crate::stock::{
+    Discard, FillTo, Level, Pace, SharedTrouble, Stock, StockWish, Stocked, StoredLine, Trouble,
+};
 
 #[async_trait]
 impl Stock for SqliteStore {
@@ -75,11 +78,12 @@ impl Stock for SqliteStore {
         self.read("counting stock", move |connection| {
             let ready = connection
                 .prepare_cached(
-                    "SELECT count(*), coalesce(sum(imported), 0), min(ready_at) FILTER (WHERE imported = 0) FROM (
-                         SELECT ready_at, imported FROM stock WHERE line = ?1 ORDER BY ready_at LIMIT ?2)",
+                    "SELECT count(*), coalesce(sum(imported), 0), coalesce(sum(came_back AND NOT imported), 0),
+                            min(ready_at) FILTER (WHERE imported = 0)
+                     FROM (SELECT ready_at, imported, came_back FROM stock WHERE line = ?1 ORDER BY ready_at LIMIT ?2)",
                 )?
                 .query_row(params![line.0, limit], |row| {
-                    Ok((unsigned(row, 0)?, unsigned(row, 1)?, time_of(row, 2)?))
+                    Ok((unsigned(row, 0)?, unsigned(row, 1)?, unsigned(row, 2)?, time_of(row, 3)?))
                 })?;
             let coming = connection
                 .prepare_cached("SELECT count(*), coalesce(sum(imported), 0) FROM stock_coming WHERE line = ?1")?
@@ -88,8 +92,9 @@ impl Stock for SqliteStore {
                 ready: ready.0,
                 coming: coming.0,
                 imported: ready.1,
+                came_back: ready.2,
                 importing: coming.1,
-                oldest_at: ready.2,
+                oldest_at: ready.3,
             })
         })
         .await
@@ -146,18 +151,24 @@ impl Stock for SqliteStore {
         self.write("discarding stock", move |tx| {
             let there: i64 = tx
                 .connection
-                .prepare_cached("SELECT count(*) FROM stock WHERE line = ?1")?
+                .prepare_cached(
+                    "SELECT count(*) FROM stock WHERE line = ?1 AND (imported = 1 OR came_back = 0)",
+                )?
                 .query_row([line.0], |row| row.get(0))?;
             let excess = (there - i64::from(discard.keep)).max(0);
+            let all = discard.keep == 0;
             // A line without an age keeps the old ones.
             let before = ms_of(discard.made_before).unwrap_or(i64::MIN);
             let rows = tx.connection.all(
                 "SELECT ready_at, tree FROM (
-                     SELECT ready_at, tree, row_number() OVER (ORDER BY ready_at, tree) AS place FROM (
-                         SELECT ready_at, tree FROM stock WHERE line = ?1 AND imported = 0
+                     SELECT ready_at, tree, came_back,
+                            row_number() OVER (PARTITION BY came_back ORDER BY ready_at, tree) AS place
+                     FROM (
+                         SELECT ready_at, tree, came_back FROM stock
+                         WHERE line = ?1 AND imported = 0 AND (came_back = 0 OR ready_at < ?3 OR ?5)
                          ORDER BY ready_at, tree LIMIT ?4))
-                 WHERE place <= ?2 OR ready_at < ?3",
-                params![line.0, excess, before, limit],
+                 WHERE (came_back = 0 AND place <= ?2) OR ready_at < ?3 OR ?5",
+                params![line.0, excess, before, limit, all],
                 |row| Ok((row.get::<_, i64>(0)?, TreeId(id(row, 1)?))),
             )?;
             for (ready_at, tree) in &rows {
@@ -179,6 +190,32 @@ impl Stock for SqliteStore {
                 params![line.0, limit],
                 |row| id(row, 0).map(RequestId),
             )
+        })
+        .await
+    }
+
+    async fn pace(&self, line: LineId) -> Result<Pace, StoreError> {
+        self.read("looking how quickly stock is filled", move |connection| {
+            let since = connection
+                .prepare_cached(
+                    "SELECT min(r.created_at) FROM stock_coming c
+                     CROSS JOIN tree t ON t.id = c.tree CROSS JOIN request r ON r.id = t.request
+                     WHERE c.line = ?1 AND c.imported = 0 AND t.place = 1",
+                )?
+                .query_row([line.0], |row| time_of(row, 0))?;
+            // What was there before took no time.
+            let mut took = connection.all(
+                "SELECT ready_at - created_at FROM (
+                     SELECT d.created_at, d.detail ->> '$.ready_at' AS ready_at, d.detail ->> '$.origin' AS origin
+                     FROM dataset d
+                     WHERE d.contract = (SELECT contract FROM stock_line WHERE id = ?1) AND d.part = 0
+                     ORDER BY d.tree DESC LIMIT ?2)
+                 WHERE ready_at IS NOT NULL AND origin IS NULL",
+                params![line.0, PACE_ROWS],
+                |row| unsigned(row, 0),
+            )?;
+            took.sort_unstable();
+            Ok(Pace { since, usual_ms: took.get(took.len() / 2).copied() })
         })
         .await
     }
@@ -218,12 +255,12 @@ impl Stock for SqliteStore {
         self.write("taking datasets of older versions out of stock", move |tx| {
             let pins = tx.pins(&pins)?;
             let rows = tx.connection.all(
-                "SELECT ready_at, tree, imported FROM stock WHERE line = ?1 AND (version <> ?2 OR pins <> ?3)
+                "SELECT ready_at, tree, imported, came_back FROM stock WHERE line = ?1 AND (version <> ?2 OR pins <> ?3)
                  ORDER BY ready_at, tree LIMIT ?4",
                 params![line.0, version, pins, limit],
-                |row| Ok((row.get::<_, i64>(0)?, TreeId(id(row, 1)?), row.get::<_, bool>(2)?)),
+                |row| Ok((row.get::<_, i64>(0)?, TreeId(id(row, 1)?), row.get::<_, bool>(2)?, row.get::<_, bool>(3)?)),
             )?;
-            for (ready_at, tree, imported) in &rows {
+            for (ready_at, tree, imported, came_back) in &rows {
                 let key = params![line.0, ready_at, tree.0.as_bytes()];
                 tx.connection
                     .run("DELETE FROM stock WHERE line = ?1 AND ready_at = ?2 AND tree = ?3", key)?;
@@ -231,11 +268,11 @@ impl Stock for SqliteStore {
                     "UPDATE tree SET version = version + 1, status = ?2, place = ?3 WHERE id = ?1",
                     params![tree.0.as_bytes(), PartStatus::Suspect.code(), Place::Apart.code()],
                 )?;
-                let come = "INSERT INTO stock_coming (line, tree, imported) VALUES (?1, ?2, ?3)
+                let come = "INSERT INTO stock_coming (line, tree, imported, came_back) VALUES (?1, ?2, ?3, ?4)
                             ON CONFLICT DO NOTHING";
-                tx.connection.run(come, params![line.0, tree.0.as_bytes(), imported])?;
+                tx.connection.run(come, params![line.0, tree.0.as_bytes(), imported, came_back])?;
             }
-            Ok(rows.into_iter().map(|(_, tree, _)| tree).collect())
+            Ok(rows.into_iter().map(|(_, tree, ..)| tree).collect())
         })
         .await
     }

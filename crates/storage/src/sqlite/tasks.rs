@@ -122,6 +122,27 @@ impl Tasks for SqliteStore {
         .await
     }
 
+    async fn unserved_parts(&self, tree: TreeId) -> Result<Vec<(u32, Option<Timestamp>)>, StoreError> {
+        self.read("reading who a tree waits for", move |connection| {
+            connection.all(
+                "SELECT d.part,
+                        (SELECT max(q.served_until) FROM queue q
+                         WHERE q.contract = d.contract AND q.channel IN ('', t.channel) AND q.served_until > 0)
+                 FROM tree t JOIN dataset d ON d.tree = t.id
+                 LEFT JOIN task_claim c
+                     ON c.tree = d.tree AND c.part = d.part AND c.serial = d.detail ->> '$.task.serial'
+                 WHERE t.id = ?1 AND d.detail ->> '$.task.serial' IS NOT NULL AND c.tree IS NULL
+                   AND NOT EXISTS (SELECT 1 FROM queue q JOIN session_service s ON s.queue = q.id
+                                   WHERE q.contract = d.contract AND q.channel IN ('', t.channel)
+                                     AND d.version BETWEEN s.oldest_version AND s.version)
+                 ORDER BY d.part",
+                [tree.0.as_bytes()],
+                |row| Ok((row.get(0)?, time_of(row, 1)?)),
+            )
+        })
+        .await
+    }
+
     async fn withdrawn_tasks(&self, limit: u32) -> Result<Vec<TaskId>, StoreError> {
         self.read("reading withdrawn tasks", move |connection| {
             connection.all(
@@ -144,12 +165,17 @@ impl Tasks for SqliteStore {
         self.read("reading unserved tasks", move |connection| {
             connection.all(
                 "WITH coverage AS MATERIALIZED (
-                     SELECT q.id, q.served_until, min(s.oldest_version) AS oldest, max(s.version) AS newest
+                     SELECT q.id, q.served_until, min(s.oldest_version) AS oldest, max(s.version) AS newest,
+                            count(DISTINCT s.version) AS versions
                      FROM queue q LEFT JOIN session_service s ON s.queue = q.id
                      WHERE q.served_until <= ?1 GROUP BY q.id)
-                 SELECT r.tree, r.part, r.serial, max(r.ready_at, c.served_until)
+                 SELECT r.tree, r.part, r.serial, iif(c.served_until > 0, c.served_until, r.ready_at)
                  FROM coverage c CROSS JOIN task_ready r ON r.queue = c.id
-                 WHERE r.ready_at <= ?1 AND (c.newest IS NULL OR r.version NOT BETWEEN c.oldest AND c.newest)
+                 WHERE r.ready_at <= ?1 AND (c.newest IS NULL OR r.version NOT BETWEEN c.oldest AND c.newest
+                        -- Versions in between may be performed by nobody.
+                        OR (c.versions > 1 AND NOT EXISTS (
+                            SELECT 1 FROM session_service s
+                            WHERE s.queue = c.id AND r.version BETWEEN s.oldest_version AND s.version)))
                    AND (r.tree, r.part, r.serial) > (?2, ?3, ?4)
                  ORDER BY r.tree, r.part, r.serial LIMIT ?5",
                 params![before, tree, part, serial, limit],

@@ -193,7 +193,7 @@ impl Desk {
                     let mut batch = Vec::with_capacity(16);
                     batch.push(first);
                     batch.extend(waiting.try_iter().take(BATCH - 1));
-                    self.carry_out(batch);
+                    self.carry_out(batch, waiting);
                     log_is_empty = false;
                 }
                 Err(RecvTimeoutError::Timeout) => {
@@ -205,11 +205,11 @@ impl Desk {
         }
     }
 
-    fn carry_out(&mut self, mut batch: Vec<Box<dyn Job>>) {
+    fn carry_out(&mut self, mut batch: Vec<Box<dyn Job>>, waiting: &Receiver<Box<dyn Job>>) {
         if let Some(cause) = &self.broken {
             return refuse_all(batch, cause);
         }
-        let mut result = self.together(&mut batch);
+        let mut result = self.together(&mut batch, waiting);
         if let Err(BatchFault::One(at, fault)) = result {
             result = if batch.len() == 1 {
                 let error = own_error(batch[at].doing(), fault);
@@ -241,14 +241,24 @@ impl Desk {
         }
     }
 
-    /// Runs the batch without savepoints: all or nothing.
-    fn together(&mut self, batch: &mut [Box<dyn Job>]) -> Result<(), BatchFault> {
+    /// Runs the batch without savepoints: all or nothing. What comes to wait meanwhile goes with it: the commit costs as
+    /// much as all of its writes, and whoever came would wait for another one.
+    fn together(
+        &mut self,
+        batch: &mut Vec<Box<dyn Job>>,
+        waiting: &Receiver<Box<dyn Job>>,
+    ) -> Result<(), BatchFault> {
         self.control("BEGIN IMMEDIATE")?;
-        for (at, job) in batch.iter_mut().enumerate() {
-            if let Err(fault) = self.run(job.as_mut()) {
+        let mut at = 0;
+        while at < batch.len() {
+            if let Err(fault) = self.run(batch[at].as_mut()) {
                 let fault = verdict(fault, at);
                 self.roll_back()?;
                 return Err(fault);
+            }
+            at += 1;
+            if at == batch.len() && at < BATCH {
+                batch.extend(waiting.try_iter().take(BATCH - at));
             }
         }
         self.control("COMMIT")

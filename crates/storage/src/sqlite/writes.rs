@@ -111,12 +111,14 @@ impl Tx<'_> {
                 }
             }
         }
-        for (part, kind, key) in &change.entities {
-            self.connection.run(
-                "INSERT INTO entity (environment, kind, key, tree, part) VALUES (?1, ?2, ?3, ?4, ?5)
-                 ON CONFLICT DO NOTHING",
-                params![environment, kind, key, change.tree.0.as_bytes(), part],
-            )?;
+        for (used, entities) in [(false, &change.entities), (true, &change.uses)] {
+            for (part, kind, key) in entities {
+                self.connection.run(
+                    "INSERT INTO entity (environment, kind, key, tree, part, used) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+                     ON CONFLICT DO NOTHING",
+                    params![environment, kind, key, change.tree.0.as_bytes(), part, used],
+                )?;
+            }
         }
         if let Some(found) = &change.found {
             self.hold_found(environment, change.tree, found)?;

@@ -19,6 +19,7 @@ pub(crate) struct UnitFillRow {
     pub(crate) unit: u32,
     pub(crate) wish: Option<Arc<WishRow>>,
     pub(crate) looking: Looking,
+    pub(crate) but: BTreeSet<TreeId>,
     pub(crate) tree: Option<ChangeRow>,
     pub(crate) leases: Vec<LeaseId>,
 }
@@ -30,6 +31,7 @@ impl From<UnitFill> for UnitFillRow {
             unit: fill.unit,
             wish: fill.wish.as_ref().map(|wish| Arc::new(WishRow::new(wish))),
             looking: fill.looking,
+            but: fill.but,
             tree: fill.tree.map(ChangeRow::from),
             leases: fill.leases,
         }

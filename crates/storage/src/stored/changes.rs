@@ -51,6 +51,7 @@ pub(crate) struct ChangeRow {
     pub(crate) ready: Vec<TaskRow>,
     pub(crate) withdrawn: Vec<TaskRow>,
     pub(crate) entities: Vec<Owned>,
+    pub(crate) uses: Vec<Owned>,
     /// What the tree owns, when it becomes ready or was extended.
     pub(crate) owns: Option<Vec<Owned>>,
     /// What the tree owns from now on because it was there before.
@@ -127,6 +128,7 @@ impl From<Change> for ChangeRow {
             ready: tasks(&change.ready),
             withdrawn: tasks(&change.withdrawn),
             entities: owned(change.entities),
+            uses: owned(change.uses),
             owns: matches!(change.outcome, Some(Outcome::Ready(_) | Outcome::Extended))
                 .then(|| owned(change.owns)),
             found: change.found.map(owned),

@@ -89,3 +89,8 @@ pub(crate) fn is_unwanted(status: PartStatus) -> bool {
         | PartStatus::Debt => false,
     }
 }
+
+/// Whether nothing is left of a tree whose root stands so, and nothing is going to happen to it.
+pub(crate) fn is_over(status: PartStatus) -> bool {
+    matches!(status, PartStatus::Skipped | PartStatus::Gone | PartStatus::Failed)
+}

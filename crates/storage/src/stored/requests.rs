@@ -48,6 +48,8 @@ pub(crate) struct StoredUnits {
     contract: String,
     version: u32,
     input: Arc<Value>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    given: Option<Arc<Value>>,
     count: u32,
 }
 
@@ -61,6 +63,7 @@ pub(crate) fn units_text(units: &[Unit]) -> String {
                 contract: unit.contract.to_string(),
                 version: unit.version,
                 input: Arc::clone(&unit.input),
+                given: unit.given.clone(),
                 count: 1,
             }),
         }
@@ -71,9 +74,9 @@ pub(crate) fn units_text(units: &[Unit]) -> String {
 /// Every unit, the equal ones as often as they were asked for.
 pub(crate) fn units_of(stored: Vec<StoredUnits>) -> Result<Vec<Unit>, NameError> {
     let mut units = Vec::new();
-    for StoredUnits { contract, version, input, count } in stored {
+    for StoredUnits { contract, version, input, given, count } in stored {
         let contract = contract.parse()?;
-        units.extend(std::iter::repeat_n(Unit { contract, version, input }, count as usize));
+        units.extend(std::iter::repeat_n(Unit { contract, version, input, given }, count as usize));
     }
     Ok(units)
 }

@@ -104,7 +104,9 @@ async fn an_older_schema_is_brought_up_to_date_with_what_is_in_it() {
     let store = open(folder.path()).unwrap();
     let catalogue = store.catalogue("staging").await.unwrap().unwrap();
     assert_eq!((catalogue.contracts.len(), catalogue.in_channels.len()), (1, 0));
-    assert_eq!(store.served("staging").await.unwrap(), [("shop/customer".to_owned(), 1)]);
+    let served = store.served("staging").await.unwrap();
+    assert_eq!((served[0].contract.as_str(), served[0].version, served[0].sessions), ("shop/customer", 1, 1));
+    assert_eq!(store.served_otherwise(10).await.unwrap(), [], "the newest version is the one on offer");
     assert_eq!(store.channels("staging").await.unwrap(), [""; 0]);
     assert_eq!(store.rules("staging", Page::first(1)).await.unwrap(), []);
 }

@@ -40,8 +40,7 @@ pub(super) fn open_account(
     if let Some(other) = account_of(transaction, customer_id)?
         && other.status != AccountStatus::Closed
     {
-        let message = format!("customer {customer_id} has the account {} already", other.account_id);
-        return Err(Denial::conflict("account_exists", message));
+        return Err(account_exists(&other));
     }
     let id = entity::new_id("acc");
     transaction.execute(
@@ -86,6 +85,23 @@ pub(super) fn close(transaction: &Transaction<'_>, id: &str) -> Result<Account, 
 pub(super) fn close_silently(transaction: &Transaction<'_>, id: &str) -> Result<Account, Denial> {
     transaction.execute("UPDATE accounts SET closed = 1 WHERE id = ?1", [id])?;
     get(transaction, id)
+}
+
+/// Undoes the closing, whoever has closed it. An account that is not closed stays as it is.
+pub(super) fn reopen(transaction: &Transaction<'_>, id: &str) -> Result<Account, Denial> {
+    let before: Account = get(transaction, id)?;
+    if before.status != AccountStatus::Closed {
+        return Ok(before);
+    }
+    if let Some(other) = account_of(transaction, &before.customer_id)?
+        && other.status != AccountStatus::Closed
+    {
+        return Err(account_exists(&other));
+    }
+    transaction.execute("UPDATE accounts SET closed = 0 WHERE id = ?1", [id])?;
+    let account = get(transaction, id)?;
+    emit(transaction, "account.reopened", &account)?;
+    Ok(account)
 }
 
 pub(super) fn charge(
@@ -181,6 +197,11 @@ fn account_of(transaction: &Transaction<'_>, customer_id: &str) -> Result<Option
         .query_row([customer_id], |row| row.get(0))
         .optional()?;
     id.map(|id| get(transaction, &id)).transpose()
+}
+
+fn account_exists(account: &Account) -> Denial {
+    let Account { customer_id, account_id, .. } = account;
+    Denial::conflict("account_exists", format!("customer {customer_id} has the account {account_id} already"))
 }
 
 fn closed(account: &Account) -> Denial {

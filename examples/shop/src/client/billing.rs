@@ -32,6 +32,11 @@ impl BillingClient {
         self.0.step(&format!("accounts/{id}/close"), None::<&()>).await
     }
 
+    /// From CLOSED to what it was before, also when nobody was told that it is closed.
+    pub async fn reopen_account(&self, id: &str) -> Result<Account, Refusal> {
+        self.0.step(&format!("accounts/{id}/reopen"), None::<&()>).await
+    }
+
     /// The account as it is now.
     pub async fn account(&self, id: &str) -> Result<Account, Refusal> {
         self.0.get(&format!("accounts/{id}")).await

@@ -1,4 +1,4 @@
-//! What is shown besides the eight acts, all by the Rust SDK.
+//! What is shown besides the acts, all by the Rust SDK.
 //!
 //! A scenario within a scenario, a composition in code, a supplier under development beside the deployed one, and data that
 //! was there before.
@@ -51,7 +51,7 @@ pub(super) async fn play(landscape: &Landscape, stage: &Stage) -> Vec<Shown> {
     vec![
         stage.play(&NESTED, nested(landscape, stage)).await,
         stage.play(&ORCHESTRATOR, orchestrated(landscape, stage)).await,
-        stage.play(&CHANNEL, developed(landscape, stage)).await,
+        stage.play(&CHANNEL, Box::pin(developed(landscape, stage))).await,
         stage.play(&FOUND, Box::pin(found(landscape, stage))).await,
     ]
 }

@@ -25,6 +25,7 @@ pub(super) struct PaymentAccount(pub(super) BillingClient);
 #[derive(Deserialize, JsonSchema)]
 pub(super) struct Input {
     /// Whose account; billing may hear of the customer a moment later.
+    #[schemars(extend("x-entity" = "customer"))]
     customer_id: String,
 }
 

@@ -22,6 +22,7 @@ pub(super) struct ServiceableAddress(pub(super) DeliveryClient);
 #[derive(Deserialize, JsonSchema)]
 pub(super) struct Input {
     /// Who is found there.
+    #[schemars(extend("x-entity" = "customer"))]
     pub(super) customer_id: String,
     /// Where the address lies.
     #[serde(default)]

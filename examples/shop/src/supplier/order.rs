@@ -30,6 +30,7 @@ pub(super) struct PaidOrder {
 #[derive(Deserialize, JsonSchema)]
 pub(super) struct PreparedInput {
     /// Who orders; order may hear of the customer a moment later.
+    #[schemars(extend("x-entity" = "customer"))]
     pub(super) customer_id: String,
     /// How many lines the order has.
     #[serde(default = "two_lines")]

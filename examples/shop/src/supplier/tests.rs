@@ -13,6 +13,7 @@ use super::{Country, Team, of};
 use crate::billing::AccountStatus;
 use crate::client::{ShopClient, ShopUrls};
 use crate::customer::{CustomerStatus, NewCustomer};
+use crate::fault::{Fault, FaultMode};
 use crate::order::OrderStatus;
 use crate::service::{Options, Peers, Running, ServiceName, start};
 
@@ -179,6 +180,48 @@ async fn an_order_that_only_needs_a_customer_that_never_comes_is_refused_by_its_
         panic!("order has not heard of this customer");
     };
     assert_eq!((refusal.service, refusal.code.as_str()), (ServiceName::Order, "customer_unknown"));
+}
+
+/// Whatever a supplier asks of a service that is down is answered so that another attempt follows: no rule stands against
+/// the input.
+#[tokio::test]
+async fn a_service_that_is_down_rejects_nothing() {
+    let shop = Shop::start().await;
+    let customer_id = shop.customer("k").await;
+    let accounts = PaymentAccount(shop.client.billing.clone());
+    until_made(async || accounts.open("k", customer_id.clone()).await).await;
+    let order_id = shop.prepared_order("k", &customer_id).await;
+    let place = || delivery::Input { customer_id: customer_id.clone(), country: Country::Fr };
+    for service in ServiceName::ALL {
+        shop.client.admin(service).set_fault(&Fault::new(FaultMode::Down)).await.unwrap();
+    }
+    let customers = ActiveCustomer(shop.client.customer.clone());
+    let orders = PreparedOrder(shop.client.order.clone());
+    let addresses = ServiceableAddress(shop.client.delivery.clone());
+    for (what, made) in [
+        ("customer", customers.activate("other", &new_customer("other")).await.err()),
+        ("account", accounts.open("other", customer_id.clone()).await.err()),
+        ("address", addresses.note("other", place(), 7).await.err()),
+        ("order", orders.prepare("other", prepared_input(&customer_id)).await.err()),
+        ("payment", shop.paid().pay(&order_id).await.err()),
+    ] {
+        let Some(Pause::Refused(refusal)) = made else { panic!("{what} was made") };
+        assert!(refusal.is_temporary(), "{what}: {refusal}");
+    }
+    for (what, refused) in [
+        ("customer", customers.forget("k", None).await.err()),
+        ("account", accounts.remove("k", None).await.err()),
+        ("address", addresses.forget("k", None).await.err()),
+        ("order", orders.delete("k", Some(order_id.clone())).await.err()),
+        ("check", shop.client.order.order(&order_id).await.err()),
+        ("find", shop.client.customer.active_in("FR", "").await.err()),
+    ] {
+        let refusal = refused.unwrap_or_else(|| panic!("{what} was answered"));
+        assert!(refusal.is_temporary(), "{what}: {refusal}");
+    }
+    shop.client.admin(ServiceName::Order).set_fault(&Fault::new(FaultMode::None)).await.unwrap();
+    let Err(Pause::Refused(refusal)) = shop.paid().pay(&order_id).await else { panic!("billing is down") };
+    assert!(refusal.is_temporary(), "what order hears of billing is no rule either: {refusal}");
 }
 
 #[tokio::test]

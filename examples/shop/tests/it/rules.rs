@@ -1,6 +1,6 @@
 //! The rules of each service, by the code of the refusal.
 
-use shop::billing::{NewAccount, NewCharge, NewPaymentMethod};
+use shop::billing::{AccountStatus, NewAccount, NewCharge, NewPaymentMethod};
 use shop::customer::NewCustomer;
 use shop::delivery::NewShipment;
 use shop::order::{NewLine, OrderStatus};
@@ -109,6 +109,21 @@ async fn a_customer_has_one_account_until_it_is_closed() {
     let late = billing.add_payment_method(&first.account_id, &card).await;
     assert_eq!(reason(late), conflict(ServiceName::Billing, "account_closed"));
     billing.open_account("second", &new).await.unwrap();
+    let beside_another = billing.reopen_account(&first.account_id).await;
+    assert_eq!(reason(beside_another), conflict(ServiceName::Billing, "account_exists"));
+}
+
+#[tokio::test]
+async fn a_closed_account_is_opened_again_as_it_was() {
+    let shop = Shop::start(Lags::SHORT).await;
+    let customer_id = shop.active_customer("ada").await;
+    let open = shop.open_account(&customer_id).await;
+    let billing = &shop.client.billing;
+    assert_eq!(billing.reopen_account(&open.account_id).await.unwrap(), open, "it is not closed");
+    shop.client.admin(ServiceName::Billing).drift(&open.account_id).await.unwrap();
+    assert_eq!(billing.account(&open.account_id).await.unwrap().status, AccountStatus::Closed);
+    assert_eq!(billing.reopen_account(&open.account_id).await.unwrap(), open);
+    assert!(billing.reopen_account("acc_none").await.unwrap_err().is_not_found());
 }
 
 #[tokio::test]

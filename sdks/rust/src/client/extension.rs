@@ -22,14 +22,15 @@ impl Lease {
     /// Advances the dataset by one more contract, just in time: what is made belongs to the lease, and is undone with the
     /// rest.
     ///
-    /// ```no_run
-    /// // Not run here: it needs a server with suppliers.
-    /// # async fn run(lease: sixpack::Lease) -> Result<(), sixpack::Error> {
+    /// ```
+    /// # mod landscape { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/landscape.rs")); }
+    /// # landscape::consume(async |client| {
     /// use serde_json::json;
     ///
+    /// let lease = client.request("checkout/ready-customer").send().await?;
     /// let paid = lease.extend("order/paid-order").input(json!({ "method": "CARD" })).send().await?;
     /// println!("paid {}", paid.output["order_id"]);
-    /// # Ok(()) }
+    /// # Ok(()) });
     /// ```
     pub fn extend(&self, contract: impl Into<String>) -> ExtensionBuilder<'_> {
         let (client, lease) = (self.client(), self.wire());

@@ -29,9 +29,9 @@ const TOKEN_FILE: &str = ".sixpack/token";
 
 /// A client of one server. Cheap to clone; share one in a process.
 ///
-/// ```no_run
-/// // Not run here: it needs a server with suppliers (`cargo xtask demo` starts them).
-/// # async fn run() -> Result<(), sixpack::Error> {
+/// ```standalone_crate
+/// # mod landscape { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/landscape.rs")); }
+/// # landscape::consume_by_environment(async || {
 /// use serde_json::json;
 ///
 /// let client = sixpack::Client::from_env()?;
@@ -46,7 +46,7 @@ const TOKEN_FILE: &str = ".sixpack/token";
 /// let customer: ReadyCustomer = lease.output()?;
 /// println!("testing with {}", customer.customer_id);
 /// lease.release().await?;
-/// # Ok(()) }
+/// # Ok(()) });
 /// ```
 #[derive(Debug, Clone)]
 pub struct Client {
@@ -101,16 +101,17 @@ impl Client {
 
     /// Begins a request for several contracts, all or nothing; end it with [`RequestBuilder::send_all`].
     ///
-    /// ```no_run
-    /// // Not run here: it needs a server with suppliers.
-    /// # async fn run(client: sixpack::Client) -> Result<(), sixpack::Error> {
+    /// ```
+    /// # mod landscape { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/landscape.rs")); }
+    /// # landscape::consume(async |client| {
     /// use serde_json::json;
     ///
     /// let leases = client
     ///     .request_all([("customer/active-customer", json!({})), ("billing/gift-card", json!({ "amount": 20 }))])
     ///     .send_all()
     ///     .await?;
-    /// # drop(leases); Ok(()) }
+    /// assert_eq!(leases.len(), 2);
+    /// # Ok(()) });
     /// ```
     pub fn request_all<C: Into<String>>(
         &self,
@@ -128,11 +129,13 @@ impl Client {
     /// It is made in the environment and in the channel of the dataset. Once a version that it was made on is not on offer
     /// any more, the request is refused as `version_gone`.
     ///
-    /// ```no_run
-    /// // Not run here: it needs a server with suppliers.
-    /// # async fn run(client: sixpack::Client) -> Result<(), sixpack::Error> {
+    /// ```
+    /// # mod landscape { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/landscape.rs")); }
+    /// # landscape::consume(async |client| {
+    /// let first = client.request("checkout/ready-customer").send().await?;
+    /// // … and perhaps weeks later:
     /// let lease = client
-    ///     .rerun("ds_06e8b6x8q3v5r7t9w1y2z4a5b7")
+    ///     .rerun(first.dataset_id())
     ///     .on_progress(|request| {
     ///         if let Some(rerun) = &request.rerun {
     ///             println!("facts are {}, {} differ", rerun.facts, rerun.differences.len());
@@ -140,7 +143,8 @@ impl Client {
     ///     })
     ///     .send()
     ///     .await?;
-    /// # drop(lease); Ok(()) }
+    /// # drop(lease);
+    /// # Ok(()) });
     /// ```
     pub fn rerun(&self, dataset: impl Into<String>) -> RequestBuilder {
         RequestBuilder::of_rerun(self.clone(), dataset.into())

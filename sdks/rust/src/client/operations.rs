@@ -220,6 +220,13 @@ impl Client {
         self.http().send(&self.scenario(Method::GET, environment, name)?).await?.text("the scenario")
     }
 
+    /// Removes the contract `domain/name` from the catalogue, when nothing depends on it any more.
+    pub async fn remove_contract(&self, environment: &str, name: &str) -> Result<(), Error> {
+        let (domain, name) = split_name(name)?;
+        let path = ["v1", "environments", environment, "contracts", domain, name];
+        self.http().send(&self.http().call(Method::DELETE, &path)).await.map(drop)
+    }
+
     /// Deletes the scenario `domain/name`.
     pub async fn delete_scenario(&self, environment: &str, name: &str) -> Result<(), Error> {
         self.http().send(&self.scenario(Method::DELETE, environment, name)?).await.map(drop)
@@ -278,6 +285,17 @@ impl Client {
     pub async fn import(&self, environment: &str, import: &wire::NewImport) -> Result<wire::Imported, Error> {
         let call = self.post(&["v1", "environments", environment, "imports"]).json(import)?;
         self.http().send_once(&call).await.map_err(|(_, error)| error)?.read("what was imported")
+    }
+
+    /// Says what [`import`](Self::import) would say, and imports nothing: no dataset is in the answer.
+    pub async fn check_import(
+        &self,
+        environment: &str,
+        import: &wire::NewImport,
+    ) -> Result<wire::Imported, Error> {
+        let call = self.post(&["v1", "environments", environment, "imports"]).pair("dry_run", "true");
+        let call = call.json(import)?;
+        self.http().send_once(&call).await.map_err(|(_, error)| error)?.read("what would be imported")
     }
 
     fn stock_rule(&self, method: Method, environment: &str, name: &str) -> Call {

@@ -90,11 +90,12 @@ impl RequestBuilder {
 
     /// Stock or fresh (stock first otherwise).
     ///
-    /// With [`Source::StockOnly`] nothing is made: what is not there is refused at once.
+    /// With [`Source::StockOnly`] nothing is made: what is not there is refused at once, and what has to be asked about first and cannot be
+    /// handed over fails with the same code.
     ///
-    /// ```no_run
-    /// // Not run here: it needs a server with suppliers.
-    /// # async fn run(client: sixpack::Client) -> Result<(), sixpack::Error> {
+    /// ```
+    /// # mod landscape { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/landscape.rs")); }
+    /// # landscape::consume(async |client| {
     /// use sixpack::Source;
     ///
     /// match client.request("checkout/ready-customer").source(Source::StockOnly).send().await {
@@ -102,14 +103,14 @@ impl RequestBuilder {
     ///     Err(error) if error.is_out_of_stock() => println!("skipped: {error}"),
     ///     Err(error) => return Err(error),
     /// }
-    /// # Ok(()) }
+    /// # Ok(()) });
     /// ```
     pub fn source(mut self, source: Source) -> Self {
         self.body.source = Some(source);
         self
     }
 
-    /// Ranks what is in stock by properties of the input: what has most of them comes first, and nothing is excluded.
+    /// Ranks what is in stock by properties that the input leaves open: what has most of them comes first, and nothing is excluded.
     /// For one contract only, not in a channel, and not with [`Source::Fresh`].
     pub fn prefer(mut self, prefer: Value) -> Self {
         self.body.prefer = Some(prefer);
@@ -120,14 +121,15 @@ impl RequestBuilder {
     /// which any will do. What does not meet them is never made: without a match the request is refused as
     /// [out of stock](Error::is_out_of_stock). For one contract only, not in a channel, and not with [`Source::Fresh`].
     ///
-    /// ```no_run
-    /// // Not run here: it needs a server with suppliers.
-    /// # async fn run(client: sixpack::Client) -> Result<(), sixpack::Error> {
+    /// ```
+    /// # mod landscape { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/landscape.rs")); }
+    /// # landscape::consume(async |client| {
     /// use serde_json::json;
     ///
     /// let request = client.request("checkout/ready-customer").input(json!({ "country": "FR" }));
     /// let lease = request.prefer(json!({ "lines": 3 })).select(json!({ "slot": ["MORNING", "EVENING"] })).send().await?;
-    /// # drop(lease); Ok(()) }
+    /// assert_eq!(lease.json()["slot"], "MORNING");
+    /// # Ok(()) });
     /// ```
     pub fn select(mut self, select: Value) -> Self {
         self.body.select = Some(select);

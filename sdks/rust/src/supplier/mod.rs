@@ -53,9 +53,9 @@ const DEFAULT_ENVIRONMENT: &str = "default";
 /// Address, token, environment and channel come from `SIXPACK_URL`, `SIXPACK_TOKEN` (or the file `.sixpack/token`),
 /// `SIXPACK_ENVIRONMENT` and `SIXPACK_CHANNEL`, unless they are set here.
 ///
-/// ```no_run
-/// // Not run here: it connects to a server and ends only by a signal.
-/// # async fn run() -> Result<(), sixpack::Error> {
+/// ```standalone_crate
+/// # mod landscape { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/landscape.rs")); }
+/// # landscape::supply("billing/ping", async || {
 /// use sixpack::{DynamicCapability, Owner, Supplier};
 ///
 /// let ping = DynamicCapability::new("ping", |cx, _| async move { Ok(serde_json::json!({ "id": cx.unique() })) });
@@ -64,7 +64,7 @@ const DEFAULT_ENVIRONMENT: &str = "default";
 ///     .dynamic(ping)
 ///     .run()
 ///     .await
-/// # }
+/// # });
 /// ```
 #[must_use = "a supplier does nothing until it runs"]
 pub struct Supplier {

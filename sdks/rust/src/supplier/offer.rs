@@ -62,7 +62,7 @@ impl<C: Capability> Offer for Typed<C> {
                     self.0.undo(cx, input, output).await?;
                     Ok(TaskResult::undone(&task.id, task.attempt))
                 }
-                Operation::Unknown => Err(unknown_operation()),
+                Operation::Unknown(_) => Err(unknown_operation()),
             }
         })
     }

@@ -13,10 +13,10 @@ use std::sync::Arc;
 use reqwest::Method;
 use serde::Serialize;
 use serde_json::value::RawValue;
-use tokio::sync::mpsc;
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
 
 use super::ended::UnreportedResult;
-use super::session::{Ended, lost_or_fatal};
+use super::session::{Bench, Ended, lost_or_fatal};
 use super::tasks::Tasks;
 use crate::Error;
 use crate::http::Http;
@@ -36,19 +36,29 @@ pub(crate) struct Outgoing {
     task_id: String,
     attempt: u32,
     json: Box<RawValue>,
+    /// The place of the attempt, for the task that may come back with the answer.
+    slot: Option<OwnedSemaphorePermit>,
 }
 
 impl Outgoing {
     /// Writes the result down.
     pub(crate) fn new(result: &TaskResult) -> Self {
         let json = serde_json::value::to_raw_value(result).expect("a result holds JSON already");
-        Self { task_id: result.task_id.clone(), attempt: result.attempt, json }
+        Self { task_id: result.task_id.clone(), attempt: result.attempt, json, slot: None }
     }
 }
 
 #[derive(Serialize)]
 struct Results<'a> {
     results: Vec<&'a RawValue>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    claim: Option<NextClaim>,
+}
+
+/// Asks for tasks that are ready with the results.
+#[derive(Serialize)]
+struct NextClaim {
+    max: usize,
 }
 
 /// What becomes of a batch after its call.
@@ -72,11 +82,11 @@ pub(crate) struct Way {
 }
 
 impl Way {
-    /// Sends the result of an attempt that has ended.
-    pub(crate) fn send(&self, result: &TaskResult) {
-        if let Err(unsent) = self.own.send(Outgoing::new(result)) {
+    /// Sends the result of an attempt that has ended, and the slot that it had.
+    pub(crate) fn send(&self, result: &TaskResult, slot: OwnedSemaphorePermit) {
+        if let Err(unsent) = self.own.send(Outgoing { slot: Some(slot), ..Outgoing::new(result) }) {
             // Nobody listens here either when the supplier is over.
-            let _ = self.late.send(unsent.0);
+            let _ = self.late.send(Outgoing { slot: None, ..unsent.0 });
         }
     }
 }
@@ -96,7 +106,11 @@ impl Outbox {
         Self { incoming, waiting: VecDeque::new(), tasks, late: false }
     }
 
-    fn keep(&mut self, outgoing: Outgoing) {
+    fn keep(&mut self, mut outgoing: Outgoing) {
+        if self.late {
+            // Who works for the next session must not wait for the results of the last one.
+            outgoing.slot = None;
+        }
         self.waiting.push_back(outgoing);
         if self.late && self.waiting.len() > MAX_LATE {
             let oldest = self.waiting.pop_front().expect("one was added");
@@ -125,10 +139,15 @@ impl Outbox {
         }
     }
 
+    /// Takes the slots of the results at the front.
+    fn slots(&mut self, size: usize) -> Vec<OwnedSemaphorePermit> {
+        self.waiting.iter_mut().take(size).filter_map(|outgoing| outgoing.slot.take()).collect()
+    }
+
     /// Takes the answered results off the front; one that the server could not read is answered once more.
-    fn settle(&mut self, size: usize, answers: ResultsAnswer) {
+    fn settle(&mut self, size: usize, answers: Vec<ResultAnswer>) {
         let sent: Vec<Outgoing> = self.waiting.drain(..size).collect();
-        let mut answers = answers.results.into_iter();
+        let mut answers = answers.into_iter();
         for outgoing in sent {
             let Some(answer) = answers.next() else {
                 // Not what was promised. The server hands the task out again if it took nothing.
@@ -216,17 +235,31 @@ impl Late {
     }
 }
 
-/// Sends results through a session until it ends. What is not answered by then stays in `outbox`.
-pub(crate) async fn deliver(http: &Http, session: &str, outbox: &mut Outbox) -> Ended {
+/// Sends results through a session until it ends, and begins what comes back with the answers on its `bench`. What is not
+/// answered by then stays in `outbox`.
+pub(crate) async fn deliver(
+    http: &Http,
+    session: &str,
+    outbox: &mut Outbox,
+    bench: Option<&Bench<'_, '_>>,
+) -> Ended {
     let mut largest = MAX_BATCH;
     let mut tries = 0;
     loop {
         outbox.fill().await;
         let size = batch_size(&outbox.waiting, largest);
-        let (trouble, error) = match send(http, session, outbox.waiting.range(..size)).await {
+        let bench = bench.filter(|bench| bench.takes_more());
+        let batch = outbox.waiting.range(..size);
+        let (trouble, error) = match send(http, session, batch, bench.is_some()).await {
             Ok(answers) => {
                 (largest, tries) = (MAX_BATCH, 0);
-                outbox.settle(size, answers);
+                // Noted before the results are forgotten: a drain in between must not find nothing running.
+                let slots = outbox.slots(size);
+                let received = bench.map(|bench| bench.take(answers.tasks, slots));
+                outbox.settle(size, answers.results);
+                if let (Some(bench), Some(received)) = (bench, received) {
+                    bench.start(received);
+                }
                 continue;
             }
             Err(failed) => failed,
@@ -250,9 +283,12 @@ pub(crate) async fn deliver(http: &Http, session: &str, outbox: &mut Outbox) -> 
 async fn send(
     http: &Http,
     session: &str,
-    batch: impl Iterator<Item = &Outgoing>,
+    batch: impl Iterator<Item = &Outgoing> + Clone,
+    takes_more: bool,
 ) -> Result<ResultsAnswer, (Trouble, Error)> {
-    let results = Results { results: batch.map(|outgoing| &*outgoing.json).collect() };
+    let free = batch.clone().filter(|outgoing| outgoing.slot.is_some()).count();
+    let claim = (takes_more && free > 0).then_some(NextClaim { max: free });
+    let results = Results { results: batch.map(|outgoing| &*outgoing.json).collect(), claim };
     let call = http
         .call(Method::POST, &["v1", "sessions", session, "results"])
         .json(&results)
@@ -313,12 +349,16 @@ mod tests {
         Outgoing::new(&TaskResult::produced(id, 1, json!("x".repeat(bytes))))
     }
 
+    fn slot() -> OwnedSemaphorePermit {
+        Arc::new(tokio::sync::Semaphore::new(1)).try_acquire_owned().unwrap()
+    }
+
     fn status(status: u16) -> Trouble {
         Trouble::Status { status, code: String::new(), retry_after: None }
     }
 
-    fn answers(value: &serde_json::Value) -> ResultsAnswer {
-        serde_json::from_value(json!({ "results": value })).unwrap()
+    fn answers(value: &serde_json::Value) -> Vec<ResultAnswer> {
+        serde_json::from_value(value.clone()).unwrap()
     }
 
     #[test]
@@ -397,11 +437,11 @@ mod tests {
         outbox.tasks.begin(&task("unread", 1));
         outbox.tasks.begin(&task("running", 1));
         let way = late.way(own);
-        way.send(&TaskResult::undone("unread", 1));
+        way.send(&TaskResult::undone("unread", 1), slot());
         late.take_over(outbox).await;
         assert_eq!(waiting(&late.outbox), ["unanswered", "unread"]);
 
-        way.send(&TaskResult::undone("running", 1));
+        way.send(&TaskResult::undone("running", 1), slot());
         late.outbox.fill().await;
         assert_eq!(waiting(&late.outbox), ["unanswered", "unread", "running"]);
         late.outbox.settle(
@@ -412,6 +452,23 @@ mod tests {
             )),
         );
         assert!(late.tasks().is_empty(), "a drain waits for nothing more");
+    }
+
+    #[tokio::test]
+    async fn a_result_keeps_the_slot_of_its_attempt_only_while_its_session_is_open() {
+        let slots = Arc::new(tokio::sync::Semaphore::new(2));
+        let (own, incoming) = mpsc::unbounded_channel();
+        let mut late = Late::new();
+        let way = late.way(own);
+        let mut outbox = Outbox::new(incoming, Arc::default());
+        for id in ["a", "b"] {
+            way.send(&TaskResult::undone(id, 1), Arc::clone(&slots).try_acquire_owned().unwrap());
+        }
+        outbox.fill().await;
+        assert_eq!((slots.available_permits(), outbox.slots(1).len()), (0, 1));
+        assert_eq!(slots.available_permits(), 1, "the first was taken, and is free");
+        late.take_over(outbox).await;
+        assert_eq!(slots.available_permits(), 2, "the next session works with all of them");
     }
 
     #[tokio::test]
@@ -435,7 +492,7 @@ mod tests {
         }
         let way = late.way(own);
         late.take_over(outbox).await;
-        way.send(&TaskResult::failed("refused", 1, false, "no", "not today"));
+        way.send(&TaskResult::failed("refused", 1, false, "no", "not today"), slot());
         let told: Vec<_> = late
             .unreported()
             .into_iter()

@@ -181,7 +181,7 @@ impl Work {
         let finishing = async {
             let reporting = async {
                 match &self.session {
-                    Some(session) => deliver(http, session, &mut self.late.outbox).await,
+                    Some(session) => deliver(http, session, &mut self.late.outbox, None).await,
                     // Without a session nothing was ever claimed.
                     None => std::future::pending().await,
                 }

@@ -8,7 +8,7 @@
 
 use std::collections::HashMap;
 use std::pin::pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use reqwest::Method;
@@ -68,10 +68,15 @@ impl Session<'_> {
     pub(crate) async fn serve(&self, handlers: &mut JoinSet<()>, late: &mut Late) -> Ended {
         let tasks = Arc::new(Tasks::default());
         let (own, incoming) = mpsc::unbounded_channel();
-        let way = late.way(own);
+        let bench = Bench {
+            shared: self.shared,
+            handlers: Mutex::new(handlers),
+            tasks: Arc::clone(&tasks),
+            way: late.way(own),
+        };
         let mut outbox = Outbox::new(incoming, Arc::clone(&tasks));
         let working = async {
-            match self.claim_until_drained(handlers, &tasks, way).await {
+            match self.claim_until_drained(&bench).await {
                 Some(ended) => ended,
                 None => {
                     tasks.all_answered().await;
@@ -82,9 +87,9 @@ impl Session<'_> {
         let ended = tokio::select! {
             ended = working => ended,
             ended = self.beat(&tasks) => ended,
-            ended = deliver(&self.shared.http, &self.id, &mut outbox) => ended,
+            ended = deliver(&self.shared.http, &self.id, &mut outbox, Some(&bench)) => ended,
             // On its own, so that live results never wait behind late ones.
-            ended = deliver(&self.shared.http, &self.id, &mut late.outbox) => ended,
+            ended = deliver(&self.shared.http, &self.id, &mut late.outbox, None) => ended,
         };
         let ended = match ended {
             // The server ends a drained session with its last result, which a heartbeat may hear of first.
@@ -104,39 +109,34 @@ impl Session<'_> {
         let tasks = Arc::clone(late.tasks());
         tokio::select! {
             () = tasks.all_answered() => Ended::Drained,
-            ended = deliver(&self.shared.http, &self.id, &mut late.outbox) => ended,
+            ended = deliver(&self.shared.http, &self.id, &mut late.outbox, None) => ended,
         }
     }
 
     /// Keeps one claim parked while there are free slots. `None` when the session drains.
-    async fn claim_until_drained(
-        &self,
-        handlers: &mut JoinSet<()>,
-        tasks: &Arc<Tasks>,
-        way: Way,
-    ) -> Option<Ended> {
+    async fn claim_until_drained(&self, bench: &Bench<'_, '_>) -> Option<Ended> {
         if self.shared.drain.is_cancelled() {
             // Opened only to send what is late.
             self.announce_drain().await;
             return None;
         }
-        let mut received: Vec<(Task, OwnedSemaphorePermit)> = Vec::new();
+        let mut received = Vec::new();
         loop {
-            while handlers.try_join_next().is_some() {}
+            bench.clear();
             let slots = self.free_slots();
             let mut claim = pin!(self.claim(slots.len()));
             if !slots.is_empty() {
                 // Sent before the handlers run, so that a busy machine never leaves the server without a claim.
                 if let std::task::Poll::Ready(answer) = futures::poll!(&mut claim) {
-                    self.start(received, handlers, tasks, &way);
+                    bench.start(received);
                     received = match answer {
-                        Ok(claimed) => self.take(claimed, slots, tasks),
+                        Ok(claimed) => bench.take(claimed.tasks, slots),
                         Err(ended) => return Some(ended),
                     };
                     continue;
                 }
             }
-            self.start(std::mem::take(&mut received), handlers, tasks, &way);
+            bench.start(std::mem::take(&mut received));
             if slots.is_empty() {
                 tokio::select! {
                     () = self.shared.drain.cancelled() => {
@@ -149,15 +149,14 @@ impl Session<'_> {
             }
             tokio::select! {
                 answer = &mut claim => match answer {
-                    Ok(claimed) => received = self.take(claimed, slots, tasks),
+                    Ok(claimed) => received = bench.take(claimed.tasks, slots),
                     Err(ended) => return Some(ended),
                 },
                 () = self.shared.drain.cancelled() => {
                     self.announce_drain().await;
                     // Tasks that were on their way are ours all the same.
                     if let Ok(Ok(claimed)) = tokio::time::timeout(DRAIN_ANSWER, claim).await {
-                        let received = self.take(claimed, slots, tasks);
-                        self.start(received, handlers, tasks, &way);
+                        bench.start(bench.take(claimed.tasks, slots));
                     }
                     return None;
                 }
@@ -203,43 +202,6 @@ impl Session<'_> {
         unreachable!("an endless loop ends by returning")
     }
 
-    /// Notes claimed tasks as running, each with its slot; slots that are left over become free.
-    fn take(
-        &self,
-        claimed: Claimed,
-        mut slots: Vec<OwnedSemaphorePermit>,
-        tasks: &Tasks,
-    ) -> Vec<(Task, OwnedSemaphorePermit)> {
-        let mut taken = Vec::with_capacity(claimed.tasks.len());
-        for task in claimed.tasks {
-            // A server that hands out more than was asked for finds them again after the next heartbeat.
-            let Some(slot) = slots.pop() else { break };
-            tasks.begin(&task);
-            taken.push((task, slot));
-        }
-        taken
-    }
-
-    fn start(
-        &self,
-        received: Vec<(Task, OwnedSemaphorePermit)>,
-        handlers: &mut JoinSet<()>,
-        tasks: &Tasks,
-        way: &Way,
-    ) {
-        for (task, slot) in received {
-            let offer = self.shared.offers.get(&task.capability).cloned();
-            let environment = Arc::clone(&self.shared.environment);
-            let cancelled = tasks.token(&task.id, task.attempt);
-            let way = way.clone();
-            handlers.spawn(async move {
-                let result = attempt(offer, task, environment, cancelled).await;
-                drop(slot);
-                way.send(&result);
-            });
-        }
-    }
-
     async fn announce_drain(&self) {
         let http = &self.shared.http;
         let call = http.call(Method::DELETE, &["v1", "sessions", &self.id]);
@@ -278,6 +240,61 @@ impl Session<'_> {
                 Err(_) => tracing::debug!("a heartbeat took too long"),
             }
         }
+    }
+}
+
+/// Where the tasks of one session are worked on.
+pub(crate) struct Bench<'a, 'h> {
+    shared: &'a Shared,
+    handlers: Mutex<&'h mut JoinSet<()>>,
+    tasks: Arc<Tasks>,
+    way: Way,
+}
+
+impl<'h> Bench<'_, 'h> {
+    /// Whether tasks may be asked for.
+    pub(crate) fn takes_more(&self) -> bool {
+        !self.shared.drain.is_cancelled()
+    }
+
+    /// Notes tasks as running, each with its slot; slots that are left over become free.
+    pub(crate) fn take(
+        &self,
+        tasks: Vec<Task>,
+        mut slots: Vec<OwnedSemaphorePermit>,
+    ) -> Vec<(Task, OwnedSemaphorePermit)> {
+        let mut taken = Vec::with_capacity(tasks.len());
+        for task in tasks {
+            // A server that hands out more than was asked for finds them again after the next heartbeat.
+            let Some(slot) = slots.pop() else { break };
+            self.tasks.begin(&task);
+            taken.push((task, slot));
+        }
+        taken
+    }
+
+    /// Begins to work on tasks.
+    pub(crate) fn start(&self, received: Vec<(Task, OwnedSemaphorePermit)>) {
+        for (task, slot) in received {
+            let offer = self.shared.offers.get(&task.capability).cloned();
+            let environment = Arc::clone(&self.shared.environment);
+            let cancelled = self.tasks.token(&task.id, task.attempt);
+            let way = self.way.clone();
+            self.handlers().spawn(async move {
+                let result = attempt(offer, task, environment, cancelled).await;
+                way.send(&result, slot);
+            });
+        }
+    }
+
+    /// Forgets handlers that have ended.
+    fn clear(&self) {
+        let mut handlers = self.handlers();
+        while handlers.try_join_next().is_some() {}
+    }
+
+    fn handlers(&self) -> MutexGuard<'_, &'h mut JoinSet<()>> {
+        self.handlers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -36,6 +36,8 @@ words! {
         New = "new",
         /// No difference.
         Same = "same",
+        /// Another text of a scenario file, and the same version: nothing that others depend on has changed.
+        Updated = "updated",
         /// Everybody who uses it goes on.
         Compatible = "compatible",
         /// Somebody who uses it may suffer.
@@ -61,6 +63,9 @@ pub struct Environment {
     /// Held leases.
     #[serde(default)]
     pub leases: u64,
+    /// Undos that have been waiting longer than the server's grace for a supplier that is not connected.
+    #[serde(default)]
+    pub waiting_undos: u64,
 }
 
 /// A contract as lists show it; [`Contract`] adds the rest.
@@ -270,6 +275,9 @@ pub struct ContractVersion {
     /// What was different.
     #[serde(default)]
     pub changes: Vec<ContractChange>,
+    /// Live sessions that have registered it; deployed versions of capabilities only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sessions: Option<u64>,
 }
 
 /// One difference between a version and the one before.

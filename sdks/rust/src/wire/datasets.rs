@@ -20,6 +20,10 @@ words! {
         Ready = "ready",
         /// Held by a lease.
         Leased = "leased",
+        /// In stock, and made with an older version of its contract: nobody gets it before it is found to hold.
+        Suspect = "suspect",
+        /// It was in stock and does not hold any more: somebody has to decide about it.
+        Quarantined = "quarantined",
         /// Could not be made.
         Failed = "failed",
         /// Its condition was false.
@@ -158,12 +162,32 @@ pub struct Dataset {
     /// When it failed or was gone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ended_at: Option<String>,
+    /// The supplier that it waits for, if none is connected; left out in lists.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waits_for: Option<WaitsFor>,
     /// Its children, in order of the plan; left out in lists.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub parts: Vec<Dataset>,
     /// What happened in this tree, oldest first; left out in lists and parts.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub timeline: Vec<TimelineEntry>,
+}
+
+/// A supplier that a part waits for: none is connected that could do its task.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct WaitsFor {
+    /// What it is to do.
+    pub operation: Operation,
+    /// The capability that nobody serves.
+    pub contract: String,
+    /// Its version.
+    pub version: u32,
+    /// Whom to ask.
+    #[serde(default)]
+    pub owner: Owner,
+    /// Since when nobody is there.
+    pub since: String,
 }
 
 /// Something that happened to a dataset.

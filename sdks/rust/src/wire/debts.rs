@@ -1,11 +1,21 @@
-//! Debts: effects that could not be undone and need a person.
+//! Debts: effects that could not be undone and need a person, or wait for their supplier.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::Owner;
+use super::{Owner, words};
 
-/// An effect that could not be undone.
+words! {
+    /// What is the matter with something that is owed.
+    DebtStatus {
+        /// Its undo is exhausted: it stays until a person resolves it.
+        Debt = "debt",
+        /// Its supplier is not connected, and undoes it when it is.
+        Waiting = "waiting",
+    }
+}
+
+/// An effect that could not be undone, or waits for its supplier.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Debt {
@@ -17,6 +27,9 @@ pub struct Debt {
     /// Environment.
     #[serde(default)]
     pub environment: String,
+    /// What is the matter with it.
+    #[serde(default = "exhausted")]
+    pub status: DebtStatus,
     /// Where in the tree, with contract and version.
     pub path: String,
     /// Its contract.
@@ -49,6 +62,11 @@ pub struct Debt {
     pub channel: Option<String>,
 }
 
+/// What an older server lists.
+fn exhausted() -> DebtStatus {
+    DebtStatus::Debt
+}
+
 /// Filters of `GET /v1/debts`.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct DebtFilter {
@@ -56,6 +74,8 @@ pub struct DebtFilter {
     pub environment: Option<String>,
     /// Only this contract.
     pub contract: Option<String>,
+    /// Only this status.
+    pub status: Option<DebtStatus>,
     /// Rows a page (1 to 1000).
     pub limit: Option<u32>,
     /// Where the last page ended.

@@ -258,8 +258,14 @@ pub struct PartEvidence {
 pub struct InvariantEvidence {
     /// The invariant in words.
     pub says: String,
-    /// Whether it held.
+    /// Whether it held when it was last evaluated.
     pub held: bool,
+    /// When that was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub evaluated_at: Option<String>,
+    /// True when a part was found not to hold, or could not be asked about, since then.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub outdated: bool,
 }
 
 /// Body of `POST /v1/leases/{id}/renew`.

@@ -1,7 +1,7 @@
 //! The JSON of the HTTP API as Rust types, one file a noun.
 //!
-//! Unknown fields and unknown words of newer servers are ignored or read as `Unknown`, so that an old client goes on
-//! working. Times are RFC 3339 strings in UTC, exactly as the server sent them.
+//! Unknown fields of newer servers are ignored, and their unknown words are read as `Unknown`, which keeps and shows the
+//! word, so that an old client goes on working. Times are RFC 3339 strings in UTC, exactly as the server sent them.
 
 mod contracts;
 mod datasets;
@@ -20,6 +20,7 @@ mod sessions;
 mod stock_rules;
 mod tasks;
 mod tokens;
+mod word;
 
 pub use contracts::*;
 pub use datasets::*;
@@ -38,6 +39,8 @@ pub use sessions::*;
 pub use stock_rules::*;
 pub use tasks::*;
 pub use tokens::*;
+pub use word::Word;
+use word::words;
 
 use serde::{Deserialize, Serialize};
 
@@ -96,53 +99,6 @@ impl Owner {
     }
 }
 
-/// Declares an enum of the API's words; a word of a newer server reads as `Unknown`.
-macro_rules! words {
-    ($(#[$meta:meta])* $name:ident { $($(#[$doc:meta])* $variant:ident = $text:literal,)+ }) => {
-        $(#[$meta])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-        #[non_exhaustive]
-        pub enum $name {
-            $($(#[$doc])* $variant,)+
-            /// A word that this release does not know.
-            Unknown,
-        }
-
-        impl $name {
-            /// The word as the API writes it.
-            pub fn as_str(self) -> &'static str {
-                match self {
-                    $(Self::$variant => $text,)+
-                    Self::Unknown => "unknown_word",
-                }
-            }
-        }
-
-        impl std::fmt::Display for $name {
-            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.pad(self.as_str())
-            }
-        }
-
-        impl serde::Serialize for $name {
-            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                serializer.serialize_str(self.as_str())
-            }
-        }
-
-        impl<'de> serde::Deserialize<'de> for $name {
-            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                let word = <std::borrow::Cow<'de, str> as serde::Deserialize>::deserialize(deserializer)?;
-                Ok(match word.as_ref() {
-                    $($text => Self::$variant,)+
-                    _ => Self::Unknown,
-                })
-            }
-        }
-    };
-}
-use words;
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -150,7 +106,10 @@ mod tests {
     #[test]
     fn a_word_of_a_newer_server_reads_as_unknown() {
         assert_eq!(serde_json::from_str::<RequestStatus>("\"fulfilled\"").unwrap(), RequestStatus::Fulfilled);
-        assert_eq!(serde_json::from_str::<RequestStatus>("\"dreaming\"").unwrap(), RequestStatus::Unknown);
+        let unknown = serde_json::from_str::<RequestStatus>("\"dreaming\"").unwrap();
+        assert!(matches!(unknown, RequestStatus::Unknown(_)), "{unknown:?}");
+        assert_eq!(unknown.to_string(), "dreaming", "the word itself is shown");
+        assert_eq!(serde_json::to_string(&unknown).unwrap(), "\"dreaming\"");
         assert_eq!(serde_json::to_string(&RequestStatus::Building).unwrap(), "\"building\"");
     }
 

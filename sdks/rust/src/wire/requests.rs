@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{FromStock, Lease, Operation, Owner, Rerun, words};
+use super::{FromStock, Lease, Operation, Owner, Rerun, Warning, words};
 
 words! {
     /// `queued -> building -> fulfilled | failed | cancelled | expired`; the last four are final.
@@ -35,7 +35,7 @@ words! {
     Source {
         /// From stock when there is some, else made.
         StockFirst = "stock_first",
-        /// From stock, or not at all: it is refused as `out_of_stock`.
+        /// From stock, or not at all: it is refused, or ends, as `out_of_stock`.
         StockOnly = "stock_only",
         /// Always made.
         Fresh = "fresh",
@@ -61,6 +61,8 @@ words! {
         Pipeline = "pipeline",
         /// A stock rule is refilled; cannot be asked for.
         Stock = "stock",
+        /// Stock is looked after; cannot be asked for.
+        Patrol = "patrol",
     }
 }
 
@@ -77,6 +79,10 @@ words! {
         Checking = "checking",
         /// Made, and valid as far as it can be checked.
         Ready = "ready",
+        /// In stock, and made with an older version of its contract: nobody gets it before it is found to hold.
+        Suspect = "suspect",
+        /// It was in stock and does not hold any more: somebody has to decide about it.
+        Quarantined = "quarantined",
         /// Could not be made.
         Failed = "failed",
         /// Its condition was false.
@@ -97,13 +103,15 @@ words! {
     FailureClass {
         /// The domain said no.
         Rejected = "rejected",
+        /// The supplier could not do it now, in any of its attempts: the input is not to blame.
+        Unavailable = "unavailable",
         /// An answer broke its published schema.
         ContractViolation = "contract_violation",
         /// No session offered the capability in time.
         SupplierOffline = "supplier_offline",
         /// A deadline passed.
         Timeout = "timeout",
-        /// Attempts used up by crashes and passing failures.
+        /// Suppliers went away in the middle of it, until the attempts were used up.
         Crashed = "crashed",
         /// An expression could not be evaluated.
         Binding = "binding",
@@ -267,6 +275,9 @@ pub struct Request {
     /// How far it is.
     #[serde(default)]
     pub progress: Progress,
+    /// What is probably not meant: inputs that nothing reads.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<Warning>,
     /// Why it ended without leases.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<Failure>,

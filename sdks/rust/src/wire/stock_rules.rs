@@ -159,6 +159,9 @@ pub struct StockRule {
     /// Why it cannot be filled with what is on offer; empty when it can.
     #[serde(default)]
     pub faults: Vec<Fault>,
+    /// What its author should know; it is filled all the same.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<Fault>,
     /// What is there.
     #[serde(default)]
     pub stock: RuleStock,
@@ -187,6 +190,9 @@ pub struct RuleStock {
     /// Of those that can be taken, how many were imported.
     #[serde(default)]
     pub imported: u64,
+    /// Of those that can be taken and were made, how many came back, from a lease, a request or quarantine: they stay beyond the target.
+    #[serde(default)]
+    pub came_back: u64,
     /// When the oldest of those that can be taken and were made was made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub oldest_at: Option<String>,
@@ -304,6 +310,9 @@ pub struct AppliedRule {
     pub revision: u64,
     /// What putting it has changed.
     pub change: RuleChange,
+    /// What its author should know; it is applied all the same.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<Fault>,
 }
 
 #[cfg(test)]
@@ -329,9 +338,10 @@ mod tests {
         }))
         .unwrap();
         assert_eq!(
-            (rule.state, rule.faults.len(), rule.window.unwrap().is_open),
-            (RuleState::Unknown, 1, true)
+            (rule.state.as_str(), rule.faults.len(), rule.window.unwrap().is_open),
+            ("resting", 1, true)
         );
+        assert!(!RuleState::ALL.contains(&rule.state));
         assert_eq!(rule.stock, RuleStock::default(), "an older server shows none");
     }
 
@@ -347,7 +357,7 @@ mod tests {
         let stock: RuleStock = serde_json::from_value(shown).unwrap();
         assert_eq!((stock.ready, stock.coming, stock.hit_rate()), (1, 2, Some(0.75)));
         let starved = stock.starved.as_ref().unwrap();
-        assert_eq!((starved.code, starved.owner.team.as_str()), (StarvedCode::Unknown, "A"));
+        assert_eq!((starved.code.as_str(), starved.owner.team.as_str()), ("tired", "A"));
         assert_eq!(starved.retry_at.as_deref(), Some("u"));
         let again: RuleStock = serde_json::from_value(serde_json::to_value(&stock).unwrap()).unwrap();
         assert_eq!(again, stock);

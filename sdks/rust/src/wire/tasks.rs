@@ -244,12 +244,15 @@ impl TaskResult {
 }
 
 /// Answer of `POST /v1/sessions/{id}/results`, in the order of the results.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct ResultsAnswer {
     /// Result by result.
     #[serde(default)]
     pub results: Vec<ResultAnswer>,
+    /// Tasks that were asked for with the results; empty when none was ready.
+    #[serde(default)]
+    pub tasks: Vec<Task>,
 }
 
 /// What became of one result.

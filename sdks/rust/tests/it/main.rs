@@ -12,3 +12,4 @@ mod server;
 mod stock;
 #[cfg(target_os = "linux")]
 mod wall_clock;
+mod words;

@@ -81,7 +81,16 @@ fn an_event_tells_the_way_to_its_part() {
     assert_eq!(scene.told_path("task.done"), Some("line[1]"));
     scene.fail("line[0]", false);
     assert_eq!(scene.told_path("task.failed"), Some("line[0]"));
-    assert_eq!(scene.told_path("dataset.failed"), Some("line[0] › a/a@1"));
+    assert_eq!(scene.told_path("dataset.failed"), Some("line[0]"), "the contract has a field of its own");
+}
+
+#[test]
+fn a_failure_of_a_root_is_told_without_a_way_to_it() {
+    let mut scene = Scene::begin(Landscape::default().capability("a/a", MAKE), "a/a", json!({}));
+    scene.fail("", false);
+    assert_eq!(scene.told_path("dataset.failed"), None);
+    let told = scene.events.iter().find(|event| event.kind == "dataset.failed").expect("it failed");
+    assert_eq!((&told.data["contract"], &told.data["version"]), (&json!("a/a"), &json!(1)));
 }
 
 #[test]

@@ -22,7 +22,7 @@ fn name(text: &str) -> ContractName {
 
 /// Made, valid, and leased.
 fn leased() -> Scene {
-    let facts = json!({ "properties": { "seen": { "x-volatile": true } } });
+    let facts = json!({ "properties": { "number": { "type": "integer" }, "seen": { "x-volatile": true } } });
     let mut landscape = Landscape::default();
     landscape.add(capability("b/two", ALL, json!({ "facts": facts })));
     let landscape = landscape.capability("a/one", ALL).capability("c/bare", MAKE).scenario(AGREEING);
@@ -48,7 +48,13 @@ fn asked() -> Scene {
 
 impl Scene {
     fn ask(&mut self, offline: Vec<Offline>) {
-        self.happen(Happened::Recheck { why: Why::Diagnosis, allow_ms: 2_000, strict: true, offline });
+        self.happen(Happened::Recheck {
+            why: Why::Diagnosis,
+            allow_ms: 2_000,
+            strict: true,
+            at_once: false,
+            offline,
+        });
     }
 
     fn say(&mut self, steps: &str, verdict: Verdict, message: &str) {
@@ -160,7 +166,18 @@ fn what_has_changed_is_told_also_when_somebody_else_is_silent() {
     assert_eq!(diagnosis.conclusion, Conclusion::Changed { first: scene.at("two") });
     assert_eq!(states(&diagnosis), [PartState::Failed, PartState::Unchecked, PartState::Changed]);
     let told = scene.told_path("dataset.drifted");
-    assert_eq!(told, Some("two › b/two@1"));
+    assert_eq!(told, Some("two"));
+}
+
+#[test]
+fn facts_that_break_their_schema_are_no_answer() {
+    let mut scene = asked();
+    scene.check("one", Verdict::Valid, json!({ "number": 1, "open": true }));
+    scene.check("two", Verdict::Valid, json!({ "number": "nope" }));
+    let diagnosis = scene.diagnosed();
+    assert_eq!(diagnosis.conclusion, Conclusion::CheckFailed { first: Some(scene.at("two")) });
+    assert!(diagnosis.message.contains("the facts do not satisfy their schema"), "{}", diagnosis.message);
+    assert_eq!(states(&diagnosis), [PartState::Same, PartState::Unchecked, PartState::Failed]);
 }
 
 #[test]

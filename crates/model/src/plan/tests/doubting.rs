@@ -28,12 +28,13 @@ output: {}
     scene.tree.parts[0].status = match why {
         Why::HandOver | Why::Suspect => PartStatus::Suspect,
         Why::Patrol => PartStatus::Ready,
+        Why::Retry => PartStatus::Quarantined,
         Why::Return | Why::Diagnosis => PartStatus::Leased,
     };
     scene.pass_ms(60_000);
     scene.happen(match why {
         Why::Return => Happened::LeaseEnded { keep: true },
-        _ => Happened::Recheck { why, allow_ms: 2_000, strict: false, offline: Vec::new() },
+        _ => Happened::Recheck { why, allow_ms: 2_000, strict: false, at_once: false, offline: Vec::new() },
     });
     assert_eq!(scene.asked(), ["check one", "check two"]);
     scene
@@ -108,6 +109,32 @@ fn what_is_said_about_leased_data_and_what_comes_back_tells_nothing_and_what_nob
     }
     let change = asked(Why::Patrol).decided("one", Verdict::Unknown, None, &[]);
     assert_eq!(said(&change), []);
+    // Neither does who answers with facts that it does not declare.
+    let mut scene = Scene::begin(
+        {
+            let mut landscape = Landscape::default();
+            let facts = json!({ "properties": { "number": { "type": "integer" } } });
+            landscape.add(capability("a/one", ALL, json!({ "facts": facts })));
+            landscape
+        },
+        "a/one",
+        json!({}),
+    );
+    scene.produce("");
+    scene.check("", Verdict::Valid, json!({ "number": 1 }));
+    scene.tree.line = Some(LineId(1));
+    let why = Why::Patrol;
+    scene.happen(Happened::Recheck {
+        why,
+        allow_ms: 2_000,
+        strict: false,
+        at_once: false,
+        offline: Vec::new(),
+    });
+    for verdict in [Verdict::Valid, Verdict::Invalid] {
+        let change = scene.decided("", verdict, Some(json!({ "number": "nope" })), &[]);
+        assert_eq!((said(&change), change.outcome.is_none()), (Vec::new(), true), "{verdict:?}");
+    }
     let mut fresh = asked(Why::Patrol);
     fresh.tree.line = None;
     assert_eq!(said(&fresh.decided("one", Verdict::Valid, None, &[])), [], "it is not there for stock");

@@ -238,8 +238,13 @@ fn a_step_of_the_dataset_keeps_its_name() {
 
 #[test]
 fn nobody_is_asked_about_drift_while_a_dataset_is_being_extended() {
-    let recheck =
-        || Happened::Recheck { why: Why::Diagnosis, allow_ms: 1_000, strict: true, offline: Vec::new() };
+    let recheck = || Happened::Recheck {
+        why: Why::Diagnosis,
+        allow_ms: 1_000,
+        strict: true,
+        at_once: false,
+        offline: Vec::new(),
+    };
     let mut scene = leased(ALL);
     scene.happen(recheck());
     assert_eq!(scene.asked().len(), 4);

@@ -222,6 +222,44 @@ fn what_waits_to_be_asked_again_has_begun_and_is_undone() {
 }
 
 #[test]
+fn what_may_pass_and_does_not_is_not_held_against_the_input() {
+    for (retryable, goes, class) in [(false, 1, FailureClass::Rejected), (true, 3, FailureClass::Unavailable)]
+    {
+        let mut scene = Scene::begin(shop(MAKE), "checkout/ready-customer", json!({}));
+        for _ in 0..goes {
+            scene.fail("customer", retryable);
+        }
+        assert_eq!((scene.failure().class, scene.failure().attempts), (class, goes), "{retryable}");
+    }
+}
+
+#[test]
+fn what_a_cancelled_attempt_answers_is_told_as_an_orphan() {
+    let mut scene = Scene::begin(shop(MAKE_AND_UNDO), "checkout/ready-customer", json!({}));
+    scene.happen(Happened::Unwanted);
+    scene.produce("customer");
+    let told = scene.events.iter().find(|event| event.kind.starts_with("task.")).expect("it is told");
+    assert_eq!((told.kind.as_ref(), &told.data["operation"]), ("task.orphaned", &json!("produce")));
+    assert_eq!(scene.asked(), ["undo customer"], "what it made is undone with its output");
+    assert!(scene.part("customer").to_undo().is_some());
+    scene.undo("customer");
+    assert_eq!(scene.told_path("task.done"), Some("customer"), "the undo counts");
+}
+
+#[test]
+fn an_answer_behind_the_deadline_is_told_as_an_orphan() {
+    let scenario = "scenario: a/slow\nowner: { team: Qa }\nsteps:\n  slow: { uses: a/a, timeout_s: 60 }\n\
+                    output: { id: \"${{ steps.slow.id }}\" }\n";
+    let landscape = Landscape::default().capability("a/a", MAKE_AND_UNDO).scenario(scenario);
+    let mut scene = Scene::begin(landscape, "a/slow", json!({}));
+    scene.pass_ms(60_001);
+    scene.produce("slow");
+    assert!(scene.events.iter().any(|event| event.kind == "task.orphaned"));
+    assert!(scene.events.iter().all(|event| event.kind != "task.done"));
+    assert_eq!(scene.asked(), ["undo slow"]);
+}
+
+#[test]
 fn nonsense_from_a_cancelled_attempt_is_taken_for_a_possible_effect() {
     let mut scene = Scene::begin(shop(MAKE_AND_UNDO), "checkout/ready-customer", json!({}));
     scene.happen(Happened::Unwanted);

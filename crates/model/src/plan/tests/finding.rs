@@ -167,6 +167,19 @@ fn what_was_found_and_does_not_hold_is_left_and_something_else_is_looked_for() {
 }
 
 #[test]
+fn one_answer_is_enough_about_what_was_there_before_and_cannot_tell_is_none() {
+    let mut scene = looked_for(FIND);
+    scene.answer("", answer("c-1"));
+    scene.check("", Verdict::Unknown, json!({}));
+    assert_eq!(scene.asked(), ["check"], "it is asked again");
+    scene.check("", Verdict::Invalid, json!({}));
+    assert_eq!(scene.asked(), ["find"], "it has had its time to settle");
+    let mut scene = imported(FIND);
+    scene.check("", Verdict::Invalid, json!({}));
+    assert_eq!((scene.status(""), scene.asked()), (PartStatus::Failed, vec![]));
+}
+
+#[test]
 fn what_is_left_is_free_for_others() {
     let mut scene = looked_for(FIND);
     scene.answer("", answer("c-1"));

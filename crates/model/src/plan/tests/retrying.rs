@@ -93,7 +93,7 @@ fn after_the_last_attempt_the_failure_says_how_many_there_were() {
         }
     }
     let failure = scene.failure();
-    assert_eq!((failure.class, failure.attempts), (FailureClass::Rejected, 3));
+    assert_eq!((failure.class, failure.attempts), (FailureClass::Unavailable, 3));
     assert_eq!(failure.path, "ready › payment › billing/payment-account@1");
     let retried = [Retried { path: "ready › checkout/ready-customer@1".to_owned(), attempts: 3 }];
     assert_eq!(failure.retried, retried);
@@ -287,7 +287,7 @@ fn an_attempt_for_which_no_time_is_left_is_not_begun() {
     exhaust(&mut scene, "ready › customer");
     assert!(scene.outcomes.is_empty());
     scene.undo("ready › customer");
-    assert_eq!(scene.failure().class, FailureClass::Rejected, "the cause, not the time");
+    assert_eq!(scene.failure().class, FailureClass::Unavailable, "the cause, not the time");
     assert_eq!(scene.status(""), PartStatus::Failed);
 }
 

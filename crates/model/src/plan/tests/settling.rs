@@ -60,6 +60,30 @@ fn a_service_that_does_not_agree_in_time_is_blamed() {
 }
 
 #[test]
+fn facts_that_break_their_schema_fail_what_is_being_made_at_once() {
+    let facts = json!({ "properties": { "number": { "type": "integer" } } });
+    for verdict in [Verdict::Valid, Verdict::Invalid, Verdict::Unknown] {
+        let mut landscape = Landscape::default().capability("a/one", ALL).scenario(AGREEING);
+        landscape.add(capability("b/two", ALL, json!({ "facts": facts })));
+        let mut scene = Scene::begin(landscape, "a/agreeing", json!({}));
+        scene.produce("one");
+        scene.produce("two");
+        scene.check("two", verdict, json!({ "number": "nope" }));
+        let failure = scene.failure();
+        assert_eq!(failure.class, FailureClass::ContractViolation, "asking again would bring the same");
+        assert_eq!((failure.path.as_str(), failure.attempts), ("two › b/two@1", 1));
+        assert!(failure.message.contains("/number"), "{}", failure.message);
+    }
+}
+
+#[test]
+fn an_answer_to_a_check_that_is_none_fails_what_is_being_made_at_once() {
+    let mut scene = agreeing();
+    scene.answer("two", Answer::Undone);
+    assert_eq!(scene.failure().class, FailureClass::ContractViolation);
+}
+
+#[test]
 fn unknown_is_never_taken_for_valid() {
     let mut scene = agreeing();
     scene.check("one", Verdict::Valid, json!({ "number": 1 }));

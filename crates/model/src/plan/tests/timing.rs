@@ -24,7 +24,7 @@ fn a_step_that_is_not_made_in_time_fails_and_says_what_it_was_doing() {
         (
             "nobody is there",
             |_| Some(Standing::Unclaimed { served: false }),
-            "it was waiting for a supplier of a/a since 2026-01-01T00:00:00Z: none is connected",
+            "it was waiting for a supplier of a/a@1 since 2026-01-01T00:00:00Z: none is connected",
             0,
         ),
         (
@@ -221,7 +221,7 @@ fn a_retry_that_would_come_too_late_is_not_made() {
     let mut scene = slow();
     scene.pass_ms(1_999);
     scene.fail("slow", true);
-    assert_eq!((scene.failure().class, scene.failure().attempts), (FailureClass::Rejected, 1));
+    assert_eq!((scene.failure().class, scene.failure().attempts), (FailureClass::Unavailable, 1));
 }
 
 #[test]

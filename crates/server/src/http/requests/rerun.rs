@@ -12,6 +12,7 @@ use utoipa::ToSchema;
 use crate::http::shapes::difference::DifferenceJson;
 use crate::http::shapes::scalar::Text;
 use crate::http::shapes::secret::Secrets;
+use crate::http::shapes::word::{RerunFacts, Said};
 
 /// A dataset that was asked for again, and whether the facts are the same as they were.
 #[derive(Serialize, ToSchema)]
@@ -22,7 +23,8 @@ pub(super) struct RerunJson<'a> {
     of: Text<DatasetId>,
     /// `pending` until the request has ended, then `equal` or `different`; `unknown` when it ended without a dataset, or
     /// when there are no facts to compare. What a schema marks `x-volatile` does not count.
-    facts: &'static str,
+    #[schema(inline)]
+    facts: RerunFacts<'static>,
     /// At most 100, in the order of the paths.
     differences: Vec<DifferenceJson<'a>>,
     /// How many there are beyond those.
@@ -41,7 +43,12 @@ impl<'a> RerunJson<'a> {
                 ("different", differences.iter().map(shown).collect(), *more)
             }
         };
-        Self { of: Text(rerun.of.root()), facts, differences, more: (more > 0).then_some(more) }
+        Self {
+            of: Text(rerun.of.root()),
+            facts: Said::new(facts),
+            differences,
+            more: (more > 0).then_some(more),
+        }
     }
 }
 

@@ -20,7 +20,7 @@ use crate::http::shapes::scalar::{Text, Time};
 use crate::http::shapes::secret::Secrets;
 use crate::http::shapes::step::ProgressJson;
 use crate::http::shapes::tree::TreeView;
-use crate::http::shapes::word::{RequestStatusWord, Word};
+use crate::http::shapes::word::{PrioritySaid, RequestStatusWord, Said, SourceSaid, Word};
 
 /// A consumer's wish for datasets, as it stands.
 #[derive(Serialize, ToSchema)]
@@ -43,7 +43,8 @@ pub(in crate::http) struct RequestJson<'a> {
     items: Option<Vec<UnitJson<'a>>>,
     /// How many datasets.
     count: usize,
-    source: &'static str,
+    #[schema(inline)]
+    source: SourceSaid<'static>,
     /// The stock rule that it refills: what it makes is leased to nobody before somebody asks.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
@@ -53,7 +54,8 @@ pub(in crate::http) struct RequestJson<'a> {
     ahead: Option<u64>,
     lease: LeaseLengthJson,
     holder: &'a str,
-    priority: &'static str,
+    #[schema(inline)]
+    priority: PrioritySaid<'static>,
     /// The channel of suppliers under development that it named.
     #[serde(skip_serializing_if = "Option::is_none")]
     channel: Option<&'a str>,
@@ -74,8 +76,21 @@ pub(in crate::http) struct RequestJson<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     rerun: Option<RerunJson<'a>>,
     progress: ProgressJson<'a>,
+    /// What is probably not meant; left out in lists, and when there is nothing.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    warnings: Vec<RequestWarningJson>,
     #[serde(skip_serializing_if = "Option::is_none")]
     failure: Option<FailureJson<'a>>,
+}
+
+/// Something that is probably not meant.
+#[derive(Serialize, ToSchema)]
+#[schema(as = RequestWarning)]
+struct RequestWarningJson {
+    /// Into the request: `/input/contry`, or `/items/0/input/contry`.
+    pointer: String,
+    code: &'static str,
+    message: String,
 }
 
 /// One dataset that was asked for.
@@ -130,22 +145,22 @@ impl<'a> RequestJson<'a> {
             input,
             items,
             count: request.units.len(),
-            source: match request.source {
+            source: Said::new(match request.source {
                 Source::StockFirst => "stock_first",
                 Source::Fresh => "fresh",
                 Source::StockOnly => "stock_only",
                 Source::FindFirst => "find_first",
-            },
+            }),
             refills: request.refills.as_ref().map(Text),
             ahead: view.ahead,
             lease: LeaseLengthJson { ttl_s: request.ttl_ms / 1000 },
             holder: &request.holder,
-            priority: match request.priority {
+            priority: Said::new(match request.priority {
                 Priority::Person => "person",
                 Priority::Pipeline => "pipeline",
                 Priority::Stock => "stock",
                 Priority::Patrol => "patrol",
-            },
+            }),
             channel: request.channel.as_deref(),
             status: Word(request.status),
             revision: request.revision,
@@ -155,10 +170,27 @@ impl<'a> RequestJson<'a> {
             leases: leases.collect(),
             rerun: view.rerun.as_ref().map(|rerun| RerunJson::of(rerun, view)),
             progress: ProgressJson::of(trees, listed),
+            warnings: if listed { Vec::new() } else { warnings(view) },
             failure: request
                 .failure
                 .as_ref()
                 .map(|failure| FailureJson::of(failure, trees, view.lately, now)),
         }
     }
+}
+
+/// Inputs that nothing reads. What is asked for several times is told once.
+fn warnings(view: &RequestView) -> Vec<RequestWarningJson> {
+    let request = &view.request;
+    let mut warnings = Vec::new();
+    for (index, unit) in request.units.iter().take(if request.listed { ITEMS_MAX } else { 1 }).enumerate() {
+        let Some(contract) = view.shelf.contract(&unit.contract, unit.version) else { continue };
+        let at = if request.listed { format!("/items/{index}/input") } else { "/input".to_owned() };
+        warnings.extend(contract.input.unread(&unit.input).into_iter().map(|fault| RequestWarningJson {
+            pointer: format!("{at}{}", fault.pointer),
+            code: fault.code,
+            message: fault.message,
+        }));
+    }
+    warnings
 }

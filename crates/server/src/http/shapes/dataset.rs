@@ -18,7 +18,8 @@ use super::owner::OwnerJson;
 use super::scalar::{Text, Time};
 use super::search::SearchJson;
 use super::tree::TreeView;
-use super::word::{KindWord, OriginWord, Word};
+use super::waits_for::WaitsForJson;
+use super::word::{KindWord, OriginWord, Said, Standing, Word};
 
 /// One instance of a contract, with what it is made of.
 #[derive(Serialize, ToSchema)]
@@ -34,8 +35,10 @@ pub(in crate::http) struct DatasetJson<'a> {
     version: u32,
     #[schema(inline)]
     kind: KindWord,
-    /// The status of a step, or for a root also `leased`.
-    status: &'static str,
+    /// The status of a step, or for a root also `leased`. `suspect`: in stock, and made with an older version; `quarantined`: it
+    /// was in stock and does not hold any more.
+    #[schema(inline)]
+    status: Standing<'static>,
     /// Step names from the root, joined by ` › `; empty for the root.
     path: String,
     /// The name of the step; absent for the root.
@@ -90,6 +93,9 @@ pub(in crate::http) struct DatasetJson<'a> {
     /// Its own, or that of the part below it that failed: `dataset_id` in it says which.
     #[serde(skip_serializing_if = "Option::is_none")]
     failure: Option<FailureJson<'a>>,
+    /// Whom it waits for; only of a part whose task nobody is connected to do, in the answer about one dataset.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    waits_for: Option<WaitsForJson<'a>>,
     /// What it is made of; left out in lists.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(no_recursion)]
@@ -112,7 +118,7 @@ impl<'a> DatasetJson<'a> {
             contract: Text(&part.contract),
             version: part.version,
             kind: Word(kind),
-            status: view.status(number),
+            status: Said::new(view.status(number)),
             path: view.tree.steps_to(number),
             step: (number > 0).then_some(part.step.as_str()),
             attempt: part
@@ -135,6 +141,7 @@ impl<'a> DatasetJson<'a> {
             ready_at: part.ready_at.map(Time),
             ended_at: part.ended_at.map(Time),
             failure: view.failure(number).map(|failure| FailureJson::of(failure, trees, None, view.now)),
+            waits_for: WaitsForJson::of(view, number),
             parts: None,
             timeline: None,
         }

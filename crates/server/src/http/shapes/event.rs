@@ -6,11 +6,14 @@ use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 use serde_json::Value;
 use sixpack_model::event::Event;
+use sixpack_model::failure::FailureClass;
+use sixpack_model::tree::Operation;
 use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
 use utoipa::openapi::{KnownFormat, RefOr, SchemaFormat};
 use utoipa::{PartialSchema, ToSchema};
 
 use super::scalar::{Text, Time};
+use super::word::Said;
 
 /// Names of ids, which events keep without the suffix.
 const RENAMED: [(&str, &str); 4] =
@@ -84,7 +87,10 @@ fn described(required: &[&str], optional: &[&str]) -> ObjectBuilder {
     for name in required {
         object = object.property(*name, text()).required(*name);
     }
-    let most = ["operation", "session_id", "lease_id", "contract", "class", "code", "mode", "channel"];
+    object = object
+        .property("operation", Said::<Operation>::schema())
+        .property("class", Said::<FailureClass>::schema());
+    let most = ["session_id", "lease_id", "contract", "code", "mode", "channel"];
     for name in optional.iter().chain(&most) {
         object = object.property(*name, text());
     }

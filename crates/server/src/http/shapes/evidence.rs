@@ -4,11 +4,13 @@ use std::borrow::Cow;
 
 use serde::Serialize;
 use serde_json::Value;
+use sixpack_model::failure::FailureClass;
 use sixpack_model::tree::{PartStatus, Verdict};
 use utoipa::ToSchema;
 
 use super::scalar::{Text, Time};
 use super::tree::TreeView;
+use super::word::{PartVerdict, Said, WholeVerdict};
 use sixpack_model::ids::DatasetId;
 use sixpack_model::name::ContractName;
 
@@ -22,9 +24,9 @@ const STALE: &str = "stale";
 #[derive(Serialize, ToSchema)]
 #[schema(as = Evidence)]
 pub(in crate::http) struct EvidenceJson<'a> {
-    /// `valid`, `invalid`, `unknown`, `stale` or `unchecked`; `valid` says that all parts that can be checked are, `stale` that
-    /// some could not be asked and were valid not long ago.
-    verdict: &'static str,
+    /// `valid` says that all parts that can be checked are, `stale` that some could not be asked and were valid not long ago.
+    #[schema(inline)]
+    verdict: WholeVerdict<'static>,
     /// When the last part was asked.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, format = DateTime)]
@@ -35,7 +37,7 @@ pub(in crate::http) struct EvidenceJson<'a> {
     of: usize,
     /// Every part that a capability made.
     parts: Vec<PartEvidenceJson<'a>>,
-    /// What holds over all parts; only for scenarios that have invariants, once they are ready.
+    /// What is demanded of all parts together; only for scenarios that have invariants, once they are ready.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     invariants: Vec<HeldInvariantJson<'a>>,
 }
@@ -51,8 +53,8 @@ pub(in crate::http) struct PartEvidenceJson<'a> {
     #[schema(value_type = String)]
     contract: Text<&'a ContractName>,
     version: u32,
-    /// `valid`, `invalid`, `unknown` or `unchecked`.
-    verdict: &'static str,
+    #[schema(inline)]
+    verdict: PartVerdict<'static>,
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Value>)]
     facts: Option<Cow<'a, Value>>,
@@ -76,13 +78,21 @@ pub(in crate::http) struct PartEvidenceJson<'a> {
     instance: Option<&'a str>,
 }
 
-/// A condition over all parts that held at the last check.
+/// A condition over all parts, as it was found when it was last evaluated.
 #[derive(Serialize, ToSchema)]
 #[schema(as = HeldInvariant)]
 pub(in crate::http) struct HeldInvariantJson<'a> {
     /// What it says.
     says: &'a str,
+    /// Whether it held then.
     held: bool,
+    /// When that was: it is evaluated over the facts of all parts, once every service has said that its part is valid.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    evaluated_at: Option<Time>,
+    /// True when a part was found not to hold, or could not be asked about, since then: the facts of now were not held against it.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    outdated: bool,
 }
 
 impl TreeView<'_> {
@@ -98,25 +108,48 @@ impl TreeView<'_> {
         if !ready && checked == 0 {
             return None;
         }
-        let said = |verdict: Verdict| parts.iter().any(|part| part.verdict == verdict.name());
+        let said = |verdict: Verdict| parts.iter().any(|part| part.verdict.is(verdict.name()));
         let worst =
             [Verdict::Invalid, Verdict::Unknown, Verdict::Valid].into_iter().find(|verdict| said(*verdict));
         // Of what nobody could tell, all was valid before.
         let is_stale = worst == Some(Verdict::Unknown)
-            && parts.iter().all(|part| part.stale || part.verdict != Verdict::Unknown.name());
-        let scenario = self.contract(top).filter(|_| ready).and_then(|contract| contract.scenario());
-        let invariants = scenario.map(|scenario| scenario.invariants.as_slice()).unwrap_or_default();
+            && parts.iter().all(|part| part.stale || !part.verdict.is(Verdict::Unknown.name()));
+        let checked_at = parts.iter().filter_map(|part| part.checked_at).max();
+        let outdated = matches!(worst, Some(Verdict::Invalid | Verdict::Unknown));
+        let evaluated_at = match outdated {
+            // One that is not valid now was valid in the round in which all were.
+            true => {
+                parts.iter().filter(|part| part.checked_at.is_some()).filter_map(|part| part.valid_at).min()
+            }
+            false => checked_at.or(self.part(top).ready_at.map(Time)),
+        };
         Some(EvidenceJson {
-            verdict: if is_stale { STALE } else { worst.map_or(UNCHECKED, Verdict::name) },
-            checked_at: parts.iter().filter_map(|part| part.checked_at).max(),
+            verdict: Said::new(if is_stale { STALE } else { worst.map_or(UNCHECKED, Verdict::name) }),
+            checked_at,
             checked,
             of: parts.len(),
-            invariants: invariants
-                .iter()
-                .map(|invariant| HeldInvariantJson { says: &invariant.says, held: true })
-                .collect(),
+            invariants: if ready { self.invariants(top, evaluated_at, outdated) } else { Vec::new() },
             parts,
         })
+    }
+
+    fn invariants(&self, top: u32, evaluated_at: Option<Time>, outdated: bool) -> Vec<HeldInvariantJson<'_>> {
+        let scenario = self.contract(top).and_then(|contract| contract.scenario());
+        let invariants = scenario.map(|scenario| scenario.invariants.as_slice()).unwrap_or_default();
+        // A dataset that drifted says of which part, and by which sentence, it does not hold together any more.
+        let drifted = self.tree.root().failure.as_ref();
+        let broken =
+            drifted.filter(|failure| failure.class == FailureClass::Invariant && failure.part == top);
+        let is_broken = |says: &str| broken.is_some_and(|failure| failure.message.contains(says));
+        invariants
+            .iter()
+            .map(|invariant| HeldInvariantJson {
+                says: &invariant.says,
+                held: !is_broken(&invariant.says),
+                evaluated_at,
+                outdated,
+            })
+            .collect()
     }
 
     fn part_evidence(&self, number: u32, ready: bool) -> PartEvidenceJson<'_> {
@@ -129,7 +162,7 @@ impl TreeView<'_> {
             dataset_id: Text(self.tree.dataset(number)),
             contract: Text(&part.contract),
             version: part.version,
-            verdict: evidence.map_or(UNCHECKED, |evidence| evidence.verdict.name()),
+            verdict: Said::new(evidence.map_or(UNCHECKED, |evidence| evidence.verdict.name())),
             facts: self.facts(number),
             message: evidence.and_then(|evidence| evidence.message.as_deref()),
             checked_at: evidence.map(|evidence| Time(evidence.at)),

@@ -12,6 +12,7 @@ use utoipa::ToSchema;
 use super::failure::FailureJson;
 use super::scalar::Text;
 use super::tree::TreeView;
+use super::word::{ExtensionStanding, Said};
 
 /// One contract that a leased dataset was advanced by.
 #[derive(Serialize, ToSchema)]
@@ -25,7 +26,8 @@ pub(in crate::http) struct ExtensionJson<'a> {
     contract: Text<&'a ContractName>,
     version: u32,
     /// `building`, `ready`, `failed`; `cancelled` when the lease ended before it was over.
-    status: &'static str,
+    #[schema(inline)]
+    status: ExtensionStanding<'static>,
     /// What the contract's `output` says, once it is ready.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Value>)]
@@ -49,12 +51,12 @@ impl<'a> TreeView<'a> {
                 dataset_id: Text(self.tree.dataset(part.part)),
                 contract: Text(&part.contract),
                 version: part.version,
-                status: match extension {
+                status: Said::new(match extension {
                     Extension::UnderWay if self.tree.ending.is_some() => "cancelled",
                     Extension::UnderWay => "building",
                     Extension::Ready => "ready",
                     Extension::Failed(_) => "failed",
-                },
+                }),
                 output: self.output(part.part).filter(|_| *extension == Extension::Ready),
                 failure: failure.map(|failure| FailureJson::of_extension(failure, self, part.part)),
             })

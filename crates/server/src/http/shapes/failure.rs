@@ -161,7 +161,12 @@ impl TreeView<'_> {
         }
     }
 
-    /// `None` for a part that left nothing behind that could be undone.
+    /// Whether the part is being taken down, or waits for its turn.
+    fn is_taken_down(&self, part: &Part) -> bool {
+        self.tree.ending.is_some() || part.status == PartStatus::Undoing
+    }
+
+    /// `None` for a part that left nothing behind that could be undone, and for one that stands.
     fn undo_of(&self, part: &Part) -> Option<Undo> {
         let can_undo = || {
             let capability = self.contract(part.part).and_then(|contract| contract.capability());
@@ -172,7 +177,7 @@ impl TreeView<'_> {
             _ if part.owes() => Some(Undo::Debt),
             0 => None,
             effects if part.undone >= effects => Some(Undo::Done),
-            _ if !part.status.ended() && can_undo() => Some(Undo::Pending),
+            _ if !part.status.ended() && self.is_taken_down(part) && can_undo() => Some(Undo::Pending),
             _ => None,
         }
     }

@@ -15,7 +15,7 @@ use utoipa::ToSchema;
 use super::from_stock::FromStockJson;
 use super::scalar::{Text, Time};
 use super::tree::TreeView;
-use super::word::{OperationWord, Word};
+use super::word::{OperationWord, Said, StepStanding, Word};
 
 /// Steps that one answer lists; the rest can be read with the dataset.
 const STEPS_MAX: usize = 1_000;
@@ -47,9 +47,8 @@ pub(in crate::http) struct StepJson<'a> {
     contract: Text<ContractName>,
     #[serde(skip_serializing_if = "Option::is_none")]
     version: Option<u32>,
-    /// `pending`, `waiting`, `building`, `checking`, `ready`, `failed`, `skipped`, `cancelling`, `undoing`, `gone`
-    /// or `debt`.
-    status: &'static str,
+    #[schema(inline)]
+    status: StepStanding<'static>,
     /// The dataset in stock that it was a part of before.
     #[serde(skip_serializing_if = "Option::is_none")]
     from_stock: Option<FromStockJson>,
@@ -131,7 +130,7 @@ impl<'a> TreeView<'a> {
             contract: Text(step.uses.clone()),
             version,
             // Once the tree is being taken down it is not going to be made.
-            status: if self.tree.ending.is_none() { "pending" } else { "gone" },
+            status: Said::new(if self.tree.ending.is_none() { "pending" } else { "gone" }),
             from_stock: None,
             operation: None,
             attempt: None,
@@ -155,7 +154,7 @@ impl<'a> TreeView<'a> {
             path: self.tree.steps_to(number),
             contract: Text(part.contract.clone()),
             version: Some(part.version),
-            status,
+            status: Said::new(status),
             from_stock: FromStockJson::at_or_above(self.tree, number),
             operation: part.task.as_ref().map(|task| Word(task.operation)),
             attempt: part.task.as_ref().map(|task| task.attempt.saturating_sub(task.spent_from) + 1),

@@ -5,12 +5,13 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde_json::Value;
-use sixpack_engine::Shelf;
+use sixpack_engine::{Shelf, Wait};
 use sixpack_model::contract::Contract;
 use sixpack_model::extension::Extension;
 use sixpack_model::ids::TreeId;
 use sixpack_model::tree::{Operation, Part, PartStatus, Retrying, Tree};
 
+use super::owner::OwnerJson;
 use super::secret::Secrets;
 
 /// A tree as one caller sees it now.
@@ -21,6 +22,7 @@ pub(in crate::http) struct TreeView<'a> {
     pub(super) now: Timestamp,
     contracts: Vec<Option<Arc<Contract>>>,
     children: Vec<Vec<u32>>,
+    waits: &'a [Wait],
 }
 
 impl<'a> TreeView<'a> {
@@ -32,7 +34,17 @@ impl<'a> TreeView<'a> {
                 of.push(part.part);
             }
         }
-        Self { tree, shelf, secrets, now, contracts, children }
+        Self { tree, shelf, secrets, now, contracts, children, waits: &[] }
+    }
+
+    /// The same, knowing which parts wait for a supplier that is not connected.
+    pub(in crate::http) fn waiting(self, waits: &'a [Wait]) -> Self {
+        Self { waits, ..self }
+    }
+
+    /// Since when the part has been waiting for a supplier that is not connected, if it is known to.
+    pub(in crate::http) fn waits_since(&self, part: u32) -> Option<Timestamp> {
+        self.waits.iter().find(|wait| wait.part == part).map(|wait| wait.since)
     }
 
     /// Whether this is the tree of that id.
@@ -46,6 +58,11 @@ impl<'a> TreeView<'a> {
 
     pub(super) fn contract(&self, part: u32) -> Option<&Contract> {
         self.contracts[part as usize].as_deref()
+    }
+
+    /// Whom to ask about the part.
+    pub(in crate::http) fn owner(&self, part: u32) -> Option<OwnerJson<'_>> {
+        self.contract(part).map(|contract| OwnerJson::from(&contract.owner))
     }
 
     /// Those of all attempts, in the order in which they were planned.

@@ -5,7 +5,9 @@ use std::marker::PhantomData;
 
 use serde::de::{Deserialize, Deserializer, Error, Visitor};
 use serde::{Serialize, Serializer};
+use sixpack_engine::DebtStatus;
 use sixpack_model::contract::ContractKind;
+use sixpack_model::diagnosis::PartState;
 use sixpack_model::failure::FailureClass;
 use sixpack_model::find::{Origin, WhyGivenUp};
 use sixpack_model::lease::{LeaseOutcome, LeaseStatus};
@@ -61,11 +63,13 @@ macro_rules! named {
 
 named!(
     ContractKind,
+    DebtStatus,
     FailureClass,
     LeaseOutcome,
     LeaseStatus,
     Operation,
     Origin,
+    PartState,
     PartStatus,
     RequestStatus,
     Resolution,
@@ -110,13 +114,105 @@ impl<T: Named> PartialSchema for Word<T> {
 
 impl<T: Named> ToSchema for Word<T> {}
 
+/// A closed list of words that answers are made of.
+pub(in crate::http) trait Listed {
+    /// Every word.
+    const WORDS: &'static [&'static str];
+}
+
+impl<T: Named> Listed for T {
+    const WORDS: &'static [&'static str] = T::NAMES;
+}
+
+/// A word of a list, as an answer says it. The list is in the API description, and clients know what is described.
+pub(in crate::http) struct Said<'a, L>(&'a str, PhantomData<L>);
+
+impl<'a, L: Listed> Said<'a, L> {
+    /// A word that is not on its list is a mistake of ours, which tests find.
+    pub(in crate::http) fn new(word: &'a str) -> Self {
+        debug_assert!(L::WORDS.contains(&word), "`{word}` is not among {:?}", L::WORDS);
+        Self(word, PhantomData)
+    }
+
+    /// Whether it is this word.
+    pub(in crate::http) fn is(&self, word: &str) -> bool {
+        self.0 == word
+    }
+}
+
+impl<L> Serialize for Said<'_, L> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.0)
+    }
+}
+
+impl<L: Listed> PartialSchema for Said<'_, L> {
+    fn schema() -> RefOr<Schema> {
+        ObjectBuilder::new().schema_type(Type::String).enum_values(Some(L::WORDS.iter().copied())).into()
+    }
+}
+
+impl<L: Listed> ToSchema for Said<'_, L> {}
+
+macro_rules! listed {
+    ($($(#[$doc:meta])* $said:ident of $list:ident: $($word:literal)|+;)+) => {$(
+        $(#[$doc])*
+        pub(in crate::http) struct $list;
+
+        impl Listed for $list {
+            const WORDS: &'static [&'static str] = &[$($word),+];
+        }
+
+        $(#[$doc])*
+        pub(in crate::http) type $said<'a> = Said<'a, $list>;
+    )+};
+}
+
+listed! {
+    /// Where a dataset stands: what the model says of a part, and what its task tells besides.
+    Standing of Standings: "pending" | "waiting" | "building" | "checking" | "ready" | "skipped" | "leased" | "suspect" | "quarantined"
+        | "cancelling" | "undoing" | "gone" | "failed" | "debt";
+    /// The same of a step of a request, which does not say that it is leased.
+    StepStanding of StepStandings: "pending" | "waiting" | "building" | "checking" | "ready" | "skipped" | "suspect" | "quarantined"
+        | "cancelling" | "undoing" | "gone" | "failed" | "debt";
+    /// What is known of a whole dataset.
+    WholeVerdict of WholeVerdicts: "valid" | "invalid" | "unknown" | "stale" | "unchecked";
+    /// What is known of one part.
+    PartVerdict of PartVerdicts: "valid" | "invalid" | "unknown" | "unchecked";
+    /// How far an extension is.
+    ExtensionStanding of ExtensionStandings: "building" | "ready" | "failed" | "cancelled";
+    /// Whether a contract can be had.
+    ContractStanding of ContractStandings: "online" | "offline" | "broken";
+    /// How a version differs from the one before.
+    Change of Changes: "new" | "same" | "compatible" | "breaking";
+    /// What applying a scenario has changed.
+    AppliedChange of AppliedChanges: "new" | "same" | "updated" | "compatible" | "breaking";
+    /// What putting a stock rule has changed.
+    RuleChange of RuleChanges: "new" | "same" | "changed";
+    /// Why a stock rule is not filled.
+    StarvedCode of StarvedCodes: "failing" | "offline";
+    /// What a diagnosis has found.
+    DiagnosisVerdict of DiagnosisVerdicts: "still_valid" | "changed" | "check_failed";
+    /// How the facts of a rerun compare.
+    RerunFacts of RerunFactsList: "pending" | "equal" | "different" | "unknown";
+    /// Where a request may take its data from.
+    SourceSaid of SourceSaids: "stock_first" | "stock_only" | "fresh" | "find_first";
+    /// Where a step may take its dataset from.
+    StepSource of StepSources: "stock_first" | "fresh";
+    /// Who waits for a request.
+    PrioritySaid of PrioritySaids: "person" | "pipeline" | "stock" | "patrol";
+}
+
 // The API description wants names without parameters.
+pub(in crate::http) type DebtStatusWord = Word<DebtStatus>;
 pub(in crate::http) type KindWord = Word<ContractKind>;
 pub(in crate::http) type ClassWord = Word<FailureClass>;
 pub(in crate::http) type OutcomeWord = Word<LeaseOutcome>;
 pub(in crate::http) type LeaseStatusWord = Word<LeaseStatus>;
+pub(in crate::http) type OperationSaid<'a> = Said<'a, Operation>;
 pub(in crate::http) type OperationWord = Word<Operation>;
 pub(in crate::http) type OriginWord = Word<Origin>;
+pub(in crate::http) type PartStateWord = Word<PartState>;
 pub(in crate::http) type PartStatusWord = Word<PartStatus>;
 pub(in crate::http) type RequestStatusWord = Word<RequestStatus>;
 pub(in crate::http) type ResolutionWord = Word<Resolution>;

@@ -15,7 +15,7 @@ use crate::http::shapes::doubted::DoubtedJson;
 use crate::http::shapes::owner::OwnerJson;
 use crate::http::shapes::scalar::{Text, Time};
 use crate::http::shapes::secret::Secrets;
-use crate::http::shapes::word::{RuleStateWord, Word};
+use crate::http::shapes::word::{RuleChange, RuleStateWord, Said, StarvedCode, Word};
 
 /// A wish for datasets to be ready at any time.
 #[derive(Serialize, ToSchema)]
@@ -46,6 +46,9 @@ pub(in crate::http) struct StockRuleJson<'a> {
     changed_at: Time,
     /// Why it cannot be filled with what is on offer; empty when it can.
     faults: Vec<RuleFaultJson<'a>>,
+    /// What its author should know; it is filled all the same.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    warnings: Vec<RuleFaultJson<'a>>,
     stock: RuleStockJson<'a>,
 }
 
@@ -59,6 +62,8 @@ struct RuleStockJson<'a> {
     coming: u64,
     /// Of those that can be taken, how many were imported: the rule never removes them.
     imported: u64,
+    /// Of those that can be taken and were made, how many came back, from a lease, a request or quarantine: they stay beyond the target.
+    came_back: u64,
     /// When the oldest of those that can be taken and were made was made.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, format = DateTime)]
@@ -82,8 +87,8 @@ struct RuleStockJson<'a> {
 #[derive(Serialize, ToSchema)]
 #[schema(as = Starved)]
 struct StarvedJson<'a> {
-    /// `failing` or `offline`.
-    code: &'static str,
+    #[schema(inline)]
+    code: StarvedCode<'static>,
     /// Which capability, how often, and why.
     message: &'a str,
     /// The contract to blame.
@@ -139,14 +144,16 @@ pub(in crate::http) struct AppliedRuleJson<'a> {
     contract: Text<&'a ContractName>,
     /// The revision that it has now; of a dry run the one that it would have.
     revision: u64,
-    /// `new`, `same` or `changed`.
-    change: &'static str,
+    #[schema(inline)]
+    change: RuleChange<'static>,
+    /// What its author should know; it is applied all the same.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    warnings: Vec<RuleFaultJson<'a>>,
 }
 
 impl<'a> StockRuleJson<'a> {
     pub(in crate::http) fn of(view: &'a RuleView, now: Timestamp) -> Self {
         let rule = &view.stored.rule;
-        let faults = view.faults.iter();
         Self {
             name: Text(&rule.name),
             contract: Text(&rule.contract),
@@ -160,11 +167,16 @@ impl<'a> StockRuleJson<'a> {
             revision: view.stored.revision,
             created_at: Time(view.stored.created_at),
             changed_at: Time(view.stored.changed_at),
-            faults: faults
-                .map(|Fault { pointer, code, message }| RuleFaultJson { pointer, code, message })
-                .collect(),
+            faults: RuleFaultJson::all(&view.faults),
+            warnings: RuleFaultJson::all(&view.warnings),
             stock: RuleStockJson::of(&view.stock, now),
         }
+    }
+}
+
+impl<'a> RuleFaultJson<'a> {
+    fn all(faults: &'a [Fault]) -> Vec<Self> {
+        faults.iter().map(|Fault { pointer, code, message }| Self { pointer, code, message }).collect()
     }
 }
 
@@ -174,12 +186,13 @@ impl<'a> RuleStockJson<'a> {
             ready: stock.ready,
             coming: stock.coming,
             imported: stock.imported,
+            came_back: stock.came_back,
             oldest_at: stock.oldest_at.map(Time),
             oldest_age_ms: stock.oldest_at.map(|oldest| ms_between(oldest, now)),
             hits: stock.hits,
             misses: stock.misses,
             starved: stock.starved.as_ref().map(|starved| StarvedJson {
-                code: starved.code,
+                code: Said::new(starved.code),
                 message: &starved.message,
                 contract: Text(&starved.contract),
                 owner: OwnerJson::from(&starved.owner),
@@ -217,11 +230,12 @@ impl<'a> From<&'a AppliedRule> for AppliedRuleJson<'a> {
             name: Text(&applied.name),
             contract: Text(&applied.contract),
             revision: applied.put.revision(),
-            change: match applied.put {
+            change: Said::new(match applied.put {
                 Put::Created(_) => "new",
                 Put::Changed(_) => "changed",
                 Put::Same(_) => "same",
-            },
+            }),
+            warnings: RuleFaultJson::all(&applied.warnings),
         }
     }
 }

@@ -1,0 +1,117 @@
+//! What `cargo xtask bench` asks of a store without a server around it.
+//!
+//! `bench_store loop` leases datasets from stock as fast as the store alone does it, with every commit flushed.
+//! `bench_store history FOLDER COPIES` copies every dataset that has ended in a store, with its request, lease and events, so
+//! many times: a server that is started over it has the history of as many datasets. Both print one JSON object.
+
+use std::error::Error;
+use std::io::Write;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Instant;
+
+use rusqlite::{Connection, params};
+use serde_json::{Value, json};
+use sixpack_storage::conformance::{Fixture, StockLoop};
+use sixpack_storage::sqlite::{Settings, SqliteStore};
+use sixpack_storage::{Clock, ManualClock, SystemClock};
+
+/// Datasets in stock, of which two thirds are leased: what is left keeps the loop from running dry.
+const STOCKED: usize = 15_000;
+const TAKEN: usize = 10_000;
+
+/// As many at once as the server is asked over connections.
+const AT_ONCE: usize = 64;
+
+/// Copies that are written by one commit.
+const COPIES_A_COMMIT: u32 = 20;
+
+/// The code of a root whose dataset is gone.
+const GONE: u32 = 9;
+
+/// An id of the same kind as `column`, the same for the same original and copy. Ids begin with six bytes of time; copies are
+/// each a second older than the one before, as if they had been made one after another.
+fn copied(column: &str) -> String {
+    format!("CAST(unhex(printf('%012x', ?2 - ?1 * 1000)) || substr({column}, 7) AS BLOB)")
+}
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let told = match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        ["loop"] => bare_loop().await?,
+        ["history", folder, copies] => history(Path::new(folder), copies.parse()?)?,
+        _ => return Err("usage: bench_store loop | bench_store history FOLDER COPIES".into()),
+    };
+    writeln!(std::io::stdout(), "{told}")?;
+    Ok(())
+}
+
+async fn bare_loop() -> Result<Value, Box<dyn Error>> {
+    let folder = tempfile::tempdir()?;
+    let clock = ManualClock::at(SystemClock.now());
+    let settings = Settings { clock: Arc::new(clock.clone()), ..Settings::default() };
+    let store = SqliteStore::open(folder.path(), settings)?;
+    let stock = StockLoop::filled(Fixture::new(Arc::new(store), clock, ()), STOCKED).await;
+    let begun = Instant::now();
+    stock.take(TAKEN, AT_ONCE).await;
+    let per_s = (TAKEN as f64 / begun.elapsed().as_secs_f64()).round();
+    Ok(json!({ "stocked": STOCKED, "at_once": AT_ONCE, "per_s": per_s }))
+}
+
+/// Copies what has ended, by the columns that the tables have: a migration changes nothing here.
+fn history(folder: &Path, copies: u32) -> Result<Value, Box<dyn Error>> {
+    let mut store = Connection::open(folder.join("store.db"))?;
+    store.execute_batch("PRAGMA foreign_keys = ON; PRAGMA cache_size = -262144")?;
+    store.execute_batch(&format!(
+        "CREATE TEMP TABLE ended AS SELECT id AS tree, request FROM tree WHERE status = {GONE};
+         CREATE TEMP TABLE asked AS SELECT DISTINCT request FROM ended;"
+    ))?;
+    let originals: u32 = store.query_row("SELECT count(*) FROM ended", [], |row| row.get(0))?;
+    let tables = [
+        ("request", "id IN (SELECT request FROM asked)", &["id"][..]),
+        ("tree", "id IN (SELECT tree FROM ended)", &["id", "request", "lease"]),
+        ("dataset", "tree IN (SELECT tree FROM ended)", &["tree"]),
+        ("lease", "tree IN (SELECT tree FROM ended)", &["id", "tree", "request"]),
+        ("event", "tree IN (SELECT tree FROM ended)", &["sequence", "request", "tree"]),
+        ("event", "tree IS NULL AND request IN (SELECT request FROM asked)", &["sequence", "request"]),
+    ];
+    let statements = tables
+        .into_iter()
+        .map(|(table, which, ids)| copying(&store, table, which, ids))
+        .collect::<Result<Vec<_>, _>>()?;
+    let now = SystemClock.now().as_millisecond();
+    for first in (0..copies).step_by(COPIES_A_COMMIT as usize) {
+        let transaction = store.transaction()?;
+        for copy in first..copies.min(first + COPIES_A_COMMIT) {
+            for statement in &statements {
+                transaction.prepare_cached(statement)?.execute(params![copy + 1, now])?;
+            }
+        }
+        transaction.commit()?;
+    }
+    store.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)")?;
+    let count =
+        |what: &str| store.query_row(&format!("SELECT count(*) FROM {what}"), [], |row| row.get::<_, i64>(0));
+    Ok(json!({
+        "originals": originals, "datasets": count("tree")?, "events": count("event")?,
+        "bytes": std::fs::metadata(folder.join("store.db"))?.len(),
+    }))
+}
+
+/// The statement that copies the rows of a table. `?1` is the number of the copy, `?2` the time in milliseconds.
+fn copying(store: &Connection, table: &str, which: &str, ids: &[&str]) -> rusqlite::Result<String> {
+    let mut statement = store.prepare(&format!("SELECT name FROM pragma_table_info('{table}')"))?;
+    let names = statement.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<Vec<String>>>()?;
+    let value = |name: &String| match (name.as_str(), ids.contains(&name.as_str())) {
+        ("sequence", _) => "NULL".to_owned(),
+        (name, true) => format!("iif({name} IS NULL, NULL, {})", copied(name)),
+        (name, false) => name.to_owned(),
+    };
+    let values: Vec<String> = names.iter().map(value).collect();
+    Ok(format!(
+        "INSERT INTO {table} ({}) SELECT {} FROM {table} WHERE {which}",
+        names.join(", "),
+        values.join(", ")
+    ))
+}

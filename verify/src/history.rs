@@ -1,0 +1,105 @@
+//! History: whether a lease from stock takes longer in a store with a million datasets that have ended and a large stock.
+
+use std::time::Duration;
+
+use anyhow::{Context, ensure};
+use serde_json::{Value, json};
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+use crate::api::Api;
+use crate::bench::Programs;
+use crate::processes::{Server, SupplierProcess};
+use crate::stock;
+
+/// Datasets that are made, leased, used and undone before they are copied.
+const ORIGINALS: u32 = 1_000;
+
+/// How often each of them is copied.
+const COPIES: u32 = 1_000;
+
+/// What is in stock while leases are measured without a history, and with one.
+const STOCKED: u32 = 32_000;
+const STOCKED_LATER: u32 = 100_000;
+
+/// Leases of one measured stretch.
+const HANDED_OUT: u32 = 30_000;
+
+/// Releases at one time.
+const AT_ONCE: usize = 16;
+
+/// Nothing here takes longer than this unless something is broken.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// Measures leases in an empty store, gives it a history, and measures them again.
+pub(crate) async fn measure(programs: &Programs) -> anyhow::Result<Value> {
+    let folder = tempfile::tempdir()?;
+    let mut server = Server::start(&programs.server, folder.path()).await?;
+    let api = server.api()?;
+    let supplier = SupplierProcess::start(&api, "bench", None, 0)?;
+    crate::bench::wait_for_supplier(&api).await?;
+    api.put_scenario("bench/three-parts", stock::SCENARIO).await?;
+
+    stock::fill(&api, STOCKED).await?;
+    api.patch(stock::RULE, &json!({ "state": "paused" })).await?;
+    let empty = stock::hand_out(&api, &server, HANDED_OUT, 3_600).await?;
+    use_up(&api).await?;
+
+    server.kill().await?;
+    let multiplied = multiply(programs, folder.path()).await?;
+    server.kill_and_restart().await?;
+    let ready_ms = server.ready_after.as_secs_f64() * 1000.0;
+    stock::fill(&api, STOCKED_LATER).await?;
+    api.patch(stock::RULE, &json!({ "state": "paused" })).await?;
+    drop(supplier);
+    let full = stock::hand_out(&api, &server, HANDED_OUT, 3_600).await?;
+    let p99 = |figure: &Value| figure["p99_ms"].as_f64().context("a figure without a p99");
+    Ok(json!({
+        "empty": { "in_stock": STOCKED, "lease_from_stock": empty },
+        "full": { "in_stock": STOCKED_LATER, "history": multiplied, "lease_from_stock": full },
+        "p99_of_empty": stock::round(p99(&full)? / p99(&empty)?), "aim_p99_of_empty_below": 1.3,
+        "ready_ms": stock::round(ready_ms),
+        "rss_mb": stock::round(server.rss_kb()? as f64 / 1024.0),
+    }))
+}
+
+/// Leases datasets and gives them back as used, until all of them are gone.
+async fn use_up(api: &Api) -> anyhow::Result<()> {
+    let mut releasing = JoinSet::new();
+    for _ in 0..ORIGINALS {
+        if releasing.len() >= AT_ONCE {
+            releasing.join_next().await.context("some run")???;
+        }
+        let api = api.clone();
+        releasing.spawn(async move {
+            let wanted = json!({ "contract": "bench/three-parts", "source": "stock_only" });
+            let reply = api.post("/v1/requests?wait_s=10", &wanted, None).await?;
+            let lease = &reply.body["leases"][0];
+            let id = lease["id"].as_str().with_context(|| format!("no lease: {}", reply.body))?;
+            let release = json!({ "fence": lease["fence"], "outcome": "used" });
+            let reply = api.post(&format!("/v1/leases/{id}/release"), &release, None).await?;
+            ensure!(reply.status < 300, "a release was refused: {} {}", reply.status, reply.body);
+            anyhow::Ok(())
+        });
+    }
+    while let Some(released) = releasing.join_next().await {
+        released??;
+    }
+    let begun = Instant::now();
+    loop {
+        let gone = api.get(&format!("/v1/datasets?status=gone&limit={ORIGINALS}")).await?;
+        if gone["items"].as_array().context("a list without items")?.len() >= ORIGINALS as usize {
+            return Ok(());
+        }
+        ensure!(begun.elapsed() < PATIENCE, "datasets are not undone");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+async fn multiply(programs: &Programs, folder: &std::path::Path) -> anyhow::Result<Value> {
+    let mut command = tokio::process::Command::new(&programs.bench_store);
+    let done = command.arg("history").arg(folder.join("data")).arg(COPIES.to_string()).output().await?;
+    let told = String::from_utf8_lossy(&done.stderr);
+    ensure!(done.status.success(), "the history could not be written: {told}");
+    Ok(serde_json::from_slice(&done.stdout)?)
+}

@@ -216,6 +216,10 @@ fn refused(error: &StoreError, folder: &Path) -> Fault {
             Fault::new(exit, what)
                 .next("the folder must be on a local disk, and this user must be allowed to write to it")
         }
+        StoreError::Unavailable { .. } | StoreError::Unanswered { .. } => {
+            Fault::new(Exit::Unavailable, format!("the database cannot be used: {}", chain(error)))
+                .next("look whether the database runs and can be reached from here")
+        }
         StoreError::Closed => Fault::new(Exit::Internal, error.to_string()),
     }
 }

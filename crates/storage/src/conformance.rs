@@ -21,6 +21,7 @@ pub mod joins;
 pub mod leases;
 pub mod limits;
 mod loops;
+mod postgres_server;
 pub mod quotas;
 pub mod requests;
 pub mod sessions;
@@ -39,3 +40,5 @@ pub use factories::{
 };
 pub use fixture::Fixture;
 pub use loops::StockLoop;
+pub use postgres_server::PostgresServer;
+pub use suite::run_case;

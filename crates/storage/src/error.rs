@@ -27,6 +27,24 @@ pub enum StoreError {
         #[source]
         cause: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// The database cannot be reached, or did not do it in time. Nothing was changed; it may be tried again.
+    #[error("the database could not be used while {doing}; nothing was changed")]
+    Unavailable {
+        /// What was being done.
+        doing: &'static str,
+        /// The cause.
+        #[source]
+        cause: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The database was lost between being told to commit and saying that it has: whether it was done is not known.
+    #[error("the database's answer was lost while {doing}: it may have been done, or not")]
+    Unanswered {
+        /// What was being done.
+        doing: &'static str,
+        /// The cause.
+        #[source]
+        cause: Box<dyn std::error::Error + Send + Sync>,
+    },
     /// The store is being closed.
     #[error("the store is closed")]
     Closed,

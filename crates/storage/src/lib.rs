@@ -14,22 +14,26 @@ pub mod conformance;
 pub mod contracts;
 pub mod datasets;
 pub mod doubts;
+pub mod durability;
 pub mod entities;
 pub mod error;
 pub mod events;
 pub mod imports;
 pub mod leases;
 pub mod page;
+pub mod postgres;
 pub mod requests;
 pub mod sessions;
 pub mod sqlite;
 pub mod stock;
 pub mod stock_rules;
+mod stored;
 pub mod tasks;
 pub mod tokens;
 pub mod trees;
 
 pub use clock::{Clock, ManualClock, SystemClock};
+pub use durability::Durability;
 pub use error::StoreError;
 
 /// Everything that a store can do.

@@ -11,14 +11,12 @@
 mod accepting;
 mod channels;
 mod checkpointer;
-mod codes;
 mod columns;
 mod contracts;
 mod datasets;
 mod doubts;
 mod entities;
 mod events;
-mod failures;
 mod imports;
 mod joins;
 mod leases;
@@ -34,7 +32,6 @@ mod queues;
 mod quotas;
 mod readers;
 mod requests;
-mod searches;
 mod services;
 mod sessions;
 mod statements;
@@ -56,7 +53,9 @@ use jiff::Timestamp;
 use rusqlite::Connection;
 
 use crate::clock::{Clock, SystemClock};
+pub use crate::durability::Durability;
 use crate::error::StoreError;
+use crate::stored::{codes, failures};
 
 use checkpointer::Checkpointer;
 use columns::ms;
@@ -80,15 +79,6 @@ impl Default for Settings {
     fn default() -> Self {
         Self { clock: Arc::new(SystemClock), readers: 4, durability: Durability::Flushed }
     }
-}
-
-/// What an answered write stands for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Durability {
-    /// It survives a power cut.
-    Flushed,
-    /// It survives the end of the process only: for tests, which would otherwise wait for the disk.
-    TestsOnly,
 }
 
 /// A store in a folder of its own.

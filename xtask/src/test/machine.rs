@@ -10,6 +10,8 @@ struct Tool {
     /// A command that succeeds when the tool is there.
     probe: &'static [&'static str],
     needed_for: &'static str,
+    /// Whether building needs it already, and not only testing.
+    to_build: bool,
     /// The package of Debian and Ubuntu that has it.
     apt: &'static str,
     /// The component of rustup that has it, when it belongs to the Rust toolchain.
@@ -20,20 +22,46 @@ const TOOLS: &[Tool] = &[
     Tool {
         probe: &["cc", "--version"],
         needed_for: "linking, and building the SQLite inside",
+        to_build: true,
         apt: "build-essential",
         rustup: None,
     },
     Tool {
         probe: &["cargo", "fmt", "--version"],
         needed_for: "checking the format",
+        to_build: false,
         apt: "rustfmt",
         rustup: Some("rustfmt"),
     },
     Tool {
         probe: &["cargo", "clippy", "--version"],
         needed_for: "lints",
+        to_build: false,
         apt: "rust-clippy",
         rustup: Some("clippy"),
+    },
+    Tool {
+        // Debian keeps it out of the path.
+        probe: &["sh", "-c", "command -v initdb || ls /usr/lib/postgresql/*/bin/initdb"],
+        needed_for: "a PostgreSQL server of the tests' own",
+        to_build: false,
+        apt: "postgresql",
+        rustup: None,
+    },
+    Tool {
+        // PostgreSQL refuses root.
+        probe: &["sh", "-c", "test \"$(id -u)\" != 0 || setpriv --version"],
+        needed_for: "running that server as somebody who is not root",
+        to_build: false,
+        apt: "util-linux",
+        rustup: None,
+    },
+    Tool {
+        probe: &["openssl", "version"],
+        needed_for: "certificates for tests of TLS",
+        to_build: false,
+        apt: "openssl",
+        rustup: None,
     },
 ];
 
@@ -58,7 +86,7 @@ pub(crate) fn prepare() -> anyhow::Result<()> {
 
 /// Makes sure that everything is there that building needs.
 pub(crate) fn prepare_to_build() -> anyhow::Result<()> {
-    provide(TOOLS.iter().filter(|tool| tool.rustup.is_none()))
+    provide(TOOLS.iter().filter(|tool| tool.to_build))
 }
 
 fn provide(tools: impl Iterator<Item = &'static Tool>) -> anyhow::Result<()> {

@@ -21,7 +21,14 @@ const CRATE_FENCES: &[CrateFence] = &[
         why: "only the server knows HTTP",
     },
     CrateFence {
-        crates: &["rusqlite", "refinery", "tokio-postgres", "deadpool-postgres", "tokio-postgres-rustls"],
+        crates: &[
+            "rusqlite",
+            "refinery",
+            "tokio-postgres",
+            "deadpool-postgres",
+            "tokio-postgres-rustls",
+            "rustls-native-certs",
+        ],
         only_in: &["crates/storage/", "examples/shop/"],
         why: "only the storage knows SQL",
     },

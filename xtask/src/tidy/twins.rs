@@ -13,25 +13,38 @@ const TRAITS: &str = "crates/storage/src/";
 const SQLITE: &str = "crates/storage/src/sqlite/";
 const POSTGRES: &str = "crates/storage/src/postgres/";
 
-/// Compares the two folders once there are two.
-///
-/// Only nouns have twins, which are the files named after one with traits; how a database is opened and written to
-/// differs by nature.
+/// Files that only one of the databases needs, with the reason.
+const ALONE: &[(&str, &str)] = &[
+    ("crates/storage/src/postgres/address.rs", "a folder is named by its path"),
+    ("crates/storage/src/postgres/claiming.rs", "to take beside others is more than to take"),
+    ("crates/storage/src/postgres/faults.rs", "SQLite fails by itself, and not on the way to it"),
+    ("crates/storage/src/postgres/locks.rs", "the one writer of SQLite needs none"),
+    ("crates/storage/src/postgres/tls.rs", "nothing of SQLite leaves the process"),
+    ("crates/storage/src/postgres/turns.rs", "one writer takes what comes in turn"),
+    ("crates/storage/src/sqlite/checkpointer.rs", "PostgreSQL looks after its own log"),
+];
+
+/// Compares the two folders once there are two: they have the same files, and those that are named after a noun with traits
+/// offer the same functions. How a database is opened and written to differs by nature.
 pub(crate) fn check(repository: &Repository) -> Vec<Fault> {
     let traits: BTreeSet<&str> = repository.directly_in(TRAITS).map(TextFile::file_name).collect();
-    let nouns = |folder: &'static str| -> BTreeSet<&str> {
-        repository.directly_in(folder).map(TextFile::file_name).filter(|name| traits.contains(name)).collect()
+    let files = |folder: &'static str| -> BTreeSet<&str> {
+        repository.directly_in(folder).map(TextFile::file_name).collect()
     };
-    let (sqlite, postgres) = (nouns(SQLITE), nouns(POSTGRES));
+    let (sqlite, postgres) = (files(SQLITE), files(POSTGRES));
     if sqlite.is_empty() || postgres.is_empty() {
         return Vec::new();
     }
     let mut faults = Vec::new();
     for name in sqlite.union(&postgres) {
         let (left, right) = (format!("{SQLITE}{name}"), format!("{POSTGRES}{name}"));
+        let may_be_alone = |path: &str| ALONE.iter().any(|(alone, _)| *alone == path);
         match (repository.file(&left), repository.file(&right)) {
-            (Some(left), Some(right)) => faults.extend(compare(left, right)),
+            (Some(left), Some(right)) if traits.contains(name) => faults.extend(compare(left, right)),
+            (Some(_), Some(_)) => {}
+            (Some(_), None) if may_be_alone(&left) => {}
             (Some(_), None) => faults.push(alone(&left, &right)),
+            (None, _) if may_be_alone(&right) => {}
             (None, _) => faults.push(alone(&right, &left)),
         }
     }
@@ -39,7 +52,12 @@ pub(crate) fn check(repository: &Repository) -> Vec<Fault> {
 }
 
 fn alone(here: &str, there: &str) -> Fault {
-    Fault::new(here, 1, "the other database has no such file", format!("write {there} as well"))
+    Fault::new(
+        here,
+        1,
+        "the other database has no such file",
+        format!("write {there} as well, or say in `ALONE` why not"),
+    )
 }
 
 fn compare(left: &TextFile, right: &TextFile) -> Option<Fault> {
@@ -89,24 +107,27 @@ mod tests {
     const LEASES: &str =
         "impl Leases for A {\n    async fn grant(&self) {\n    }\n    fn renew(&self) {}\n}\nfn own() {}\n";
 
-    /// What the rule finds when `leases` and `tasks` are nouns.
+    /// What the rule finds when `tokens` and `events` are nouns.
     fn faults(files: &[(&str, &str)]) -> Vec<String> {
         let traits =
-            ["crates/storage/src/leases.rs", "crates/storage/src/tasks.rs"].map(|path| (path, "//! T.\n"));
+            ["crates/storage/src/tokens.rs", "crates/storage/src/events.rs"].map(|path| (path, "//! T.\n"));
         Fixture::new(&[&traits, files].concat()).faults(check)
     }
 
     #[test]
     fn one_database_alone_has_no_twin() {
-        assert!(faults(&[("crates/storage/src/sqlite/leases.rs", LEASES)]).is_empty());
+        assert!(faults(&[("crates/storage/src/sqlite/tokens.rs", LEASES)]).is_empty());
     }
 
     #[test]
     fn private_functions_and_machinery_may_differ() {
         let faults = faults(&[
-            ("crates/storage/src/sqlite/leases.rs", LEASES),
+            ("crates/storage/src/sqlite/tokens.rs", LEASES),
             ("crates/storage/src/sqlite/writer.rs", "pub fn write() {}\n"),
-            ("crates/storage/src/postgres/leases.rs", &LEASES.replace("own", "other")),
+            ("crates/storage/src/postgres/writer.rs", "pub fn carry_out() {}\n"),
+            ("crates/storage/src/postgres/locks.rs", "the one writer of SQLite needs none"),
+            ("crates/storage/src/postgres/tls.rs", "pub fn connector() {}\n"),
+            ("crates/storage/src/postgres/tokens.rs", &LEASES.replace("own", "other")),
         ]);
         assert!(faults.is_empty(), "{faults:?}");
     }
@@ -114,10 +135,20 @@ mod tests {
     #[test]
     fn a_missing_file_is_found_on_either_side() {
         let faults = faults(&[
-            ("crates/storage/src/sqlite/leases.rs", LEASES),
-            ("crates/storage/src/postgres/tasks.rs", LEASES),
+            ("crates/storage/src/sqlite/tokens.rs", LEASES),
+            ("crates/storage/src/postgres/events.rs", LEASES),
         ]);
         assert_eq!(faults.len(), 2, "{faults:?}");
+    }
+
+    #[test]
+    fn machinery_has_a_twin_or_a_reason() {
+        let faults = faults(&[
+            ("crates/storage/src/sqlite/tokens.rs", LEASES),
+            ("crates/storage/src/postgres/tokens.rs", LEASES),
+            ("crates/storage/src/postgres/magic.rs", "pub fn magic() {}\n"),
+        ]);
+        assert_eq!(faults.len(), 1, "{faults:?}");
     }
 
     #[test]
@@ -127,12 +158,12 @@ mod tests {
         let added = format!("{LEASES}pub(super) fn extra() {{}}\n");
         for (other, line) in [(swapped, 2), (missing, 1), (added.as_str(), 7)] {
             let faults = faults(&[
-                ("crates/storage/src/sqlite/leases.rs", LEASES),
-                ("crates/storage/src/postgres/leases.rs", other),
+                ("crates/storage/src/sqlite/tokens.rs", LEASES),
+                ("crates/storage/src/postgres/tokens.rs", other),
             ]);
             assert_eq!(faults.len(), 1, "{faults:?}");
             assert!(
-                faults[0].starts_with(&format!("crates/storage/src/postgres/leases.rs:{line}: ")),
+                faults[0].starts_with(&format!("crates/storage/src/postgres/tokens.rs:{line}: ")),
                 "{faults:?}"
             );
         }

@@ -365,6 +365,24 @@ fn store_failed(failure: &StoreError) -> Problem {
             "The server's disk is full and nothing was changed; its operators must make room.",
         ),
         StoreError::Closed => unavailable(STORE_S, "The server is stopping; send the same call again."),
+        StoreError::Unavailable { .. } => {
+            tracing::warn!(error = failure as &dyn std::error::Error, "the database could not be used");
+            unavailable(
+                STORE_S,
+                "The server's database could not be used and nothing was changed; send the same call again.",
+            )
+        }
+        StoreError::Unanswered { .. } => {
+            tracing::error!(
+                error = failure as &dyn std::error::Error,
+                "the database did not say whether it was done"
+            );
+            unavailable(
+                STORE_S,
+                "The server's database was lost before it said whether this was done: look, or send the same call again with the \
+                 same Idempotency-Key.",
+            )
+        }
         StoreError::InUse { .. } | StoreError::Unreadable { .. } | StoreError::Broken { .. } => {
             tracing::error!(error = failure as &dyn std::error::Error, "the store failed");
             Problem::internal()

@@ -1,11 +1,18 @@
 //! The list of all cases.
 
+use std::pin::Pin;
+
+use super::fixture::Fixture;
+
 /// Makes a test of every case; `$open` is an async function without arguments that gives a [`Fixture`](super::Fixture)
-/// around an empty store.
+/// around an empty store. With `$open, $run`, each case is handed to `$run`, a function like [`run_case`](super::run_case).
 #[macro_export]
 macro_rules! conformance_suite {
     ($open:path) => {
-        $crate::conformance_suite! { $open =>
+        $crate::conformance_suite! { $open, $crate::conformance::run_case }
+    };
+    ($open:path, $run:path) => {
+        $crate::conformance_suite! { $open, $run =>
             channels {
                 a_session_in_a_channel_reads_back_as_it_was_registered,
                 a_channel_is_there_while_somebody_is_live_in_it,
@@ -308,16 +315,26 @@ macro_rules! conformance_suite {
             }
         }
     };
-    ($open:path => $($noun:ident { $($case:ident),+ $(,)? })+) => {
+    ($open:path, $run:path => $($noun:ident { $($case:ident),+ $(,)? })+) => {
         $(
             mod $noun {
                 $(
                     #[tokio::test]
                     async fn $case() {
-                        $crate::conformance::$noun::$case(&$open().await).await;
+                        let name = concat!(stringify!($noun), "::", stringify!($case));
+                        $run(name, $open().await, |f| Box::pin($crate::conformance::$noun::$case(f))).await;
                     }
                 )+
             }
         )+
     };
+}
+
+/// Runs a case, whatever its name.
+pub async fn run_case(
+    _: &str,
+    fixture: Fixture,
+    case: impl for<'a> FnOnce(&'a Fixture) -> Pin<Box<dyn Future<Output = ()> + 'a>>,
+) {
+    case(&fixture).await;
 }

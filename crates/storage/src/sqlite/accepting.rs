@@ -1,113 +1,28 @@
 //! Accepting requests: everything is looked for before anything is written, and what is in stock is handed over at once.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
 use rusqlite::params;
 use serde_json::json;
 use sixpack_model::ids::{LeaseId, LineId, RequestId, TreeId};
-use sixpack_model::request::{Request, RequestStatus};
+use sixpack_model::request::RequestStatus;
 use sixpack_model::stock::RuleName;
 
 use super::codes::Code;
 use super::columns::{id, int, ms};
 use super::events::EventRow;
 use super::failures::failure_text;
-use super::looking::{Found, WishRow};
+use super::looking::Found;
 use super::placing::Place;
 use super::quotas::Taker;
-use super::requests::{COLUMNS, find_key, read_request, selection_text, units_text};
+use super::requests::{COLUMNS, find_key, read_request};
 use super::statements::Statements;
 
 use super::writer::Tx;
 use super::writes::ChangeRow;
-use crate::requests::{
-    Created, Filled, How, Idempotency, Looking, NewRequest, OverQuota, Quota, Served, UnitFill,
-};
-use crate::stock::StockWish;
+use crate::requests::{Created, Filled, How, Idempotency, OverQuota, Served};
+pub(super) use crate::stored::accepting::{NewRequestRow, UnitFillRow};
 use crate::trees::RequestAfter;
-
-/// A dataset for a unit that has none, turned into columns before the writer sees it.
-pub(super) struct UnitFillRow {
-    request: RequestId,
-    unit: u32,
-    wish: Option<Arc<WishRow>>,
-    looking: Looking,
-    but: BTreeSet<TreeId>,
-    tree: Option<ChangeRow>,
-    leases: Vec<LeaseId>,
-}
-
-impl From<UnitFill> for UnitFillRow {
-    fn from(fill: UnitFill) -> Self {
-        Self {
-            request: fill.request,
-            unit: fill.unit,
-            wish: fill.wish.as_ref().map(|wish| Arc::new(WishRow::new(wish))),
-            looking: fill.looking,
-            but: fill.but,
-            tree: fill.tree.map(ChangeRow::from),
-            leases: fill.leases,
-        }
-    }
-}
-
-/// A request to be accepted, turned into columns before the writer sees it.
-pub(super) struct NewRequestRow {
-    request: Request,
-    units: String,
-    selection: Option<String>,
-    line: Option<LineId>,
-    trees: Vec<ChangeRow>,
-    wishes: Vec<Option<Arc<WishRow>>>,
-    looking: Looking,
-    leases: Vec<LeaseId>,
-    idempotency: Option<Idempotency>,
-    quota: Quota,
-    event: EventRow,
-}
-
-impl From<NewRequest> for NewRequestRow {
-    fn from(new: NewRequest) -> Self {
-        let NewRequest { request, trees, wishes, looking, leases, idempotency, quota, event } = new;
-        let mut rows: Vec<(Arc<StockWish>, Arc<WishRow>)> = Vec::new();
-        // Units that wish the same go on doing so.
-        let wishes = wishes.into_iter().map(|wish| {
-            let wish = wish?;
-            if let Some((_, row)) = rows.iter().find(|(known, _)| Arc::ptr_eq(known, &wish)) {
-                return Some(Arc::clone(row));
-            }
-            let row = Arc::new(WishRow::new(&wish));
-            rows.push((wish, Arc::clone(&row)));
-            Some(row)
-        });
-        Self {
-            wishes: wishes.collect(),
-            looking,
-            units: units_text(&request.units),
-            selection: selection_text(&request.selection),
-            line: None,
-            trees: trees.into_iter().map(ChangeRow::from).collect(),
-            leases,
-            idempotency,
-            quota,
-            event: EventRow::from(event).of_request(request.id),
-            request,
-        }
-    }
-}
-
-impl NewRequestRow {
-    /// The same as one that refills stock.
-    pub(super) fn refilling(self, line: LineId) -> Self {
-        Self { line: Some(line), ..self }
-    }
-
-    /// The tree of a request that refills stock.
-    pub(super) fn only_tree(&self) -> &ChangeRow {
-        self.trees.first().expect("what refills stock makes one dataset")
-    }
-}
 
 impl Tx<'_> {
     /// Keeps a key, or says what it stands for already, and writes nothing.

@@ -48,18 +48,6 @@ impl Channels for SqliteStore {
     }
 }
 
-impl Waiting {
-    /// Whether the task is about what a version of a channel makes.
-    pub(super) fn is_of_channel(&self) -> bool {
-        self.version >= i64::from(CHANNEL_VERSIONS_FROM)
-    }
-
-    /// Only the channel itself can make what its version promises.
-    fn only_in_channel(&self) -> bool {
-        [Operation::Produce, Operation::Find].map(Operation::code).contains(&self.operation)
-    }
-}
-
 impl Tx<'_> {
     /// Whether there are as many live channels as there may be, and this is another one.
     pub(super) fn is_one_too_many(&self, environment: i64, channel: &str) -> rusqlite::Result<bool> {

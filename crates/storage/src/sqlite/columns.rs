@@ -13,31 +13,7 @@ use sixpack_model::name::ContractName;
 use uuid::Uuid;
 
 use super::codes::Code;
-
-/// A time as it is stored.
-pub(super) fn ms(time: Timestamp) -> i64 {
-    time.as_millisecond()
-}
-
-/// An optional time as it is stored.
-pub(super) fn ms_of(time: Option<Timestamp>) -> Option<i64> {
-    time.map(ms)
-}
-
-/// A stored time. What is out of range was not written by this store, so the nearest time will do.
-pub(super) fn time(ms: i64) -> Timestamp {
-    Timestamp::from_millisecond(ms).unwrap_or(if ms < 0 { Timestamp::MIN } else { Timestamp::MAX })
-}
-
-/// A count or span as it is stored; no real one comes near the end of the range.
-pub(super) fn int(number: u64) -> i64 {
-    i64::try_from(number).unwrap_or(i64::MAX)
-}
-
-/// JSON as it is stored.
-pub(super) fn json(value: &Value) -> String {
-    value.to_string()
-}
+pub(super) use crate::stored::values::{int, json, ms, ms_of, time};
 
 /// Reads an id.
 pub(super) fn id(row: &Row<'_>, column: usize) -> rusqlite::Result<Uuid> {

@@ -26,6 +26,8 @@ use super::writer::Tx;
 use super::writes::{ChangeRow, OutcomeRow};
 use crate::entities::{Entities, InUse, Made};
 use crate::error::StoreError;
+pub(super) use crate::stored::entities::{Owned, owns_text};
+use crate::stored::places::is_over;
 use crate::trees::Clash;
 
 #[async_trait]
@@ -76,20 +78,6 @@ fn made_by(connection: &Connection, tree: TreeId) -> rusqlite::Result<Vec<(TreeI
     )
 }
 
-/// Whether nothing is left of a tree whose root stands so, and nothing is going to happen to it.
-fn is_over(status: PartStatus) -> bool {
-    matches!(status, PartStatus::Skipped | PartStatus::Gone | PartStatus::Failed)
-}
-
-/// An entity with the part that has made it: part, kind, key.
-pub(super) type Owned = (u32, String, String);
-
-/// What a tree owns, as it is stored; `None` for nothing.
-pub(super) fn owns_text(owns: &[Owned]) -> Option<String> {
-    let text = || serde_json::to_string(owns).expect("numbers and text are always JSON");
-    (!owns.is_empty()).then(text)
-}
-
 impl Tx<'_> {
     /// What keeps the change from being written: an entity that somebody else owns already. `trees` is how many trees the
     /// request has.
@@ -133,13 +121,6 @@ impl Tx<'_> {
         }
         let read = "SELECT line IS NOT NULL OR status > 1 FROM request WHERE id = ?1";
         Ok(self.connection.one(read, [change.request.0.as_bytes()], |row| row.get(0))?.unwrap_or(false))
-    }
-
-    /// What a tree owns that was ready before.
-    pub(super) fn owned_by(&self, tree: TreeId) -> rusqlite::Result<Vec<Owned>> {
-        let read = "SELECT owns FROM tree WHERE id = ?1";
-        let owns = self.connection.one(read, [tree.0.as_bytes()], |row| parsed_of(row, 0))?;
-        Ok(owns.flatten().unwrap_or_default())
     }
 
     /// Makes the dataset under a lease the owner of its entities; what was there before it owns already. Two owners of one

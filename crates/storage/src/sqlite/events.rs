@@ -4,16 +4,16 @@ use std::borrow::Cow;
 
 use async_trait::async_trait;
 use rusqlite::{Row, params, params_from_iter};
-use serde_json::Value;
 use sixpack_model::event::Event;
 use sixpack_model::ids::{RequestId, TreeId};
 
 use super::SqliteStore;
-use super::columns::{id_of, int, json, ms, parsed, time_at, unsigned};
+use super::columns::{id_of, int, parsed, time_at, unsigned};
 use super::statements::Statements;
 use super::writer::Tx;
 use crate::error::StoreError;
 use crate::events::{EventFilter, Events};
+pub(super) use crate::stored::events::EventRow;
 
 #[async_trait]
 impl Events for SqliteStore {
@@ -64,64 +64,6 @@ impl Events for SqliteStore {
             connection.prepare_cached(last)?.query_row([], |row| unsigned(row, 0))
         })
         .await
-    }
-}
-
-/// An event, turned into columns before the writer sees it.
-pub(super) struct EventRow {
-    at: i64,
-    environment: String,
-    kind: Cow<'static, str>,
-    request: Option<RequestId>,
-    tree: Option<TreeId>,
-    part: u32,
-    data: String,
-}
-
-impl From<Event> for EventRow {
-    fn from(event: Event) -> Self {
-        Self {
-            at: ms(event.at),
-            environment: event.environment,
-            kind: event.kind,
-            request: event.request,
-            tree: event.tree,
-            part: event.part,
-            data: json(&event.data),
-        }
-    }
-}
-
-impl EventRow {
-    /// An event that the store itself tells of.
-    pub(super) fn told(
-        at: i64,
-        environment: &str,
-        kind: &'static str,
-        request: RequestId,
-        tree: Option<TreeId>,
-        data: &Value,
-    ) -> Self {
-        Self {
-            at,
-            environment: environment.to_owned(),
-            kind: Cow::Borrowed(kind),
-            request: Some(request),
-            tree,
-            part: 0,
-            data: json(data),
-        }
-    }
-
-    /// Whether it tells of an attempt at a task.
-    fn is_about_attempt(&self) -> bool {
-        self.kind.starts_with("task.")
-    }
-
-    /// Fills the request in, so that the event is found by it.
-    pub(super) fn of_request(mut self, request: RequestId) -> Self {
-        self.request = self.request.or(Some(request));
-        self
     }
 }
 

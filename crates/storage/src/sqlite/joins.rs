@@ -3,52 +3,13 @@
 use std::borrow::Cow;
 
 use rusqlite::params;
-use serde::{Deserialize, Serialize};
-use sixpack_model::ids::{DatasetId, TreeId};
-use sixpack_model::join::{Join, MadeAs};
+use sixpack_model::ids::TreeId;
 
-use super::columns::{ms, time};
 use super::entities::Owned;
 use super::placing::{Place, Standing};
 use super::statements::Statements;
 use super::writer::Tx;
 use super::writes::ChangeRow;
-
-/// What a part has to do with stock, as it is stored with it.
-#[derive(Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(super) enum StoredJoin<'a> {
-    Sought(i64),
-    From { dataset: Cow<'a, str>, seed: u64, unique: Cow<'a, str> },
-    Into(Cow<'a, str>),
-}
-
-impl<'a> From<&'a Join> for StoredJoin<'a> {
-    fn from(join: &'a Join) -> Self {
-        match join {
-            Join::Sought { until } => Self::Sought(ms(*until)),
-            Join::From(made_as) => Self::From {
-                dataset: made_as.dataset.to_string().into(),
-                seed: made_as.seed,
-                unique: made_as.unique.as_str().into(),
-            },
-            Join::Into(dataset) => Self::Into(dataset.to_string().into()),
-        }
-    }
-}
-
-impl StoredJoin<'_> {
-    pub(super) fn into_join(self) -> Result<Join, String> {
-        let read = |dataset: Cow<'_, str>| dataset.parse::<DatasetId>().map_err(|error| error.to_string());
-        Ok(match self {
-            Self::Sought(until) => Join::Sought { until: time(until) },
-            Self::From { dataset, seed, unique } => {
-                Join::From(MadeAs { dataset: read(dataset)?, seed, unique: unique.into_owned() })
-            }
-            Self::Into(dataset) => Join::Into(read(dataset)?),
-        })
-    }
-}
 
 impl Tx<'_> {
     /// Where the dataset stands that is to join: in stock, as it was when that was decided; `None` when it is not.

@@ -1,11 +1,11 @@
 //! Looking: what is in stock of what a request wishes, or is being made for it. Nothing is taken yet.
 
 use std::collections::hash_map::Entry;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use rusqlite::{Row, params};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 use sixpack_model::ids::{LineId, TreeId};
 use sixpack_model::name::ContractName;
 use sixpack_model::stock::selects;
@@ -16,36 +16,9 @@ use super::statements::Statements;
 use super::writer::Tx;
 use crate::requests::Looking;
 use crate::stock::{StockWish, WishedLine};
-
-/// What a wish looks for, as columns.
-pub(super) struct WishRow {
-    wish: Arc<StockWish>,
-    pins: String,
-}
-
-impl WishRow {
-    pub(super) fn new(wish: &Arc<StockWish>) -> Self {
-        Self { wish: Arc::clone(wish), pins: pins_text(&wish.pins) }
-    }
-
-    /// Whether any of these contracts has a part in what is wished for.
-    fn is_among(&self, contracts: &BTreeSet<ContractName>) -> bool {
-        contracts.iter().any(|name| *name == self.wish.contract || self.wish.pins.contains_key(name))
-    }
-}
-
-/// What was found for one unit.
-#[derive(Debug, Clone)]
-pub(super) enum Found {
-    /// A dataset in stock.
-    Ready { line: LineId, ready_at: i64, tree: TreeId },
-    /// A dataset in stock that has to be asked about first.
-    Due { line: LineId, ready_at: i64, tree: TreeId },
-    /// One that is being made for it.
-    Coming { line: LineId, tree: TreeId },
-    /// Nothing; its own is made, and it stands in this line meanwhile.
-    Own { line: Option<LineId> },
-}
+pub(super) use crate::stored::accepting::{Found, WishRow};
+pub(super) use crate::stored::changes::pins_text;
+use crate::stored::entities::Owned;
 
 /// Rows of a line, the oldest first. What a wish wants of them is compared outside: a statement that filters and sorts what
 /// it has cut off opens a table of its own, which costs more than the rows.
@@ -249,6 +222,13 @@ impl Tx<'_> {
         }
     }
 
+    /// What a tree owns that was ready before.
+    fn owned_by(&self, tree: TreeId) -> rusqlite::Result<Vec<Owned>> {
+        let read = "SELECT owns FROM tree WHERE id = ?1";
+        let owns = self.connection.one(read, [tree.0.as_bytes()], |row| parsed_of(row, 0))?;
+        Ok(owns.flatten().unwrap_or_default())
+    }
+
     /// Datasets of a line that would do if their evidence were fresh, the oldest first.
     fn due(
         &self,
@@ -308,10 +288,4 @@ fn meets(row: &Row<'_>, column: usize, wish: &StockWish) -> rusqlite::Result<boo
     let Some(criteria) = &wish.select else { return Ok(true) };
     let selectable: Option<Map<String, Value>> = parsed_of(row, column)?;
     Ok(selects(criteria, &selectable.unwrap_or_default()))
-}
-
-/// A set of pinned versions as it is stored.
-pub(super) fn pins_text(pins: &BTreeMap<ContractName, u32>) -> String {
-    let pins = pins.iter().map(|(name, version)| (name.to_string(), json!(version)));
-    pins.collect::<Value>().to_string()
 }

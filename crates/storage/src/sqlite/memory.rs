@@ -7,10 +7,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use sixpack_model::ids::SessionId;
-use sixpack_model::tree::Operation;
 
-use super::codes::Code;
 use super::limits::REMEMBERED;
+pub(super) use crate::stored::tasks::ServiceRow;
 
 /// Remembered rows.
 #[derive(Default)]
@@ -52,23 +51,6 @@ pub(super) struct Serving {
     pub(super) services: Arc<[ServiceRow]>,
     /// Where its next round through the services begins.
     pub(super) turn: usize,
-}
-
-/// One capability that a session serves.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct ServiceRow {
-    pub(super) queue: i64,
-    pub(super) oldest_version: i64,
-    pub(super) version: i64,
-}
-
-impl ServiceRow {
-    /// Whether the session can perform a task of this version. An undo goes by the key of what was made: any later
-    /// build can be asked for it, also across a breaking change.
-    pub(super) fn covers(&self, version: i64, operation: i64) -> bool {
-        let oldest = if operation == Operation::Undo.code() { 0 } else { self.oldest_version };
-        (oldest..=self.version).contains(&version)
-    }
 }
 
 impl Memory {

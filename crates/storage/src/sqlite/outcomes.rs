@@ -11,13 +11,14 @@ use sixpack_model::tree::PartStatus;
 
 use super::codes::Code;
 use super::columns::{code, id, int, parsed_of, time, unsigned};
-use super::entities::Owned;
 use super::events::EventRow;
 use super::placing::{Place, Standing};
 use super::quotas::Taker;
 use super::statements::Statements;
 use super::writer::Tx;
 use super::writes::{ChangeRow, OutcomeRow};
+pub(super) use crate::stored::grants::{Grant, Terms};
+pub(super) use crate::stored::places::is_unwanted;
 use crate::trees::RequestAfter;
 
 /// What a write of a tree has meant for its request.
@@ -47,23 +48,6 @@ impl RequestState {
     fn terms(&self) -> Terms<'_> {
         Terms { request: self.id, ttl_ms: self.ttl_ms, holder: &self.holder, token: self.token }
     }
-}
-
-/// To whom leases are granted, and for how long.
-pub(super) struct Terms<'a> {
-    pub(super) request: RequestId,
-    pub(super) ttl_ms: i64,
-    pub(super) holder: &'a str,
-    pub(super) token: TokenId,
-}
-
-/// A tree that is to be leased.
-pub(super) struct Grant {
-    pub(super) tree: TreeId,
-    pub(super) unit: u32,
-    /// The number of this lease among those of the tree.
-    pub(super) counter: u64,
-    pub(super) owns: Vec<Owned>,
 }
 
 impl Tx<'_> {
@@ -402,23 +386,5 @@ impl Tx<'_> {
 
     fn fence(&self, counter: u64) -> u64 {
         self.fence_epoch * FENCE_EPOCH + counter
-    }
-}
-
-/// True for a tree that is being made, or is made and in nobody's hands.
-pub(super) fn is_unwanted(status: PartStatus) -> bool {
-    match status {
-        PartStatus::Pending
-        | PartStatus::Building
-        | PartStatus::Checking
-        | PartStatus::Ready
-        | PartStatus::Suspect => true,
-        PartStatus::Skipped
-        | PartStatus::Leased
-        | PartStatus::Quarantined
-        | PartStatus::Undoing
-        | PartStatus::Gone
-        | PartStatus::Failed
-        | PartStatus::Debt => false,
     }
 }

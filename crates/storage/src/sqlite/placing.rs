@@ -3,83 +3,17 @@
 use rusqlite::params;
 use serde_json::json;
 use sixpack_model::ids::{LeaseId, LineId, RequestId, TreeId};
-use sixpack_model::plan::Readiness;
 use sixpack_model::request::{Priority, RequestStatus};
 use sixpack_model::tree::PartStatus;
 
 use super::codes::Code;
-use super::columns::{code, id, ms};
+use super::columns::{code, id};
 use super::events::EventRow;
 use super::statements::Statements;
 use super::writer::Tx;
 use super::writes::ChangeRow;
+pub(super) use crate::stored::places::{Place, ReadinessRow, Standing};
 use crate::trees::{Guard, RequestAfter};
-
-/// Where a tree is kept; the numbers stand in the migration.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Place {
-    /// With its request.
-    Request,
-    /// With its request, which refills stock.
-    Coming,
-    /// With its request, which would take one from stock that is ready earlier.
-    Waiting,
-    /// In stock, and with no request.
-    Stock,
-    /// With no request and out of stock: it is asked about, set aside, or taken down.
-    Apart,
-}
-
-impl Place {
-    pub(super) fn code(self) -> i64 {
-        match self {
-            Self::Request => 0,
-            Self::Coming => 1,
-            Self::Waiting => 2,
-            Self::Stock => 3,
-            Self::Apart => 4,
-        }
-    }
-
-    fn from_code(code: i64) -> Self {
-        match code {
-            1 => Self::Coming,
-            2 => Self::Waiting,
-            3 => Self::Stock,
-            4 => Self::Apart,
-            _ => Self::Request,
-        }
-    }
-}
-
-/// A tree as a write finds it.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Standing {
-    pub(super) version: i64,
-    pub(super) line: Option<LineId>,
-    pub(super) place: Place,
-}
-
-/// What stock keeps of a dataset that is ready, as columns.
-pub(super) struct ReadinessRow {
-    ready_at: i64,
-    checked_at: i64,
-    fresh_until: i64,
-    selectable: Option<String>,
-}
-
-impl From<&Readiness> for ReadinessRow {
-    fn from(readiness: &Readiness) -> Self {
-        let selectable = &readiness.selectable;
-        Self {
-            ready_at: ms(readiness.ready_at),
-            checked_at: ms(readiness.checked_at),
-            fresh_until: ms(readiness.fresh_until),
-            selectable: (!selectable.is_empty())
-                .then(|| serde_json::to_string(selectable).expect("a map is always JSON")),
-        }
-    }
-}
 
 /// A tree that waits in line for one that is ready earlier.
 struct Waiter {

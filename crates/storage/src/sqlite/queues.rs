@@ -7,19 +7,7 @@ use super::limits::UNSERVED_TIMEOUT_MS;
 use super::memory::{Queue, ServiceRow, place_of};
 use super::statements::Statements;
 use super::writer::Tx;
-
-/// A task as it waits in a queue.
-#[derive(Debug, Clone)]
-pub(super) struct Waiting {
-    pub(super) priority: i64,
-    pub(super) ready_at: i64,
-    pub(super) task: TaskId,
-    /// The number of the last attempt.
-    pub(super) attempt: i64,
-    pub(super) operation: i64,
-    pub(super) version: i64,
-    pub(super) tree_version: i64,
-}
+pub(super) use crate::stored::tasks::Waiting;
 
 /// What a look into one priority of a queue found.
 #[derive(Debug, Default)]

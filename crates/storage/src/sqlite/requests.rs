@@ -1,14 +1,9 @@
 //! Requests in SQLite.
 
-use std::borrow::Cow;
-use std::sync::Arc;
-
 use async_trait::async_trait;
 use rusqlite::{Row, params, params_from_iter};
-use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
 use sixpack_model::ids::{RequestId, TokenId, TreeId};
-use sixpack_model::request::{Request, RequestStatus, Selection, Unit};
+use sixpack_model::request::{Request, RequestStatus, Unit};
 
 use super::SqliteStore;
 use super::accepting::{NewRequestRow, UnitFillRow};
@@ -22,6 +17,7 @@ use super::statements::Statements;
 use crate::error::StoreError;
 use crate::page::Page;
 use crate::requests::{Created, Ended, Filled, Idempotency, NewRequest, RequestFilter, Requests, UnitFill};
+use crate::stored::requests::{StoredSelection, units_of};
 use crate::trees::RequestEnd;
 
 pub(super) const COLUMNS: &str = "r.id, e.name, r.units, r.listed, r.source, r.ttl_ms, r.holder, r.token, r.priority, \
@@ -159,39 +155,6 @@ impl Requests for SqliteStore {
     }
 }
 
-/// What is wished beyond contract and input; what is absent is not written.
-#[derive(Serialize, Deserialize)]
-struct StoredSelection<'a> {
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    prefer: Option<Cow<'a, Value>>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    select: Option<Cow<'a, Map<String, Value>>>,
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    require_fresh: bool,
-}
-
-pub(super) fn selection_text(selection: &Selection) -> Option<String> {
-    if *selection == Selection::default() {
-        return None;
-    }
-    let stored = StoredSelection {
-        prefer: selection.prefer.as_deref().map(Cow::Borrowed),
-        select: selection.select.as_deref().map(Cow::Borrowed),
-        require_fresh: selection.require_fresh,
-    };
-    Some(serde_json::to_string(&stored).expect("JSON values are always JSON"))
-}
-
-impl StoredSelection<'_> {
-    fn into_selection(self) -> Selection {
-        Selection {
-            prefer: self.prefer.map(|prefer| Arc::new(prefer.into_owned())),
-            select: self.select.map(|select| Arc::new(select.into_owned())),
-            require_fresh: self.require_fresh,
-        }
-    }
-}
-
 /// The statement that lists requests, newest first, and its values.
 fn listing(filter: RequestFilter, page: Page<RequestId>) -> (String, Vec<Box<dyn rusqlite::ToSql + Send>>) {
     let before = page.after.map_or([0xff; 16], |id| id.0.into_bytes());
@@ -232,45 +195,8 @@ fn listing(filter: RequestFilter, page: Page<RequestId>) -> (String, Vec<Box<dyn
     (sql, values)
 }
 
-/// Units as they are stored; equal neighbours are written once.
-#[derive(Serialize, Deserialize)]
-struct StoredUnits {
-    contract: String,
-    version: u32,
-    input: Arc<Value>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    given: Option<Arc<Value>>,
-    count: u32,
-}
-
-pub(super) fn units_text(units: &[Unit]) -> String {
-    let mut stored: Vec<StoredUnits> = Vec::new();
-    for (place, unit) in units.iter().enumerate() {
-        match stored.last_mut() {
-            Some(last) if units[place - 1] == *unit => last.count += 1,
-            _ => stored.push(StoredUnits {
-                contract: unit.contract.to_string(),
-                version: unit.version,
-                input: Arc::clone(&unit.input),
-                given: unit.given.clone(),
-                count: 1,
-            }),
-        }
-    }
-    serde_json::to_string(&stored).expect("text, numbers and JSON values are always JSON")
-}
-
 fn read_units(row: &Row<'_>, column: usize) -> rusqlite::Result<Vec<Unit>> {
-    let stored: Vec<StoredUnits> = parsed(row, column)?;
-    let mut units = Vec::new();
-    for StoredUnits { contract, version, input, given, count } in stored {
-        let contract = contract.parse().map_err(|cause| {
-            let cause: sixpack_model::name::NameError = cause;
-            unreadable(column, cause)
-        })?;
-        units.extend(std::iter::repeat_n(Unit { contract, version, input, given }, count as usize));
-    }
-    Ok(units)
+    units_of(parsed(row, column)?).map_err(|cause| unreadable(column, cause))
 }
 
 /// What a key stands for. One whose time is over stands for nothing, whether or not a sweep has come by.

@@ -1,8 +1,12 @@
-//! The SQLite store against the conformance suite, and what only it promises.
+//! Both stores against the conformance suite, and what only one of them promises.
 
 #![allow(clippy::unwrap_used, reason = "everything in here is a test")]
 
 mod conformance;
 mod killed;
 mod opening;
+mod postgres;
+mod postgres_opening;
+mod postgres_tls;
+mod postgres_writer;
 mod writer;

@@ -9,7 +9,7 @@ use sixpack_model::failure::{Failure, FailureClass, Retried};
 
 /// A failure as it is stored.
 #[derive(Serialize, Deserialize)]
-pub(super) struct StoredFailure<'a> {
+pub(crate) struct StoredFailure<'a> {
     path: Cow<'a, str>,
     class: Cow<'a, str>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -72,7 +72,7 @@ impl<'a> From<&'a Failure> for StoredFailure<'a> {
 
 impl StoredFailure<'_> {
     /// The failure, unless it was written by somebody else.
-    pub(super) fn into_failure(self) -> Result<Failure, String> {
+    pub(crate) fn into_failure(self) -> Result<Failure, String> {
         let class = FailureClass::ALL.iter().find(|(_, name)| *name == self.class);
         Ok(Failure {
             path: self.path.into_owned(),
@@ -100,12 +100,12 @@ impl StoredFailure<'_> {
 }
 
 /// A failure as JSON text.
-pub(super) fn failure_text(failure: &Failure) -> String {
+pub(crate) fn failure_text(failure: &Failure) -> String {
     serde_json::to_string(&StoredFailure::from(failure)).expect("text and JSON values are always JSON")
 }
 
 /// Tells a `null` that is there from nothing.
-pub(super) fn present<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+pub(crate) fn present<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
     from: D,
 ) -> Result<Option<T>, D::Error> {
     T::deserialize(from).map(Some)

@@ -8,7 +8,7 @@ use sixpack_model::schema::Entity;
 
 /// How far a search has come.
 #[derive(Serialize, Deserialize)]
-pub(super) struct StoredSearch<'a> {
+pub(crate) struct StoredSearch<'a> {
     asked: u32,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     refused: Vec<(Cow<'a, str>, Cow<'a, str>)>,
@@ -28,7 +28,7 @@ impl<'a> From<&'a Search> for StoredSearch<'a> {
 }
 
 impl StoredSearch<'_> {
-    pub(super) fn into_search(self) -> Result<Search, String> {
+    pub(crate) fn into_search(self) -> Result<Search, String> {
         let refused = self.refused.into_iter();
         let refused = refused.map(|(kind, key)| Entity { kind: kind.into_owned(), key: key.into_owned() });
         let read = |(why, message): (Cow<'_, str>, Cow<'_, str>)| {

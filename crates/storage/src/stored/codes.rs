@@ -8,7 +8,7 @@ use sixpack_model::token::Role;
 use sixpack_model::tree::{Ending, Operation, PartStatus};
 
 /// A state that is stored as a number.
-pub(super) trait Code: Copy + Sized {
+pub(crate) trait Code: Copy + Sized {
     /// The number.
     fn code(self) -> i64;
 

@@ -1,0 +1,273 @@
+//! The PostgreSQL store: one schema of a database, used by any number of servers at once.
+//!
+//! ```text
+//! open: look at the server -> lock -> check it is ours -> migrate -> unlock -> first row -> pool
+//! ```
+//!
+//! One method is one transaction, READ COMMITTED, with explicit row locks. What a statement changes, it changes under a
+//! condition that it states itself, or on a row that the transaction has locked before it read it: nothing is read, decided
+//! upon and written without one of both.
+//!
+//! # The sequence in which rows are locked
+//!
+//! No two methods wait for each other as long as all of them lock in this sequence, and within a table in the order of the key.
+//! A method that finds out late what it should have locked early begins anew ([`faults::Fault::Again`]). PostgreSQL ends those
+//! that wait for each other all the same, and they are carried out again.
+//!
+//! 1. Names, by name: `environment`, `contract`, `pins`. They are only ever inserted; remembered ones are not even read.
+//! 2. `idempotency`, by the insert.
+//! 3. `environment` FOR NO KEY UPDATE: by whoever publishes, changes rules, or changes who serves what. References to the row do
+//!    not conflict with it.
+//! 4. `session`: FOR NO KEY UPDATE by whoever ends it, FOR SHARE by whoever claims for it.
+//! 5. `contract` FOR NO KEY UPDATE, by number: by whoever takes a capability's word about stock, or says that it is to blame. Then
+//!    `stock_line` FOR NO KEY UPDATE, then the troubles that lines share: by whoever places a dataset into stock, fills a line or
+//!    counts what is in it; not by whoever takes from it.
+//! 6. `request` FOR NO KEY UPDATE. A second request is locked only by whoever holds the line in which it waits.
+//! 7. `tree` FOR NO KEY UPDATE, by id. A tree goes to another request only with a new version, so that whoever has decided about
+//!    a version knows its request; all others begin anew when it is not what they have read.
+//! 8. `lease`.
+//! 9. `queue` FOR NO KEY UPDATE: by whoever changes its limits or who serves it, and by whoever claims from one with a limit; FOR
+//!    SHARE that of a channel, by whoever puts a task into it.
+//! 10. `task_claim`, `task_ready`, `task_withdrawn`.
+//! 11. `stock`, `stock_coming`, `stock_waiting`. Whoever takes from stock locks its rows with SKIP LOCKED before it knows their
+//!     trees, so it takes these with SKIP LOCKED as well, and leaves a row whose tree is somebody else's.
+//! 12. `entity_held`, by key, and as the last thing before the commit `quota_use`, first of the token and then of the environment,
+//!     because many write them.
+//! 13. `event`: nobody ever waits for it.
+//!
+//! Tables that are claimed from by many are claimed from with `WITH c AS MATERIALIZED (SELECT … FOR UPDATE SKIP LOCKED LIMIT n)`;
+//! the whole condition lies on the locked row, and the order is that of one index.
+//!
+//! # Time
+//!
+//! Every deadline is computed and compared with `sixpack_now()`, a function of the schema, and with nothing else. A write reads
+//! it once, with the beginning of its transaction, and hands it to its statements, so that all of what it writes agrees; a read
+//! has it in its statements.
+//!
+//! # Order
+//!
+//! A write is numbered at its first poll and carried out whether or not its caller waits. What must see the effects of the
+//! writes before it, such as a claim, waits for those of its own process; others are seen when they are committed, and whoever
+//! waits looks again after a while in any case.
+
+mod accepting;
+mod address;
+mod channels;
+mod claiming;
+mod columns;
+mod contracts;
+mod datasets;
+mod doubts;
+mod entities;
+mod events;
+mod faults;
+mod imports;
+mod joins;
+mod leases;
+mod limits;
+mod locks;
+mod looking;
+
+mod memory;
+mod names;
+mod opening;
+mod outcomes;
+mod parts;
+mod placing;
+mod queues;
+mod quotas;
+mod readers;
+mod requests;
+mod services;
+mod sessions;
+mod statements;
+mod stock;
+mod stock_rules;
+mod taking;
+mod tasks;
+mod tls;
+mod tokens;
+mod trees;
+mod troubles;
+mod turns;
+mod writer;
+mod writes;
+
+use std::future::Future;
+use std::sync::Arc;
+
+use deadpool_postgres::{Manager, ManagerConfig, Pool, RecyclingMethod, Runtime};
+use tokio::time::timeout;
+use tokio_util::task::TaskTracker;
+
+use crate::durability::Durability;
+use crate::error::StoreError;
+
+pub use address::{Address, AddressError};
+use limits::{CONNECT, CONNECTIONS, POOL_WAIT, TURN};
+use memory::Memory;
+use statements::Connection;
+use trees::PinsRead;
+use turns::{Turn, Turns};
+use writer::{Doing, Tx};
+
+/// How a store is to be opened.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// How many connections at most; never more than sixteen.
+    pub connections: usize,
+    /// What the database must promise.
+    pub durability: Durability,
+}
+
+impl Default for Settings {
+    /// Sixteen connections, to a database that loses nothing that it has acknowledged.
+    fn default() -> Self {
+        Self { connections: CONNECTIONS, durability: Durability::Flushed }
+    }
+}
+
+/// A store in a schema of its own.
+///
+/// Writes that are under way when it is dropped are carried out, as long as the runtime lives.
+pub struct PostgresStore {
+    inner: Arc<Inner>,
+    turns: Arc<Turns>,
+    under_way: TaskTracker,
+}
+
+/// What transactions share.
+struct Inner {
+    pool: Pool,
+    memory: Arc<Memory>,
+    pins: Arc<PinsRead>,
+    fence_epoch: u64,
+}
+
+/// Creates the schema of a store if it is not there, and brings it up to date; the store need not be opened for it.
+pub async fn migrate(address: &Address, durability: Durability) -> Result<(), StoreError> {
+    opening::migrate(address, durability).await
+}
+
+impl PostgresStore {
+    /// Opens the store at an address, and creates its schema if it is not there. The database must be.
+    ///
+    /// Fails with [`StoreError::Unreadable`] when the server is too old or may lose what it acknowledges, and when what is in the
+    /// schema is no store or one of a newer version.
+    pub async fn open(address: &Address, settings: Settings) -> Result<Self, StoreError> {
+        opening::migrate(address, settings.durability).await?;
+        let fence_epoch = opening::first_row(address).await?;
+        let how = ManagerConfig { recycling_method: RecyclingMethod::Fast };
+        let manager = Manager::from_config(address.config.clone(), opening::connector(address)?, how);
+        let pool = Pool::builder(manager)
+            .max_size(settings.connections.clamp(1, CONNECTIONS))
+            .wait_timeout(Some(POOL_WAIT))
+            .create_timeout(Some(CONNECT))
+            .recycle_timeout(Some(CONNECT))
+            .runtime(Runtime::Tokio1)
+            .build()
+            .expect("a pool with timeouts is told its runtime");
+        let inner = Arc::new(Inner { pool, memory: Arc::default(), pins: Arc::default(), fence_epoch });
+        Ok(Self { inner, turns: Arc::default(), under_way: TaskTracker::new() })
+    }
+
+    /// Finishes what is under way, and takes nothing any more: everything asked afterwards is answered `Closed`.
+    pub async fn close(&self) {
+        self.under_way.close();
+        self.under_way.wait().await;
+        self.inner.pool.close();
+    }
+
+    /// Carries `work` out in a transaction of its own.
+    ///
+    /// `work` may be called several times, each time in a new transaction: when two transactions wait for each other, one of them
+    /// begins anew.
+    async fn write<I, T, F>(&self, doing: &'static str, input: I, work: F) -> Result<T, StoreError>
+    where
+        I: Send + Sync + 'static,
+        T: Send + 'static,
+        F: for<'a> Fn(&'a mut Tx, &'a I) -> Doing<'a, T> + Send + Sync + 'static,
+    {
+        let turn = self.turns.take();
+        self.finish(doing, turn, std::future::ready(Ok(())), input, work).await
+    }
+
+    /// The same for what gives back what it holds: it sees the effects of every write of this process that was polled before it.
+    async fn write_in_turn<I, T, F>(&self, doing: &'static str, input: I, work: F) -> Result<T, StoreError>
+    where
+        I: Send + Sync + 'static,
+        T: Send + 'static,
+        F: for<'a> Fn(&'a mut Tx, &'a I) -> Doing<'a, T> + Send + Sync + 'static,
+    {
+        let before = self.before(doing);
+        let turn = self.turns.take();
+        self.finish(doing, turn, before, input, work).await
+    }
+
+    /// The same for what hands out: it sees what was written before it, and nobody waits for it.
+    async fn claim<I, T, F>(&self, doing: &'static str, input: I, work: F) -> Result<T, StoreError>
+    where
+        I: Send + Sync + 'static,
+        T: Send + 'static,
+        F: for<'a> Fn(&'a mut Tx, &'a I) -> Doing<'a, T> + Send + Sync + 'static,
+    {
+        let before = self.before(doing);
+        self.finish(doing, None::<Turn>, before, input, work).await
+    }
+
+    /// Runs `work` with a connection; each of its statements sees what was committed when it began.
+    async fn read<I, T, F>(&self, doing: &'static str, input: I, work: F) -> Result<T, StoreError>
+    where
+        F: for<'a> Fn(&'a Connection, &'a I) -> Doing<'a, T>,
+    {
+        self.inner.look(doing, &input, &work).await
+    }
+
+    /// Runs `work` on one snapshot of the store: for what takes more than one statement and has to agree.
+    async fn read_at_once<I, T, F>(&self, doing: &'static str, input: I, work: F) -> Result<T, StoreError>
+    where
+        F: for<'a> Fn(&'a Connection, &'a I) -> Doing<'a, T>,
+    {
+        self.inner.look_at_once(doing, &input, &work).await
+    }
+
+    /// Ends with the writes of this process that have come until now.
+    fn before(&self, doing: &'static str) -> impl Future<Output = Result<(), StoreError>> + Send + 'static {
+        let (turns, last) = (Arc::clone(&self.turns), self.turns.last());
+        async move {
+            // No connection is held meanwhile, or those that are waited for might get none.
+            timeout(TURN, turns.until(last))
+                .await
+                .map_err(|late| StoreError::Unavailable { doing, cause: late.into() })
+        }
+    }
+
+    /// Spawns what is to be done, so that it is done although its caller may go away.
+    async fn finish<I, T, F>(
+        &self,
+        doing: &'static str,
+        turn: impl Send + 'static,
+        before: impl Future<Output = Result<(), StoreError>> + Send + 'static,
+        input: I,
+        work: F,
+    ) -> Result<T, StoreError>
+    where
+        I: Send + Sync + 'static,
+        T: Send + 'static,
+        F: for<'a> Fn(&'a mut Tx, &'a I) -> Doing<'a, T> + Send + Sync + 'static,
+    {
+        let inner = Arc::clone(&self.inner);
+        let spawned = self.under_way.spawn(async move {
+            let _turn = turn;
+            before.await?;
+            inner.carry_out(doing, &input, &work).await
+        });
+        spawned.await.unwrap_or_else(|gone| {
+            if gone.is_panic() {
+                tracing::error!(doing, "a write panicked and was rolled back");
+                return Err(StoreError::Broken { doing, cause: gone.into() });
+            }
+            Err(StoreError::Closed)
+        })
+    }
+}

@@ -1,0 +1,149 @@
+//! Events in PostgreSQL: appended by the transaction that they tell of, and read as far as no lower number can follow.
+
+use std::borrow::Cow;
+
+use async_trait::async_trait;
+use sixpack_model::event::Event;
+use sixpack_model::ids::{RequestId, TreeId};
+use tokio_postgres::Row;
+use tokio_postgres::types::ToSql;
+
+use super::PostgresStore;
+use super::columns::{get, id_of, int, number, number_of, parsed, time_at};
+use super::faults::Fault;
+use super::statements::Connection;
+use super::writer::Tx;
+use crate::error::StoreError;
+use crate::events::{EventFilter, Events};
+pub(super) use crate::stored::events::EventRow;
+
+#[async_trait]
+impl Events for PostgresStore {
+    async fn events(&self, filter: &EventFilter, after: u64, limit: u32) -> Result<Vec<Event>, StoreError> {
+        let input = (filter.clone(), int(after), i64::from(limit));
+        self.read("reading events", input, |connection, (filter, after, limit)| {
+            Box::pin(async move {
+                let horizon = horizon(connection).await?;
+                let columns = "sequence, at, environment, kind, request, tree, part, data, duration_ms";
+                let (tree, request) =
+                    (filter.tree.map(|tree| tree.0), filter.request.map(|request| request.0));
+                let mut values: Vec<&(dyn ToSql + Sync)> = vec![after, &horizon, limit];
+                let mut next = |value| {
+                    values.push(value);
+                    values.len()
+                };
+                // Each event is in one index: that of its tree, or that of its request if it tells of no tree.
+                let mut sources = match (&tree, &request) {
+                    (Some(tree), None) => vec![format!("tree = ${}", next(tree))],
+                    (Some(tree), Some(request)) => {
+                        vec![format!("tree = ${} AND request = ${}", next(tree), next(request))]
+                    }
+                    (None, Some(request)) => {
+                        let place = next(request);
+                        let trees = format!("SELECT id FROM tree WHERE request = ${place} AND place < 3");
+                        vec![
+                            format!("tree IS NULL AND request = ${place}"),
+                            format!("tree = ANY (ARRAY ({trees}))"),
+                        ]
+                    }
+                    (None, None) => vec!["true".to_owned()],
+                };
+                if let Some(environment) = &filter.environment {
+                    let place = next(environment);
+                    sources
+                        .iter_mut()
+                        .for_each(|source| source.push_str(&format!(" AND environment = ${place}")));
+                }
+                let bounds = "sequence > $1 AND sequence <= $2 ORDER BY sequence LIMIT $3";
+                let sources = sources
+                    .iter()
+                    .map(|source| format!("(SELECT {columns} FROM event WHERE {source} AND {bounds})"));
+                let sources = sources.collect::<Vec<_>>().join(" UNION ALL ");
+                let sql = format!("SELECT {columns} FROM ({sources}) AS e ORDER BY sequence LIMIT $3");
+                connection.all(&sql, &values, read_event).await
+            })
+        })
+        .await
+    }
+
+    async fn last_sequence(&self) -> Result<u64, StoreError> {
+        self.read("reading the last event", (), |connection, ()| {
+            Box::pin(async move {
+                let horizon = horizon(connection).await?;
+                let last = "SELECT coalesce(max(sequence), 0) FROM event WHERE sequence <= $1";
+                let last = connection.one(last, &[&horizon], |row| number(row, 0)).await?;
+                Ok(last.expect("a count gives a row"))
+            })
+        })
+        .await
+    }
+}
+
+/// The number up to which a statement that begins from now on sees all events that will ever be.
+async fn horizon(connection: &Connection) -> Result<i64, Fault> {
+    let horizon = connection.one("SELECT event_horizon()", &[], |row| get(row, 0)).await?;
+    Ok(horizon.expect("a function gives a row"))
+}
+
+impl Tx {
+    /// Appends an event.
+    pub(super) async fn tell(&mut self, event: &EventRow) -> Result<(), Fault> {
+        self.tell_of(std::slice::from_ref(event), None).await
+    }
+
+    /// Appends the events of a change that gives up a claim; those that tell of the attempt say how long that took.
+    pub(super) async fn tell_of(
+        &mut self,
+        events: &[EventRow],
+        claimed_at: Option<i64>,
+    ) -> Result<(), Fault> {
+        if events.is_empty() {
+            return Ok(());
+        }
+        let duration_ms = claimed_at.map(|claimed_at| self.now.saturating_sub(claimed_at).max(0));
+        // Numbers are given out in the order of the arrays, the first of a transaction after it has announced that: for every
+        // row, all that is in `FROM` comes before what is selected.
+        let announced = if self.tells { "" } else { "(SELECT event_begin()) AS begun," };
+        let append = format!(
+            "INSERT INTO event (sequence, at, environment, kind, request, tree, part, data, duration_ms)
+             SELECT nextval('event_sequence'), e.* FROM {announced} unnest($1::bigint[], $2::text[], $3::text[],
+                 $4::uuid[], $5::uuid[], $6::bigint[], $7::text[], $8::bigint[]) AS e"
+        );
+        self.tells = true;
+        self.connection
+            .run(
+                &append,
+                &[
+                    &each(events, |event| event.at),
+                    &each(events, |event| event.environment.as_str()),
+                    &each(events, |event| event.kind.as_ref()),
+                    &each(events, |event| event.request.map(|request| request.0)),
+                    &each(events, |event| event.tree.map(|tree| tree.0)),
+                    &each(events, |event| i64::from(event.part)),
+                    &each(events, |event| event.data.as_str()),
+                    &each(events, |event| duration_ms.filter(|_| event.is_about_attempt())),
+                ],
+            )
+            .await
+            .map(|_| ())
+    }
+}
+
+/// One column of all rows.
+fn each<'e, T>(events: &'e [EventRow], column: impl Fn(&'e EventRow) -> T) -> Vec<T> {
+    events.iter().map(column).collect()
+}
+
+fn read_event(row: &Row) -> Result<Event, Fault> {
+    Ok(Event {
+        sequence: number(row, 0)?,
+        at: time_at(row, 1)?,
+        environment: get(row, 2)?,
+        kind: Cow::Owned(get(row, 3)?),
+        request: id_of(row, 4)?.map(RequestId),
+        tree: id_of(row, 5)?.map(TreeId),
+        part: number(row, 6)?,
+        duration_ms: number_of(row, 8)?,
+        data: parsed(row, 7)?,
+    })
+}

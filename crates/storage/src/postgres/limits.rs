@@ -1,0 +1,94 @@
+//! Limits of the PostgreSQL store: everything in it that could grow or wait has one here, with its reason.
+
+use std::time::Duration;
+
+/// Connections of one server at most: beyond, PostgreSQL does less with each further one, not more.
+pub(super) const CONNECTIONS: usize = 16;
+
+/// How long a connection of the pool is waited for: longer than a full pool takes to get through what waits in front of a
+/// caller, shorter than a caller's patience.
+pub(super) const POOL_WAIT: Duration = Duration::from_secs(5);
+
+/// How long making a connection may take, TLS and password included.
+pub(super) const CONNECT: Duration = Duration::from_secs(5);
+
+/// How long what was sent may go unacknowledged before the connection counts as lost: a database that has lost its power never
+/// says so.
+pub(super) const UNACKNOWLEDGED: Duration = Duration::from_secs(15);
+
+/// How long one statement may take; the slowest sweep takes a hundredth of it.
+pub(super) const STATEMENT_MS: u64 = 10_000;
+
+/// How long a row is waited for that another transaction holds. Shorter than [`STATEMENT_MS`], so that the error names the
+/// cause; longer than any transaction of ours takes.
+pub(super) const LOCK_MS: u64 = 3_000;
+
+/// How long the database lets a transaction stand in which nothing happens: ours never wait for anybody but the database, so
+/// its server is gone. An open transaction keeps vacuum from taking away what is old.
+pub(super) const IDLE_IN_TRANSACTION_MS: u64 = 10_000;
+
+/// How long a whole transaction may take, seen from here: what the database does not end by itself.
+pub(super) const TRANSACTION: Duration = Duration::from_secs(30);
+
+/// How long a write waits for those of this process that came before it. They end by themselves in less.
+pub(super) const TURN: Duration = Duration::from_secs(30);
+
+/// How long a migration may take, and how long the one of another server is waited for.
+pub(super) const MIGRATION_MS: u64 = 600_000;
+
+/// How often a transaction is carried out at most. One that is refused because of another one is likely to pass the next
+/// time; one that is refused so often meets a stream of others, and its caller had better come back later.
+pub(super) const ATTEMPTS: u32 = 5;
+
+/// The longest pause before the second attempt; it doubles with each further one. About as long as a transaction takes.
+pub(super) const PAUSE_MS: u64 = 8;
+
+/// Names and other small things that are remembered; beyond, they are all forgotten and read again.
+pub(super) const REMEMBERED: usize = 20_000;
+
+/// How far ahead weeks for events are made: a server that runs for longer makes further ones in time.
+pub(super) const EVENT_WEEKS_AHEAD_MS: i64 = 4 * 7 * 86_400_000;
+
+/// Datasets of a contract that are looked at to tell how long one takes: enough that a few slow ones do not count.
+pub(super) const PACE_ROWS: i64 = 32;
+
+/// Tokens in one list.
+pub(super) const TOKENS: i64 = 1_000;
+
+/// Timeout of a queue that no session has ever served; nothing is handed out from it before one does.
+pub(super) const UNSERVED_TIMEOUT_MS: i64 = 60_000;
+
+/// How long an idempotency key is kept: promised to callers.
+pub(super) const KEY_MS: i64 = 24 * 3_600_000;
+
+/// Span that "lately" means.
+pub(super) const LATELY_MS: i64 = 3_600_000;
+
+/// Parts that are looked at to tell how a contract has been doing lately.
+pub(super) const LATELY_ROWS: i64 = 1_000;
+
+/// Trees of each status that are looked at for entities that a service is told to leave out, the newest: twice as many as it
+/// is told of, because not every tree owns one of the kind.
+pub(super) const FIND_TREES: i64 = 2_000;
+
+/// Outputs of trees that are being made that are looked at for the same: few are being made at a time, and a few of these may be
+/// large.
+pub(super) const FIND_OUTPUTS: i64 = 2_000;
+
+/// Trees that have to do with one entity and are looked at for one that is not over, the newest: as long as there is one, no
+/// other takes the entity, so that the one is among the last.
+pub(super) const FIND_OWNERS: i64 = 1_000;
+
+/// Datasets in stock that a wish looks at from either end of a line: enough to get past some whose evidence is too old,
+/// few enough that looking takes no time.
+pub(super) const STOCK_LOOK: usize = 256;
+
+/// The same for a wish with criteria, which may have to look for long; each row is some hundred bytes.
+pub(super) const STOCK_SELECT_LOOK: usize = 5_000;
+
+/// How much of a rate may be used at once after a quiet time, in microseconds worth of it: high rates go in small
+/// bursts instead of one task a millisecond, low ones are evenly spaced.
+pub(super) const RATE_BURST_US: i64 = 50_000;
+
+/// How far a place in a line is counted: nobody reads a larger number.
+pub(super) const PLACES: i64 = 10_000;

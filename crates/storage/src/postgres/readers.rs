@@ -1,0 +1,79 @@
+//! Readers: statements that change nothing.
+
+use tokio::time::timeout;
+
+use super::Inner;
+use super::faults::Fault;
+use super::limits::{ATTEMPTS, TRANSACTION};
+use super::statements::Connection;
+use super::writer::Doing;
+use crate::error::StoreError;
+
+impl Inner {
+    /// Runs `work` with a connection; each of its statements sees what was committed when it began.
+    pub(super) async fn look<I, T, F>(
+        &self,
+        doing: &'static str,
+        input: &I,
+        work: &F,
+    ) -> Result<T, StoreError>
+    where
+        F: for<'a> Fn(&'a Connection, &'a I) -> Doing<'a, T>,
+    {
+        let mut attempt = 1;
+        loop {
+            let looked = async {
+                let connection = Connection::of(self.pool.get().await?);
+                work(&connection, input).await
+            };
+            match ended(looked.await, attempt) {
+                Some(result) => return result.map_err(|fault| failed(doing, fault)),
+                None => attempt += 1,
+            }
+        }
+    }
+
+    /// Runs `work` on one snapshot of the store: all of its statements see the same.
+    pub(super) async fn look_at_once<I, T, F>(
+        &self,
+        doing: &'static str,
+        input: &I,
+        work: &F,
+    ) -> Result<T, StoreError>
+    where
+        F: for<'a> Fn(&'a Connection, &'a I) -> Doing<'a, T>,
+    {
+        let mut attempt = 1;
+        loop {
+            let looked = async {
+                let connection = Connection::of(self.pool.get().await?);
+                connection.begin("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
+                let result = timeout(TRANSACTION, work(&connection, input)).await;
+                let result = result.unwrap_or(Err(Fault::Late("the reading")));
+                connection.roll_back().await;
+                result
+            };
+            match ended(looked.await, attempt) {
+                Some(result) => return result.map_err(|fault| failed(doing, fault)),
+                None => attempt += 1,
+            }
+        }
+    }
+}
+
+/// What came out of an attempt, unless there is to be another one: a connection of the pool may have been lost unnoticed, all of
+/// them when the database was started anew.
+fn ended<T>(result: Result<T, Fault>, attempt: u32) -> Option<Result<T, Fault>> {
+    match result {
+        Err(fault) if fault.is_passing() && attempt < ATTEMPTS => {
+            tracing::debug!(?fault, attempt, "a read is done again");
+            None
+        }
+        result => Some(result),
+    }
+}
+
+fn failed(doing: &'static str, fault: Fault) -> StoreError {
+    tracing::error!(doing, ?fault, "a read failed");
+    fault.told(doing)
+}

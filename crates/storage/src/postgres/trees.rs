@@ -1,0 +1,330 @@
+//! Dataset trees in PostgreSQL.
+//!
+//! A decision is written by whoever holds the request and the tree that it is about. The version of the tree is compared under
+//! that lock, so that of two decisions about one version the second is told that it is stale, whatever they are about.
+
+use std::collections::{BTreeMap, HashMap};
+use std::str::FromStr;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use sixpack_model::channel::is_of_channel;
+use sixpack_model::ids::{LeaseId, LineId, RequestId, TaskId, TreeId};
+use sixpack_model::limits::CHANNEL_VERSIONS_FROM;
+use sixpack_model::name::ContractName;
+use sixpack_model::tree::{Claim, PartStatus, Tree};
+use tokio_postgres::Row;
+use uuid::Uuid;
+
+use super::PostgresStore;
+use super::columns::{
+    Int, code, code_of, get, id, id_of, number, number_of, number_of_code, parsed, time_of, unreadable,
+};
+use super::faults::Fault;
+use super::limits::{LATELY_MS, LATELY_ROWS};
+use super::parts::{PART_COLUMNS, read_part};
+use super::statements::Connection;
+use super::writer::Tx;
+use super::writes::read_recheck;
+use crate::error::StoreError;
+use crate::stored::changes::ChangeRow;
+use crate::trees::{Guard, Lately, TreeWrite, Trees, Written};
+
+#[async_trait]
+impl Trees for PostgresStore {
+    async fn load_tree(&self, id: TreeId) -> Result<Option<Tree>, StoreError> {
+        let input = (id, Arc::clone(&self.inner.pins));
+        self.read("loading a tree", input, |connection, (id, pins)| Box::pin(load(connection, *id, pins)))
+            .await
+    }
+
+    async fn write_tree(&self, write: TreeWrite) -> Result<Written, StoreError> {
+        let TreeWrite { guard, change, leases } = write;
+        let input = (guard, ChangeRow::from(change), leases);
+        self.write("writing a tree", input, |tx, (guard, change, leases)| {
+            Box::pin(tx.write_tree(guard, change, leases))
+        })
+        .await
+    }
+
+    async fn unwanted_trees(&self, after: Option<TreeId>, limit: u32) -> Result<Vec<TreeId>, StoreError> {
+        let input = (after.map_or(Uuid::nil(), |tree| tree.0), Int::from(limit));
+        self.read("reading unwanted trees", input, |connection, (after, limit)| {
+            Box::pin(async move {
+                let list = "SELECT tree FROM tree_unwanted WHERE tree > $1 ORDER BY tree LIMIT $2";
+                connection.all(list, &[after, limit], |row| id(row, 0).map(TreeId)).await
+            })
+        })
+        .await
+    }
+
+    async fn due_trees(&self, after: Option<TreeId>, limit: u32) -> Result<Vec<TreeId>, StoreError> {
+        let input = (after.map_or(Uuid::nil(), |tree| tree.0), Int::from(limit));
+        self.read("reading due trees", input, |connection, (after, limit)| {
+            Box::pin(async move {
+                let list =
+                    "SELECT id FROM tree WHERE due_at <= sixpack_now() AND id > $1 ORDER BY id LIMIT $2";
+                connection.all(list, &[after, limit], |row| id(row, 0).map(TreeId)).await
+            })
+        })
+        .await
+    }
+
+    async fn next_due(&self) -> Result<Option<Timestamp>, StoreError> {
+        self.read("looking for the next due tree", (), |connection, ()| {
+            Box::pin(async move {
+                let find = "SELECT min(due_at) FROM tree WHERE due_at > sixpack_now()";
+                Ok(connection.one(find, &[], |row| time_of(row, 0)).await?.flatten())
+            })
+        })
+        .await
+    }
+
+    async fn lately(&self, environment: &str, contract: &str, version: u32) -> Result<Lately, StoreError> {
+        let versions =
+            if is_of_channel(version) { (version, version) } else { (0, CHANNEL_VERSIONS_FROM - 1) };
+        let input = (environment.to_owned(), contract.to_owned(), versions);
+        self.read("counting failures", input, |connection, (environment, contract, (from, to))| {
+            Box::pin(async move {
+                // Ids of version 7 begin with their time, 48 bits of milliseconds: this is the smallest of the span.
+                let count = "SELECT count(*) FILTER (WHERE failed), count(*) FROM (
+                                 SELECT d.failed FROM dataset d
+                                 WHERE d.contract = (SELECT c.id FROM contract c JOIN environment e ON e.id = c.environment
+                                                     WHERE e.name = $1 AND c.name = $2)
+                                   AND d.tree >= (lpad(to_hex(greatest(sixpack_now() - $3, 0)), 12, '0')
+                                                  || repeat('0', 20))::uuid
+                                   AND d.started_at IS NOT NULL AND d.version BETWEEN $5 AND $6
+                                 ORDER BY d.tree DESC LIMIT $4) AS begun";
+                let (from, to) = (Int::from(*from), Int::from(*to));
+                let lately = connection
+                    .one(count, &[environment, contract, &LATELY_MS, &LATELY_ROWS, &from, &to], |row| {
+                        Ok(Lately { failures: number(row, 0)?, of: number(row, 1)? })
+                    })
+                    .await?;
+                Ok(lately.expect("a count gives a row"))
+            })
+        })
+        .await
+    }
+}
+
+/// Sets of pinned versions by their number: they never change, and the same few are read over and over.
+#[derive(Default)]
+pub(super) struct PinsRead(Mutex<HashMap<i64, Arc<BTreeMap<ContractName, u32>>>>);
+
+/// Sets that are kept; beyond, all are read again.
+const PINS_KEPT: usize = 1_000;
+
+impl PinsRead {
+    async fn read(
+        &self,
+        connection: &Connection,
+        number: i64,
+    ) -> Result<Arc<BTreeMap<ContractName, u32>>, Fault> {
+        if let Some(pins) = self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&number) {
+            return Ok(Arc::clone(pins));
+        }
+        let find = "SELECT pins FROM pins WHERE id = $1";
+        let texts: Option<BTreeMap<String, u32>> =
+            connection.one(find, &[&number], |row| parsed(row, 0)).await?;
+        let texts = texts.expect("a set that a tree refers to is there");
+        let pins = texts
+            .into_iter()
+            .map(|(name, version)| Ok((ContractName::from_str(&name)?, version)))
+            .collect::<Result<BTreeMap<_, _>, sixpack_model::name::NameError>>();
+        let pins = Arc::new(pins.map_err(|cause| unreadable(0, cause))?);
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if kept.len() >= PINS_KEPT {
+            kept.clear();
+        }
+        kept.insert(number, Arc::clone(&pins));
+        Ok(pins)
+    }
+}
+
+/// What a guard stood for that was true.
+#[derive(Default)]
+struct Passed {
+    /// Since when the claim was in its session's hands that is given up now.
+    claimed_at: Option<i64>,
+}
+
+impl Passed {
+    /// Of a statement that touched so many rows.
+    fn by(rows: u64) -> Option<Self> {
+        (rows > 0).then(Self::default)
+    }
+}
+
+impl Tx {
+    async fn write_tree(
+        &mut self,
+        guard: &Guard,
+        change: &ChangeRow,
+        leases: &[LeaseId],
+    ) -> Result<Written, Fault> {
+        let from = self.hold_for(change, leases).await?;
+        let Some(from) = from.filter(|from| from.version == change.expected) else {
+            return self.refuse(Written::Stale);
+        };
+        if let Some(clash) = self.clash(change, from, leases.len()).await? {
+            return self.refuse(Written::EntityHeld(clash));
+        }
+        if let Some(contract) = self.doubted_upon(change).await? {
+            return self.refuse(Written::Doubted(contract));
+        }
+        let joins = match change.joins.as_deref() {
+            None => None,
+            Some(joins) => match self.joins_from(joins).await? {
+                Some(stocked) => Some((joins, stocked)),
+                None => return self.refuse(Written::Refused),
+            },
+        };
+        let environment = self.environment(&change.environment).await?;
+        self.share_queues(environment, change).await?;
+        let Some(passed) = self.pass(guard, change).await? else {
+            return self.refuse(Written::Refused);
+        };
+        if let Some((joins, stocked)) = joins {
+            self.join(change.tree, joins, stocked).await?;
+        }
+        self.update_tree(change, passed.claimed_at).await?;
+        self.note_said(change).await?;
+        self.hold_extended(change).await?;
+        let from = self.leave_lease(guard, change, from).await?;
+        let before = self.write_request(change, from, leases).await?;
+        // A tree that was leased just now, or whose request goes on, is wanted.
+        if before.ended {
+            self.note_unwanted(change).await?;
+        }
+        Ok(Written::Done(before.after))
+    }
+
+    /// Checks a guard and carries out what it stands for, in one statement: nothing is kept when it is not true.
+    async fn pass(&mut self, guard: &Guard, change: &ChangeRow) -> Result<Option<Passed>, Fault> {
+        match guard {
+            Guard::None => Ok(Some(Passed::default())),
+            Guard::Claim(claim) => self.drop_claim(claim).await,
+            Guard::Abandoned(claim) => self.drop_abandoned(claim).await,
+            Guard::Withdrawn(task) => {
+                let take = "DELETE FROM task_withdrawn WHERE tree = $1 AND part = $2 AND serial = $3";
+                let (part, serial) = (Int::from(task.part), Int::from(task.serial));
+                self.connection.run(take, &[&task.tree.0, &part, &serial]).await.map(Passed::by)
+            }
+            Guard::Unclaimed(task) => self.drop_unclaimed(*task).await,
+            Guard::Lease(end) => Ok(self.end_lease(end, change).await?.then(Passed::default)),
+            Guard::Held { lease, fence } => {
+                Ok(self.is_held(*lease, *fence, change).await?.then(Passed::default))
+            }
+            Guard::Quarantined => {
+                let read = "SELECT 1 FROM tree WHERE id = $1 AND status = $2";
+                let quarantined = number_of_code(PartStatus::Quarantined);
+                let found = self.connection.one(read, &[&change.tree.0, &quarantined], |_| Ok(())).await?;
+                Ok(found.map(|()| Passed::default()))
+            }
+            Guard::Overdue(lease) => Ok(self.expire_lease(*lease, change).await?.then(Passed::default)),
+        }
+    }
+
+    async fn drop_claim(&self, claim: &Claim) -> Result<Option<Passed>, Fault> {
+        let task = claim.task;
+        let drop = "DELETE FROM task_claim
+                    WHERE tree = $1 AND part = $2 AND serial = $3 AND attempt = $4 AND session = $5
+                    RETURNING claimed_at";
+        let numbers = [task.part, task.serial, claim.attempt].map(Int::from);
+        self.connection
+            .one(drop, &[&task.tree.0, &numbers[0], &numbers[1], &numbers[2], &claim.session.0], |row| {
+                Ok(Passed { claimed_at: Some(get(row, 0)?) })
+            })
+            .await
+    }
+
+    /// Whoever sweeps has read the claim before: that nobody will answer it must still be true now. What is dead or behind its
+    /// deadline stays so.
+    async fn drop_abandoned(&self, claim: &Claim) -> Result<Option<Passed>, Fault> {
+        let task = claim.task;
+        let drop = "DELETE FROM task_claim
+                    WHERE tree = $1 AND part = $2 AND serial = $3 AND attempt = $4 AND session = $5
+                      AND (deadline_at <= $6
+                           OR NOT EXISTS (SELECT 1 FROM session s WHERE s.id = task_claim.session AND s.status < 2))
+                    RETURNING claimed_at";
+        let numbers = [task.part, task.serial, claim.attempt].map(Int::from);
+        self.connection
+            .one(
+                drop,
+                &[&task.tree.0, &numbers[0], &numbers[1], &numbers[2], &claim.session.0, &self.now],
+                |row| Ok(Passed { claimed_at: Some(get(row, 0)?) }),
+            )
+            .await
+    }
+
+    /// The tree knows under which key its task waits.
+    async fn drop_unclaimed(&self, task: TaskId) -> Result<Option<Passed>, Fault> {
+        let find = "SELECT contract, (detail::json #>> '{task,priority}')::bigint,
+                           (detail::json #>> '{task,ready_at}')::bigint FROM dataset
+                    WHERE tree = $1 AND part = $2 AND (detail::json #>> '{task,serial}')::bigint = $3";
+        let (part, serial) = (i64::from(task.part), i64::from(task.serial));
+        let key = self
+            .connection
+            .one(find, &[&task.tree.0, &part, &serial], |row| Ok((get(row, 0)?, get(row, 1)?, get(row, 2)?)))
+            .await?;
+        let Some((contract, priority, ready_at)) = key else {
+            return Ok(None);
+        };
+        let waited = self.dequeue(contract, priority, ready_at, task).await?;
+        Ok(waited.then(Passed::default))
+    }
+}
+
+/// A tree and its parts, in one statement, so that they agree.
+async fn load(connection: &Connection, tree: TreeId, pins: &PinsRead) -> Result<Option<Tree>, Fault> {
+    let list = format!(
+        "SELECT {PART_COLUMNS}, t.version, e.name, t.request, t.unit, t.priority, t.channel, t.pins, t.seed,
+                t.unique_text, t.lease, t.ending, t.made, t.line, t.status, t.recheck, t.takes_stock
+         FROM tree t JOIN environment e ON e.id = t.environment
+         JOIN dataset d ON d.tree = t.id JOIN contract c ON c.id = d.contract
+         WHERE t.id = $1 ORDER BY d.part"
+    );
+    let mut found: Option<(i64, PartStatus, Tree)> = None;
+    let read = |row: &Row| {
+        if found.is_none() {
+            found = Some((get(row, 19)?, code(row, 26)?, read_tree(row, tree)?));
+        }
+        read_part(row)
+    };
+    let parts = connection.all(&list, &[&tree.0], read).await?;
+    let Some((number, status, mut found)) = found else {
+        return Ok(None);
+    };
+    found.pins = pins.read(connection, number).await?;
+    found.parts = parts;
+    // A grant writes the tree and not its root.
+    if let Some(root) = found.parts.first_mut() {
+        root.status = status;
+    }
+    Ok(Some(found))
+}
+
+/// Reads a tree without its parts and pins from the columns behind those of a part.
+fn read_tree(row: &Row, tree: TreeId) -> Result<Tree, Fault> {
+    Ok(Tree {
+        id: tree,
+        version: number(row, 13)?,
+        environment: get::<&str>(row, 14)?.into(),
+        request: RequestId(id(row, 15)?),
+        unit: number(row, 16)?,
+        priority: code(row, 17)?,
+        channel: get::<Option<&str>>(row, 18)?.map(Into::into),
+        pins: Arc::default(),
+        seed: number(row, 20)?,
+        unique: get(row, 21)?,
+        line: number_of(row, 25)?.map(LineId),
+        takes_stock: get(row, 28)?,
+        recheck: read_recheck(row, 27)?,
+        lease: id_of(row, 22)?.map(LeaseId),
+        ending: code_of(row, 23)?,
+        made: number(row, 24)?,
+        parts: Vec::new(),
+    })
+}

@@ -8,6 +8,7 @@ pub(crate) mod events;
 pub(crate) mod failures;
 pub(crate) mod grants;
 pub(crate) mod joins;
+pub(crate) mod limits;
 pub(crate) mod parts;
 pub(crate) mod places;
 pub(crate) mod rechecks;

@@ -1,4 +1,5 @@
-//! History: whether a lease from stock takes longer in a store with a million datasets that have ended and a large stock.
+//! History: whether a lease from stock takes longer in a store with a million datasets that have ended and a large stock, and what
+//! a page of each list takes there.
 
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use tokio::time::Instant;
 use crate::api::Api;
 use crate::bench::Programs;
 use crate::processes::{Server, SupplierProcess};
-use crate::stock;
+use crate::{sizes, stock};
 
 /// Datasets that are made, leased, used and undone before they are copied.
 const ORIGINALS: u32 = 1_000;
@@ -27,6 +28,20 @@ const HANDED_OUT: u32 = 30_000;
 
 /// Releases at one time.
 const AT_ONCE: usize = 16;
+
+/// Pages of lists, the first of each: as they are asked for, and with filters that find nothing in all of the history.
+const LISTS: [&str; 10] = [
+    "/v1/datasets?limit=100",
+    "/v1/datasets?status=gone&limit=100",
+    "/v1/datasets?contract=bench/three-parts&limit=100",
+    "/v1/datasets?contract=bench/step&limit=100",
+    "/v1/datasets?contract=bench/step&status=quarantined&limit=100",
+    "/v1/requests?limit=100",
+    "/v1/requests?contract=bench/three-parts&limit=100",
+    "/v1/leases?limit=100",
+    "/v1/leases?status=expired&limit=100",
+    "/v1/leases?holder=nobody&limit=100",
+];
 
 /// Nothing here takes longer than this unless something is broken.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -59,9 +74,19 @@ pub(crate) async fn measure(programs: &Programs) -> anyhow::Result<Value> {
         "empty": { "in_stock": STOCKED, "lease_from_stock": empty },
         "full": { "in_stock": STOCKED_LATER, "history": multiplied, "lease_from_stock": full },
         "p99_of_empty": stock::round(p99(&full)? / p99(&empty)?), "aim_p99_of_empty_below": 1.3,
+        "lists_ms": lists(&api).await?,
         "ready_ms": stock::round(ready_ms),
         "rss_mb": stock::round(server.rss_kb()? as f64 / 1024.0),
     }))
+}
+
+/// What a page of each list takes.
+async fn lists(api: &Api) -> anyhow::Result<Value> {
+    let mut taken = serde_json::Map::new();
+    for path in LISTS {
+        taken.insert(path.to_owned(), sizes::asked(|_| api.get(path)).await?);
+    }
+    Ok(taken.into())
 }
 
 /// Leases datasets and gives them back as used, until all of them are gone.

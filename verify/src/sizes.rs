@@ -140,7 +140,9 @@ where
 }
 
 /// Asks one call after another.
-async fn asked<T, F: Future<Output = anyhow::Result<T>>>(call: impl Fn(usize) -> F) -> anyhow::Result<Value> {
+pub(crate) async fn asked<T, F: Future<Output = anyhow::Result<T>>>(
+    call: impl Fn(usize) -> F,
+) -> anyhow::Result<Value> {
     let mut latencies = Histogram::<u64>::new(3)?;
     for number in 0..ASKED {
         let asked = Instant::now();

@@ -10,7 +10,7 @@ use sixpack_model::lease::Lease;
 use sixpack_model::tree::{Operation, Task, Tree};
 use sixpack_storage::datasets::DatasetFilter;
 use sixpack_storage::events::EventFilter;
-use sixpack_storage::page::Page;
+use sixpack_storage::page::{Listed, Page};
 
 use crate::Engine;
 use crate::caller::Caller;
@@ -80,18 +80,19 @@ impl Engine {
         Ok(view)
     }
 
-    /// Lists datasets, newest first.
+    /// Lists datasets, newest first. One that has gone since it was found is left out.
     pub async fn datasets(
         &self,
         caller: &Caller,
         mut filter: DatasetFilter,
         page: Page<DatasetId>,
-    ) -> Result<Vec<DatasetView>, Refusal> {
+    ) -> Result<Listed<DatasetView, DatasetId>, Refusal> {
         if !caller.narrow(&mut filter.environment) {
-            return Ok(Vec::new());
+            return Ok(Listed::empty());
         }
-        let rows = self.store().datasets(&filter, page).await?;
-        self.views(caller, rows.iter().map(|row| row.id)).await
+        let found = self.store().datasets(&filter, page).await?;
+        let rows = self.views(caller, found.rows.iter().map(|row| row.id)).await?;
+        Ok(Listed { rows, next: found.next })
     }
 
     /// Lists effects that could not be undone, and those whose undo has been waiting for its supplier longer than the

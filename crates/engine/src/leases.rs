@@ -9,7 +9,7 @@ use sixpack_model::plan::Happened;
 use sixpack_model::token::Role;
 use sixpack_model::tree::Tree;
 use sixpack_storage::leases::{LeaseFilter, Renewed};
-use sixpack_storage::page::Page;
+use sixpack_storage::page::{Listed, Page};
 use sixpack_storage::trees::{Guard, LeaseEnd};
 
 use crate::Engine;
@@ -31,17 +31,18 @@ impl Engine {
         caller: &Caller,
         mut filter: LeaseFilter,
         page: Page<LeaseId>,
-    ) -> Result<Vec<(Lease, Arc<Tree>)>, Refusal> {
+    ) -> Result<Listed<(Lease, Arc<Tree>), LeaseId>, Refusal> {
         if !caller.narrow(&mut filter.environment) {
-            return Ok(Vec::new());
+            return Ok(Listed::empty());
         }
-        let mut shown = Vec::new();
-        for lease in self.store().leases(&filter, page).await? {
+        let found = self.store().leases(&filter, page).await?;
+        let mut rows = Vec::with_capacity(found.rows.len());
+        for lease in found.rows {
             if let Some(tree) = self.leased_tree(lease.tree).await? {
-                shown.push((lease, tree));
+                rows.push((lease, tree));
             }
         }
-        Ok(shown)
+        Ok(Listed { rows, next: found.next })
     }
 
     /// Moves the deadline of a lease; never to an earlier time.

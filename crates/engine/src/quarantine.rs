@@ -4,7 +4,7 @@ use sixpack_model::ids::DatasetId;
 use sixpack_model::plan::{Happened, Resolution};
 use sixpack_model::tree::PartStatus;
 use sixpack_storage::datasets::DatasetFilter;
-use sixpack_storage::page::Page;
+use sixpack_storage::page::{Listed, Page};
 use sixpack_storage::trees::Guard;
 
 use crate::Engine;
@@ -21,12 +21,13 @@ impl Engine {
         caller: &Caller,
         environment: Option<String>,
         page: Page<DatasetId>,
-    ) -> Result<Vec<DatasetView>, Refusal> {
+    ) -> Result<Listed<DatasetView, DatasetId>, Refusal> {
         let status = Some(PartStatus::Quarantined);
         let filter = DatasetFilter { environment, status, ..DatasetFilter::default() };
-        let views = self.datasets(caller, filter, page).await?;
-        // Decided about between the two reads.
-        Ok(views.into_iter().filter(|view| view.tree.root().status == PartStatus::Quarantined).collect())
+        let mut found = self.datasets(caller, filter, page).await?;
+        // Others were decided about between the two reads.
+        found.rows.retain(|view| view.tree.root().status == PartStatus::Quarantined);
+        Ok(found)
     }
 
     /// Decides what becomes of a dataset in quarantine; answers it as it stands then.

@@ -16,7 +16,7 @@ use sixpack_model::name::ContractName;
 use sixpack_model::plan;
 use sixpack_model::request::{Priority, Request, RequestStatus, Selection, Source};
 use sixpack_model::tree::Tree;
-use sixpack_storage::page::Page;
+use sixpack_storage::page::{Listed, Page};
 use sixpack_storage::requests::{
     Created, Ended, Idempotency, Looking, NewRequest, OverQuota, Quota, QuotaOf, RequestFilter, Served,
 };
@@ -301,12 +301,13 @@ impl Engine {
         caller: &Caller,
         mut filter: RequestFilter,
         page: Page<RequestId>,
-    ) -> Result<Vec<RequestView>, Refusal> {
+    ) -> Result<Listed<RequestView, RequestId>, Refusal> {
         if !caller.narrow(&mut filter.environment) {
-            return Ok(Vec::new());
+            return Ok(Listed::empty());
         }
-        let requests = self.store().requests(&filter, page).await?;
-        try_join_all(requests.into_iter().map(|request| self.view(request))).await
+        let found = self.store().requests(&filter, page).await?;
+        let rows = try_join_all(found.rows.into_iter().map(|request| self.view(request))).await?;
+        Ok(Listed { rows, next: found.next })
     }
 
     /// Ends a request that nobody wants any more; one that has ended stays as it is.

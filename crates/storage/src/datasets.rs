@@ -6,7 +6,7 @@ use sixpack_model::ids::{DatasetId, TreeId};
 use sixpack_model::tree::PartStatus;
 
 use crate::error::StoreError;
-use crate::page::Page;
+use crate::page::{Listed, Page};
 
 /// A line in a list of datasets.
 #[derive(Debug, Clone, PartialEq)]
@@ -46,7 +46,7 @@ pub trait Datasets: Send + Sync {
         &self,
         filter: &DatasetFilter,
         page: Page<DatasetId>,
-    ) -> Result<Vec<DatasetRow>, StoreError>;
+    ) -> Result<Listed<DatasetRow, DatasetId>, StoreError>;
 
     /// Effects that could not be undone, oldest first.
     async fn debts(

@@ -5,7 +5,7 @@ use sixpack_model::ids::{LeaseId, RequestId, TokenId};
 use sixpack_model::lease::{Lease, LeaseStatus};
 
 use crate::error::StoreError;
-use crate::page::Page;
+use crate::page::{Listed, Page};
 
 /// What became of a renewal.
 #[derive(Debug, Clone, PartialEq)]
@@ -43,7 +43,11 @@ pub trait Leases: Send + Sync {
     async fn leases_of(&self, id: RequestId) -> Result<Vec<Lease>, StoreError>;
 
     /// Lists leases, newest first.
-    async fn leases(&self, filter: &LeaseFilter, page: Page<LeaseId>) -> Result<Vec<Lease>, StoreError>;
+    async fn leases(
+        &self,
+        filter: &LeaseFilter,
+        page: Page<LeaseId>,
+    ) -> Result<Listed<Lease, LeaseId>, StoreError>;
 
     /// How many leases are held, by environment; those without one are left out.
     async fn count_held_leases(&self) -> Result<Vec<(String, u64)>, StoreError>;

@@ -67,6 +67,7 @@ mod leases;
 mod limits;
 mod locks;
 mod looking;
+mod looks;
 
 mod memory;
 mod names;

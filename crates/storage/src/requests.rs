@@ -11,7 +11,7 @@ use sixpack_model::plan::Change;
 use sixpack_model::request::{Request, RequestStatus};
 
 use crate::error::StoreError;
-use crate::page::Page;
+use crate::page::{Listed, Page};
 use crate::stock::StockWish;
 use crate::trees::RequestEnd;
 
@@ -241,7 +241,7 @@ pub trait Requests: Send + Sync {
         &self,
         filter: &RequestFilter,
         page: Page<RequestId>,
-    ) -> Result<Vec<Request>, StoreError>;
+    ) -> Result<Listed<Request, RequestId>, StoreError>;
 
     /// Ends an open request as `status` (cancelled, expired or failed). Its trees are taken down afterwards by whoever
     /// finds them among the unwanted.

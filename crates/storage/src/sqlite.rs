@@ -22,6 +22,7 @@ mod joins;
 mod leases;
 mod limits;
 mod looking;
+mod looks;
 mod memory;
 mod names;
 mod opening;

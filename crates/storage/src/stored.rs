@@ -9,6 +9,7 @@ pub(crate) mod failures;
 pub(crate) mod grants;
 pub(crate) mod joins;
 pub(crate) mod limits;
+pub(crate) mod looks;
 pub(crate) mod parts;
 pub(crate) mod places;
 pub(crate) mod rechecks;

@@ -148,7 +148,7 @@ async fn a_scenario_that_the_channel_breaks_is_refused_before_anything_is_made()
     town.ask("shop/pair", json!({})).await;
     let (consumer, page) = (town.consumer(), sixpack_engine::Page::first(10));
     let requests = town.engine.requests(&consumer, Default::default(), page).await;
-    assert_eq!(requests.expect("a list").len(), 1);
+    assert_eq!(requests.expect("a list").rows.len(), 1);
 }
 
 #[tokio::test]

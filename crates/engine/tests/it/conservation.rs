@@ -313,22 +313,24 @@ impl World {
         let mut after: Option<DatasetId> = None;
         loop {
             let page = Page { after, limit: 500 };
-            let views = self
+            let found = self
                 .town
                 .engine
                 .datasets(&self.town.consumer(), DatasetFilter::default(), page)
                 .await
                 .expect("a list");
-            let Some(last) = views.last() else { return all };
-            after = Some(last.tree.id.root());
-            all.extend(views.into_iter().map(|view| (view.tree.id, view)));
+            all.extend(found.rows.into_iter().map(|view| (view.tree.id, view)));
+            after = found.next;
+            if after.is_none() {
+                return all;
+            }
         }
     }
 
     async fn leases(&self) -> Vec<Lease> {
         let page = Page::first(10_000);
         let leases = self.town.engine.leases(&self.town.consumer(), LeaseFilter::default(), page).await;
-        leases.expect("a list").into_iter().map(|(lease, _)| lease).collect()
+        leases.expect("a list").rows.into_iter().map(|(lease, _)| lease).collect()
     }
 
     /// Holds the tables against each other; what a step has begun may need a moment to show everywhere.

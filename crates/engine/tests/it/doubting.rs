@@ -21,7 +21,7 @@ impl Town {
     async fn quarantined(&self) -> Vec<TreeId> {
         let page = Page { after: None, limit: 200 };
         let listed = self.engine.quarantine(&self.consumer(), None, page).await.expect("listed");
-        listed.into_iter().map(|view| view.tree.id).collect()
+        listed.rows.into_iter().map(|view| view.tree.id).collect()
     }
 
     /// Answers every check of a session with this verdict; returns the trees.
@@ -56,7 +56,7 @@ impl Town {
     async fn datasets(&self) -> Vec<Arc<Tree>> {
         let page = Page { after: None, limit: 200 };
         let views = self.engine.datasets(&self.consumer(), DatasetFilter::default(), page).await;
-        views.expect("listed").into_iter().map(|view| view.tree).collect()
+        views.expect("listed").rows.into_iter().map(|view| view.tree).collect()
     }
 
     /// Lets the pause between two probes pass, and probes.

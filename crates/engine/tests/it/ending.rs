@@ -119,7 +119,7 @@ async fn a_dataset_is_found_by_an_entity_of_one_of_its_parts() {
         entity: Some(("first".to_owned(), "c-42".to_owned())),
         ..Default::default()
     };
-    let found = town.engine.datasets(&town.consumer(), filter, Page::first(10)).await.expect("a list");
+    let found = town.engine.datasets(&town.consumer(), filter, Page::first(10)).await.expect("a list").rows;
     assert!(found.iter().any(|view| view.part == task.task.part), "{found:?}");
     let _ = ALL;
 }

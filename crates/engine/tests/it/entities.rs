@@ -124,7 +124,7 @@ async fn what_was_given_an_entity_is_found_by_it_and_holds_it_against_nobody() {
     }
     let entity = Some(("customer".to_owned(), "42".to_owned()));
     let filter = DatasetFilter { entity, ..DatasetFilter::default() };
-    let found = town.engine.datasets(&town.consumer(), filter, Page::first(10)).await.expect("a list");
+    let found = town.engine.datasets(&town.consumer(), filter, Page::first(10)).await.expect("a list").rows;
     let found: Vec<_> = found.iter().rev().map(|view| view.tree.dataset(view.part)).collect();
     assert_eq!(found, leased);
 }

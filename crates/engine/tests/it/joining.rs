@@ -36,7 +36,7 @@ async fn with_outer(target: u32) -> (Town, SessionId, SessionId) {
 async fn ready(town: &Town) -> Vec<TreeId> {
     let page: Page<DatasetId> = Page::first(100);
     let all = town.engine.datasets(&town.consumer(), DatasetFilter::default(), page).await;
-    let all = all.expect("a list").into_iter();
+    let all = all.expect("a list").rows.into_iter();
     all.filter(|view| view.tree.root().status == PartStatus::Ready).map(|view| view.tree.id).collect()
 }
 

@@ -45,7 +45,7 @@ async fn set_aside() -> (Town, SessionId, SessionId, TreeId, Lease) {
 
 impl Town {
     async fn quarantine(&self) -> Vec<DatasetView> {
-        self.engine.quarantine(&self.consumer(), None, Page::first(10)).await.expect("listed")
+        self.engine.quarantine(&self.consumer(), None, Page::first(10)).await.expect("listed").rows
     }
 
     async fn resolve(&self, tree: TreeId, resolution: Resolution) -> Result<DatasetView, Refusal> {

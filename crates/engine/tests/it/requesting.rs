@@ -116,7 +116,7 @@ async fn the_same_key_and_body_is_one_request() {
         .engine
         .requests(&town.consumer(), Default::default(), sixpack_storage::page::Page::first(10))
         .await;
-    assert_eq!(all.expect("a list").len(), 1);
+    assert_eq!(all.expect("a list").rows.len(), 1);
 }
 
 #[tokio::test]

@@ -61,16 +61,12 @@ pub(super) async fn list_datasets(
         status: parameters.status.map(|Word(status)| status),
         entity: parameters.entity.as_deref().map(entity).transpose()?,
     };
-    let datasets = engine.datasets(&caller, filter, listing.page()).await?;
+    let found = engine.datasets(&caller, filter, listing.page_as_shown()).await?;
     let now = engine.now().await?;
     let views: Vec<_> =
-        datasets.iter().map(|dataset| (dataset, tree_view(dataset, Secrets::Covered, now))).collect();
-    let page = listing.answer(
-        &views,
-        |(dataset, _)| id_of(dataset).to_string(),
-        |(dataset, view)| Some(DatasetJson::listed(view, dataset.part)),
-    );
-    Ok(Json(page).into_response())
+        found.rows.iter().map(|dataset| (dataset.part, tree_view(dataset, Secrets::Covered, now))).collect();
+    let items = views.iter().map(|(part, view)| DatasetJson::listed(view, *part)).collect();
+    Ok(Json(listing.answer_as_found(items, found.next)).into_response())
 }
 
 /// Reads a dataset, root or part, with everything below it and what happened to it

@@ -140,23 +140,20 @@ pub(super) async fn list_leases(
         holder,
         token: None,
     };
-    let leases = engine.leases(&caller, filter, listing.page()).await?;
+    let found = engine.leases(&caller, filter, listing.page_as_shown()).await?;
     let now = engine.now().await?;
-    let mut shelves: Vec<Arc<Shelf>> = Vec::with_capacity(leases.len());
-    for (_, tree) in &leases {
+    let mut shelves: Vec<Arc<Shelf>> = Vec::with_capacity(found.rows.len());
+    for (_, tree) in &found.rows {
         shelves.push(engine.shelf_of(tree).await?.unwrap_or_default());
     }
-    let views: Vec<(&Lease, TreeView<'_>)> = leases
+    let views: Vec<(&Lease, TreeView<'_>)> = found
+        .rows
         .iter()
         .zip(&shelves)
         .map(|((lease, tree), shelf)| (lease, TreeView::new(tree, shelf, Secrets::Covered, now)))
         .collect();
-    let page = listing.answer(
-        &views,
-        |(lease, _)| lease.id.to_string(),
-        |(lease, view)| Some(LeaseJson::of(lease, view)),
-    );
-    Ok(Json(page).into_response())
+    let items = views.iter().map(|(lease, view)| LeaseJson::of(lease, view)).collect();
+    Ok(Json(listing.answer_as_found(items, found.next)).into_response())
 }
 
 /// Reads one lease; its holder's token sees secrets as well

@@ -21,7 +21,8 @@ const SEAL: &[u8] = b"sixpack page cursors";
 #[derive(Serialize, ToSchema)]
 #[schema(as = Page)]
 pub(super) struct PageJson<T> {
-    /// At most `limit` entries.
+    /// At most `limit` entries; where filters have to be compared entry by entry, fewer or even none although there is a
+    /// next page: only so many are looked at for one.
     items: Vec<T>,
     /// Where the next page begins; absent at the end of the list.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -59,6 +60,11 @@ impl<K: FromStr + Clone> Listing<K> {
         Ok(listing)
     }
 
+    /// What to ask the engine for when it says itself where the list goes on.
+    pub(super) fn page_as_shown(&self) -> Page<K> {
+        Page { after: self.after.clone(), limit: self.limit as u32 }
+    }
+
     /// What to ask the engine for: one more than is shown tells whether there is a next page.
     pub(super) fn page(&self) -> Page<K> {
         Page { after: self.after.clone(), limit: self.limit as u32 + 1 }
@@ -81,12 +87,22 @@ impl<K: FromStr + Clone> Listing<K> {
     ) -> PageJson<T> {
         let shown = &rows[..rows.len().min(self.limit)];
         let next_cursor = match shown.last() {
-            Some(last) if rows.len() > self.limit => {
-                Some(CursorSeal::new(SEAL).seal(self.cursor_scope(), key(last).as_bytes()))
-            }
+            Some(last) if rows.len() > self.limit => Some(self.seal(&key(last))),
             _ => None,
         };
         PageJson { items: shown.iter().filter_map(shape).collect(), next_cursor }
+    }
+
+    /// The answer of a list that says itself where it goes on.
+    pub(super) fn answer_as_found<T>(&self, items: Vec<T>, next: Option<K>) -> PageJson<T>
+    where
+        K: ToString,
+    {
+        PageJson { items, next_cursor: next.map(|key| self.seal(&key.to_string())) }
+    }
+
+    fn seal(&self, key: &str) -> String {
+        CursorSeal::new(SEAL).seal(self.cursor_scope(), key.as_bytes())
     }
 
     fn cursor_scope(&self) -> CursorScope<'_> {

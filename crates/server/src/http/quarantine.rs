@@ -11,7 +11,7 @@ use sixpack_model::text::line;
 use utoipa::{IntoParams, ToSchema};
 
 use super::auth::Authorized;
-use super::datasets::{id_of, tree_view};
+use super::datasets::tree_view;
 use super::document::ProblemJson;
 use super::pages::{Listing, PageJson};
 use super::shapes::dataset::DatasetJson;
@@ -105,8 +105,6 @@ struct DriftedJson<'a> {
 }
 
 /// Lists datasets in quarantine, newest first
-///
-/// A page may hold fewer than `limit` entries and still have a next one.
 #[utoipa::path(get, path = "/v1/quarantine", tag = "quarantine", params(QuarantineParameters), responses(
     (status = 200, description = "A page of datasets that do not hold any more", body = PageJson<QuarantinedJson<'_>>),
 ))]
@@ -117,9 +115,9 @@ pub(super) async fn list_quarantine(
 ) -> Result<Response, Problem> {
     let (limit, cursor) = (parameters.limit, parameters.cursor.as_deref());
     let listing = Listing::new("GET /v1/quarantine", &caller, &parameters.environment, limit, cursor)?;
-    let found = engine.quarantine(&caller, parameters.environment, listing.page()).await?;
-    let page = listing.answer(&found, |view| id_of(view).to_string(), |view| Some(QuarantinedJson::of(view)));
-    Ok(Json(page).into_response())
+    let found = engine.quarantine(&caller, parameters.environment, listing.page_as_shown()).await?;
+    let items = found.rows.iter().map(QuarantinedJson::of).collect();
+    Ok(Json(listing.answer_as_found(items, found.next)).into_response())
 }
 
 /// Decides what becomes of a dataset in quarantine

@@ -187,17 +187,13 @@ pub(super) async fn list_requests(
         contract: parameters.contract,
         refills: parameters.refills,
     };
-    let views = engine.requests(&caller, filter, listing.page()).await?;
+    let found = engine.requests(&caller, filter, listing.page_as_shown()).await?;
     let now = engine.now().await?;
     let trees: Vec<Vec<TreeView<'_>>> =
-        views.iter().map(|view| trees_of(view, Secrets::Covered, now)).collect();
-    let rows: Vec<_> = views.iter().zip(&trees).collect();
-    let page = listing.answer(
-        &rows,
-        |(view, _)| view.request.id.to_string(),
-        |(view, trees)| Some(RequestJson::of(view, trees, Secrets::Covered, now, true)),
-    );
-    Ok(Json(page).into_response())
+        found.rows.iter().map(|view| trees_of(view, Secrets::Covered, now)).collect();
+    let rows = found.rows.iter().zip(&trees);
+    let items = rows.map(|(view, trees)| RequestJson::of(view, trees, Secrets::Covered, now, true)).collect();
+    Ok(Json(listing.answer_as_found(items, found.next)).into_response())
 }
 
 /// Reads one request; waits for news

@@ -8,12 +8,12 @@ use sixpack_model::tree::{Operation, PartStatus, Tree};
 use super::factories::{Order, Supplier, ready_task};
 use super::fixture::Fixture;
 use crate::datasets::DatasetFilter;
-use crate::page::Page;
+use crate::page::{LOOK, Listed, Page};
 use crate::trees::Guard;
 
 async fn list(f: &Fixture, filter: DatasetFilter) -> Vec<DatasetId> {
     let found = f.store.datasets(&filter, Page::first(100)).await.unwrap();
-    found.iter().map(|row| row.id).collect()
+    found.rows.iter().map(|row| row.id).collect()
 }
 
 pub async fn roots_are_listed_newest_first(f: &Fixture) {
@@ -22,7 +22,7 @@ pub async fn roots_are_listed_newest_first(f: &Fixture) {
     expected.reverse();
     assert_eq!(list(f, DatasetFilter::default()).await, expected);
     let page = Page { after: Some(expected[0]), limit: 2 };
-    let rows = f.store.datasets(&DatasetFilter::default(), page).await.unwrap();
+    let rows = f.store.datasets(&DatasetFilter::default(), page).await.unwrap().rows;
     assert_eq!(rows.iter().map(|row| row.id).collect::<Vec<_>>(), expected[1..3]);
     let row = &rows[0];
     assert_eq!((row.environment.as_str(), row.contract.as_str()), ("staging", "shop/ready-customer"));
@@ -41,15 +41,46 @@ pub async fn a_long_list_is_read_once_while_rows_come_in(f: &Fixture) {
     let mut after = None;
     loop {
         let page = f.store.datasets(&DatasetFilter::default(), Page { after, limit: 1_000 }).await.unwrap();
-        let Some(last) = page.last() else { break };
-        after = Some(last.id);
-        for row in &page {
+        for row in &page.rows {
             assert!(seen.insert(row.id), "{} comes twice", row.id);
+        }
+        after = page.next;
+        if after.is_none() {
+            break;
         }
         // The clock stands still: the new ones are of the very millisecond in which the list begins.
         f.accept(Order::of(&[]).times(10)).await;
     }
     assert_eq!(seen, staying, "every row that was there all the time, and no page has moved");
+}
+
+pub async fn a_page_looks_at_so_many_rows_and_says_where_it_goes_on(f: &Fixture) {
+    let sought = f.one("shop/customer").await;
+    f.finish(&sought).await;
+    let elsewhere = Order { environment: "qa2".to_owned(), ..Order::of(&["shop/customer"]) };
+    let other = f.accept(elsewhere).await.1.remove(0);
+    for _ in 0..=LOOK / 1_000 {
+        f.accept(Order::of(&[]).times(1_000)).await;
+    }
+    // Neither the environment of a root nor the status of what is of a contract is in an index.
+    let contract = Some(sought.root().contract.to_string());
+    let leased = DatasetFilter { contract, status: Some(PartStatus::Leased), ..Default::default() };
+    let there = DatasetFilter { environment: Some("qa2".to_owned()), ..Default::default() };
+    for (filter, expected) in [(leased, sought.id.root()), (there, other.id.root())] {
+        let (mut found, mut after, mut pages) = (Vec::new(), None, 0);
+        loop {
+            let page = f.store.datasets(&filter, Page { after, limit: 10 }).await.unwrap();
+            found.extend(page.rows.iter().map(|row| row.id));
+            (after, pages) = (page.next, pages + 1);
+            if after.is_none() {
+                break;
+            }
+            assert!(page.rows.is_empty() && pages < 10, "page {pages}: {page:?}");
+        }
+        assert_eq!((found, pages > 1), (vec![expected], true), "{filter:?} took {pages} pages");
+    }
+    let nowhere = DatasetFilter { environment: Some("nowhere".to_owned()), ..Default::default() };
+    assert_eq!(f.store.datasets(&nowhere, Page::first(10)).await.unwrap(), Listed::empty());
 }
 
 pub async fn a_contract_finds_parts_as_well(f: &Fixture) {
@@ -59,7 +90,7 @@ pub async fn a_contract_finds_parts_as_well(f: &Fixture) {
     let filter = DatasetFilter { contract, ..Default::default() };
     assert_eq!(list(f, filter.clone()).await, [tree.part(3), tree.part(2)]);
     let page = Page { after: Some(tree.part(3)), limit: 10 };
-    let rows = f.store.datasets(&filter, page).await.unwrap();
+    let rows = f.store.datasets(&filter, page).await.unwrap().rows;
     assert_eq!(rows.iter().map(|row| row.id).collect::<Vec<_>>(), [tree.part(2)]);
 }
 
@@ -94,7 +125,7 @@ pub async fn a_root_is_found_by_what_it_has_become_also_by_its_contract(f: &Fixt
     assert_eq!(leased.root().status, PartStatus::Leased);
     assert_eq!(list(f, of_status(PartStatus::Leased)).await, [tree.id.root()]);
     assert_eq!(list(f, of_status(PartStatus::Ready)).await, []);
-    let rows = f.store.datasets(&of_status(PartStatus::Leased), Page::first(10)).await.unwrap();
+    let rows = f.store.datasets(&of_status(PartStatus::Leased), Page::first(10)).await.unwrap().rows;
     assert_eq!(rows[0].status, PartStatus::Leased);
 }
 

@@ -206,7 +206,7 @@ pub async fn leases_are_listed_newest_first_and_filtered(f: &Fixture) {
     f.write(release(first.id, Some(first.fence)), undoing(f, &tree)).await;
     let list = async |filter: LeaseFilter, page: Page<LeaseId>| {
         let found = f.store.leases(&filter, page).await.unwrap();
-        found.iter().map(|lease| lease.id).collect::<Vec<_>>()
+        found.rows.iter().map(|lease| lease.id).collect::<Vec<_>>()
     };
     let ten = || Page::first(10);
     assert_eq!(list(LeaseFilter::default(), ten()).await, [second.id, first.id]);

@@ -40,7 +40,7 @@ pub async fn a_request_keeps_which_dataset_it_asks_for_again(f: &Fixture) {
     let (again, _) = f.accept(order).await;
     let read = f.store.request(again.id).await.unwrap().unwrap();
     assert_eq!(read.rerun_of, Some(first.id));
-    let listed = f.store.requests(&RequestFilter::default(), Page::first(10)).await.unwrap();
+    let listed = f.store.requests(&RequestFilter::default(), Page::first(10)).await.unwrap().rows;
     let of: Vec<_> = listed.iter().map(|request| request.rerun_of).collect();
     assert_eq!(of, [Some(first.id), None]);
 }
@@ -175,9 +175,11 @@ pub async fn requests_are_listed_newest_first_and_by_page(f: &Fixture) {
     ids.reverse();
     let all = RequestFilter::default();
     let first = f.store.requests(&all, Page::first(2)).await.unwrap();
-    assert_eq!(first.iter().map(|request| request.id).collect::<Vec<_>>(), ids[..2]);
+    assert_eq!(first.next, Some(ids[1]));
+    assert_eq!(first.rows.iter().map(|request| request.id).collect::<Vec<_>>(), ids[..2]);
     let rest = f.store.requests(&all, Page { after: Some(ids[1]), limit: 10 }).await.unwrap();
-    assert_eq!(rest.iter().map(|request| request.id).collect::<Vec<_>>(), ids[2..]);
+    assert_eq!(rest.next, None);
+    assert_eq!(rest.rows.iter().map(|request| request.id).collect::<Vec<_>>(), ids[2..]);
 }
 
 pub async fn a_filter_leaves_only_what_fits(f: &Fixture) {
@@ -190,7 +192,7 @@ pub async fn a_filter_leaves_only_what_fits(f: &Fixture) {
     f.store.end_request(cancelled.id, RequestStatus::Cancelled, end(f, "request.cancelled")).await.unwrap();
     let list = async |filter: RequestFilter| {
         let found = f.store.requests(&filter, Page::first(10)).await.unwrap();
-        found.iter().map(|request| request.id).collect::<Vec<_>>()
+        found.rows.iter().map(|request| request.id).collect::<Vec<_>>()
     };
     let environment = Some("qa2".to_owned());
     assert_eq!(list(RequestFilter { environment, ..Default::default() }).await, [other.id]);

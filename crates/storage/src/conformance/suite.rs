@@ -70,6 +70,7 @@ macro_rules! conformance_suite {
                 roots_are_listed_newest_first,
                 a_long_list_is_read_once_while_rows_come_in,
                 a_contract_finds_parts_as_well,
+                a_page_looks_at_so_many_rows_and_says_where_it_goes_on,
                 environment_and_status_narrow_a_list,
                 a_root_is_found_by_what_it_has_become_also_by_its_contract,
                 debts_are_listed_oldest_first,

@@ -215,7 +215,7 @@ pub async fn datasets_are_found_by_the_entities_they_use(f: &Fixture) {
     f.write(Guard::None, change).await;
     let entity = Some(("customer".to_owned(), "42".to_owned()));
     let filter = DatasetFilter { entity, ..Default::default() };
-    let found = f.store.datasets(&filter, Page::first(10)).await.unwrap();
+    let found = f.store.datasets(&filter, Page::first(10)).await.unwrap().rows;
     let ids: Vec<_> = found.iter().map(|row| row.id).collect();
     assert_eq!(ids, [user.id.part(1), maker.id.part(1)]);
 }
@@ -233,7 +233,7 @@ pub async fn datasets_are_found_by_the_entities_they_hold(f: &Fixture) {
             environment: environment.map(str::to_owned),
             ..Default::default()
         };
-        let found = f.store.datasets(&filter, Page::first(10)).await.unwrap();
+        let found = f.store.datasets(&filter, Page::first(10)).await.unwrap().rows;
         found.iter().map(|row| row.id).collect::<Vec<_>>()
     };
     assert_eq!(find("customer", "42", None).await, [tree.id.part(1)]);

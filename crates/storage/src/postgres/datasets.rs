@@ -5,16 +5,16 @@ use jiff::Timestamp;
 use sixpack_model::ids::{DatasetId, TreeId};
 use sixpack_model::tree::{Operation, PartStatus};
 use tokio_postgres::Row;
-use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
 use super::PostgresStore;
 use super::columns::{Int, code, get, id, int, number, number_of_code, time_at};
 use super::faults::Fault;
-use super::names::contract_is;
+use super::looks::{self, Source};
+use super::statements::Connection;
 use crate::datasets::{DatasetFilter, DatasetRow, Datasets};
 use crate::error::StoreError;
-use crate::page::Page;
+use crate::page::{Listed, Page};
 use crate::stored::codes::Code;
 
 /// What a root has become is written in its tree; its own row follows with its next change.
@@ -35,12 +35,22 @@ impl Datasets for PostgresStore {
         &self,
         filter: &DatasetFilter,
         page: Page<DatasetId>,
-    ) -> Result<Vec<DatasetRow>, StoreError> {
-        self.read("listing datasets", list(filter, &page), |connection, (sql, values)| {
+    ) -> Result<Listed<DatasetRow, DatasetId>, StoreError> {
+        self.read_at_once("listing datasets", (filter.clone(), page), |connection, (filter, page)| {
             Box::pin(async move {
-                let values: Vec<&(dyn ToSql + Sync)> =
-                    values.iter().map(|value| &**value as &(dyn ToSql + Sync)).collect();
-                connection.all(sql, &values, read_dataset).await
+                let sources = sources_of(connection, filter, page.after).await?;
+                let key = |row: &Row| Ok(DatasetId { tree: TreeId(id(row, 0)?), part: number(row, 1)? });
+                let found = looks::look(connection, &sources, page.limit, key).await?;
+                let list = format!(
+                    "SELECT {COLUMNS} FROM unnest($1::uuid[], $2::bigint[]) AS k (tree, part)
+                     JOIN dataset d ON d.tree = k.tree AND d.part = k.part
+                     JOIN contract c ON c.id = d.contract JOIN environment e ON e.id = c.environment
+                     ORDER BY d.tree DESC, d.part DESC"
+                );
+                let (trees, parts): (Vec<Uuid>, Vec<i64>) =
+                    found.rows.iter().map(|dataset| (dataset.tree.0, i64::from(dataset.part))).unzip();
+                let rows = connection.all(&list, &[&trees, &parts], read_dataset).await?;
+                Ok(Listed { rows, next: found.next })
             })
         })
         .await
@@ -157,52 +167,74 @@ fn key_behind(after: Option<DatasetId>) -> (Uuid, Int) {
     after.map_or((Uuid::nil(), Int(-1)), |after| (after.tree.0, after.part.into()))
 }
 
-/// Values of a statement that is put together.
-type Values = Vec<Box<dyn ToSql + Send + Sync>>;
-
-/// The statement for a filter; each begins with the table that leaves the fewest rows to look at.
-fn list(filter: &DatasetFilter, page: &Page<DatasetId>) -> (String, Values) {
-    let mut values: Values = Vec::new();
-    let names = "JOIN contract c ON c.id = d.contract JOIN environment e ON e.id = c.environment";
-    let mut sql = if let Some((kind, key)) = &filter.entity {
-        values.push(Box::new(kind.clone()));
-        values.push(Box::new(key.clone()));
-        format!(
-            "SELECT {COLUMNS} FROM entity n JOIN dataset d ON d.tree = n.tree AND d.part = n.part {names}
-             WHERE n.environment = ANY (ARRAY (SELECT id FROM environment)) AND n.kind = $1 AND n.key = $2"
-        )
+/// Where the datasets of a list are looked for: among those that hold an entity or are of a contract, in each environment; or
+/// else among the roots, of a status if one is asked for.
+async fn sources_of(
+    connection: &Connection,
+    filter: &DatasetFilter,
+    after: Option<DatasetId>,
+) -> Result<Vec<Source>, Fault> {
+    let environments = looks::environments(connection, filter.environment.as_deref()).await?;
+    let (tree, part) = after.map_or(LAST, |after| (after.tree.0, after.part.into()));
+    let mut sources = Vec::new();
+    if let Some((kind, key)) = &filter.entity {
+        for environment in &environments {
+            let mut source = looks::source("n.tree, n.part", "n.tree DESC, n.part DESC");
+            let environment = source.value(Box::new(*environment));
+            let (kind, key) = (source.value(Box::new(kind.clone())), source.value(Box::new(key.clone())));
+            let (tree, part) = (source.value(Box::new(tree)), source.value(Box::new(part)));
+            source.come_from(format!(
+                "entity n JOIN dataset d ON d.tree = n.tree AND d.part = n.part
+                 WHERE n.environment = {environment} AND n.kind = {kind} AND n.key = {key}
+                   AND (n.tree, n.part) < ({tree}, {part})"
+            ));
+            if let Some(contract) = &filter.contract {
+                let contract = source.value(Box::new(contract.clone()));
+                source.matching(format!(
+                    "(SELECT c.name FROM contract c WHERE c.id = d.contract) = {contract}"
+                ));
+            }
+            sources.push(source);
+        }
     } else if let Some(contract) = &filter.contract {
-        let of_contract = contract_is("d.contract", contract, filter.environment.as_deref(), &mut values);
-        format!("SELECT {COLUMNS} FROM dataset d {names} WHERE {of_contract}")
+        for contract in looks::contracts(connection, contract, &environments).await? {
+            let mut source = looks::source("d.tree, d.part", "d.tree DESC, d.part DESC");
+            let contract = source.value(Box::new(contract));
+            let (tree, part) = (source.value(Box::new(tree)), source.value(Box::new(part)));
+            source.come_from(format!(
+                "dataset d WHERE d.contract = {contract} AND (d.tree, d.part) < ({tree}, {part})"
+            ));
+            sources.push(source);
+        }
     } else {
-        format!(
-            "SELECT {COLUMNS} FROM tree t JOIN dataset d ON d.tree = t.id AND d.part = 0 {names} WHERE true"
-        )
-    };
-    let mut and = |condition: &str, value: Box<dyn ToSql + Send + Sync>| {
-        values.push(value);
-        sql.push_str(&condition.replace('?', &format!("${}", values.len())));
-    };
-    let root_only = filter.entity.is_none() && filter.contract.is_none();
-    if let (Some(contract), Some(_)) = (&filter.contract, &filter.entity) {
-        and(" AND c.name = ?", Box::new(contract.clone()));
-    }
-    if let Some(environment) = &filter.environment {
-        and(" AND e.name = ?", Box::new(environment.clone()));
+        let roots = roots(filter, &environments, tree);
+        return Ok(if environments.is_empty() { Vec::new() } else { vec![roots] });
     }
     if let Some(status) = filter.status {
-        let is = if root_only { " AND t.status = ?" } else { concat!(" AND ", status!(), " = ?") };
-        and(is, Box::new(number_of_code(status)));
+        sources.iter_mut().for_each(|source| {
+            let status = source.value(Box::new(number_of_code(status)));
+            source.matching(format!("{} = {status}", status!()));
+        });
     }
-    let (tree, part) = page.after.map_or(LAST, |after| (after.tree.0, after.part.into()));
-    if root_only {
-        and(" AND t.id < ? ORDER BY t.id DESC", Box::new(tree));
-    } else {
-        and(" AND (d.tree, d.part) < (?", Box::new(tree));
-        and(", ?) ORDER BY d.tree DESC, d.part DESC", Box::new(part));
+    Ok(sources)
+}
+
+fn roots(filter: &DatasetFilter, environments: &[i64], before: Uuid) -> Source {
+    let mut source = looks::source("t.id, 0 AS part", "t.id DESC");
+    let before = source.value(Box::new(before));
+    let from = match filter.status {
+        Some(status) => {
+            let status = source.value(Box::new(number_of_code(status)));
+            format!("tree t WHERE t.status = {status} AND t.id < {before}")
+        }
+        None => format!("tree t WHERE t.id < {before}"),
+    };
+    source.come_from(from);
+    if filter.environment.is_some() {
+        let environment = source.value(Box::new(environments.first().copied()));
+        source.matching(format!("t.environment = {environment}"));
     }
-    and(" LIMIT ?", Box::new(i64::from(page.limit)));
-    (sql, values)
+    source
 }
 
 fn read_dataset(row: &Row) -> Result<DatasetRow, Fault> {

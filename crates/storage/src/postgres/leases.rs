@@ -8,18 +8,18 @@ use serde_json::{Value, json};
 use sixpack_model::ids::{LeaseId, RequestId, TokenId, TreeId};
 use sixpack_model::lease::{Lease, LeaseOutcome, LeaseStatus};
 use tokio_postgres::Row;
-use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
 use super::PostgresStore;
 use super::columns::{Int, code, code_of, get, id, int, number, number_of_code, time_at, time_of};
 use super::faults::Fault;
+use super::looks::{self, Source};
 use super::quotas::Taker;
 use super::statements::Connection;
 use super::writer::Tx;
 use crate::error::StoreError;
 use crate::leases::{LeaseFilter, Leases, Renewed};
-use crate::page::Page;
+use crate::page::{Listed, Page};
 use crate::stored::changes::ChangeRow;
 use crate::stored::codes::Code;
 use crate::stored::events::EventRow;
@@ -47,12 +47,26 @@ impl Leases for PostgresStore {
         .await
     }
 
-    async fn leases(&self, filter: &LeaseFilter, page: Page<LeaseId>) -> Result<Vec<Lease>, StoreError> {
-        self.read("listing leases", list(filter, &page), |connection, (sql, values)| {
+    async fn leases(
+        &self,
+        filter: &LeaseFilter,
+        page: Page<LeaseId>,
+    ) -> Result<Listed<Lease, LeaseId>, StoreError> {
+        self.read_at_once("listing leases", (filter.clone(), page), |connection, (filter, page)| {
             Box::pin(async move {
-                let values: Vec<&(dyn ToSql + Sync)> =
-                    values.iter().map(|value| &**value as &(dyn ToSql + Sync)).collect();
-                connection.all(sql, &values, read_lease).await
+                let environments = looks::environments(connection, filter.environment.as_deref()).await?;
+                if environments.is_empty() {
+                    return Ok(Listed::empty());
+                }
+                let source = source_of(filter, &environments, page.after);
+                let key = |row: &Row| id(row, 0).map(LeaseId);
+                let found = looks::look(connection, &[source], page.limit, key).await?;
+                let list = format!(
+                    "SELECT {COLUMNS} FROM lease l JOIN environment e ON e.id = l.environment
+                     WHERE l.id = ANY ($1) ORDER BY l.id DESC"
+                );
+                let ids: Vec<Uuid> = found.rows.iter().map(|lease| lease.0).collect();
+                Ok(Listed { rows: connection.all(&list, &[&ids], read_lease).await?, next: found.next })
             })
         })
         .await
@@ -104,31 +118,32 @@ impl Leases for PostgresStore {
     }
 }
 
-/// The statement that lists leases, newest first, and its values.
-fn list(filter: &LeaseFilter, page: &Page<LeaseId>) -> (String, Vec<Box<dyn ToSql + Send + Sync>>) {
-    let mut sql =
-        format!("SELECT {COLUMNS} FROM lease l JOIN environment e ON e.id = l.environment WHERE l.id < $1");
-    let before = page.after.map_or(Uuid::max(), |lease| lease.0);
-    let mut values: Vec<Box<dyn ToSql + Send + Sync>> = vec![Box::new(before)];
-    if let Some(status) = filter.status {
-        // Written out, because the index is one on held leases only.
-        sql.push_str(&format!(" AND l.status = {}", status.code()));
-    }
-    let mut and = |condition: &str, value: Box<dyn ToSql + Send + Sync>| {
-        values.push(value);
-        sql.push_str(&format!("{condition} ${}", values.len()));
+/// Where the leases of a list are looked for.
+fn source_of(filter: &LeaseFilter, environments: &[i64], after: Option<LeaseId>) -> Source {
+    let mut source = looks::source("l.id", "l.id DESC");
+    let before = source.value(Box::new(after.map_or(Uuid::max(), |lease| lease.0)));
+    // Held ones are few among all that ever were; written out, because the index is one on held leases only.
+    let from = match filter.status {
+        Some(LeaseStatus::Held) => format!("lease l WHERE l.status = 0 AND l.id < {before}"),
+        _ => format!("lease l WHERE l.id < {before}"),
     };
-    if let Some(environment) = &filter.environment {
-        and(" AND e.name =", Box::new(environment.clone()));
+    source.come_from(from);
+    if filter.environment.is_some() {
+        let environment = source.value(Box::new(environments.first().copied()));
+        source.matching(format!("l.environment = {environment}"));
+    }
+    if let Some(status) = filter.status {
+        source.matching(format!("l.status = {}", status.code()));
     }
     if let Some(holder) = &filter.holder {
-        and(" AND l.holder =", Box::new(holder.clone()));
+        let holder = source.value(Box::new(holder.clone()));
+        source.matching(format!("l.holder = {holder}"));
     }
     if let Some(token) = filter.token {
-        and(" AND l.token =", Box::new(token.0));
+        let token = source.value(Box::new(token.0));
+        source.matching(format!("l.token = {token}"));
     }
-    and(" ORDER BY l.id DESC LIMIT", Box::new(i64::from(page.limit)));
-    (sql, values)
+    source
 }
 
 impl Tx {

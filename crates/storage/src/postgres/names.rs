@@ -3,8 +3,6 @@
 //! An insert that meets a row of another transaction waits until that one has ended, and the statement behind it then sees which
 //! of them it was.
 
-use tokio_postgres::types::ToSql;
-
 use super::columns::number;
 use super::faults::Fault;
 use super::statements::Params;
@@ -70,28 +68,5 @@ impl Tx {
         self.connection.run(insert, values).await?;
         let found = self.connection.one(find, key, |row| number(row, 0)).await?;
         Ok(found.expect("a name is there once it was inserted, and stays"))
-    }
-}
-
-/// The condition that a column names a contract, for lists. Within one environment a contract has one number, so that
-/// its rows come out of the index in the order of the list.
-pub(super) fn contract_is(
-    column: &str,
-    name: &str,
-    environment: Option<&str>,
-    values: &mut Vec<Box<dyn ToSql + Send + Sync>>,
-) -> String {
-    values.push(Box::new(name.to_owned()));
-    let place = values.len();
-    match environment {
-        None => format!("{column} = ANY (ARRAY (SELECT id FROM contract WHERE name = ${place}))"),
-        Some(environment) => {
-            values.push(Box::new(environment.to_owned()));
-            format!(
-                "{column} = (SELECT k.id FROM contract k JOIN environment v ON v.id = k.environment
-                             WHERE k.name = ${place} AND v.name = ${})",
-                values.len()
-            )
-        }
     }
 }

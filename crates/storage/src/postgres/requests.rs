@@ -4,18 +4,17 @@ use async_trait::async_trait;
 use sixpack_model::ids::{RequestId, TokenId, TreeId};
 use sixpack_model::request::{Request, RequestStatus};
 use tokio_postgres::Row;
-use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
 use super::PostgresStore;
 use super::columns::{Int, code, get, id, id_of, number, parsed, parsed_of, time_at, time_of, unreadable};
 use super::faults::Fault;
 use super::limits::KEY_MS;
-use super::names::contract_is;
+use super::looks::{self, Source};
 use super::statements::Connection;
 use super::writer::Tx;
 use crate::error::StoreError;
-use crate::page::Page;
+use crate::page::{Listed, Page};
 use crate::requests::{Created, Ended, Filled, Idempotency, NewRequest, RequestFilter, Requests, UnitFill};
 use crate::stored::accepting::{NewRequestRow, UnitFillRow};
 use crate::stored::codes::Code;
@@ -91,12 +90,26 @@ impl Requests for PostgresStore {
         &self,
         filter: &RequestFilter,
         page: Page<RequestId>,
-    ) -> Result<Vec<Request>, StoreError> {
-        self.read("listing requests", listing(filter, &page), |connection, (sql, values)| {
+    ) -> Result<Listed<Request, RequestId>, StoreError> {
+        self.read_at_once("listing requests", (filter.clone(), page), |connection, (filter, page)| {
             Box::pin(async move {
-                let values: Vec<&(dyn ToSql + Sync)> =
-                    values.iter().map(|value| &**value as &(dyn ToSql + Sync)).collect();
-                connection.all(sql, &values, read_request).await
+                let environments = looks::environments(connection, filter.environment.as_deref()).await?;
+                if environments.is_empty() {
+                    return Ok(Listed::empty());
+                }
+                let contracts = match &filter.contract {
+                    Some(contract) => looks::contracts(connection, contract, &environments).await?,
+                    None => Vec::new(),
+                };
+                let sources = sources_of(filter, &environments, &contracts, page.after);
+                let key = |row: &Row| id(row, 0).map(RequestId);
+                let found = looks::look(connection, &sources, page.limit, key).await?;
+                let list = format!(
+                    "SELECT {COLUMNS} FROM request r JOIN environment e ON e.id = r.environment
+                     WHERE r.id = ANY ($1) ORDER BY r.id DESC"
+                );
+                let ids: Vec<Uuid> = found.rows.iter().map(|request| request.0).collect();
+                Ok(Listed { rows: connection.all(&list, &[&ids], read_request).await?, next: found.next })
             })
         })
         .await
@@ -190,32 +203,63 @@ impl Tx {
     }
 }
 
-/// The statement that lists requests, newest first, and its values.
-fn listing(filter: &RequestFilter, page: &Page<RequestId>) -> (String, Vec<Box<dyn ToSql + Send + Sync>>) {
-    let before = page.after.map_or(Uuid::max(), |id| id.0);
-    let mut values: Vec<Box<dyn ToSql + Send + Sync>> = vec![Box::new(before)];
-    let mut sql =
-        format!("SELECT {COLUMNS} FROM request r JOIN environment e ON e.id = r.environment WHERE r.id < $1");
-    if let Some(status) = filter.status {
-        // Written out, because the indexes hold a part of the statuses each.
-        sql.push_str(&format!(" AND r.status = {}", status.code()));
+/// Where the requests of a list are looked for: among those of a status if the index of these is short, or else among those of
+/// each contract, or else among all.
+fn sources_of(
+    filter: &RequestFilter,
+    environments: &[i64],
+    contracts: &[i64],
+    after: Option<RequestId>,
+) -> Vec<Source> {
+    // Written out, because the indexes hold a part of the statuses each.
+    let short = match filter.status {
+        Some(open) if !open.ended() => Some("r.status < 2".to_owned()),
+        Some(unhappy) if unhappy != RequestStatus::Fulfilled => {
+            Some(format!("r.status > 2 AND r.status = {}", unhappy.code()))
+        }
+        _ => None,
+    };
+    let new = || {
+        let mut source = looks::source("r.id", "r.id DESC");
+        let before = source.value(Box::new(after.map_or(Uuid::max(), |id| id.0)));
+        (source, before)
+    };
+    let mut sources = Vec::new();
+    if let Some(status) = short {
+        let (mut source, before) = new();
+        source.come_from(format!("request r WHERE {status} AND r.id < {before}"));
+        if filter.contract.is_some() {
+            let contracts = source.value(Box::new(contracts.to_vec()));
+            source.matching(format!("r.contract = ANY ({contracts})"));
+        }
+        sources.push(source);
+    } else if filter.contract.is_some() {
+        for contract in contracts {
+            let (mut source, before) = new();
+            let contract = source.value(Box::new(*contract));
+            source.come_from(format!("request r WHERE r.contract = {contract} AND r.id < {before}"));
+            sources.push(source);
+        }
+    } else {
+        let (mut source, before) = new();
+        source.come_from(format!("request r WHERE r.id < {before}"));
+        sources.push(source);
     }
-    if let Some(contract) = &filter.contract {
-        sql.push_str(" AND ");
-        sql.push_str(&contract_is("r.contract", contract, filter.environment.as_deref(), &mut values));
+    for source in &mut sources {
+        if filter.environment.is_some() {
+            let environment = source.value(Box::new(environments.first().copied()));
+            source.matching(format!("r.environment = {environment}"));
+        }
+        if let Some(status) = filter.status {
+            source.matching(format!("r.status = {}", status.code()));
+        }
+        match filter.refills {
+            Some(true) => source.matching("r.line IS NOT NULL"),
+            Some(false) => source.matching("r.line IS NULL"),
+            None => {}
+        }
     }
-    if let Some(environment) = &filter.environment {
-        values.push(Box::new(environment.clone()));
-        sql.push_str(&format!(" AND e.name = ${}", values.len()));
-    }
-    match filter.refills {
-        Some(true) => sql.push_str(" AND r.line IS NOT NULL"),
-        Some(false) => sql.push_str(" AND r.line IS NULL"),
-        None => {}
-    }
-    values.push(Box::new(i64::from(page.limit)));
-    sql.push_str(&format!(" ORDER BY r.id DESC LIMIT ${}", values.len()));
-    (sql, values)
+    sources
 }
 
 /// What a key stands for. One whose time is over stands for nothing, whether or not a sweep has come by.

@@ -2,18 +2,18 @@
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use rusqlite::{Row, ToSql, params, params_from_iter};
+use rusqlite::{Connection, Row, params};
 use sixpack_model::ids::{DatasetId, TreeId};
 use sixpack_model::tree::{Operation, PartStatus};
 
 use super::SqliteStore;
 use super::codes::Code;
 use super::columns::{code, id, int, time_at, unsigned};
-use super::names::contract_is;
+use super::looks::{self, Source};
 use super::statements::Statements;
 use crate::datasets::{DatasetFilter, DatasetRow, Datasets};
 use crate::error::StoreError;
-use crate::page::Page;
+use crate::page::{Listed, Page};
 
 /// What a root has become is written in its tree; its own row follows with its next change.
 macro_rules! status {
@@ -33,10 +33,20 @@ impl Datasets for SqliteStore {
         &self,
         filter: &DatasetFilter,
         page: Page<DatasetId>,
-    ) -> Result<Vec<DatasetRow>, StoreError> {
-        let (sql, values) = list(filter, &page);
+    ) -> Result<Listed<DatasetRow, DatasetId>, StoreError> {
+        let filter = filter.clone();
         self.read("listing datasets", move |connection| {
-            connection.all(&sql, params_from_iter(values), read_dataset)
+            let sources = sources_of(connection, &filter, page.after)?;
+            let key = |row: &Row<'_>| Ok(DatasetId { tree: TreeId(id(row, 1)?), part: row.get(2)? });
+            let found = looks::look(connection, &sources, page.limit, key)?;
+            let read = format!(
+                "SELECT {COLUMNS} FROM dataset d
+                 CROSS JOIN contract c ON c.id = d.contract CROSS JOIN environment e ON e.id = c.environment
+                 WHERE d.tree = ?1 AND d.part = ?2"
+            );
+            looks::rows(found, |dataset| {
+                connection.one(&read, params![dataset.tree.0.as_bytes(), dataset.part], read_dataset)
+            })
         })
         .await
     }
@@ -142,50 +152,75 @@ fn key_behind(after: Option<DatasetId>) -> ([u8; 16], i64) {
     after.map_or(([0; 16], -1), |after| (after.tree.0.into_bytes(), i64::from(after.part)))
 }
 
-/// The statement for a filter; each begins with the table that leaves the fewest rows to look at.
-fn list(filter: &DatasetFilter, page: &Page<DatasetId>) -> (String, Vec<Box<dyn ToSql + Send>>) {
-    let mut values: Vec<Box<dyn ToSql + Send>> = Vec::new();
-    let names = "CROSS JOIN contract c ON c.id = d.contract CROSS JOIN environment e ON e.id = c.environment";
-    let mut sql = if let Some((kind, key)) = &filter.entity {
-        values.push(Box::new(kind.clone()));
-        values.push(Box::new(key.clone()));
-        format!(
-            "SELECT {COLUMNS} FROM entity n CROSS JOIN dataset d ON d.tree = n.tree AND d.part = n.part {names}
-             WHERE n.environment IN (SELECT id FROM environment) AND n.kind = ? AND n.key = ?"
-        )
+/// Where the datasets of a list are looked for: among those that hold an entity or are of a contract, in each environment; or
+/// else among the roots, of a status if one is asked for.
+pub(super) fn sources_of(
+    connection: &Connection,
+    filter: &DatasetFilter,
+    after: Option<DatasetId>,
+) -> rusqlite::Result<Vec<Source>> {
+    let environments = looks::environments(connection, filter.environment.as_deref())?;
+    let (tree, part) = after.map_or(LAST, |after| (after.tree.0.into_bytes(), i64::from(after.part)));
+    let mut sources = Vec::new();
+    if let Some((kind, key)) = &filter.entity {
+        for environment in &environments {
+            let mut source = looks::source("n.tree, n.part", "n.tree DESC, n.part DESC");
+            let environment = source.value(Box::new(*environment));
+            let (kind, key) = (source.value(Box::new(kind.clone())), source.value(Box::new(key.clone())));
+            let (tree, part) = (source.value(Box::new(tree)), source.value(Box::new(part)));
+            source.come_from(format!(
+                "entity n CROSS JOIN dataset d ON d.tree = n.tree AND d.part = n.part
+                 WHERE n.environment = {environment} AND n.kind = {kind} AND n.key = {key}
+                   AND (n.tree, n.part) < ({tree}, {part})"
+            ));
+            if let Some(contract) = &filter.contract {
+                let contract = source.value(Box::new(contract.clone()));
+                source.matching(format!(
+                    "(SELECT c.name FROM contract c WHERE c.id = d.contract) = {contract}"
+                ));
+            }
+            sources.push(source);
+        }
     } else if let Some(contract) = &filter.contract {
-        let of_contract = contract_is("d.contract", contract, filter.environment.as_deref(), &mut values);
-        format!("SELECT {COLUMNS} FROM dataset d {names} WHERE {of_contract}")
+        for contract in looks::contracts(connection, contract, &environments)? {
+            let mut source = looks::source("d.tree, d.part", "d.tree DESC, d.part DESC");
+            let contract = source.value(Box::new(contract));
+            let (tree, part) = (source.value(Box::new(tree)), source.value(Box::new(part)));
+            source.come_from(format!(
+                "dataset d INDEXED BY dataset_by_contract
+                 WHERE d.contract = {contract} AND (d.tree, d.part) < ({tree}, {part})"
+            ));
+            sources.push(source);
+        }
     } else {
-        format!(
-            "SELECT {COLUMNS} FROM tree t CROSS JOIN dataset d ON d.tree = t.id AND d.part = 0 {names}
-             WHERE true"
-        )
-    };
-    let root_only = filter.entity.is_none() && filter.contract.is_none();
-    if let (Some(contract), Some(_)) = (&filter.contract, &filter.entity) {
-        sql.push_str(" AND c.name = ?");
-        values.push(Box::new(contract.clone()));
-    }
-    if let Some(environment) = &filter.environment {
-        sql.push_str(" AND e.name = ?");
-        values.push(Box::new(environment.clone()));
+        let roots = roots(filter, &environments, tree);
+        return Ok(if environments.is_empty() { Vec::new() } else { vec![roots] });
     }
     if let Some(status) = filter.status {
-        sql.push_str(if root_only { " AND t.status = ?" } else { concat!(" AND ", status!(), " = ?") });
-        values.push(Box::new(status.code()));
+        sources.iter_mut().for_each(|source| {
+            let status = source.value(Box::new(status.code()));
+            source.matching(format!("{} = {status}", status!()));
+        });
     }
-    let (tree, part) = page.after.map_or(LAST, |after| (after.tree.0.into_bytes(), i64::from(after.part)));
-    if root_only {
-        sql.push_str(" AND t.id < ? ORDER BY t.id DESC LIMIT ?");
-        values.push(Box::new(tree));
-    } else {
-        sql.push_str(" AND (d.tree, d.part) < (?, ?) ORDER BY d.tree DESC, d.part DESC LIMIT ?");
-        values.push(Box::new(tree));
-        values.push(Box::new(part));
+    Ok(sources)
+}
+
+fn roots(filter: &DatasetFilter, environments: &[i64], before: [u8; 16]) -> Source {
+    let mut source = looks::source("t.id, 0", "t.id DESC");
+    let before = source.value(Box::new(before));
+    let from = match filter.status {
+        Some(status) => {
+            let status = source.value(Box::new(status.code()));
+            format!("tree t WHERE t.status = {status} AND t.id < {before}")
+        }
+        None => format!("tree t WHERE t.id < {before}"),
+    };
+    source.come_from(from);
+    if filter.environment.is_some() {
+        let environment = source.value(Box::new(environments.first().copied()));
+        source.matching(format!("t.environment = {environment}"));
     }
-    values.push(Box::new(page.limit));
-    (sql, values)
+    source
 }
 
 fn read_dataset(row: &Row<'_>) -> rusqlite::Result<DatasetRow> {

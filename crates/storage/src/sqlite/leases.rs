@@ -1,7 +1,7 @@
 //! Leases in SQLite.
 
 use async_trait::async_trait;
-use rusqlite::{Connection, Row, params, params_from_iter};
+use rusqlite::{Connection, Row, params};
 use serde_json::{Value, json};
 use sixpack_model::ids::{LeaseId, RequestId, TokenId, TreeId};
 use sixpack_model::lease::{Lease, LeaseOutcome, LeaseStatus};
@@ -10,13 +10,14 @@ use super::SqliteStore;
 use super::codes::Code;
 use super::columns::{code, code_of, id, int, ms, time, time_at, time_of, unsigned};
 use super::events::EventRow;
+use super::looks::{self, Source};
 use super::quotas::Taker;
 use super::statements::Statements;
 use super::writer::Tx;
 use super::writes::ChangeRow;
 use crate::error::StoreError;
 use crate::leases::{LeaseFilter, Leases, Renewed};
-use crate::page::Page;
+use crate::page::{Listed, Page};
 use crate::trees::LeaseEnd;
 
 const COLUMNS: &str = "l.id, l.tree, e.name, l.request, l.holder, l.token, l.fence, l.status, l.ttl_ms, \
@@ -39,39 +40,20 @@ impl Leases for SqliteStore {
         .await
     }
 
-    async fn leases(&self, filter: &LeaseFilter, page: Page<LeaseId>) -> Result<Vec<Lease>, StoreError> {
+    async fn leases(
+        &self,
+        filter: &LeaseFilter,
+        page: Page<LeaseId>,
+    ) -> Result<Listed<Lease, LeaseId>, StoreError> {
         let filter = filter.clone();
         self.read("listing leases", move |connection| {
-            let before = page.after.map_or([0xff; 16], |id| id.0.into_bytes());
-            // Held ones are few among all that ever were.
-            let index = match filter.status {
-                Some(LeaseStatus::Held) => "INDEXED BY lease_due",
-                _ => "",
-            };
-            let mut sql = format!(
-                "SELECT {COLUMNS} FROM lease l {index} CROSS JOIN environment e ON e.id = l.environment
-                 WHERE l.id < ?"
-            );
-            let mut values: Vec<Box<dyn rusqlite::ToSql>> = vec![Box::new(before)];
-            if let Some(environment) = filter.environment {
-                sql.push_str(" AND e.name = ?");
-                values.push(Box::new(environment));
+            let environments = looks::environments(connection, filter.environment.as_deref())?;
+            if environments.is_empty() {
+                return Ok(Listed::empty());
             }
-            if let Some(status) = filter.status {
-                // Written out, because the index is one on held leases only.
-                sql.push_str(&format!(" AND l.status = {}", status.code()));
-            }
-            if let Some(holder) = filter.holder {
-                sql.push_str(" AND l.holder = ?");
-                values.push(Box::new(holder));
-            }
-            if let Some(token) = filter.token {
-                sql.push_str(" AND l.token = ?");
-                values.push(Box::new(token.0.into_bytes()));
-            }
-            sql.push_str(" ORDER BY l.id DESC LIMIT ?");
-            values.push(Box::new(page.limit));
-            connection.all(&sql, params_from_iter(values), read_lease)
+            let source = source_of(filter, &environments, page.after);
+            let found = looks::look(connection, &[source], page.limit, |row| id(row, 1).map(LeaseId))?;
+            looks::rows(found, |lease| lease_by_id(connection, *lease))
         })
         .await
     }
@@ -124,6 +106,37 @@ impl Leases for SqliteStore {
         })
         .await
     }
+}
+
+/// Where the leases of a list are looked for.
+pub(super) fn source_of(filter: LeaseFilter, environments: &[i64], after: Option<LeaseId>) -> Source {
+    let mut source = looks::source("l.id", "l.id DESC");
+    let before = after.map_or([0xff; 16], |id| id.0.into_bytes());
+    let before = source.value(Box::new(before));
+    // Held ones are few among all that ever were; written out, because the index is one on held leases only.
+    let from = match filter.status {
+        Some(LeaseStatus::Held) => {
+            format!("lease l INDEXED BY lease_due WHERE l.status = 0 AND l.id < {before}")
+        }
+        _ => format!("lease l WHERE l.id < {before}"),
+    };
+    source.come_from(from);
+    if filter.environment.is_some() {
+        let environment = source.value(Box::new(environments.first().copied()));
+        source.matching(format!("l.environment = {environment}"));
+    }
+    if let Some(status) = filter.status {
+        source.matching(format!("l.status = {}", status.code()));
+    }
+    if let Some(holder) = filter.holder {
+        let holder = source.value(Box::new(holder));
+        source.matching(format!("l.holder = {holder}"));
+    }
+    if let Some(token) = filter.token {
+        let token = source.value(Box::new(token.0.into_bytes()));
+        source.matching(format!("l.token = {token}"));
+    }
+    source
 }
 
 impl Tx<'_> {

@@ -1,6 +1,6 @@
 //! Names: environments, contracts and sets of pinned versions have numbers, so that hot rows stay narrow.
 
-use rusqlite::{ToSql, params};
+use rusqlite::params;
 
 use super::statements::Statements;
 use super::writer::Tx;
@@ -55,26 +55,5 @@ impl Tx<'_> {
         self.memory.pins.insert(pins.to_owned(), number);
         self.memory.bound();
         Ok(number)
-    }
-}
-
-/// The condition that a column names a contract, for lists. Within one environment a contract has one number, so that
-/// its rows come out of the index in the order of the list.
-pub(super) fn contract_is(
-    column: &str,
-    name: &str,
-    environment: Option<&str>,
-    values: &mut Vec<Box<dyn ToSql + Send>>,
-) -> String {
-    values.push(Box::new(name.to_owned()));
-    match environment {
-        None => format!("{column} IN (SELECT id FROM contract WHERE name = ?)"),
-        Some(environment) => {
-            values.push(Box::new(environment.to_owned()));
-            format!(
-                "{column} = (SELECT k.id FROM contract k JOIN environment v ON v.id = k.environment
-                             WHERE k.name = ? AND v.name = ?)"
-            )
-        }
     }
 }

@@ -1,7 +1,7 @@
 //! Requests in SQLite.
 
 use async_trait::async_trait;
-use rusqlite::{Row, params, params_from_iter};
+use rusqlite::{Connection, Row, params};
 use sixpack_model::ids::{RequestId, TokenId, TreeId};
 use sixpack_model::request::{Request, RequestStatus, Unit};
 
@@ -12,10 +12,10 @@ use super::columns::{code, id, id_of, parsed, parsed_of, time_at, time_of, unrea
 use super::events::EventRow;
 use super::failures::{StoredFailure, failure_text};
 use super::limits::KEY_MS;
-use super::names::contract_is;
+use super::looks::{self, Source};
 use super::statements::Statements;
 use crate::error::StoreError;
-use crate::page::Page;
+use crate::page::{Listed, Page};
 use crate::requests::{Created, Ended, Filled, Idempotency, NewRequest, RequestFilter, Requests, UnitFill};
 use crate::stored::requests::{StoredSelection, units_of};
 use crate::trees::RequestEnd;
@@ -25,7 +25,7 @@ pub(super) const COLUMNS: &str = "r.id, e.name, r.units, r.listed, r.source, r.t
      r.selection, r.rerun_of";
 
 /// Looks at every open request, and at nothing of them that is not in the index.
-const OVERDUE: &str = "SELECT id FROM request INDEXED BY request_open
+pub(super) const OVERDUE: &str = "SELECT id FROM request INDEXED BY request_open
      WHERE status < 2 AND deadline_at <= ?1 AND id > ?2 ORDER BY id LIMIT ?3";
 
 #[async_trait]
@@ -63,13 +63,7 @@ impl Requests for SqliteStore {
     }
 
     async fn request(&self, id: RequestId) -> Result<Option<Request>, StoreError> {
-        self.read("reading a request", move |connection| {
-            let find = format!(
-                "SELECT {COLUMNS} FROM request r JOIN environment e ON e.id = r.environment WHERE r.id = ?1"
-            );
-            connection.one(&find, [id.0.as_bytes()], read_request)
-        })
-        .await
+        self.read("reading a request", move |connection| request_by_id(connection, id)).await
     }
 
     async fn trees_of(&self, request: RequestId) -> Result<Vec<TreeId>, StoreError> {
@@ -88,11 +82,20 @@ impl Requests for SqliteStore {
         &self,
         filter: &RequestFilter,
         page: Page<RequestId>,
-    ) -> Result<Vec<Request>, StoreError> {
+    ) -> Result<Listed<Request, RequestId>, StoreError> {
         let filter = filter.clone();
         self.read("listing requests", move |connection| {
-            let (sql, values) = listing(filter, page);
-            connection.all(&sql, params_from_iter(values), read_request)
+            let environments = looks::environments(connection, filter.environment.as_deref())?;
+            if environments.is_empty() {
+                return Ok(Listed::empty());
+            }
+            let contracts = match &filter.contract {
+                Some(contract) => looks::contracts(connection, contract, &environments)?,
+                None => Vec::new(),
+            };
+            let sources = sources_of(&filter, &environments, &contracts, page.after);
+            let found = looks::look(connection, &sources, page.limit, |row| id(row, 1).map(RequestId))?;
+            looks::rows(found, |request| request_by_id(connection, *request))
         })
         .await
     }
@@ -155,44 +158,64 @@ impl Requests for SqliteStore {
     }
 }
 
-/// The statement that lists requests, newest first, and its values.
-fn listing(filter: RequestFilter, page: Page<RequestId>) -> (String, Vec<Box<dyn rusqlite::ToSql + Send>>) {
-    let before = page.after.map_or([0xff; 16], |id| id.0.into_bytes());
+/// Where the requests of a list are looked for: among those of a status if the index of these is short, or else among those of
+/// each contract, or else among all.
+pub(super) fn sources_of(
+    filter: &RequestFilter,
+    environments: &[i64],
+    contracts: &[i64],
+    after: Option<RequestId>,
+) -> Vec<Source> {
     // The indexes hold a part of the statuses each, which the planner cannot tell from a single one.
-    let (index, status) = match filter.status {
-        None => ("", String::new()),
-        Some(RequestStatus::Fulfilled) => {
-            ("", format!(" AND r.status = {}", RequestStatus::Fulfilled.code()))
+    let short = match filter.status {
+        Some(open) if !open.ended() => Some(("request_open", "r.status < 2".to_owned())),
+        Some(unhappy) if unhappy != RequestStatus::Fulfilled => {
+            Some(("request_unhappy", format!("r.status > 2 AND r.status = {}", unhappy.code())))
         }
-        Some(open) if !open.ended() => {
-            ("INDEXED BY request_open", format!(" AND r.status < 2 AND r.status = {}", open.code()))
-        }
-        Some(unhappy) => {
-            ("INDEXED BY request_unhappy", format!(" AND r.status > 2 AND r.status = {}", unhappy.code()))
-        }
+        _ => None,
     };
-    let mut values: Vec<Box<dyn rusqlite::ToSql + Send>> = vec![Box::new(before)];
-    let mut sql = format!(
-        "SELECT {COLUMNS} FROM request r {index} CROSS JOIN environment e ON e.id = r.environment
-         WHERE r.id < ? {status}"
-    );
-    if let Some(contract) = filter.contract {
-        let environment = filter.environment.as_deref();
-        sql.push_str(" AND ");
-        sql.push_str(&contract_is("r.contract", &contract, environment, &mut values));
+    let new = || {
+        let mut source = looks::source("r.id", "r.id DESC");
+        let before = source.value(Box::new(after.map_or([0xff; 16], |id| id.0.into_bytes())));
+        (source, before)
+    };
+    let mut sources = Vec::new();
+    if let Some((index, status)) = short {
+        let (mut source, before) = new();
+        source.come_from(format!("request r INDEXED BY {index} WHERE {status} AND r.id < {before}"));
+        if filter.contract.is_some() {
+            let contracts: Vec<String> =
+                contracts.iter().map(|contract| source.value(Box::new(*contract))).collect();
+            source.matching(format!("r.contract IN ({})", contracts.join(", ")));
+        }
+        sources.push(source);
+    } else if filter.contract.is_some() {
+        for contract in contracts {
+            let (mut source, before) = new();
+            let contract = source.value(Box::new(*contract));
+            source.come_from(format!("request r WHERE r.contract = {contract} AND r.id < {before}"));
+            sources.push(source);
+        }
+    } else {
+        let (mut source, before) = new();
+        source.come_from(format!("request r WHERE r.id < {before}"));
+        sources.push(source);
     }
-    if let Some(environment) = filter.environment {
-        sql.push_str(" AND e.name = ?");
-        values.push(Box::new(environment));
+    for source in &mut sources {
+        if filter.environment.is_some() {
+            let environment = source.value(Box::new(environments.first().copied()));
+            source.matching(format!("r.environment = {environment}"));
+        }
+        if let Some(status) = filter.status {
+            source.matching(format!("r.status = {}", status.code()));
+        }
+        match filter.refills {
+            Some(true) => source.matching("r.line IS NOT NULL"),
+            Some(false) => source.matching("r.line IS NULL"),
+            None => {}
+        }
     }
-    match filter.refills {
-        Some(true) => sql.push_str(" AND r.line IS NOT NULL"),
-        Some(false) => sql.push_str(" AND r.line IS NULL"),
-        None => {}
-    }
-    sql.push_str(" ORDER BY r.id DESC LIMIT ?");
-    values.push(Box::new(page.limit));
-    (sql, values)
+    sources
 }
 
 fn read_units(row: &Row<'_>, column: usize) -> rusqlite::Result<Vec<Unit>> {
@@ -201,7 +224,7 @@ fn read_units(row: &Row<'_>, column: usize) -> rusqlite::Result<Vec<Unit>> {
 
 /// What a key stands for. One whose time is over stands for nothing, whether or not a sweep has come by.
 pub(super) fn find_key(
-    connection: &rusqlite::Connection,
+    connection: &Connection,
     idempotency: &Idempotency,
     now: i64,
 ) -> rusqlite::Result<Option<Created>> {
@@ -217,6 +240,12 @@ pub(super) fn find_key(
             }
         },
     )
+}
+
+fn request_by_id(connection: &Connection, id: RequestId) -> rusqlite::Result<Option<Request>> {
+    let find =
+        format!("SELECT {COLUMNS} FROM request r JOIN environment e ON e.id = r.environment WHERE r.id = ?1");
+    connection.one(&find, [id.0.as_bytes()], read_request)
 }
 
 pub(super) fn read_request(row: &Row<'_>) -> rusqlite::Result<Request> {
@@ -248,43 +277,4 @@ pub(super) fn read_request(row: &Row<'_>) -> rusqlite::Result<Request> {
             .transpose()
             .map_err(|cause| unreadable(16, cause))?,
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use rusqlite::Connection;
-
-    use super::*;
-    use crate::sqlite::{Durability, Settings};
-
-    /// How SQLite goes about a statement, step by step.
-    fn plan(connection: &Connection, sql: &str, values: &[Box<dyn rusqlite::ToSql + Send>]) -> String {
-        let mut statement = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
-        let steps = statement.query_map(params_from_iter(values), |row| row.get::<_, String>(3)).unwrap();
-        steps.map(Result::unwrap).collect::<Vec<_>>().join("; ")
-    }
-
-    #[test]
-    fn lists_and_the_sweep_read_an_index_in_its_order_and_sort_nothing() {
-        let folder = tempfile::tempdir().unwrap();
-        let settings = Settings { durability: Durability::TestsOnly, ..Settings::default() };
-        drop(SqliteStore::open(folder.path(), settings).unwrap());
-        let file = folder.path().join(crate::sqlite::opening::DATABASE_FILE);
-        let connection = crate::sqlite::opening::open_reader(&file).unwrap();
-        for (status, expected) in [
-            (None, "SEARCH r USING PRIMARY KEY (id<?)"),
-            (Some(RequestStatus::Fulfilled), "SEARCH r USING PRIMARY KEY (id<?)"),
-            (Some(RequestStatus::Queued), "SEARCH r USING INDEX request_open (id<?)"),
-            (Some(RequestStatus::Building), "SEARCH r USING INDEX request_open (id<?)"),
-            (Some(RequestStatus::Failed), "SEARCH r USING INDEX request_unhappy (status=? AND id<?)"),
-        ] {
-            let page = Page { after: None, limit: 100 };
-            let (sql, values) = listing(RequestFilter { status, ..RequestFilter::default() }, page);
-            let plan = plan(&connection, &sql, &values);
-            assert!(plan.starts_with(expected) && !plan.contains("TEMP B-TREE"), "{status:?}: {plan}");
-        }
-        let values: [Box<dyn rusqlite::ToSql + Send>; 3] = [Box::new(0), Box::new([0u8; 16]), Box::new(100)];
-        let expected = "SEARCH request USING COVERING INDEX request_open (id>?)";
-        assert_eq!(plan(&connection, OVERDUE, &values), expected);
-    }
 }

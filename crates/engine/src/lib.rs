@@ -15,6 +15,7 @@ mod doubts;
 mod events;
 mod extensions;
 mod finding;
+mod health;
 mod imports;
 mod joining;
 mod leases;
@@ -51,6 +52,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use sixpack_storage::Store;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 pub use apply::{Applied, AppliedFile, AppliedFiles, Applying, Breaks, Over, ScenarioFile};
 pub use assignment::{Assignment, Child};
@@ -77,6 +79,7 @@ pub use tokens::{MintedToken, NewToken};
 pub use sixpack_storage::StoreError;
 pub use sixpack_storage::datasets::DatasetFilter;
 pub use sixpack_storage::events::EventFilter;
+pub use sixpack_storage::health::StoreKind;
 pub use sixpack_storage::leases::LeaseFilter;
 pub use sixpack_storage::page::Page;
 pub use sixpack_storage::requests::{QuotaOf, RequestFilter};
@@ -136,6 +139,8 @@ struct Inner {
     probes: doubts::ProbeWalks,
     suspects: rechecks::SuspectPauses,
     broken: CancellationToken,
+    /// Tasks that are on their way back, because the call that they were claimed for is gone.
+    going_back: TaskTracker,
 }
 
 impl Engine {
@@ -162,6 +167,7 @@ impl Engine {
                 probes: doubts::ProbeWalks::default(),
                 suspects: rechecks::SuspectPauses::default(),
                 broken: CancellationToken::new(),
+                going_back: TaskTracker::new(),
             }),
         };
         engine.refresh_catalogues().await?;
@@ -173,23 +179,10 @@ impl Engine {
         self.store().now().await
     }
 
-    /// Proves that the store can be written to.
-    pub async fn ping(&self) -> Result<(), StoreError> {
-        self.store().ping().await
-    }
-
     /// Resolves when the store can no longer be trusted: the process has to end, and recover from the log at its next
     /// start. Noticed by the sweeps, within a second or so.
     pub async fn until_broken(&self) {
         self.inner.broken.cancelled().await;
-    }
-
-    /// Answers every parked call at once, because this server is about to stop.
-    pub fn release_parked(&self) {
-        self.inner.parked.release_all();
-        self.inner.requests.wake_all();
-        self.inner.ended.wake_all();
-        self.inner.committed.beat();
     }
 
     fn store(&self) -> &dyn Store {

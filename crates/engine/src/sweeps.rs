@@ -162,7 +162,7 @@ impl Sweeper {
         tasks.spawn(async move {
             loop {
                 tokio::select! {
-                    () = stopped.cancelled() => return,
+                    () = stopped.cancelled() => return engine.bring_back_all().await,
                     () = engine.inner.parked.strayed() => engine.bring_back_strays().await,
                 }
             }
@@ -171,7 +171,7 @@ impl Sweeper {
         Self { stop, tasks }
     }
 
-    /// Stops all loops, each behind the row it is at.
+    /// Stops all loops, each behind the row it is at. Tasks that were claimed for calls that are gone are handed back first.
     pub async fn stop(self) {
         self.stop.cancel();
         self.tasks.wait().await;
@@ -255,6 +255,13 @@ impl Engine {
         for (session, tasks) in self.inner.parked.take_strays() {
             self.give_back(session, &tasks).await;
         }
+    }
+
+    /// The same for all that are on their way back, because nobody would be here to bring them later.
+    async fn bring_back_all(&self) {
+        self.bring_back_strays().await;
+        self.inner.going_back.close();
+        self.inner.going_back.wait().await;
     }
 
     async fn end_silent_sessions(&self) -> Result<(), Refusal> {

@@ -18,6 +18,7 @@ pub mod durability;
 pub mod entities;
 pub mod error;
 pub mod events;
+pub mod health;
 pub mod imports;
 pub mod leases;
 pub mod page;
@@ -44,6 +45,7 @@ pub trait Store:
     + doubts::Doubts
     + entities::Entities
     + events::Events
+    + health::Health
     + imports::Imports
     + leases::Leases
     + requests::Requests
@@ -63,6 +65,7 @@ impl<T> Store for T where
         + doubts::Doubts
         + entities::Entities
         + events::Events
+        + health::Health
         + imports::Imports
         + leases::Leases
         + requests::Requests

@@ -61,6 +61,7 @@ mod doubts;
 mod entities;
 mod events;
 mod faults;
+mod health;
 mod imports;
 mod joins;
 mod leases;

@@ -17,6 +17,7 @@ mod datasets;
 mod doubts;
 mod entities;
 mod events;
+mod health;
 mod imports;
 mod joins;
 mod leases;

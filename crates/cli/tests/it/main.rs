@@ -5,6 +5,7 @@
 mod channels;
 mod dev;
 mod diagnosing;
+mod draining;
 mod importing;
 mod log;
 mod program;

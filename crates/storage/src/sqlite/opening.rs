@@ -154,7 +154,7 @@ fn configure(connection: &Connection, durability: Durability) -> rusqlite::Resul
 /// Brings the schema up to date, each step in a transaction of its own.
 fn migrate(connection: &mut Connection, file: &Path) -> Result<(), StoreError> {
     let runner = migrations::migrations::runner();
-    let known = runner.get_migrations().iter().map(refinery::Migration::version).max().unwrap_or(0);
+    let known = known_version();
     let found =
         schema_version(connection).map_err(|cause| told(file, "reading the schema version", cause))?;
     if found > i64::from(known) {
@@ -165,6 +165,13 @@ fn migrate(connection: &mut Connection, file: &Path) -> Result<(), StoreError> {
         return Err(StoreError::Unreadable { reason });
     }
     runner.run(connection).map(|_| ()).map_err(|cause| broken("migrating the database", cause))
+}
+
+/// The newest migration of this build.
+pub(super) fn known_version() -> u32 {
+    let newest =
+        migrations::migrations::runner().get_migrations().iter().map(refinery::Migration::version).max();
+    newest.and_then(|version| u32::try_from(version).ok()).unwrap_or_default()
 }
 
 /// The newest migration that was applied; 0 for a new database.

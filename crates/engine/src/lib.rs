@@ -32,6 +32,7 @@ mod reminder;
 mod removal;
 mod requests;
 mod reruns;
+mod retention;
 mod sessions;
 mod shelf;
 mod shortage;
@@ -66,6 +67,7 @@ pub use imports::{Import, ImportView};
 pub use refusal::Refusal;
 pub use requests::{Made, RequestView, Wanted};
 pub use reruns::{GoneVersion, Rerun, RerunView};
+pub use retention::Retention;
 pub use sessions::{Opened, SessionView};
 pub use shelf::Shelf;
 pub use shortage::Shortage;
@@ -99,6 +101,8 @@ pub struct EngineSettings {
     pub leases_per_token: u64,
     /// How many leases all tokens of an environment may have at one time: what suppliers have to keep for them is real.
     pub leases_per_environment: u64,
+    /// How long what has ended is kept.
+    pub retention: Retention,
 }
 
 impl Default for EngineSettings {
@@ -108,6 +112,7 @@ impl Default for EngineSettings {
             cached_parts: 50_000,
             leases_per_token: 1_000,
             leases_per_environment: 10_000,
+            retention: Retention::default(),
         }
     }
 }
@@ -138,6 +143,7 @@ struct Inner {
     patrol: rechecks::PatrolWalks,
     probes: doubts::ProbeWalks,
     suspects: rechecks::SuspectPauses,
+    prune_pass: retention::PrunePass,
     broken: CancellationToken,
     /// Tasks that are on their way back, because the call that they were claimed for is gone.
     going_back: TaskTracker,
@@ -166,6 +172,7 @@ impl Engine {
                 patrol: rechecks::PatrolWalks::default(),
                 probes: doubts::ProbeWalks::default(),
                 suspects: rechecks::SuspectPauses::default(),
+                prune_pass: retention::PrunePass::default(),
                 broken: CancellationToken::new(),
                 going_back: TaskTracker::new(),
             }),

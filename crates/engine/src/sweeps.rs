@@ -74,11 +74,13 @@ pub enum Sweep {
     Patrol,
     /// Capabilities that are doubted, to be probed.
     Doubts,
+    /// What has ended and was kept for long enough.
+    Retention,
 }
 
 impl Sweep {
     /// All of them.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::SilentSessions,
         Self::AbandonedClaims,
         Self::WithdrawnTasks,
@@ -95,6 +97,7 @@ impl Sweep {
         Self::VacantUnits,
         Self::Patrol,
         Self::Doubts,
+        Self::Retention,
     ];
 
     /// Short enough that what is promised in seconds holds: dead sessions' tasks are handed on and leases are reaped
@@ -108,6 +111,8 @@ impl Sweep {
             // Those that nobody can tell about are asked about again after a pause.
             Self::Suspects => Duration::from_secs(10),
             Self::OldKeys => Duration::from_secs(600),
+            // A pass goes on with each; between two passes nothing is asked but the time.
+            Self::Retention => Duration::from_secs(3),
             _ => Duration::from_secs(1),
         }
     }
@@ -198,6 +203,7 @@ impl Engine {
             Sweep::VacantUnits => self.fill_vacant_units().await,
             Sweep::Patrol => self.patrol().await,
             Sweep::Doubts => self.probe_doubted().await,
+            Sweep::Retention => self.prune().await,
         }
     }
 

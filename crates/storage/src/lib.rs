@@ -24,6 +24,7 @@ pub mod leases;
 pub mod page;
 pub mod postgres;
 pub mod requests;
+pub mod retention;
 pub mod sessions;
 pub mod sqlite;
 pub mod stock;
@@ -49,6 +50,7 @@ pub trait Store:
     + imports::Imports
     + leases::Leases
     + requests::Requests
+    + retention::Retention
     + sessions::Sessions
     + stock::Stock
     + stock_rules::StockRules
@@ -69,6 +71,7 @@ impl<T> Store for T where
         + imports::Imports
         + leases::Leases
         + requests::Requests
+        + retention::Retention
         + sessions::Sessions
         + stock::Stock
         + stock_rules::StockRules

@@ -33,6 +33,7 @@ mod queues;
 mod quotas;
 mod readers;
 mod requests;
+mod retention;
 mod services;
 mod sessions;
 mod statements;

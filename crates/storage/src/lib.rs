@@ -24,6 +24,7 @@ pub mod leases;
 pub mod page;
 pub mod postgres;
 pub mod requests;
+pub mod restores;
 pub mod retention;
 pub mod sessions;
 pub mod sqlite;
@@ -50,6 +51,7 @@ pub trait Store:
     + imports::Imports
     + leases::Leases
     + requests::Requests
+    + restores::Restores
     + retention::Retention
     + sessions::Sessions
     + stock::Stock
@@ -71,6 +73,7 @@ impl<T> Store for T where
         + imports::Imports
         + leases::Leases
         + requests::Requests
+        + restores::Restores
         + retention::Retention
         + sessions::Sessions
         + stock::Stock

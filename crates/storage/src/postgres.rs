@@ -79,6 +79,7 @@ mod queues;
 mod quotas;
 mod readers;
 mod requests;
+mod restores;
 mod retention;
 mod services;
 mod sessions;

@@ -9,6 +9,7 @@
 //! together. An answer is given after the commit that holds it was flushed. Reads see every write that was answered.
 
 mod accepting;
+pub mod backup;
 mod channels;
 mod checkpointer;
 mod columns;
@@ -33,6 +34,7 @@ mod queues;
 mod quotas;
 mod readers;
 mod requests;
+mod restores;
 mod retention;
 mod services;
 mod sessions;

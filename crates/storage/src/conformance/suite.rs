@@ -184,6 +184,13 @@ macro_rules! conformance_suite {
                 overdue_requests_are_the_open_ones_behind_their_deadline,
                 a_replayed_request_leaves_no_second_task,
             }
+            restores {
+                leases_of_before_are_over_and_fences_are_above_all_of_theirs,
+                every_restore_raises_the_fences,
+                sessions_of_before_are_dead_and_their_tasks_come_back,
+                keys_of_before_stand_for_what_they_stood_for,
+                a_reader_of_before_has_missed_events_and_reads_of_the_restore_first,
+            }
             retention {
                 what_is_over_goes_when_its_time_is_and_not_before,
                 what_is_in_use_or_under_way_stays_however_old,

@@ -17,7 +17,7 @@ use crate::error::StoreError;
 pub(super) const DATABASE_FILE: &str = "store.db";
 
 /// The lock within the folder of a store; its content is nobody's business.
-const LOCK_FILE: &str = "lock";
+pub(super) const LOCK_FILE: &str = "lock";
 
 /// "SIX6" in the header of the file: tells our databases from others.
 const APPLICATION_ID: i32 = 0x5349_5836;
@@ -125,6 +125,20 @@ fn check_owner(connection: &Connection, file: &Path) -> Result<(), StoreError> {
         let reason = format!("{} is a database of another program", file.display());
         Err(StoreError::Unreadable { reason })
     }
+}
+
+/// A store of ours, and not of a newer build; returns the version of its schema.
+pub(super) fn check_ours(connection: &Connection, file: &Path) -> Result<u32, StoreError> {
+    let read = |cause| told(file, "reading the database", cause);
+    let owner: i32 = connection.query_row("PRAGMA application_id", [], |row| row.get(0)).map_err(read)?;
+    let found = schema_version(connection).map_err(read)?;
+    let known = known_version();
+    let reason = match u32::try_from(found) {
+        _ if owner != APPLICATION_ID => format!("{} is no store of Sixpack", file.display()),
+        Ok(found) if (1..=known).contains(&found) => return Ok(found),
+        _ => format!("{} has schema version {found}, this build knows 1 to {known}", file.display()),
+    };
+    Err(StoreError::Unreadable { reason })
 }
 
 fn configure(connection: &Connection, durability: Durability) -> rusqlite::Result<()> {

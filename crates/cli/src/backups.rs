@@ -65,6 +65,7 @@ struct VerifyCommand {
 Examples:
   sixpack restore /backups/monday.sixpack --data /var/lib/sixpack
   sixpack restore --after-restore --store postgres://sixpack@db/sixpack    what was brought back by pg_restore
+  SIXPACK_STORE=postgres://… sixpack restore --after-restore               the same, with a password that nobody else sees
 
 Leases that were held when the backup was made are over, fences are above all that were ever given out, suppliers connect anew, and \
 what is in stock is asked about before it is handed out. Start servers only when it is done.")]
@@ -75,9 +76,9 @@ pub(crate) struct RestoreCommand {
     #[command(flatten)]
     folder: FolderArgs,
     /// Make a store go on that PostgreSQL's own tools have brought back
-    #[arg(long, requires = "store", conflicts_with = "data")]
+    #[arg(long, conflicts_with = "data")]
     after_restore: bool,
-    /// Its address, postgres://user@host:5432/database; PGPASSWORD may hold the password
+    /// Its address, postgres://user@host:5432/database [default: SIXPACK_STORE]
     #[arg(long, value_name = "ADDRESS", requires = "after_restore")]
     store: Option<String>,
     /// Print one JSON object
@@ -132,8 +133,13 @@ pub(crate) async fn run_backup(command: &BackupCommand, output: &mut Output) -> 
 
 /// Runs `sixpack restore`.
 pub(crate) async fn run_restore(command: &RestoreCommand, output: &mut Output) -> Result<Exit, Fault> {
-    if let Some(address) = &command.store {
-        let restored = after_restore(address).await?;
+    if command.after_restore {
+        let address = command.store.clone().or_else(|| std::env::var("SIXPACK_STORE").ok());
+        let address = address.ok_or_else(|| {
+            Fault::new(Exit::Usage, "which store was restored is not said")
+                .next("name it with --store, or in the variable SIXPACK_STORE")
+        })?;
+        let restored = after_restore(&address).await?;
         match command.json {
             true => output.json(&went_on(&restored))?,
             false => output.line(in_words(&restored))?,

@@ -11,7 +11,6 @@ use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
 use sixpack_model::ids::{LeaseId, RequestId, SessionId, TreeId};
-use sixpack_storage::retention::Pruned;
 use tokio::sync::Mutex;
 
 use crate::Engine;
@@ -65,6 +64,19 @@ enum Stage {
     Events,
 }
 
+impl Stage {
+    /// What comes when there is nothing left of this one, or it has to wait for the next pass.
+    fn following(self) -> Self {
+        match self {
+            Self::Leases(_) => Self::Trees(None),
+            Self::Trees(_) => Self::Requests(None),
+            Self::Requests(_) => Self::Sessions(None),
+            Self::Sessions(_) => Self::Events,
+            Self::Events | Self::Resting => Self::Resting,
+        }
+    }
+}
+
 /// The pass that is under way, and when the next one begins.
 #[derive(Default)]
 pub(crate) struct PrunePass(Mutex<(Stage, Option<Timestamp>)>);
@@ -86,7 +98,14 @@ impl Engine {
         let until = Instant::now() + LOOK;
         while !matches!(stage, Stage::Resting) && Instant::now() < until {
             let begun = Instant::now();
-            *stage = self.prune_step(*stage).await?;
+            match self.prune_step(*stage).await {
+                Ok(next) => *stage = next,
+                Err(error) => {
+                    // What cannot be taken away now keeps nothing else from it.
+                    *stage = stage.following();
+                    return Err(error);
+                }
+            }
             tokio::time::sleep(begun.elapsed() * PAUSES).await;
         }
         Ok(())
@@ -101,7 +120,7 @@ impl Engine {
             Stage::Leases(after) => match datasets {
                 Some(keep) => {
                     let pruned = store.prune_leases(ms(keep), after, PAGE).await?;
-                    go_on(pruned, Stage::Leases, Stage::Trees(None))
+                    pruned.next.map_or(stage.following(), |last| Stage::Leases(Some(last)))
                 }
                 None => Stage::Sessions(None),
             },
@@ -109,21 +128,21 @@ impl Engine {
                 Some(keep) => {
                     let pruned = store.prune_trees(ms(keep), after, PAGE).await?;
                     self.inner.trees.forget(&pruned.gone);
-                    go_on(pruned, Stage::Trees, Stage::Requests(None))
+                    pruned.next.map_or(stage.following(), |last| Stage::Trees(Some(last)))
                 }
                 None => Stage::Sessions(None),
             },
             Stage::Requests(after) => match datasets {
                 Some(keep) => {
                     let pruned = store.prune_requests(ms(keep), after, PAGE).await?;
-                    go_on(pruned, Stage::Requests, Stage::Sessions(None))
+                    pruned.next.map_or(stage.following(), |last| Stage::Requests(Some(last)))
                 }
                 None => Stage::Sessions(None),
             },
             Stage::Sessions(after) => match sessions {
                 Some(keep) => {
                     let pruned = store.prune_sessions(ms(keep), after, PAGE).await?;
-                    go_on(pruned, Stage::Sessions, Stage::Events)
+                    pruned.next.map_or(stage.following(), |last| Stage::Sessions(Some(last)))
                 }
                 None => Stage::Events,
             },
@@ -138,13 +157,6 @@ impl Engine {
     /// there is.
     pub async fn has_missed_events(&self, after: u64) -> Result<bool, Refusal> {
         Ok(after > 0 && after < self.store().events_gone().await?)
-    }
-}
-
-fn go_on<T>(pruned: Pruned<T>, more: impl Fn(Option<T>) -> Stage, then: Stage) -> Stage {
-    match pruned.next {
-        Some(last) => more(Some(last)),
-        None => then,
     }
 }
 

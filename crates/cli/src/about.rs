@@ -60,7 +60,10 @@ pub(crate) async fn run_version(command: &VersionCommand, output: &mut Output) -
     output.line(format!("sixpack {ours}"))?;
     if let Some(server) = server {
         let commit = server.commit.map_or(String::new(), |commit| format!(" ({commit})"));
-        output.line(format!("server  {}{commit}, API {}", server.version, server.api))?;
+        let store = server.store.map_or(String::new(), |store| {
+            format!(", store {} with schema {}", store.kind, store.schema_version)
+        });
+        output.line(format!("server  {}{commit}, API {}{store}", server.version, server.api))?;
     }
     Ok(Exit::Done)
 }

@@ -1,6 +1,7 @@
 //! The program `sixpack`: the server, and the commands of its users.
 
 mod about;
+mod backups;
 mod connection;
 mod contracts;
 mod datasets;
@@ -81,6 +82,8 @@ enum Command {
     Token(tokens::TokenCommand),
     Environments(environments::EnvironmentsCommand),
     Settings(settings::SettingsCommand),
+    Backup(backups::BackupCommand),
+    Restore(backups::RestoreCommand),
     /// Prints the OpenAPI 3.1 document of the HTTP API
     Openapi,
     Version(about::VersionCommand),
@@ -166,6 +169,8 @@ async fn run(command: &Command) -> Result<Exit, Fault> {
         Command::Token(command) => tokens::run(command, output).await,
         Command::Environments(command) => environments::run(command, output).await,
         Command::Settings(command) => settings::run(command, output),
+        Command::Backup(command) => backups::run_backup(command, output).await,
+        Command::Restore(command) => backups::run_restore(command, output).await,
         Command::Openapi => about::run_openapi(output),
         Command::Version(command) => about::run_version(command, output).await,
         Command::Completions(command) => about::run_completions(command, Program::command(), output),
@@ -239,6 +244,8 @@ impl Command {
             },
             Self::Environments(command) => command.listing.json,
             Self::Settings(command) => command.json,
+            Self::Backup(command) => command.wants_json(),
+            Self::Restore(command) => command.json,
             Self::Version(command) => command.json,
         }
     }

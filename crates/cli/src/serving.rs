@@ -13,7 +13,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sixpack_engine::{Engine, EngineSettings, Sweeper};
+use sixpack_engine::{Engine, EngineSettings, Retention, Sweeper};
 use sixpack_server::ServerSettings;
 use sixpack_storage::StoreError;
 use sixpack_storage::sqlite::{self, SqliteStore};
@@ -60,6 +60,7 @@ impl Server {
             offline_grace: Duration::from_secs(settings.offline_grace_s),
             leases_per_token: settings.leases_per_token,
             leases_per_environment: settings.leases_per_environment,
+            retention: retention(settings),
             ..EngineSettings::default()
         };
         let engine = Engine::start(Arc::clone(&store) as Arc<_>, engine_settings);
@@ -164,6 +165,15 @@ async fn broken(engine: &Engine) -> Fault {
         };
         return Fault::new(Exit::Io, format!("the store cannot be trusted any more: {why}"))
             .next("look at the disk, then start the server again: everything acknowledged is on it");
+    }
+}
+
+fn retention(settings: &Settings) -> Retention {
+    let days = |days: u64| (days > 0).then(|| Duration::from_secs(days * 86_400));
+    Retention {
+        datasets: days(settings.keep_datasets_days),
+        events: days(settings.keep_events_days),
+        sessions: days(settings.keep_sessions_days),
     }
 }
 

@@ -34,6 +34,9 @@ pub(crate) struct Settings {
     pub(crate) long_polls_per_token: u64,
     pub(crate) leases_per_token: u64,
     pub(crate) leases_per_environment: u64,
+    pub(crate) keep_datasets_days: u64,
+    pub(crate) keep_events_days: u64,
+    pub(crate) keep_sessions_days: u64,
 }
 
 /// One setting that cannot be used, by its name and where it was found.

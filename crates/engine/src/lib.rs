@@ -15,6 +15,7 @@ mod doubts;
 mod events;
 mod extensions;
 mod finding;
+mod health;
 mod imports;
 mod joining;
 mod leases;
@@ -31,6 +32,7 @@ mod reminder;
 mod removal;
 mod requests;
 mod reruns;
+mod retention;
 mod sessions;
 mod shelf;
 mod shortage;
@@ -51,6 +53,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use sixpack_storage::Store;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 pub use apply::{Applied, AppliedFile, AppliedFiles, Applying, Breaks, Over, ScenarioFile};
 pub use assignment::{Assignment, Child};
@@ -64,6 +67,7 @@ pub use imports::{Import, ImportView};
 pub use refusal::Refusal;
 pub use requests::{Made, RequestView, Wanted};
 pub use reruns::{GoneVersion, Rerun, RerunView};
+pub use retention::Retention;
 pub use sessions::{Opened, SessionView};
 pub use shelf::Shelf;
 pub use shortage::Shortage;
@@ -77,6 +81,7 @@ pub use tokens::{MintedToken, NewToken};
 pub use sixpack_storage::StoreError;
 pub use sixpack_storage::datasets::DatasetFilter;
 pub use sixpack_storage::events::EventFilter;
+pub use sixpack_storage::health::StoreKind;
 pub use sixpack_storage::leases::LeaseFilter;
 pub use sixpack_storage::page::Page;
 pub use sixpack_storage::requests::{QuotaOf, RequestFilter};
@@ -96,6 +101,8 @@ pub struct EngineSettings {
     pub leases_per_token: u64,
     /// How many leases all tokens of an environment may have at one time: what suppliers have to keep for them is real.
     pub leases_per_environment: u64,
+    /// How long what has ended is kept.
+    pub retention: Retention,
 }
 
 impl Default for EngineSettings {
@@ -105,6 +112,7 @@ impl Default for EngineSettings {
             cached_parts: 50_000,
             leases_per_token: 1_000,
             leases_per_environment: 10_000,
+            retention: Retention::default(),
         }
     }
 }
@@ -135,7 +143,10 @@ struct Inner {
     patrol: rechecks::PatrolWalks,
     probes: doubts::ProbeWalks,
     suspects: rechecks::SuspectPauses,
+    prune_pass: retention::PrunePass,
     broken: CancellationToken,
+    /// Tasks that are on their way back, because the call that they were claimed for is gone.
+    going_back: TaskTracker,
 }
 
 impl Engine {
@@ -161,7 +172,9 @@ impl Engine {
                 patrol: rechecks::PatrolWalks::default(),
                 probes: doubts::ProbeWalks::default(),
                 suspects: rechecks::SuspectPauses::default(),
+                prune_pass: retention::PrunePass::default(),
                 broken: CancellationToken::new(),
+                going_back: TaskTracker::new(),
             }),
         };
         engine.refresh_catalogues().await?;
@@ -173,23 +186,10 @@ impl Engine {
         self.store().now().await
     }
 
-    /// Proves that the store can be written to.
-    pub async fn ping(&self) -> Result<(), StoreError> {
-        self.store().ping().await
-    }
-
     /// Resolves when the store can no longer be trusted: the process has to end, and recover from the log at its next
     /// start. Noticed by the sweeps, within a second or so.
     pub async fn until_broken(&self) {
         self.inner.broken.cancelled().await;
-    }
-
-    /// Answers every parked call at once, because this server is about to stop.
-    pub fn release_parked(&self) {
-        self.inner.parked.release_all();
-        self.inner.requests.wake_all();
-        self.inner.ended.wake_all();
-        self.inner.committed.beat();
     }
 
     fn store(&self) -> &dyn Store {

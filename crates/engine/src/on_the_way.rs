@@ -29,7 +29,8 @@ impl Drop for OnTheWay {
         // Without a runtime the server has ended, and the session's next heartbeat does not name them.
         if let (false, Ok(runtime)) = (tasks.is_empty(), tokio::runtime::Handle::try_current()) {
             let (engine, session) = (self.engine.clone(), self.session);
-            runtime.spawn(async move { engine.give_back(session, &tasks).await });
+            let going_back = self.engine.inner.going_back.clone();
+            going_back.spawn_on(async move { engine.give_back(session, &tasks).await }, &runtime);
         }
     }
 }

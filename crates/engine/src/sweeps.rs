@@ -74,11 +74,13 @@ pub enum Sweep {
     Patrol,
     /// Capabilities that are doubted, to be probed.
     Doubts,
+    /// What has ended and was kept for long enough.
+    Retention,
 }
 
 impl Sweep {
     /// All of them.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::SilentSessions,
         Self::AbandonedClaims,
         Self::WithdrawnTasks,
@@ -95,6 +97,7 @@ impl Sweep {
         Self::VacantUnits,
         Self::Patrol,
         Self::Doubts,
+        Self::Retention,
     ];
 
     /// Short enough that what is promised in seconds holds: dead sessions' tasks are handed on and leases are reaped
@@ -108,6 +111,8 @@ impl Sweep {
             // Those that nobody can tell about are asked about again after a pause.
             Self::Suspects => Duration::from_secs(10),
             Self::OldKeys => Duration::from_secs(600),
+            // A pass goes on with each; between two passes nothing is asked but the time.
+            Self::Retention => Duration::from_secs(3),
             _ => Duration::from_secs(1),
         }
     }
@@ -162,7 +167,7 @@ impl Sweeper {
         tasks.spawn(async move {
             loop {
                 tokio::select! {
-                    () = stopped.cancelled() => return,
+                    () = stopped.cancelled() => return engine.bring_back_all().await,
                     () = engine.inner.parked.strayed() => engine.bring_back_strays().await,
                 }
             }
@@ -171,7 +176,7 @@ impl Sweeper {
         Self { stop, tasks }
     }
 
-    /// Stops all loops, each behind the row it is at.
+    /// Stops all loops, each behind the row it is at. Tasks that were claimed for calls that are gone are handed back first.
     pub async fn stop(self) {
         self.stop.cancel();
         self.tasks.wait().await;
@@ -198,6 +203,7 @@ impl Engine {
             Sweep::VacantUnits => self.fill_vacant_units().await,
             Sweep::Patrol => self.patrol().await,
             Sweep::Doubts => self.probe_doubted().await,
+            Sweep::Retention => self.prune().await,
         }
     }
 
@@ -255,6 +261,13 @@ impl Engine {
         for (session, tasks) in self.inner.parked.take_strays() {
             self.give_back(session, &tasks).await;
         }
+    }
+
+    /// The same for all that are on their way back, because nobody would be here to bring them later.
+    async fn bring_back_all(&self) {
+        self.bring_back_strays().await;
+        self.inner.going_back.close();
+        self.inner.going_back.wait().await;
     }
 
     async fn end_silent_sessions(&self) -> Result<(), Refusal> {

@@ -51,6 +51,7 @@ pub(crate) struct Server {
     engine: Engine,
     insecure_dev: bool,
     waiting: waiting::Places,
+    pinged: health::Pinged,
     shutdown: CancellationToken,
 }
 
@@ -63,7 +64,13 @@ impl FromRef<Server> for Engine {
 /// The router of all operations; `shutdown` is what `/readyz` watches.
 pub(crate) fn router(engine: Engine, settings: &ServerSettings, shutdown: CancellationToken) -> Router {
     let waiting = waiting::Places::new(settings.long_polls_per_token);
-    let server = Server { engine, insecure_dev: settings.insecure_dev, waiting, shutdown };
+    let server = Server {
+        engine,
+        insecure_dev: settings.insecure_dev,
+        waiting,
+        pinged: health::Pinged::default(),
+        shutdown,
+    };
     let (answers_json, _) = operations().split_for_parts();
     let (answers_other, _) = other_operations().split_for_parts();
     answers_json

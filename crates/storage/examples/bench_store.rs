@@ -2,7 +2,8 @@
 //!
 //! `bench_store loop` leases datasets from stock as fast as the store alone does it, with every commit flushed.
 //! `bench_store history FOLDER COPIES` copies every dataset that has ended in a store, with its request, lease and events, so
-//! many times: a server that is started over it has the history of as many datasets. Both print one JSON object.
+//! many times: a server that is started over it has the history of as many datasets. `bench_store prune COPIES` makes such a store
+//! of a thousand datasets, and takes everything away as the sweep does while somebody else writes. Each prints one JSON object.
 
 use std::error::Error;
 use std::io::Write;
@@ -12,9 +13,12 @@ use std::time::Instant;
 
 use rusqlite::{Connection, params};
 use serde_json::{Value, json};
+use sixpack_storage::conformance::retention::used_up;
 use sixpack_storage::conformance::{Fixture, StockLoop};
+use sixpack_storage::retention::Retention;
 use sixpack_storage::sqlite::{Settings, SqliteStore};
-use sixpack_storage::{Clock, ManualClock, SystemClock};
+use sixpack_storage::tokens::Tokens;
+use sixpack_storage::{Clock, ManualClock, StoreError, SystemClock};
 
 /// Datasets in stock, of which two thirds are leased: what is left keeps the loop from running dry.
 const STOCKED: usize = 15_000;
@@ -25,6 +29,14 @@ const AT_ONCE: usize = 64;
 
 /// Copies that are written by one commit.
 const COPIES_A_COMMIT: u32 = 20;
+
+/// What is copied before it is taken away.
+const PRUNED_ORIGINALS: u32 = 1_000;
+
+/// As the sweep takes them away.
+const PAGE: u32 = 100;
+const PRUNED_EVENTS: u32 = 2_000;
+const KEEP_MS: u64 = 30 * 86_400_000;
 
 /// The code of a root whose dataset is gone.
 const GONE: u32 = 9;
@@ -41,7 +53,13 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let told = match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["loop"] => bare_loop().await?,
         ["history", folder, copies] => history(Path::new(folder), copies.parse()?)?,
-        _ => return Err("usage: bench_store loop | bench_store history FOLDER COPIES".into()),
+        ["prune", copies] => prune(copies.parse()?).await?,
+        _ => {
+            return Err(
+                "usage: bench_store loop | bench_store history FOLDER COPIES | bench_store prune COPIES"
+                    .into(),
+            );
+        }
     };
     writeln!(std::io::stdout(), "{told}")?;
     Ok(())
@@ -57,6 +75,69 @@ async fn bare_loop() -> Result<Value, Box<dyn Error>> {
     stock.take(TAKEN, AT_ONCE).await;
     let per_s = (TAKEN as f64 / begun.elapsed().as_secs_f64()).round();
     Ok(json!({ "stocked": STOCKED, "at_once": AT_ONCE, "per_s": per_s }))
+}
+
+/// Takes a history away in steps, each followed by a write of somebody else, who tells how long they waited at most.
+async fn prune(copies: u32) -> Result<Value, Box<dyn Error>> {
+    let folder = tempfile::tempdir()?;
+    let clock = ManualClock::at(SystemClock.now());
+    let open = || {
+        let settings = Settings { clock: Arc::new(clock.clone()), ..Settings::default() };
+        SqliteStore::open(folder.path(), settings).map(Arc::new)
+    };
+    let fixture = Fixture::new(open()?, clock.clone(), ());
+    for _ in 0..PRUNED_ORIGINALS {
+        used_up(&fixture).await;
+    }
+    drop(fixture);
+    let made = history(folder.path(), copies)?;
+    let rows = |store: &Connection| -> rusqlite::Result<i64> {
+        let tables = ["request", "tree", "dataset", "lease", "event"];
+        let count = |table: &str| {
+            store.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get::<_, i64>(0))
+        };
+        tables.iter().map(|table| count(table)).sum()
+    };
+    let reader = Connection::open(folder.path().join("store.db"))?;
+    let before = rows(&reader)?;
+    clock.advance_ms(90 * 86_400_000);
+    let store = open()?;
+    let (begun, mut steps, mut longest_ms, mut waited_ms) = (Instant::now(), 0_u32, 0.0_f64, 0.0_f64);
+    let (mut leases, mut trees, mut requests) = (None, None, None);
+    let mut stage = 0;
+    while stage < 4 {
+        let at = Instant::now();
+        let pruning = async {
+            Ok::<bool, StoreError>(match stage {
+                0 => {
+                    leases = store.prune_leases(KEEP_MS, leases, PAGE).await?.next;
+                    leases.is_some()
+                }
+                1 => {
+                    trees = store.prune_trees(KEEP_MS, trees, PAGE).await?.next;
+                    trees.is_some()
+                }
+                2 => {
+                    requests = store.prune_requests(KEEP_MS, requests, PAGE).await?.next;
+                    requests.is_some()
+                }
+                _ => store.prune_events(KEEP_MS, PRUNED_EVENTS).await?,
+            })
+        };
+        let more = pruning.await?;
+        longest_ms = longest_ms.max(at.elapsed().as_secs_f64() * 1000.0);
+        let at = Instant::now();
+        store.ping().await?;
+        waited_ms = waited_ms.max(at.elapsed().as_secs_f64() * 1000.0);
+        steps += 1;
+        stage += u32::from(!more);
+    }
+    let after = rows(&reader)?;
+    Ok(json!({
+        "history": made, "rows": before, "rows_left": after, "steps": steps,
+        "rows_per_s": ((before - after) as f64 / begun.elapsed().as_secs_f64()).round(),
+        "longest_step_ms": longest_ms.round(), "longest_write_behind_ms": waited_ms.round(),
+    }))
 }
 
 /// Copies what has ended, by the columns that the tables have: a migration changes nothing here.

@@ -24,6 +24,8 @@ mod loops;
 mod postgres_server;
 pub mod quotas;
 pub mod requests;
+pub mod restores;
+pub mod retention;
 pub mod sessions;
 pub mod stock;
 pub mod stock_rechecks;

@@ -25,4 +25,8 @@ pub trait Events: Send + Sync {
 
     /// The newest sequence number; 0 when nothing ever happened.
     async fn last_sequence(&self) -> Result<u64, StoreError>;
+
+    /// The newest event that was taken away because it was old; 0 when none was. Whoever has seen this one or a later one has
+    /// missed none.
+    async fn events_gone(&self) -> Result<u64, StoreError>;
 }

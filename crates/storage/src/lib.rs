@@ -18,11 +18,14 @@ pub mod durability;
 pub mod entities;
 pub mod error;
 pub mod events;
+pub mod health;
 pub mod imports;
 pub mod leases;
 pub mod page;
 pub mod postgres;
 pub mod requests;
+pub mod restores;
+pub mod retention;
 pub mod sessions;
 pub mod sqlite;
 pub mod stock;
@@ -44,9 +47,12 @@ pub trait Store:
     + doubts::Doubts
     + entities::Entities
     + events::Events
+    + health::Health
     + imports::Imports
     + leases::Leases
     + requests::Requests
+    + restores::Restores
+    + retention::Retention
     + sessions::Sessions
     + stock::Stock
     + stock_rules::StockRules
@@ -63,9 +69,12 @@ impl<T> Store for T where
         + doubts::Doubts
         + entities::Entities
         + events::Events
+        + health::Health
         + imports::Imports
         + leases::Leases
         + requests::Requests
+        + restores::Restores
+        + retention::Retention
         + sessions::Sessions
         + stock::Stock
         + stock_rules::StockRules

@@ -9,6 +9,7 @@
 //! together. An answer is given after the commit that holds it was flushed. Reads see every write that was answered.
 
 mod accepting;
+pub mod backup;
 mod channels;
 mod checkpointer;
 mod columns;
@@ -17,6 +18,7 @@ mod datasets;
 mod doubts;
 mod entities;
 mod events;
+mod health;
 mod imports;
 mod joins;
 mod leases;
@@ -33,6 +35,8 @@ mod queues;
 mod quotas;
 mod readers;
 mod requests;
+mod restores;
+mod retention;
 mod services;
 mod sessions;
 mod statements;
@@ -155,6 +159,7 @@ mod tests {
     use tempfile::TempDir;
 
     use super::*;
+    use crate::health::Health;
     use crate::tokens::Tokens;
 
     fn open() -> (TempDir, SqliteStore) {
@@ -202,6 +207,28 @@ mod tests {
         });
         assert!(matches!(failing.await, Err(StoreError::Broken { doing: "failing", .. })));
         assert!(matches!(store.ping().await, Err(StoreError::Broken { .. })));
+    }
+
+    #[tokio::test]
+    async fn a_writer_that_hangs_is_known_to_be_at_it() {
+        let (_folder, store) = open();
+        assert!(store.writing_for().is_zero());
+        let (begun, has_begun) = std::sync::mpsc::channel();
+        let (go_on, waits) = std::sync::mpsc::channel();
+        let mut writing = Box::pin(store.write("hanging", move |_| {
+            begun.send(()).expect("the test waits for it");
+            waits.recv().expect("the test lets it go on");
+            Ok(())
+        }));
+        assert!(futures::poll!(writing.as_mut()).is_pending());
+        has_begun.recv().unwrap();
+        assert!(!store.writing_for().is_zero());
+        go_on.send(()).unwrap();
+        writing.await.unwrap();
+        // The answer comes a moment before the writer waits again.
+        while !store.writing_for().is_zero() {
+            std::thread::yield_now();
+        }
     }
 
     #[tokio::test]

@@ -14,6 +14,8 @@ pub(crate) mod parts;
 pub(crate) mod places;
 pub(crate) mod rechecks;
 pub(crate) mod requests;
+pub(crate) mod restores;
+pub(crate) mod retention;
 pub(crate) mod searches;
 pub(crate) mod tasks;
 pub(crate) mod values;

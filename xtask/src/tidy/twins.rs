@@ -21,6 +21,7 @@ const ALONE: &[(&str, &str)] = &[
     ("crates/storage/src/postgres/locks.rs", "the one writer of SQLite needs none"),
     ("crates/storage/src/postgres/tls.rs", "nothing of SQLite leaves the process"),
     ("crates/storage/src/postgres/turns.rs", "one writer takes what comes in turn"),
+    ("crates/storage/src/sqlite/backup.rs", "PostgreSQL has tools of its own for that"),
     ("crates/storage/src/sqlite/checkpointer.rs", "PostgreSQL looks after its own log"),
 ];
 

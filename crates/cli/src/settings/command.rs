@@ -82,6 +82,15 @@ pub(crate) struct SettingsArgs {
     /// Leases of all tokens in one environment at one time
     #[arg(long, value_name = "COUNT")]
     limits_leases_per_environment: Option<String>,
+    /// How long ended datasets, requests and leases are kept; 0 for ever
+    #[arg(long, value_name = "DAYS")]
+    retention_datasets_days: Option<String>,
+    /// How long events are kept; 0 for ever
+    #[arg(long, value_name = "DAYS")]
+    retention_events_days: Option<String>,
+    /// How long ended sessions are kept; 0 for ever
+    #[arg(long, value_name = "DAYS")]
+    retention_sessions_days: Option<String>,
 }
 
 impl SettingsArgs {
@@ -103,6 +112,9 @@ impl SettingsArgs {
             ("limits.long_polls_per_token", self.limits_long_polls_per_token.clone()),
             ("limits.leases_per_token", self.limits_leases_per_token.clone()),
             ("limits.leases_per_environment", self.limits_leases_per_environment.clone()),
+            ("retention.datasets_days", self.retention_datasets_days.clone()),
+            ("retention.events_days", self.retention_events_days.clone()),
+            ("retention.sessions_days", self.retention_sessions_days.clone()),
         ];
         let values = said.into_iter().filter_map(|(name, value)| Some((name, value?))).collect();
         SettingFlags { file: self.config.clone(), values, ..SettingFlags::default() }

@@ -63,7 +63,13 @@ pub(crate) const KEYS: &[Key] = &[
     Key { name: "limits.long_polls_per_token", kind: Kind::Number { min: 1, max: 100_000 } },
     Key { name: "limits.leases_per_token", kind: Kind::Number { min: 1, max: 1_000_000 } },
     Key { name: "limits.leases_per_environment", kind: Kind::Number { min: 1, max: 1_000_000 } },
+    Key { name: "retention.datasets_days", kind: DAYS },
+    Key { name: "retention.events_days", kind: DAYS },
+    Key { name: "retention.sessions_days", kind: DAYS },
 ];
+
+/// How long something is kept.
+const DAYS: Kind = Kind::Number { min: 0, max: 36_500 };
 
 impl Key {
     /// The environment variable of the setting.

@@ -225,7 +225,7 @@ impl Reading {
 /// The values that hold when nobody says anything else.
 fn defaults() -> Found {
     let text = |text: &str| Value::Text(text.to_owned());
-    let values: [(&'static str, Value); 14] = [
+    let values: [(&'static str, Value); 17] = [
         ("listen", text("127.0.0.1:6776")),
         ("data", text(".sixpack")),
         ("behind_proxy", Value::Switch(false)),
@@ -240,6 +240,9 @@ fn defaults() -> Found {
         ("limits.long_polls_per_token", Value::Number(2000)),
         ("limits.leases_per_token", Value::Number(1000)),
         ("limits.leases_per_environment", Value::Number(10_000)),
+        ("retention.datasets_days", Value::Number(30)),
+        ("retention.events_days", Value::Number(30)),
+        ("retention.sessions_days", Value::Number(7)),
     ];
     values.into_iter().map(|(name, value)| (name, (value, Origin::Default))).collect()
 }
@@ -273,6 +276,9 @@ fn settings_of(found: &Found) -> Option<Settings> {
         long_polls_per_token: number("limits.long_polls_per_token")?,
         leases_per_token: number("limits.leases_per_token")?,
         leases_per_environment: number("limits.leases_per_environment")?,
+        keep_datasets_days: number("retention.datasets_days")?,
+        keep_events_days: number("retention.events_days")?,
+        keep_sessions_days: number("retention.sessions_days")?,
     })
 }
 

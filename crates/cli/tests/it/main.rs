@@ -2,9 +2,11 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on ends with a panic, in its factories too")]
 
+mod backing_up;
 mod channels;
 mod dev;
 mod diagnosing;
+mod draining;
 mod importing;
 mod log;
 mod program;

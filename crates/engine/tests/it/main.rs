@@ -18,6 +18,7 @@ mod out_of_stock;
 mod quarantine;
 mod requesting;
 mod rerunning;
+mod retaining;
 mod rolling_back;
 mod steps;
 mod stock;

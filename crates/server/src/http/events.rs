@@ -5,8 +5,8 @@ use std::time::Duration;
 use axum::extract::{FromRequestParts, State};
 use axum::response::Response;
 use futures::stream::{self, Stream, StreamExt};
-use http::HeaderName;
 use http::request::Parts;
+use http::{HeaderName, StatusCode};
 use serde::Deserialize;
 use sixpack_engine::{Caller, Engine, EventFilter};
 use sixpack_model::event::Event;
@@ -16,6 +16,7 @@ use utoipa::IntoParams;
 
 use super::Server;
 use super::auth::Authorized;
+use super::document::ProblemJson;
 use super::shapes::event::EventJson;
 use super::shapes::scalar::Text;
 use super::waiting::Call;
@@ -73,6 +74,7 @@ impl<S: Sync> FromRequestParts<S> for LastEventId {
     ("Last-Event-ID" = Option<String>, Header, description = "The id of the last event that was seen"),
 ), responses(
     (status = 200, description = "`id`, `event` and `data` (an event as JSON) for each event; a comment every 15 s", body = EventJson<'_>, content_type = "text/event-stream"),
+    (status = 410, description = "`events_gone`: some of those behind the last one seen are not kept any more", body = ProblemJson),
 ))]
 pub(super) async fn follow_events(
     State(server): State<Server>,
@@ -82,6 +84,7 @@ pub(super) async fn follow_events(
     call: Call,
 ) -> Result<Response, Problem> {
     let after = match after {
+        Some(after) if server.engine.has_missed_events(after).await? => return Err(missed(after)),
         Some(after) => after,
         None => server.engine.last_event().await?,
     };
@@ -93,6 +96,13 @@ pub(super) async fn follow_events(
     let place = server.waiting.park_stream(&caller, &call)?;
     let events = follow(server.engine.clone(), caller, filter, after);
     Ok(sse(events, call.stopping, place, KEEP_ALIVE))
+}
+
+/// Somebody who was away for longer than events are kept must look at everything anew, and not believe that nothing has happened.
+fn missed(after: u64) -> Problem {
+    Problem::new(StatusCode::GONE, "events_gone", "Events are gone").detail(format!(
+        "Some of the events behind {after} were kept for as long as they are, and are gone. Read what you need to know, then          follow from now on without `Last-Event-ID`, or from the oldest that is left with `0`."
+    ))
 }
 
 /// The events behind `after` as they come; ends when they cannot be read, and the client goes on where it was.

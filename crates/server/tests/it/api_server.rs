@@ -11,6 +11,7 @@ use sixpack_engine::{Engine, EngineSettings, NewToken, Sweeper};
 use sixpack_model::token::Role;
 use sixpack_server::{EdgeSettings, ServerSettings, serve};
 use sixpack_storage::sqlite::{Durability, Settings, SqliteStore};
+use sixpack_storage::{Clock, SystemClock};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -44,13 +45,22 @@ impl ApiServer {
     }
 
     pub(crate) async fn start_over(settings: ServerSettings, engine: EngineSettings) -> Self {
+        Self::start_at(Arc::new(SystemClock), settings, engine).await
+    }
+
+    /// One whose store takes its time from this clock.
+    pub(crate) async fn start_at(
+        clock: Arc<dyn Clock>,
+        settings: ServerSettings,
+        engine: EngineSettings,
+    ) -> Self {
         // Only the first of the tests installs it.
         let _installed = rustls::crypto::ring::default_provider().install_default();
         log::keep();
         let folder = tempfile::tempdir().unwrap();
         let store = SqliteStore::open(
             folder.path(),
-            Settings { durability: Durability::TestsOnly, ..Settings::default() },
+            Settings { clock, durability: Durability::TestsOnly, ..Settings::default() },
         );
         let engine = Engine::start(Arc::new(store.unwrap()), engine).await.unwrap();
         let sweeper = Sweeper::start(&engine);

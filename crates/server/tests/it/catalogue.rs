@@ -1,10 +1,9 @@
-//! The catalogue, datasets, health and the OpenAPI document, read over HTTP.
+//! The catalogue and datasets, read over HTTP.
 
 use std::time::Duration;
 
 use serde_json::{Value, json};
 use sixpack_engine::EngineSettings;
-use sixpack_server::{EdgeSettings, ServerSettings, openapi};
 
 use crate::api_server::{Api, ApiServer, HandSupplier, capability, manifest, read, settings};
 
@@ -214,26 +213,6 @@ async fn an_undo_whose_supplier_is_away_says_whom_it_waits_for() {
 }
 
 #[tokio::test]
-async fn health_is_told_without_a_token() {
-    let server = ApiServer::start().await;
-    let nobody = server.client(None);
-    for path in ["/livez", "/readyz", "/startupz"] {
-        let reply = nobody.get(path).await;
-        assert_eq!(
-            (reply.status, reply.header("content-type")),
-            (200, "text/plain; charset=utf-8"),
-            "{path}"
-        );
-    }
-    let health = nobody.get("/healthz").await.expect(200);
-    assert_eq!(health["status"], "ok");
-    let version = nobody.get("/version").await.expect(200);
-    assert_eq!((&version["name"], &version["api"]), (&json!("sixpack"), &json!("v1")));
-    let served = nobody.get("/openapi.json").await;
-    assert_eq!((served.text, served.status), (openapi(), 200));
-}
-
-#[tokio::test]
 async fn a_problem_leads_to_a_page_that_explains_it() {
     let server = ApiServer::start().await;
     let nobody = server.client(None);
@@ -251,21 +230,6 @@ async fn a_problem_leads_to_a_page_that_explains_it() {
     assert_eq!(page.header("x-content-type-options"), "nosniff");
     nobody.get(&format!("{path}?a=1")).await.refused(400, "unknown_parameter");
     nobody.post(path, &json!({})).await.refused(405, "method_not_allowed");
-}
-
-#[tokio::test]
-async fn a_stopping_server_says_that_it_takes_no_calls_and_still_answers() {
-    let edge = EdgeSettings { drain_delay: Duration::from_secs(3600), ..EdgeSettings::default() };
-    let server = ApiServer::start_with(ServerSettings { edge, ..ServerSettings::default() }).await;
-    let nobody = server.client(None);
-    server.shutdown.cancel();
-    let ready = nobody.get("/readyz").await;
-    ready.refused(503, "unavailable");
-    assert!(ready.text.contains("the server is stopping"), "{}", ready.text);
-    assert_eq!(nobody.get("/healthz").await.expect(503)["status"], "failing");
-    assert_eq!(nobody.get("/livez").await.status, 200);
-    server.admin().await.get("/v1/requests").await.expect(200);
-    server.running.abort();
 }
 
 #[tokio::test]

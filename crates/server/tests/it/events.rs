@@ -1,11 +1,16 @@
 //! Events as a stream: from the beginning, from a place, filtered, and by whom they are seen.
 
+use std::sync::Arc;
+
 use futures::StreamExt;
+use jiff::Timestamp;
 use reqwest::Method;
 use serde_json::{Value, json};
+use sixpack_engine::{EngineSettings, Sweep};
 use sixpack_model::token::Role;
+use sixpack_storage::ManualClock;
 
-use crate::api_server::{Api, ApiServer, HandSupplier, capability, manifest, read, within};
+use crate::api_server::{Api, ApiServer, HandSupplier, capability, manifest, read, settings, within};
 
 /// Reads events until one is of this kind.
 pub(crate) async fn until(api: &Api, path: &str, after: u64, kind: &str) -> Vec<Value> {
@@ -104,5 +109,25 @@ async fn filters_and_bounds_keep_events_apart() {
     for id in ["x", "-1", "18446744073709551616"] {
         let request = admin.request(Method::GET, "/v1/events").header("last-event-id", id);
         read(request).await.refused(400, "bad_event_id");
+    }
+}
+
+#[tokio::test]
+async fn whoever_was_away_for_longer_than_events_are_kept_is_told_so() {
+    let clock = ManualClock::at(Timestamp::now());
+    let server = ApiServer::start_at(Arc::new(clock.clone()), settings(), EngineSettings::default()).await;
+    let admin = server.admin().await;
+    HandSupplier::open(&admin, &manifest("billing", &[capability("account", &["produce"])])).await;
+    let seen = until(&admin, "/v1/events", 0, "session.live").await;
+    let (first, last) = (seen.first().unwrap(), seen.last().unwrap());
+    clock.advance_ms(31 * 86_400_000);
+    let admin = server.admin().await;
+    server.engine.sweep(Sweep::Retention).await.unwrap();
+    let from = |id: &Value| admin.request(Method::GET, "/v1/events").header("last-event-id", id.to_string());
+    read(from(&first["id"])).await.refused(410, "events_gone");
+    // Whoever has seen all that went has missed nothing, and the very beginning is the oldest that is left.
+    for after in [last["id"].as_u64().unwrap(), 0] {
+        let left = until(&admin, "/v1/events", after, "token.created").await;
+        assert!(left.iter().all(|event| event["kind"] != "session.live"), "{left:?}");
     }
 }

@@ -19,6 +19,7 @@ mod edge_server;
 mod events;
 mod extending;
 mod finding;
+mod health;
 mod imports;
 mod joining;
 mod leases;

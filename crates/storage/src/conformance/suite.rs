@@ -185,6 +185,25 @@ macro_rules! conformance_suite {
                 overdue_requests_are_the_open_ones_behind_their_deadline,
                 a_replayed_request_leaves_no_second_task,
             }
+            restores {
+                leases_of_before_are_over_and_fences_are_above_all_of_theirs,
+                every_restore_raises_the_fences,
+                sessions_of_before_are_dead_and_their_tasks_come_back,
+                keys_of_before_stand_for_what_they_stood_for,
+                a_reader_of_before_has_missed_events_and_reads_of_the_restore_first,
+            }
+            retention {
+                what_is_over_goes_when_its_time_is_and_not_before,
+                what_is_in_use_or_under_way_stays_however_old,
+                a_dataset_stays_while_a_part_of_it_is_owed,
+                a_failed_dataset_stays_with_its_request,
+                a_dataset_stays_while_an_open_request_asks_for_it_again,
+                a_request_stays_as_long_as_its_key,
+                entities_go_with_their_dataset,
+                a_session_goes_when_it_has_ended_long_ago,
+                old_events_go_and_numbers_are_never_given_out_again,
+                room_for_events_is_made_in_time_and_used,
+            }
             sessions {
                 a_session_reads_back_as_it_was_registered,
                 a_registration_publishes_its_contracts,

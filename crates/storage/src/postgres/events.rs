@@ -77,6 +77,16 @@ impl Events for PostgresStore {
         })
         .await
     }
+
+    async fn events_gone(&self) -> Result<u64, StoreError> {
+        self.read("reading which events are gone", (), |connection, ()| {
+            Box::pin(async move {
+                let gone = connection.one("SELECT events_gone FROM meta", &[], |row| number(row, 0)).await?;
+                Ok(gone.expect("an open store has its row"))
+            })
+        })
+        .await
+    }
 }
 
 /// The number up to which a statement that begins from now on sees all events that will ever be.

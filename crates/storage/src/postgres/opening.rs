@@ -129,20 +129,25 @@ async fn check_owner(client: &Client, address: &Address) -> Result<(), StoreErro
     if histories == 0 {
         return Ok(());
     }
-    let known =
-        migrations::migrations::runner().get_migrations().iter().map(refinery::Migration::version).max();
     let newest =
         format!("SELECT coalesce(max(version), 0)::bigint FROM {}.refinery_schema_history", address.schema);
     let row = client.query_one(&newest, &[]).await;
     let found: i64 = row.map_err(|cause| told("reading the version of the schema", cause))?.get(0);
-    let known = known.map_or(0, i64::from);
-    if found > known {
+    let known = known_version();
+    if found > i64::from(known) {
         let reason = format!(
             "{address} has schema version {found}, this build knows {known}: start the newer build that wrote it"
         );
         return Err(unreadable(reason));
     }
     Ok(())
+}
+
+/// The newest migration of this build.
+pub(super) fn known_version() -> u32 {
+    let newest =
+        migrations::migrations::runner().get_migrations().iter().map(refinery::Migration::version).max();
+    newest.and_then(|version| u32::try_from(version).ok()).unwrap_or_default()
 }
 
 /// Brings the schema up to date, each step in a transaction of its own.

@@ -347,7 +347,7 @@ impl Tx {
     }
 
     /// Writes where a session stands now. It is locked.
-    async fn move_session(&self, id: SessionId, to: SessionStatus) -> Result<(), Fault> {
+    pub(super) async fn move_session(&self, id: SessionId, to: SessionStatus) -> Result<(), Fault> {
         let ended_at = matches!(to, SessionStatus::Dead | SessionStatus::Ended).then_some(self.now);
         let write = "UPDATE session SET status = $2, ended_at = $3 WHERE id = $1";
         self.connection.run(write, &[&id.0, &number_of_code(to), &ended_at]).await.map(|_| ())

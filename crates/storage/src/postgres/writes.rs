@@ -61,8 +61,10 @@ impl Tx {
 
     async fn insert_root(&self, environment: i64, pins: i64, change: &ChangeRow) -> Result<(), Fault> {
         let insert = "INSERT INTO tree (id, version, environment, request, unit, priority, channel, pins, seed, unique_text,
-                                        status, lease, ending, made, due_at, fence, line, place, owns, takes_stock)
-                      VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, 0, $16, 0, $17, $18)";
+                                        status, lease, ending, made, due_at, fence, line, place, owns, takes_stock,
+                                        ended_at)
+                      VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, 0, $16, 0, $17, $18,
+                              CASE WHEN $11::smallint IN (9, 10) THEN $19::bigint END)";
         self.connection
             .run(
                 insert,
@@ -85,6 +87,7 @@ impl Tx {
                     &change.line.map(|line| line.0),
                     &change.owns.as_deref().and_then(owns_text),
                     &change.takes_stock,
+                    &self.now,
                 ],
             )
             .await
@@ -95,7 +98,8 @@ impl Tx {
         let update =
             "UPDATE tree SET version = $2, status = $3, lease = $4, ending = $5, made = $6, due_at = $7,
                                       recheck = $8, owns = CASE WHEN $9 THEN $10 ELSE owns END,
-                                      pins = coalesce($11, pins)
+                                      pins = coalesce($11, pins),
+                                      ended_at = CASE WHEN $3::smallint IN (9, 10) THEN coalesce(ended_at, $12::bigint) END
                       WHERE id = $1";
         self.connection
             .run(
@@ -112,6 +116,7 @@ impl Tx {
                     &change.owns.is_some(),
                     &change.owns.as_deref().and_then(owns_text),
                     &pins,
+                    &self.now,
                 ],
             )
             .await

@@ -65,6 +65,14 @@ impl Events for SqliteStore {
         })
         .await
     }
+
+    async fn events_gone(&self) -> Result<u64, StoreError> {
+        self.read("reading which events are gone", |connection| {
+            let gone = "SELECT events_gone FROM meta";
+            connection.prepare_cached(gone)?.query_row([], |row| unsigned(row, 0))
+        })
+        .await
+    }
 }
 
 impl Tx<'_> {

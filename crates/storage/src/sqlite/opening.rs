@@ -17,7 +17,7 @@ use crate::error::StoreError;
 pub(super) const DATABASE_FILE: &str = "store.db";
 
 /// The lock within the folder of a store; its content is nobody's business.
-const LOCK_FILE: &str = "lock";
+pub(super) const LOCK_FILE: &str = "lock";
 
 /// "SIX6" in the header of the file: tells our databases from others.
 const APPLICATION_ID: i32 = 0x5349_5836;
@@ -127,6 +127,20 @@ fn check_owner(connection: &Connection, file: &Path) -> Result<(), StoreError> {
     }
 }
 
+/// A store of ours, and not of a newer build; returns the version of its schema.
+pub(super) fn check_ours(connection: &Connection, file: &Path) -> Result<u32, StoreError> {
+    let read = |cause| told(file, "reading the database", cause);
+    let owner: i32 = connection.query_row("PRAGMA application_id", [], |row| row.get(0)).map_err(read)?;
+    let found = schema_version(connection).map_err(read)?;
+    let known = known_version();
+    let reason = match u32::try_from(found) {
+        _ if owner != APPLICATION_ID => format!("{} is no store of Sixpack", file.display()),
+        Ok(found) if (1..=known).contains(&found) => return Ok(found),
+        _ => format!("{} has schema version {found}, this build knows 1 to {known}", file.display()),
+    };
+    Err(StoreError::Unreadable { reason })
+}
+
 fn configure(connection: &Connection, durability: Durability) -> rusqlite::Result<()> {
     connection.busy_timeout(BUSY)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
@@ -154,7 +168,7 @@ fn configure(connection: &Connection, durability: Durability) -> rusqlite::Resul
 /// Brings the schema up to date, each step in a transaction of its own.
 fn migrate(connection: &mut Connection, file: &Path) -> Result<(), StoreError> {
     let runner = migrations::migrations::runner();
-    let known = runner.get_migrations().iter().map(refinery::Migration::version).max().unwrap_or(0);
+    let known = known_version();
     let found =
         schema_version(connection).map_err(|cause| told(file, "reading the schema version", cause))?;
     if found > i64::from(known) {
@@ -165,6 +179,13 @@ fn migrate(connection: &mut Connection, file: &Path) -> Result<(), StoreError> {
         return Err(StoreError::Unreadable { reason });
     }
     runner.run(connection).map(|_| ()).map_err(|cause| broken("migrating the database", cause))
+}
+
+/// The newest migration of this build.
+pub(super) fn known_version() -> u32 {
+    let newest =
+        migrations::migrations::runner().get_migrations().iter().map(refinery::Migration::version).max();
+    newest.and_then(|version| u32::try_from(version).ok()).unwrap_or_default()
 }
 
 /// The newest migration that was applied; 0 for a new database.

@@ -285,7 +285,7 @@ impl Tx<'_> {
     }
 
     /// Writes where a session stands now.
-    fn move_session(&self, id: SessionId, to: SessionStatus) -> rusqlite::Result<()> {
+    pub(super) fn move_session(&self, id: SessionId, to: SessionStatus) -> rusqlite::Result<()> {
         let ended_at = matches!(to, SessionStatus::Dead | SessionStatus::Ended).then_some(self.now);
         let write = "UPDATE session SET status = ?2, ended_at = ?3 WHERE id = ?1";
         self.connection.run(write, params![id.0.as_bytes(), to.code(), ended_at]).map(|_| ())

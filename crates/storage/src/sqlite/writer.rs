@@ -15,6 +15,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{Builder, JoinHandle};
+use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, ErrorCode};
 use tokio::sync::oneshot;
@@ -45,7 +46,11 @@ pub(super) struct Writer {
     // Every waiting write belongs to one waiting caller, and callers are limited before they come here.
     jobs: Mutex<Option<Sender<Box<dyn Job>>>>,
     thread: Mutex<Option<JoinHandle<()>>>,
+    at_it_since: AtItSince,
 }
+
+/// When the thread took up what it does now; `None` while it waits.
+type AtItSince = Arc<Mutex<Option<Instant>>>;
 
 impl Writer {
     pub(super) fn start(
@@ -54,6 +59,7 @@ impl Writer {
         checkpointer: Arc<Checkpointer>,
     ) -> Result<Self, StoreError> {
         let (jobs, waiting) = channel();
+        let at_it_since = AtItSince::default();
         let mut desk = Desk {
             connection: opened.connection,
             fence_epoch: opened.fence_epoch,
@@ -62,12 +68,19 @@ impl Writer {
             memory: Memory::default(),
             broken: None,
             commits: 0,
+            at_it_since: Arc::clone(&at_it_since),
         };
         let thread = Builder::new()
             .name("store-write".to_owned())
             .spawn(move || desk.serve(&waiting))
             .map_err(|cause| StoreError::Broken { doing: "starting the writer", cause: cause.into() })?;
-        Ok(Self { jobs: Mutex::new(Some(jobs)), thread: Mutex::new(Some(thread)) })
+        Ok(Self { jobs: Mutex::new(Some(jobs)), thread: Mutex::new(Some(thread)), at_it_since })
+    }
+
+    /// How long the thread has been at what it does now.
+    pub(super) fn at_it_for(&self) -> Duration {
+        let since = *self.at_it_since.lock().unwrap_or_else(PoisonError::into_inner);
+        since.map(|since| since.elapsed()).unwrap_or_default()
     }
 
     /// Queues a write before it returns control for the first time, and waits for its commit.
@@ -177,6 +190,7 @@ struct Desk {
     memory: Memory,
     broken: Option<String>,
     commits: u32,
+    at_it_since: AtItSince,
 }
 
 impl Desk {
@@ -190,11 +204,13 @@ impl Desk {
             };
             match first {
                 Ok(first) => {
+                    self.note(Some(Instant::now()));
                     let mut batch = Vec::with_capacity(16);
                     batch.push(first);
                     batch.extend(waiting.try_iter().take(BATCH - 1));
                     self.carry_out(batch, waiting);
                     log_is_empty = false;
+                    self.note(None);
                 }
                 Err(RecvTimeoutError::Timeout) => {
                     self.fold_log();
@@ -203,6 +219,10 @@ impl Desk {
                 Err(RecvTimeoutError::Disconnected) => return,
             }
         }
+    }
+
+    fn note(&self, since: Option<Instant>) {
+        *self.at_it_since.lock().unwrap_or_else(PoisonError::into_inner) = since;
     }
 
     fn carry_out(&mut self, mut batch: Vec<Box<dyn Job>>, waiting: &Receiver<Box<dyn Job>>) {

@@ -25,8 +25,9 @@ impl Tx<'_> {
         let pins = self.pins(change.pins.as_deref().unwrap_or("{}"))?;
         self.connection.run(
             "INSERT INTO tree (id, version, environment, request, unit, priority, channel, pins, seed, unique_text,
-                               status, lease, ending, made, due_at, fence, line, place, owns, takes_stock)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, 0, ?16, 0, ?17, ?18)",
+                               status, lease, ending, made, due_at, fence, line, place, owns, takes_stock, ended_at)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, 0, ?16, 0, ?17, ?18,
+                     iif(?11 IN (9, 10), ?19, NULL))",
             params![
                 change.tree.0.as_bytes(),
                 change.version,
@@ -46,6 +47,7 @@ impl Tx<'_> {
                 change.line.map(|line| line.0),
                 change.owns.as_deref().and_then(owns_text),
                 change.takes_stock,
+                self.now,
             ],
         )?;
         self.write_below(environment, change, None)
@@ -61,7 +63,8 @@ impl Tx<'_> {
         let environment = self.environment(&change.environment)?;
         self.connection.run(
             "UPDATE tree SET version = ?2, status = ?3, lease = ?4, ending = ?5, made = ?6, due_at = ?7, recheck = ?8,
-                             owns = iif(?9, ?10, owns)
+                             owns = iif(?9, ?10, owns),
+                             ended_at = iif(?3 IN (9, 10), coalesce(ended_at, ?11), NULL)
              WHERE id = ?1",
             params![
                 change.tree.0.as_bytes(),
@@ -74,6 +77,7 @@ impl Tx<'_> {
                 change.recheck,
                 change.owns.is_some(),
                 change.owns.as_deref().and_then(owns_text),
+                self.now,
             ],
         )?;
         if let Some(pins) = &change.pins {

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "everything in here is a test")]
 
+mod backup;
 mod conformance;
 mod killed;
 mod opening;

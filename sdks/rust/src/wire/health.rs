@@ -17,6 +17,22 @@ pub struct Version {
     /// Source revision.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub commit: Option<String>,
+    /// When it was built, if whoever built it wrote that down.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub built_at: Option<String>,
+    /// What keeps the data; older servers do not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub store: Option<VersionStore>,
+}
+
+/// What keeps the data of a server.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct VersionStore {
+    /// `sqlite` or `postgres`
+    pub kind: String,
+    /// The version of the schema that the server writes.
+    pub schema_version: u32,
 }
 
 /// Answer of `GET /healthz`.

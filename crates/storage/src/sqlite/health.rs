@@ -1,0 +1,20 @@
+//! Health of SQLite: its one writer can hang with the disk, and nothing is written as long as it does.
+
+use std::time::Duration;
+
+use super::{SqliteStore, opening};
+use crate::health::{Health, StoreKind};
+
+impl Health for SqliteStore {
+    fn kind(&self) -> StoreKind {
+        StoreKind::Sqlite
+    }
+
+    fn schema_version(&self) -> u32 {
+        opening::known_version()
+    }
+
+    fn writing_for(&self) -> Duration {
+        self.writer.at_it_for()
+    }
+}

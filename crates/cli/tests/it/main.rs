@@ -7,6 +7,7 @@ mod dev;
 mod diagnosing;
 mod importing;
 mod log;
+mod postgres;
 mod program;
 mod quarantine;
 mod requesting;

@@ -43,6 +43,7 @@ mod tasks;
 mod tokens;
 mod trees;
 mod vacancies;
+mod wakeups;
 mod watch;
 
 use std::sync::Arc;
@@ -135,6 +136,8 @@ struct Inner {
     patrol: rechecks::PatrolWalks,
     probes: doubts::ProbeWalks,
     suspects: rechecks::SuspectPauses,
+    looks: wakeups::Looks,
+    lines: wakeups::Looks,
     broken: CancellationToken,
 }
 
@@ -161,6 +164,8 @@ impl Engine {
                 patrol: rechecks::PatrolWalks::default(),
                 probes: doubts::ProbeWalks::default(),
                 suspects: rechecks::SuspectPauses::default(),
+                looks: wakeups::Looks::default(),
+                lines: wakeups::Looks::default(),
                 broken: CancellationToken::new(),
             }),
         };

@@ -31,6 +31,7 @@ mod stored;
 pub mod tasks;
 pub mod tokens;
 pub mod trees;
+pub mod wakeups;
 
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use durability::Durability;
@@ -53,6 +54,7 @@ pub trait Store:
     + tasks::Tasks
     + tokens::Tokens
     + trees::Trees
+    + wakeups::Wakeups
 {
 }
 
@@ -72,5 +74,6 @@ impl<T> Store for T where
         + tasks::Tasks
         + tokens::Tokens
         + trees::Trees
+        + wakeups::Wakeups
 {
 }

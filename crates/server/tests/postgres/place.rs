@@ -1,0 +1,30 @@
+//! Where a server keeps what it has: a schema of the PostgreSQL server of all tests.
+
+use std::sync::Arc;
+
+use sixpack_storage::conformance::PostgresServer;
+use sixpack_storage::postgres::{Address, PostgresStore, Settings};
+use sixpack_storage::{Durability, Store};
+
+/// Connections of one store: enough for calls that wait for each other, few enough for all tests at once.
+const CONNECTIONS: usize = 4;
+
+#[derive(Clone)]
+pub(crate) struct Place(Address);
+
+impl Place {
+    pub(crate) fn new() -> Self {
+        Self::of(PostgresServer::shared())
+    }
+
+    /// A new place in a database server of the test's own.
+    pub(crate) fn of(server: &PostgresServer) -> Self {
+        Self(server.new_address())
+    }
+
+    /// The store, opened anew; others may have it as well.
+    pub(crate) async fn store(&self) -> Arc<dyn Store> {
+        let settings = Settings { connections: CONNECTIONS, durability: Durability::TestsOnly };
+        Arc::new(PostgresStore::open(&self.0, settings).await.unwrap())
+    }
+}

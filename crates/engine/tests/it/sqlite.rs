@@ -6,6 +6,9 @@ use sixpack_storage::sqlite::{Settings, SqliteStore};
 use sixpack_storage::{Durability, ManualClock, Store};
 use tempfile::TempDir;
 
+/// How many random sequences a test goes through: half a second each.
+pub(crate) const CASES: u32 = 24;
+
 pub(crate) struct Place(TempDir);
 
 impl Place {

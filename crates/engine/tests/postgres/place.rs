@@ -9,6 +9,9 @@ use sixpack_storage::{Durability, ManualClock, Store};
 /// Connections of one store: enough for calls that wait for each other, few enough for all tests at once.
 const CONNECTIONS: usize = 4;
 
+/// How many random sequences a test goes through: four seconds each, because every step asks the database several times.
+pub(crate) const CASES: u32 = 8;
+
 #[derive(Clone)]
 pub(crate) struct Place(Address);
 

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 use sixpack_storage::StoreError;
-use sixpack_storage::postgres::{self, Address, PostgresStore};
+use sixpack_storage::postgres::{self, PostgresStore};
 use sixpack_storage::restores::{Restored, Restores};
 use sixpack_storage::sqlite::backup::{self, Backup, BackupError};
 
@@ -13,7 +13,8 @@ use crate::exit::Exit;
 use crate::fault::Fault;
 use crate::printing::Output;
 use crate::serving::chain;
-use crate::settings::{SettingFlags, effective, refused};
+use crate::settings::{SettingFlags, Settings, StoreChoice, effective, refused};
+use crate::stores;
 
 /// Writes the store of a server into one file, while the server goes on.
 #[derive(Debug, Args)]
@@ -78,7 +79,7 @@ pub(crate) struct RestoreCommand {
     /// Make a store go on that PostgreSQL's own tools have brought back
     #[arg(long, conflicts_with = "data")]
     after_restore: bool,
-    /// Its address, postgres://user@host:5432/database [default: SIXPACK_STORE]
+    /// Its address, postgres://user@host:5432/database [default: as the settings say]
     #[arg(long, value_name = "ADDRESS", requires = "after_restore")]
     store: Option<String>,
     /// Print one JSON object
@@ -108,11 +109,25 @@ impl BackupCommand {
 }
 
 impl FolderArgs {
-    fn folder(&self) -> Result<PathBuf, Fault> {
-        let values = self.data.iter().map(|data| ("data", data.clone())).collect();
+    fn settings(&self, store: Option<&str>) -> Result<Settings, Fault> {
+        let data = self.data.iter().map(|data| ("data", data.clone()));
+        let values = data.chain(store.map(|store| ("store", store.to_owned()))).collect();
         let flags = SettingFlags { file: self.config.clone(), values, ..SettingFlags::default() };
         let effective = effective(&flags, std::env::vars_os()).map_err(|faults| refused(&faults))?;
-        Ok(effective.settings.data)
+        Ok(effective.settings)
+    }
+
+    /// The folder of a store in SQLite; a store in PostgreSQL is named by nobody, or a folder all the same.
+    fn folder(&self) -> Result<PathBuf, Fault> {
+        let settings = self.settings(None)?;
+        match &settings.store {
+            StoreChoice::Postgres(address) if self.data.is_none() => {
+                Err(Fault::new(Exit::Usage, format!("the store is in PostgreSQL, at {address}")).next(
+                    "back it up with pg_dump or with continuous archiving, or name the folder of a store in SQLite with --data",
+                ))
+            }
+            _ => Ok(settings.data),
+        }
     }
 }
 
@@ -134,12 +149,7 @@ pub(crate) async fn run_backup(command: &BackupCommand, output: &mut Output) -> 
 /// Runs `sixpack restore`.
 pub(crate) async fn run_restore(command: &RestoreCommand, output: &mut Output) -> Result<Exit, Fault> {
     if command.after_restore {
-        let address = command.store.clone().or_else(|| std::env::var("SIXPACK_STORE").ok());
-        let address = address.ok_or_else(|| {
-            Fault::new(Exit::Usage, "which store was restored is not said")
-                .next("name it with --store, or in the variable SIXPACK_STORE")
-        })?;
-        let restored = after_restore(&address).await?;
+        let restored = after_restore(&command.folder.settings(command.store.as_deref())?).await?;
         match command.json {
             true => output.json(&went_on(&restored))?,
             false => output.line(in_words(&restored))?,
@@ -155,16 +165,16 @@ pub(crate) async fn run_restore(command: &RestoreCommand, output: &mut Output) -
     Ok(Exit::Done)
 }
 
-async fn after_restore(address: &str) -> Result<Restored, Fault> {
-    let address: Address = address.parse().map_err(|error: postgres::AddressError| {
-        Fault::new(Exit::Usage, error.to_string())
-            .next("name the database as postgres://user@host:5432/database")
-    })?;
-    let opened = PostgresStore::open(&address, postgres::Settings::default()).await;
-    let store = opened.map_err(|error| told(error.into()))?;
-    let restored = store.after_restore("PostgreSQL").await.map_err(|error| told(error.into()));
+async fn after_restore(settings: &Settings) -> Result<Restored, Fault> {
+    let StoreChoice::Postgres(address) = &settings.store else {
+        return Err(Fault::new(Exit::Usage, "which store was restored is not said")
+            .next("name it with --store, or in the variable SIXPACK_STORE"));
+    };
+    let opened = PostgresStore::open(address, postgres::Settings::default()).await;
+    let store = opened.map_err(|error| stores::refused(&error, settings))?;
+    let restored = store.after_restore("PostgreSQL").await;
     store.close().await;
-    restored
+    restored.map_err(|error| stores::refused(&error, settings))
 }
 
 /// Reading and writing whole files takes its time, on a thread of its own.
@@ -234,18 +244,23 @@ fn told(error: BackupError) -> Fault {
         BackupError::InUse(_) | BackupError::Store(StoreError::InUse { .. }) => {
             Fault::new(Exit::TryLater, what).next("wait for the one who is at it")
         }
+        BackupError::Store(StoreError::Newer { .. }) => {
+            Fault::new(Exit::Mismatch, what).next("use the build that wrote it, or a newer one")
+        }
         BackupError::Unsound { .. } | BackupError::Store(StoreError::Unreadable { .. }) => {
             Fault::new(Exit::Data, what).next("take another backup; this one was not changed")
         }
         BackupError::Io { ref path, ref cause, doing: "read", .. } => Fault::unreadable(path, cause),
         BackupError::Io { ref path, ref cause, .. } => Fault::unwritable(path, cause),
-        BackupError::Store(StoreError::Unavailable { .. } | StoreError::Unanswered { .. }) => {
-            Fault::new(Exit::Unavailable, what)
-                .next("look whether the database runs and can be reached from here")
-        }
-        BackupError::Store(StoreError::Full | StoreError::Broken { .. }) => {
-            Fault::new(Exit::Io, what).next("look at the disks; nothing was changed where the store is")
-        }
+        // Only files are worked on here; the others are what a database says.
+        BackupError::Store(
+            StoreError::Full
+            | StoreError::Broken { .. }
+            | StoreError::Unavailable { .. }
+            | StoreError::Unanswered { .. }
+            | StoreError::Denied { .. }
+            | StoreError::Unsuitable { .. },
+        ) => Fault::new(Exit::Io, what).next("look at the disks; nothing was changed where the store is"),
         BackupError::Store(StoreError::Closed) => Fault::new(Exit::Internal, what),
     }
 }

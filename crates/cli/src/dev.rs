@@ -10,7 +10,7 @@ use crate::fault::Fault;
 use crate::printing::{Output, note};
 use crate::serving::Server;
 use crate::settings::{Effective, SettingFlags, Value, effective, refused};
-use crate::{logging, token_files, watching};
+use crate::{logging, stores, token_files, watching};
 
 /// Where the token is kept, in the data folder; client commands in the same working folder find it there.
 const TOKEN_FILE: &str = "token";
@@ -42,6 +42,9 @@ pub(crate) struct DevCommand {
     /// Folder of the store [default: .sixpack]
     #[arg(long, value_name = "DIR")]
     data: Option<String>,
+    /// The address of a PostgreSQL store to use in place of SQLite: postgres://user@host:5432/database
+    #[arg(long, value_name = "URL")]
+    store: Option<String>,
     /// Take calls without a token, as an administrator's
     #[arg(long)]
     insecure_dev: bool,
@@ -71,6 +74,7 @@ pub(crate) async fn run(command: &DevCommand, output: &mut Output) -> Result<Exi
     }
     logging::start(&settings.log_level, settings.log_json);
     let mut server = Server::open(&settings).await?;
+    stores::make_folder(&settings.data)?;
     keep_out_of_repositories(&settings.data)?;
     let file = settings.data.join(TOKEN_FILE);
     let token = match token_files::kept(server.engine(), &file).await? {
@@ -100,7 +104,12 @@ pub(crate) async fn run(command: &DevCommand, output: &mut Output) -> Result<Exi
 }
 
 fn flags(command: &DevCommand) -> SettingFlags {
-    let said = [("listen", &command.listen), ("data", &command.data), ("log.level", &command.log_level)];
+    let said = [
+        ("listen", &command.listen),
+        ("data", &command.data),
+        ("store", &command.store),
+        ("log.level", &command.log_level),
+    ];
     SettingFlags {
         file: None,
         values: said

@@ -27,6 +27,7 @@ mod serving;
 mod sessions;
 mod settings;
 mod stock;
+mod stores;
 mod times;
 mod token_files;
 mod tokens;

@@ -8,7 +8,7 @@ use crate::exit::Exit;
 use crate::fault::Fault;
 use crate::serving::Server;
 use crate::settings::{Effective, SettingsArgs, effective, refused};
-use crate::{logging, token_files};
+use crate::{logging, stores, token_files};
 
 /// Where the first token is kept, in the data folder.
 const TOKEN_FILE: &str = "admin-token";
@@ -25,6 +25,7 @@ Examples:
   sixpack settings --defaults > sixpack.toml    every setting, explained
   sixpack serve                                 with sixpack.toml of this folder, if there is one
   sixpack serve --listen 0.0.0.0:6776 --behind-proxy --data /var/lib/sixpack
+  PGPASSWORD=… sixpack serve --store postgres://sixpack@db/sixpack   one of several, all of one store
 
 When nobody holds a usable token of the role admin, the server makes one and keeps it in DATA/admin-token, \
 readable by its owner only. Make further ones with it:
@@ -43,6 +44,7 @@ pub(crate) async fn run(command: &ServeCommand) -> Result<Exit, Fault> {
     logging::start(&settings.log_level, settings.log_json);
     let server = Server::open(&settings).await?;
     if !token_files::has_administrator(server.engine()).await? {
+        stores::make_folder(&settings.data)?;
         let file = settings.data.join(TOKEN_FILE);
         token_files::make(server.engine(), "first administrator", Some(TOKEN_LIFETIME), &file).await?;
         tracing::info!(file = %file.display(), "nobody held a token of the role admin; a new one is in this file");
@@ -53,6 +55,7 @@ pub(crate) async fn run(command: &ServeCommand) -> Result<Exit, Fault> {
     tracing::info!(
         url = server.url(),
         data = %settings.data.display(),
+        store = %settings.store,
         behind_proxy = settings.behind_proxy,
         drain_delay_s = settings.drain_delay_s,
         grace_s = settings.grace_s,

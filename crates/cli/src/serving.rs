@@ -9,14 +9,10 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
 use sixpack_engine::{Engine, EngineSettings, Retention, Sweeper};
 use sixpack_server::ServerSettings;
-use sixpack_storage::StoreError;
-use sixpack_storage::sqlite::{self, SqliteStore};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -24,10 +20,7 @@ use tokio_util::sync::CancellationToken;
 use crate::exit::Exit;
 use crate::fault::Fault;
 use crate::settings::Settings;
-
-/// How often the store is asked whether it still can be written to. Seldom enough to let an idle disk sleep most of the
-/// time, often enough that a supervisor restarts a server with a broken store soon.
-const STORE_ASKED_EVERY: Duration = Duration::from_secs(5);
+use crate::stores::{self, OpenStore};
 
 /// The names of this machine's loopback: a page of another site that points its name here is refused.
 const LOOPBACK_HOSTS: [&str; 3] = ["localhost", "127.0.0.1", "[::1]"];
@@ -35,7 +28,7 @@ const LOOPBACK_HOSTS: [&str; 3] = ["localhost", "127.0.0.1", "[::1]"];
 /// A server that listens and does not serve yet.
 pub(crate) struct Server {
     engine: Engine,
-    store: Arc<SqliteStore>,
+    store: OpenStore,
     listener: TcpListener,
     address: SocketAddr,
     settings: ServerSettings,
@@ -47,15 +40,7 @@ impl Server {
     pub(crate) async fn open(settings: &Settings) -> Result<Self, Fault> {
         // From here on a signal is not lost, however long opening takes.
         let signals = Signals::new()?;
-        make_folder(&settings.data)?;
-        let folder = settings.data.clone();
-        let opening =
-            tokio::task::spawn_blocking(move || SqliteStore::open(&folder, sqlite::Settings::default()));
-        let store = opening
-            .await
-            .expect("opening a store does not panic")
-            .map_err(|error| refused(&error, &settings.data))?;
-        let store = Arc::new(store);
+        let store = OpenStore::open(settings).await?;
         let engine_settings = EngineSettings {
             offline_grace: Duration::from_secs(settings.offline_grace_s),
             leases_per_token: settings.leases_per_token,
@@ -63,8 +48,8 @@ impl Server {
             retention: retention(settings),
             ..EngineSettings::default()
         };
-        let engine = Engine::start(Arc::clone(&store) as Arc<_>, engine_settings);
-        let engine = engine.await.map_err(|error| refused(&error, &settings.data))?;
+        let engine = Engine::start(store.shared(), engine_settings);
+        let engine = engine.await.map_err(|error| stores::refused(&error, settings))?;
         let listener = TcpListener::bind(settings.listen).await;
         let listener = listener.map_err(|error| no_listener(settings.listen, &error))?;
         let address = listener.local_addr().map_err(|error| no_listener(settings.listen, &error))?;
@@ -96,7 +81,7 @@ impl Server {
         let mut serving = std::pin::pin!(serving);
         let signal = tokio::select! {
             signal = signals.next() => signal,
-            fault = broken(&engine) => return Err(fault),
+            fault = store.broken(&engine) => return Err(fault),
             ended = &mut serving => return Err(stopped_serving(ended)),
         };
         tracing::info!(signal, "draining");
@@ -104,18 +89,15 @@ impl Server {
         tokio::spawn(release_parked(engine.clone(), drain_delay));
         tokio::select! {
             ended = &mut serving => ended.map_err(|error| stopped_serving(Err(error)))?,
-            fault = broken(&engine) => return Err(fault),
+            fault = store.broken(&engine) => return Err(fault),
             signal = signals.next() => {
                 tracing::warn!(signal, "ended at once by a second signal");
                 return Ok(Exit::Interrupted);
             }
         }
         sweeper.stop().await;
-        let closing = tokio::task::spawn_blocking(move || {
-            drop(engine);
-            store.close();
-        });
-        closing.await.expect("closing a store does not panic");
+        drop(engine);
+        store.close().await;
         tracing::info!("stopped");
         Ok(Exit::Done)
     }
@@ -151,23 +133,6 @@ async fn release_parked(engine: Engine, drain_delay: Duration) {
     engine.release_parked();
 }
 
-/// Returns when the store cannot be trusted any more.
-async fn broken(engine: &Engine) -> Fault {
-    loop {
-        let noticed = tokio::select! {
-            () = tokio::time::sleep(STORE_ASKED_EVERY) => false,
-            () = engine.until_broken() => true,
-        };
-        let why = match engine.ping().await {
-            Err(error @ StoreError::Broken { .. }) => chain(&error),
-            _ if noticed => "reading or writing failed; the log says where".to_owned(),
-            _ => continue,
-        };
-        return Fault::new(Exit::Io, format!("the store cannot be trusted any more: {why}"))
-            .next("look at the disk, then start the server again: everything acknowledged is on it");
-    }
-}
-
 fn retention(settings: &Settings) -> Retention {
     let days = |days: u64| (days > 0).then(|| Duration::from_secs(days * 86_400));
     Retention {
@@ -194,55 +159,6 @@ fn server_settings(settings: &Settings) -> ServerSettings {
         server.edge.hosts = LOOPBACK_HOSTS.map(str::to_owned).into_iter().chain([own]).collect();
     }
     server
-}
-
-/// Makes the data folder, for its owner only: it holds tokens and test data.
-fn make_folder(folder: &Path) -> Result<(), Fault> {
-    use std::os::unix::fs::DirBuilderExt;
-    let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder);
-    made.map_err(|error| match error.kind() {
-        io::ErrorKind::AlreadyExists => {
-            Fault::new(Exit::CannotCreate, format!("{} is a file, and no folder", folder.display()))
-        }
-        _ => Fault::unwritable(folder, &error),
-    })
-    .map_err(|fault| fault.next("name a folder for the store with --data"))
-}
-
-/// Why there is no store to serve.
-fn refused(error: &StoreError, folder: &Path) -> Fault {
-    let place = folder.display();
-    match error {
-        StoreError::InUse { .. } => {
-            Fault::new(Exit::TryLater, format!("{place} is in use by another server"))
-                .next("stop that one, or name another folder with --data")
-        }
-        StoreError::Unreadable { .. } => Fault::new(Exit::Data, error.to_string())
-            .next("name another folder with --data; this one was not changed"),
-        StoreError::Full => Fault::new(Exit::Io, error.to_string()),
-        StoreError::Broken { .. } => {
-            let what = format!("the store in {place} cannot be opened: {}", chain(error));
-            let exit = if not_permitted(error) { Exit::NotPermitted } else { Exit::Io };
-            Fault::new(exit, what)
-                .next("the folder must be on a local disk, and this user must be allowed to write to it")
-        }
-        StoreError::Unavailable { .. } | StoreError::Unanswered { .. } => {
-            Fault::new(Exit::Unavailable, format!("the database cannot be used: {}", chain(error)))
-                .next("look whether the database runs and can be reached from here")
-        }
-        StoreError::Closed => Fault::new(Exit::Internal, error.to_string()),
-    }
-}
-
-fn not_permitted(error: &StoreError) -> bool {
-    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
-    while let Some(inner) = cause {
-        if let Some(io) = inner.downcast_ref::<io::Error>() {
-            return io.kind() == io::ErrorKind::PermissionDenied;
-        }
-        cause = inner.source();
-    }
-    false
 }
 
 fn no_listener(address: SocketAddr, error: &io::Error) -> Fault {
@@ -287,24 +203,6 @@ pub(crate) fn chain(error: &dyn std::error::Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn why_a_store_cannot_be_opened_decides_how_the_program_ends() {
-        let folder = Path::new("/data");
-        let broken = |kind: io::ErrorKind| StoreError::Broken {
-            doing: "opening",
-            cause: io::Error::from(kind).into(),
-        };
-        for (error, exit) in [
-            (StoreError::InUse { path: "/data/lock".into() }, Exit::TryLater),
-            (StoreError::Unreadable { reason: "x".into() }, Exit::Data),
-            (StoreError::Full, Exit::Io),
-            (broken(io::ErrorKind::PermissionDenied), Exit::NotPermitted),
-            (broken(io::ErrorKind::Other), Exit::Io),
-        ] {
-            assert_eq!(refused(&error, folder).exit, exit, "{error}");
-        }
-    }
 
     #[test]
     fn why_an_address_cannot_be_listened_on_names_it() {

@@ -4,12 +4,15 @@ mod command;
 mod keys;
 mod sources;
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
 pub(crate) use command::{SettingsArgs, SettingsCommand, run};
 pub(crate) use keys::Value;
 pub(crate) use sources::{Effective, SettingFlags, effective};
+
+use sixpack_storage::postgres::Address;
 
 use crate::exit::Exit;
 use crate::fault::Fault;
@@ -22,6 +25,7 @@ pub(crate) const DEFAULTS: &str = include_str!("settings/defaults.toml");
 pub(crate) struct Settings {
     pub(crate) listen: SocketAddr,
     pub(crate) data: PathBuf,
+    pub(crate) store: StoreChoice,
     pub(crate) behind_proxy: bool,
     pub(crate) public_hosts: Vec<String>,
     pub(crate) offline_grace_s: u64,
@@ -37,6 +41,24 @@ pub(crate) struct Settings {
     pub(crate) keep_datasets_days: u64,
     pub(crate) keep_events_days: u64,
     pub(crate) keep_sessions_days: u64,
+}
+
+/// Which store a server uses.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum StoreChoice {
+    /// SQLite, in the data folder.
+    Sqlite,
+    /// PostgreSQL, shared by any number of servers.
+    Postgres(Box<Address>),
+}
+
+impl fmt::Display for StoreChoice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Sqlite => f.write_str("SQLite"),
+            Self::Postgres(address) => write!(f, "PostgreSQL: {address}"),
+        }
+    }
 }
 
 /// One setting that cannot be used, by its name and where it was found.

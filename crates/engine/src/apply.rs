@@ -137,6 +137,7 @@ impl Engine {
             return Err(Refusal::unknown("environment", environment));
         }
         for _ in 0..STALE_LIMIT {
+            self.catch_up().await?;
             let shelf = self.shelf(environment).unwrap_or_default();
             let at = self.store().now().await?;
             let plan = plan_files(caller, &shelf, read_files(files, at), environment, at, &applying)?;
@@ -158,7 +159,7 @@ impl Engine {
             let outcome = self.store().put_rules(environment, publication, rules.writes, events).await?;
             self.refresh_catalogue(environment).await?;
             if let Some(put) = rules_put(outcome)? {
-                self.inner.committed.beat();
+                self.beat_published();
                 let rules = rules.applied.into_iter().zip(put);
                 let rules = rules.map(|(applied, put)| AppliedRule { put, ..applied }).collect();
                 return Ok(AppliedFiles { scenarios, rules });
@@ -168,13 +169,13 @@ impl Engine {
     }
 
     /// The text of a scenario as it was applied, and its version.
-    pub fn scenario_source(
+    pub async fn scenario_source(
         &self,
         caller: &Caller,
         environment: &str,
         name: &ContractName,
     ) -> Result<(String, u32), Refusal> {
-        let shelf = self.visible_shelf(caller, environment)?;
+        let shelf = self.visible_shelf(caller, environment).await?;
         match shelf.entry(name).map(|entry| (&entry.definition, entry.contract.version)) {
             Some((Definition::Scenario(source), version)) => Ok((source.clone(), version)),
             _ => Err(Refusal::unknown("scenario", name)),

@@ -23,8 +23,9 @@ impl Engine {
         shelves.get(environment).cloned()
     }
 
-    /// The shelf of an environment, if it exists for the caller.
-    pub fn visible_shelf(&self, caller: &Caller, environment: &str) -> Result<Arc<Shelf>, Refusal> {
+    /// The shelf of an environment as it is by now, if it exists for the caller.
+    pub async fn visible_shelf(&self, caller: &Caller, environment: &str) -> Result<Arc<Shelf>, Refusal> {
+        self.catch_up().await?;
         let shelf = if caller.sees(environment) { self.shelf(environment) } else { None };
         shelf.ok_or_else(|| {
             let shelves = self.inner.catalogues.shelves.read().unwrap_or_else(PoisonError::into_inner);

@@ -52,7 +52,7 @@ impl Engine {
         environment: &str,
         channel: Option<&str>,
     ) -> Result<(Arc<Shelf>, Overlay), Refusal> {
-        let shelf = self.visible_shelf(caller, environment)?;
+        let shelf = self.visible_shelf(caller, environment).await?;
         let Some(channel) = channel else { return Ok((shelf, Overlay::default())) };
         let live = self.store().overlay(environment, channel).await?;
         if live.is_empty() {
@@ -72,10 +72,24 @@ impl Engine {
 
     /// The shelf that a tree goes on with; `None` when its environment is not known here.
     pub async fn shelf_of(&self, tree: &Tree) -> Result<Option<Arc<Shelf>>, StoreError> {
+        if !self.is_alone() && self.lacks_of(tree) {
+            // Another server has made it of what this one has not seen yet.
+            self.catch_up().await?;
+        }
         match &tree.channel {
             None => Ok(self.shelf(&tree.environment)),
             Some(_) => self.overlaid(&tree.environment, &Overlay::of_tree(tree)).await.map(Some),
         }
+    }
+
+    /// Whether something that a tree is made of is not on the shelf.
+    fn lacks_of(&self, tree: &Tree) -> bool {
+        let Some(shelf) = self.shelf(&tree.environment) else { return true };
+        let root = tree.root();
+        let pinned = tree.pins.iter().map(|(name, version)| (name, *version));
+        pinned
+            .chain([(&root.contract, root.version)])
+            .any(|(name, version)| shelf.contract(name, version).is_none())
     }
 
     async fn overlaid(&self, environment: &Arc<str>, overlay: &Overlay) -> Result<Arc<Shelf>, StoreError> {

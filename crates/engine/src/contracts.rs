@@ -102,6 +102,7 @@ pub struct EnvironmentView {
 impl Engine {
     /// The environments that exist for the caller, by name.
     pub async fn environments(&self, caller: &Caller) -> Result<Vec<EnvironmentView>, Refusal> {
+        self.catch_up().await?;
         let rows = self.store().environments().await?;
         let sessions: HashMap<String, u64> = self.store().count_live_sessions().await?.into_iter().collect();
         let leases: HashMap<String, u64> = self.store().count_held_leases().await?.into_iter().collect();

@@ -210,7 +210,7 @@ impl Engine {
     }
 
     async fn dataset_now(&self, caller: &Caller, id: DatasetId) -> Result<DatasetView, Refusal> {
-        let tree = self.tree(id.tree, 0).await?;
+        let tree = self.tree(id.tree).await?;
         let known =
             |tree: &Arc<Tree>| caller.sees(&tree.environment) && (id.part as usize) < tree.parts.len();
         let tree = tree.filter(known).ok_or_else(|| Refusal::unknown("dataset", id))?;

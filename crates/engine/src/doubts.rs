@@ -68,7 +68,7 @@ impl Engine {
             let lines = self.lines_that_need(&doubt).await?;
             let Some(next) = self.next_probe(&doubt, &lines).await? else {
                 self.store().end_doubt(environment, contract).await?;
-                self.inner.committed.beat();
+                self.beat();
                 continue;
             };
             let (tree, why) = match next {
@@ -188,7 +188,7 @@ impl Engine {
             let Some((end, _)) = page.last() else { return Ok(first.map(Probed::Suspect)) };
             after = Some(*end);
             for tree in page.into_iter().filter(|(_, is_wanted)| !is_wanted).map(|(tree, _)| tree) {
-                let line = self.tree(tree, 0).await?.and_then(|tree| tree.line);
+                let line = self.tree(tree).await?.and_then(|tree| tree.line);
                 if line.is_none_or(|line| lines.binary_search(&line).is_err()) {
                     continue;
                 }

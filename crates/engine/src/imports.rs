@@ -16,6 +16,7 @@ use sixpack_model::schema::canonical_json;
 use sixpack_model::stock::{Keeping, Line};
 use sixpack_model::text::excerpt;
 use sixpack_storage::imports::{Imported, NewImport};
+use sixpack_storage::wakeups::Wakeup;
 
 use crate::Engine;
 use crate::caller::Caller;
@@ -79,6 +80,7 @@ impl Engine {
                 let known = |line: &Line| KnownLine::new(&environment, line.clone(), &Keeping::default());
                 self.inner.stock.learn(lines.values().map(known));
                 self.inner.stock.tend_all();
+                self.store().tell(Wakeup::Lines);
                 Ok(view)
             }
         }
@@ -160,7 +162,7 @@ impl Engine {
             open.for_each(|change| self.inner.trees.keep(&change.tree));
         }
         changes.iter().for_each(|change| self.inner.trees.expect_no_more(change.tree.id));
-        self.inner.committed.beat();
+        self.beat();
         self.hand_out(offered).await;
         Ok(imported?)
     }

@@ -83,7 +83,7 @@ impl Engine {
     async fn seek(&self, id: TreeId, part: u32) -> Result<Vec<u32>, Refusal> {
         let mut tried = BTreeSet::new();
         for _ in 0..TRIES {
-            let Some(tree) = self.tree(id, 0).await?.filter(|tree| is_sought(tree, part)) else {
+            let Some(tree) = self.tree(id).await?.filter(|tree| is_sought(tree, part)) else {
                 return Ok(Vec::new());
             };
             let Some(wish) = self.wish_for_part(&tree, part).await? else { break };
@@ -102,7 +102,7 @@ impl Engine {
                 return Ok(sought);
             }
         }
-        if let Some(tree) = self.tree(id, 0).await?
+        if let Some(tree) = self.tree(id).await?
             && let Some(line) = self.line_of_part(&tree, part)
         {
             self.inner.stock.note_miss(line);

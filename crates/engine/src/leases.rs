@@ -110,7 +110,7 @@ impl Engine {
 
     /// Whether a dataset may be handed out again although somebody has used it.
     pub(crate) async fn is_reusable(&self, id: TreeId) -> Result<bool, Refusal> {
-        let Some(tree) = self.tree(id, 0).await? else { return Ok(false) };
+        let Some(tree) = self.tree(id).await? else { return Ok(false) };
         let shelf = self.shelf_of(&tree).await?.unwrap_or_default();
         let contract = shelf.contract(&tree.root().contract, tree.root().version);
         Ok(contract

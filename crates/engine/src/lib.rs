@@ -45,6 +45,7 @@ mod tasks;
 mod tokens;
 mod trees;
 mod vacancies;
+mod wakeups;
 mod watch;
 
 use std::sync::Arc;
@@ -144,6 +145,8 @@ struct Inner {
     probes: doubts::ProbeWalks,
     suspects: rechecks::SuspectPauses,
     prune_pass: retention::PrunePass,
+    looks: wakeups::Looks,
+    lines: wakeups::Looks,
     broken: CancellationToken,
     /// Tasks that are on their way back, because the call that they were claimed for is gone.
     going_back: TaskTracker,
@@ -173,6 +176,8 @@ impl Engine {
                 probes: doubts::ProbeWalks::default(),
                 suspects: rechecks::SuspectPauses::default(),
                 prune_pass: retention::PrunePass::default(),
+                looks: wakeups::Looks::default(),
+                lines: wakeups::Looks::default(),
                 broken: CancellationToken::new(),
                 going_back: TaskTracker::new(),
             }),

@@ -131,7 +131,7 @@ impl Engine {
             for applied in &applied {
                 tracing::info!(environment, contract = %applied.name, version = applied.version, instead_of = applied.against, "what is on offer follows the suppliers that are there");
             }
-            self.inner.committed.beat();
+            self.beat_published();
             self.ask_suspects_soon();
         }
         Ok(())

@@ -30,6 +30,11 @@ impl Queue {
         Self { environment, contract: Arc::from(contract), channel }
     }
 
+    /// Environment, capability and channel.
+    pub(crate) fn parts(&self) -> (&Arc<str>, &Arc<str>, Option<&Arc<str>>) {
+        (&self.environment, &self.contract, self.channel.as_ref())
+    }
+
     /// Where a task about a part of a tree waits.
     pub(crate) fn of(tree: &Tree, contract: &ContractName, version: u32) -> Self {
         let channel = tree.channel.as_ref().filter(|_| is_of_channel(version));
@@ -193,6 +198,16 @@ impl Parked {
                 // Nobody there any more is as good as gone away.
                 let _ = poller.give(Given::GoAway);
             }
+        }
+    }
+
+    /// Has everybody look.
+    pub(crate) fn wake_all(&self) {
+        let mut places = self.lock();
+        places.queues.clear();
+        places.sessions.clear();
+        for poller in std::mem::take(&mut places.pollers).into_values() {
+            let _ = poller.give(Given::Nothing);
         }
     }
 

@@ -70,7 +70,7 @@ impl Engine {
         why: Why,
         (strict, at_once): (bool, bool),
     ) -> Result<Changed, Refusal> {
-        let offline = match self.tree(id, 0).await? {
+        let offline = match self.tree(id).await? {
             Some(tree) => self.offline_parts(&tree).await?,
             None => return Ok(Changed::Unknown),
         };
@@ -130,7 +130,7 @@ impl Engine {
                 }
             }
             let asks = due.into_iter().map(|(tree, is_wanted)| async move {
-                let request = match self.tree(tree, 0).await? {
+                let request = match self.tree(tree).await? {
                     Some(tree) if is_wanted => self.store().request(tree.request).await?,
                     _ => None,
                 };
@@ -160,7 +160,7 @@ impl Engine {
     }
 
     async fn line_of(&self, tree: TreeId) -> Result<Option<LineId>, Refusal> {
-        Ok(self.tree(tree, 0).await?.and_then(|tree| tree.line))
+        Ok(self.tree(tree).await?.and_then(|tree| tree.line))
     }
 
     /// Takes what was made with other versions than those on offer out of stock, to be asked about.

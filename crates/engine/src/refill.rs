@@ -70,6 +70,7 @@ struct Tended {
 impl Engine {
     /// Looks after what has to be looked after.
     pub(crate) async fn tend_stock(&self) -> Result<(), Refusal> {
+        self.catch_up().await?;
         let served = self.inner.stock.take_served();
         if !served.is_empty() {
             self.store().count_served(served).await?;
@@ -95,6 +96,11 @@ impl Engine {
             }
         }
         outcome
+    }
+
+    /// Learns what lines other servers have made.
+    pub(crate) async fn learn_lines(&self) -> Result<(), Refusal> {
+        self.inner.lines.look(async { self.read_lines(None).await.map(|_| ()) }).await
     }
 
     /// Reads some lines, or all, with the rules for each; lines of rules that have none yet are made.
@@ -346,7 +352,7 @@ impl Engine {
             }
         }
         changes.iter().for_each(|change| self.inner.trees.expect_no_more(change.tree.id));
-        self.inner.committed.beat();
+        self.beat();
         self.hand_out(offered).await;
         Ok(accepted?)
     }

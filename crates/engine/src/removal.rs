@@ -21,7 +21,7 @@ impl Engine {
         name: &ContractName,
     ) -> Result<(), Refusal> {
         for _ in 0..STALE_LIMIT {
-            let shelf = self.visible_shelf(caller, environment)?;
+            let shelf = self.visible_shelf(caller, environment).await?;
             if !caller.supplies(name.domain()) {
                 return Err(Refusal::unknown("scenario", name));
             }
@@ -47,7 +47,7 @@ impl Engine {
         name: &ContractName,
     ) -> Result<(), Refusal> {
         for _ in 0..STALE_LIMIT {
-            let shelf = self.visible_shelf(caller, environment)?;
+            let shelf = self.visible_shelf(caller, environment).await?;
             if !caller.supplies(name.domain()) {
                 return Err(Refusal::unknown("contract", name));
             }
@@ -107,7 +107,7 @@ impl Engine {
         self.refresh_catalogue(environment).await?;
         let is_done = matches!(published, Published::Revision(_));
         if is_done {
-            self.inner.committed.beat();
+            self.beat_published();
         }
         Ok(is_done)
     }

@@ -177,7 +177,11 @@ impl Engine {
         accept_criteria(&wanted, &units)?;
         accept_preference(&wanted, &units)?;
         accept_source(&wanted, &units)?;
-        let wishes = self.wishes(&wanted, &shelf, &units, now)?;
+        let mut wishes = self.wishes(&wanted, &shelf, &units, now)?;
+        if self.needs_lines(&wanted, &wishes) {
+            self.learn_lines().await?;
+            wishes = self.wishes(&wanted, &shelf, &units, now)?;
+        }
         let given = given_of(&wanted, &units, &wishes);
         let holder = if wanted.holder.is_empty() { caller.name.clone() } else { wanted.holder.clone() };
         Ok(Planned {
@@ -192,6 +196,13 @@ impl Engine {
             overlay,
             now,
         })
+    }
+
+    /// Whether a request would be refused for what another server may keep in stock.
+    fn needs_lines(&self, wanted: &Wanted, wishes: &[Option<Arc<StockWish>>]) -> bool {
+        let only_stock = wanted.source == Source::StockOnly || wanted.selection.select.is_some();
+        let all_known = !wishes.is_empty() && wishes.iter().all(Option::is_some);
+        only_stock && !all_known && wanted.channel.is_none() && !self.is_alone()
     }
 
     /// What each dataset could be taken from; empty when nothing is to come from stock.
@@ -263,7 +274,7 @@ impl Engine {
             _ => {}
         }
         trees.iter().for_each(|tree| self.inner.trees.expect_no_more(tree.id));
-        self.inner.committed.beat();
+        self.beat();
         self.hand_out(offered).await;
         if settled {
             self.inner.sweeps.unwanted.notify_one();
@@ -347,9 +358,9 @@ impl Engine {
         let event = request_event(request, at, told, json!({ "message": message }));
         let ended = self.store().end_request(request.id, status, RequestEnd { failure, event }).await?;
         if ended == Ended::Now {
-            self.inner.requests.wake(request.id);
+            self.wake_request(request.id);
             self.inner.ended.wake(request.id);
-            self.inner.committed.beat();
+            self.beat();
             self.inner.sweeps.unwanted.notify_one();
         }
         Ok(ended)
@@ -358,7 +369,7 @@ impl Engine {
     async fn why_late(&self, request: &Request) -> Result<Option<Failure>, Refusal> {
         let now = self.store().now().await?;
         for id in self.members(request.id).await?.iter() {
-            if let Some(tree) = self.tree(*id, 0).await?
+            if let Some(tree) = self.tree(*id).await?
                 && let Some(shelf) = self.shelf_of(&tree).await?
                 && let open = self.store().open_tasks(*id).await?
                 && let Some(failure) = plan::overdue(&tree, &*shelf, &open, now)
@@ -392,7 +403,7 @@ impl Engine {
             self.inner.trees.members.invalidate(&request.id);
         }
         let read = |id: TreeId| async move {
-            if fulfilled { self.leased_tree(id).await } else { self.tree(id, 0).await }
+            if fulfilled { self.leased_tree(id).await } else { self.tree(id).await }
         };
         let ids = self.members(request.id).await?;
         let trees = try_join_all(ids.iter().map(|id| read(*id))).await?;

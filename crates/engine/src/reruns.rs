@@ -79,7 +79,7 @@ impl Engine {
     }
 
     async fn plan_rerun(&self, caller: &Caller, rerun: Rerun) -> Result<NewRequest, Refusal> {
-        let original = self.tree(rerun.of.tree, 0).await?;
+        let original = self.tree(rerun.of.tree).await?;
         let known =
             |tree: &Arc<Tree>| caller.sees(&tree.environment) && (rerun.of.part as usize) < tree.parts.len();
         let original = original.filter(known).ok_or_else(|| Refusal::unknown("dataset", rerun.of))?;
@@ -149,7 +149,7 @@ impl Engine {
         }
         let again = trees.first().filter(|_| request.status == RequestStatus::Fulfilled);
         let original = match again {
-            Some(_) => self.tree(of, 0).await?,
+            Some(_) => self.tree(of).await?,
             None => None,
         };
         let facts = match (&original, again) {

@@ -22,6 +22,7 @@ use sixpack_model::tree::Answerer;
 use sixpack_storage::page::Page;
 use sixpack_storage::sessions::{NewSession, Registered, Service};
 use sixpack_storage::trees::Guard;
+use sixpack_storage::wakeups::Wakeup;
 
 /// A task that a live session does not name in its heartbeat after this long never reached it.
 const LOST_AFTER_MS: u64 = 10_000;
@@ -95,6 +96,7 @@ impl Engine {
             return Err(Refusal::unknown("domain", domain));
         }
         for _ in 0..STALE_LIMIT {
+            self.catch_up().await?;
             let shelf = self.shelf(&environment).unwrap_or_default();
             let now = self.store().now().await?;
             let session = new_session(caller, &manifest, now);
@@ -133,11 +135,11 @@ impl Engine {
             }
             if let Some(older) = superseded {
                 self.forget_session(older);
-                self.inner.parked.release(older);
+                self.release(older);
                 self.follow_suppliers().await?;
                 self.sweep(crate::sweeps::Sweep::AbandonedClaims).await?;
             }
-            self.inner.committed.beat();
+            self.beat_published();
             self.ask_suspects_soon();
             let mut warnings = manifest.warnings;
             warnings.extend(other_owner);
@@ -178,7 +180,7 @@ impl Engine {
             Some(_) => {}
             None => return Err(Refusal::unknown("session", id)),
         }
-        self.inner.parked.release(id);
+        self.release(id);
         self.inner.parked.leave_everywhere();
         self.follow_suppliers().await?;
         Ok(self.store().claims_of(id).await?.len())
@@ -238,6 +240,12 @@ impl Engine {
         let live = self.store().live_session(&session).await?;
         let is_replaced = live.is_some_and(|other| other != id);
         Ok(if is_replaced { Refusal::Superseded } else { Refusal::SessionEnded })
+    }
+
+    /// Sends away whoever is parked for a session that takes no tasks any more, here and elsewhere.
+    pub(crate) fn release(&self, id: SessionId) {
+        self.inner.parked.release(id);
+        self.store().tell(Wakeup::Session(id));
     }
 
     pub(crate) fn forget_session(&self, id: SessionId) {

@@ -88,7 +88,7 @@ impl Engine {
         over: Option<u64>,
     ) -> Result<(RuleView, Put), Refusal> {
         for _ in 0..STALE_LIMIT {
-            let shelf = self.visible_shelf(caller, environment)?;
+            let shelf = self.visible_shelf(caller, environment).await?;
             let before = shelf.rule(draft.name());
             check_domains(caller, &shelf, draft)?;
             let current = before.map_or(0, |before| before.revision);
@@ -115,7 +115,7 @@ impl Engine {
             let outcome = self.store().put_rules(environment, publication, vec![write], Vec::new()).await?;
             self.refresh_catalogue(environment).await?;
             if let Some(put) = rules_put(outcome)? {
-                self.inner.committed.beat();
+                self.beat_published();
                 let put = put.first().copied().expect("one rule has one result");
                 return Ok((self.stock_rule(caller, environment, draft.name()).await?, put));
             }
@@ -130,7 +130,7 @@ impl Engine {
         environment: &str,
         name: &RuleName,
     ) -> Result<RuleView, Refusal> {
-        let shelf = self.visible_shelf(caller, environment)?;
+        let shelf = self.visible_shelf(caller, environment).await?;
         let stored = self.store().rule(environment, name).await?.ok_or_else(|| unknown(&shelf, name))?;
         self.view_of(environment, &shelf, stored, self.now().await?).await
     }
@@ -142,7 +142,7 @@ impl Engine {
         environment: &str,
         page: Page<RuleName>,
     ) -> Result<Vec<RuleView>, Refusal> {
-        let shelf = self.visible_shelf(caller, environment)?;
+        let shelf = self.visible_shelf(caller, environment).await?;
         let rules = self.store().rules(environment, page).await?;
         let now = self.now().await?;
         let mut views = Vec::with_capacity(rules.len());
@@ -171,7 +171,7 @@ impl Engine {
                 Edited::Rule(stored) => {
                     if stored.revision != before.revision {
                         self.refresh_catalogue(environment).await?;
-                        self.inner.committed.beat();
+                        self.beat_published();
                     }
                     return self.view_of(environment, &shelf, *stored, at).await;
                 }
@@ -197,7 +197,7 @@ impl Engine {
             match self.store().delete_rule(environment, name, before.revision, event).await? {
                 Deleted::Gone => {
                     self.refresh_catalogue(environment).await?;
-                    self.inner.committed.beat();
+                    self.beat_published();
                     return Ok(());
                 }
                 Deleted::Stale(_) => {}
@@ -227,7 +227,7 @@ impl Engine {
         name: &RuleName,
         over: Option<u64>,
     ) -> Result<(Arc<Shelf>, StoredRule), Refusal> {
-        let shelf = self.visible_shelf(caller, environment)?;
+        let shelf = self.visible_shelf(caller, environment).await?;
         let stored = self.store().rule(environment, name).await?;
         let current = stored.as_ref().map_or(0, |stored| stored.revision);
         let own = stored.filter(|stored| caller.supplies(stored.rule.contract.domain()));

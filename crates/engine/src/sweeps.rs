@@ -150,7 +150,10 @@ impl Sweeper {
             tasks.spawn(async move {
                 pause(sweep.first_after(), &stop).await;
                 while !stop.is_cancelled() {
-                    engine.sweep_and_tell(sweep).await;
+                    if !engine.sweep_and_tell(sweep).await {
+                        // While the store could not be used, nobody could say that it is alive.
+                        pause(sweep.first_after(), &stop).await;
+                    }
                     tokio::select! {
                         () = stop.cancelled() => {}
                         () = engine.work_for(sweep) => {}
@@ -163,12 +166,28 @@ impl Sweeper {
                 }
             });
         }
-        let (engine, stopped) = (engine.clone(), stop.clone());
+        let (strays, stopped) = (engine.clone(), stop.clone());
         tasks.spawn(async move {
             loop {
                 tokio::select! {
-                    () = stopped.cancelled() => return engine.bring_back_all().await,
-                    () = engine.inner.parked.strayed() => engine.bring_back_strays().await,
+                    () = stopped.cancelled() => return strays.bring_back_all().await,
+                    () = strays.inner.parked.strayed() => strays.bring_back_strays().await,
+                }
+            }
+        });
+        let (engine, stopped) = (engine.clone(), stop.clone());
+        tasks.spawn(async move {
+            loop {
+                let hearing = engine.clone();
+                // On its own, so that not even a panic ends the loop.
+                let mut hearing = tokio::spawn(async move { hearing.hear().await });
+                tokio::select! {
+                    () = stopped.cancelled() => return hearing.abort(),
+                    ended = &mut hearing => {
+                        if let Err(panic) = ended {
+                            tracing::error!(%panic, "what another server told was not taken in");
+                        }
+                    }
                 }
             }
         });
@@ -207,11 +226,11 @@ impl Engine {
         }
     }
 
-    /// One look on its own, so that not even a panic ends the loop.
-    async fn sweep_and_tell(&self, sweep: Sweep) {
+    /// One look on its own, so that not even a panic ends the loop; says whether it came to its end.
+    async fn sweep_and_tell(&self, sweep: Sweep) -> bool {
         let engine = self.clone();
         match tokio::spawn(async move { engine.sweep(sweep).await }).await {
-            Ok(Ok(())) => {}
+            Ok(Ok(())) => return true,
             Ok(Err(error)) => {
                 tracing::warn!(?sweep, %error, "a sweep could not finish; it is tried again");
                 if matches!(error, Refusal::Store(StoreError::Broken { .. })) {
@@ -220,6 +239,7 @@ impl Engine {
             }
             Err(panic) => tracing::error!(?sweep, %panic, "a sweep panicked; it is tried again"),
         }
+        false
     }
 
     /// Lets something happen to many trees at once, so that they share their commits. One that cannot be changed keeps
@@ -277,7 +297,7 @@ impl Engine {
             for session in &ended {
                 tracing::info!(session = %session.id, instance = session.instance, channel = session.channel, status = session.status.name(), "a supplier session is over");
                 self.forget_session(session.id);
-                self.inner.parked.release(session.id);
+                self.release(session.id);
             }
             some_ended |= !ended.is_empty();
             // Thousands that fall silent together, behind a broken network, must not wait for each other.
@@ -336,7 +356,7 @@ impl Engine {
             after = Some(*last);
             let mut unserved = Vec::new();
             for (task, since) in page {
-                if self.tree(task.tree, 0).await?.is_some_and(|tree| may_be_given_up(&tree, task)) {
+                if self.tree(task.tree).await?.is_some_and(|tree| may_be_given_up(&tree, task)) {
                     let happened = Happened::Unserved { part: task.part, serial: task.serial, since };
                     unserved.push((task.tree, Guard::Unclaimed(task), happened));
                 }

@@ -26,9 +26,6 @@ use crate::sessions::KnownSession;
 use crate::successors::Successors;
 use crate::trees::{Changed, Offered, Offers};
 
-/// One of the parked calls of a session looks again after this long even if nothing woke it.
-const LOOK_AGAIN: Duration = Duration::from_secs(1);
-
 /// One answer of a supplier.
 #[derive(Debug, Clone)]
 pub struct TaskAnswer {
@@ -68,8 +65,10 @@ impl Engine {
     ) -> Result<Vec<Assignment>, Refusal> {
         let known = self.known_session(caller, session).await?;
         let until = Instant::now() + wait;
-        // Whoever does not wait, and whoever looks again, wants to know for sure.
-        let mut for_sure = wait.is_zero();
+        // Whoever does not wait, and whoever looks again, wants to know for sure; and whoever is gone before it looks again, when
+        // others may have left something that is not known here.
+        let looks_again = self.look_again() * (self.calls_of(session) + 1);
+        let mut for_sure = wait.is_zero() || (wait <= looks_again && !self.is_alone());
         loop {
             // Parked first, asked second: whatever is written in between finds the supplier parked.
             let mut place = self.inner.parked.park(session, max, Arc::clone(&known.queues));
@@ -88,8 +87,8 @@ impl Engine {
                 return Ok(tasks);
             }
             // All calls that a session has parked look in turn: together they look once in that time.
-            let calls = u32::try_from(self.inner.parked.places_of(session)).unwrap_or(u32::MAX).max(1);
-            let look_again = self.pause_until(next_at).await?.min(LOOK_AGAIN * calls);
+            let look_again = self.look_again() * self.calls_of(session).max(1);
+            let look_again = self.pause_until(next_at).await?.min(look_again);
             let waited = tokio::time::timeout_at(until.min(Instant::now() + look_again), place.given()).await;
             let given = match waited {
                 Ok(given) => given,
@@ -103,6 +102,11 @@ impl Engine {
                 Given::Nothing => {}
             }
         }
+    }
+
+    /// How many calls a session has parked here.
+    fn calls_of(&self, session: SessionId) -> u32 {
+        u32::try_from(self.inner.parked.places_of(session)).unwrap_or(u32::MAX / 10)
     }
 
     /// Takes a supplier's answers, each on its own: one that is refused harms no other. Hands it up to `max` tasks that are
@@ -122,7 +126,11 @@ impl Engine {
             // The first poll of an answer writes it when its tree is remembered, so that the claim is right behind.
             let answering =
                 join_all(answers.into_iter().map(|one| engine.answer_one(&known, one, &successors)));
-            let (receipts, tasks) = join(answering, engine.claim_successors(&known, max, &successors)).await;
+            let (receipts, tasks) = match engine.is_alone() {
+                true => join(answering, engine.claim_successors(&known, max, &successors)).await,
+                // A store that others use as well is asked before it is written to, so that the claim would be the first.
+                false => (answering.await, engine.claim_successors(&known, max, &successors).await),
+            };
             (receipts, OnTheWay::new(&engine, session, tasks))
         });
         let (receipts, tasks) = all.await.map_err(|_| Refusal::Busy)?;
@@ -156,7 +164,7 @@ impl Engine {
         successors: &Successors,
     ) -> Result<Receipt, Refusal> {
         let TaskAnswer { task, attempt, answer } = answer;
-        let Some(mut tree) = self.tree(task.tree, 0).await? else { return Ok(Receipt::UnknownTask) };
+        let Some(mut tree) = self.remembered(task.tree, 0).await? else { return Ok(Receipt::UnknownTask) };
         if !concerns(&tree, task, session) {
             // What is remembered may be behind; what is stored has the last word.
             let stored = self.store().load_tree(task.tree).await?;
@@ -204,18 +212,38 @@ impl Engine {
         }
     }
 
-    /// Offers a queue's tasks to a supplier that is parked for it.
+    /// Offers a queue's tasks to a supplier that is parked for it, here or elsewhere.
     pub(crate) async fn offer(&self, queue: &Queue) {
-        let offers = Offers::to(self.inner.parked.take(queue, 1));
+        let pollers = self.inner.parked.take(queue, 1);
+        if pollers.is_empty() {
+            self.tell_task(queue);
+            return;
+        }
+        let offers = Offers::to(pollers);
         let ((), offered) = self.commit_with_offers(std::future::ready(()), offers).await;
         self.hand_out(offered).await;
     }
 
-    /// The same on its own, when anybody is parked there at all.
+    /// The same on its own.
     pub(crate) fn offer_soon(&self, queue: Queue) {
         if self.inner.parked.waits(&queue) {
             tokio::spawn(self.clone().offer_later(queue));
+        } else {
+            self.tell_task(&queue);
         }
+    }
+
+    /// Offers so many tasks that another server has left to those who are parked here.
+    pub(crate) fn offer_what_others_left(&self, queue: &Queue, tasks: u32) {
+        let pollers = self.inner.parked.take(queue, tasks as usize);
+        if pollers.is_empty() {
+            return;
+        }
+        let engine = self.clone();
+        tokio::spawn(async move {
+            let ((), offered) = engine.commit_with_offers(std::future::ready(()), Offers::to(pollers)).await;
+            engine.hand_out(offered).await;
+        });
     }
 
     /// Boxed, because offering may give back, and giving back offers.
@@ -304,7 +332,7 @@ impl Engine {
             return tracing::warn!(%error, "tasks that nobody took could not be given back at once");
         }
         for task in tasks {
-            let Ok(Some(tree)) = self.tree(task.task.tree, 0).await else {
+            let Ok(Some(tree)) = self.tree(task.task.tree).await else {
                 self.inner.parked.leave_everywhere();
                 continue;
             };

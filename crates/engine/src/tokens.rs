@@ -18,6 +18,7 @@ use serde_json::json;
 use sixpack_model::event::Event;
 use sixpack_model::ids::TokenId;
 use sixpack_model::token::{LAST_USE_MS, Role, Token};
+use sixpack_storage::wakeups::Wakeup;
 
 use crate::caller::Caller;
 use crate::refusal::Refusal;
@@ -103,6 +104,13 @@ impl TokenUses {
 impl Default for TokenCache {
     fn default() -> Self {
         Self { tokens: Cache::builder().max_capacity(10_000).time_to_live(REMEMBERED).build() }
+    }
+}
+
+impl TokenCache {
+    /// Forgets all that can be read again.
+    pub(crate) fn forget_all(&self) {
+        self.tokens.invalidate_all();
     }
 }
 
@@ -211,6 +219,7 @@ impl Engine {
         let token = self.store().revoke_token(id, event).await?;
         let token = token.ok_or_else(|| Refusal::unknown("token", id))?;
         self.inner.tokens.tokens.invalidate(&token.hash);
+        self.store().tell(Wakeup::Tokens);
         Ok(token)
     }
 }

@@ -102,6 +102,19 @@ impl TreeCache {
         trees.iter().for_each(|tree| self.trees.invalidate(tree));
     }
 
+    /// Forgets a tree that is older than this.
+    pub(crate) fn forget_before(&self, id: TreeId, version: u64) {
+        if self.trees.get(&id).is_some_and(|tree| tree.version < version) {
+            self.trees.invalidate(&id);
+        }
+    }
+
+    /// Forgets all that can be read again.
+    pub(crate) fn forget_all(&self) {
+        self.trees.invalidate_all();
+        self.members.invalidate_all();
+    }
+
     /// Forgets where trees and requests belong that have changed their places.
     fn forget_places(&self, trees: &[TreeId], requests: &[RequestId]) {
         trees.iter().for_each(|tree| self.trees.invalidate(tree));
@@ -171,8 +184,17 @@ enum Turn {
 }
 
 impl Engine {
-    /// The tree, at least as new as this version.
-    pub(crate) async fn tree(&self, id: TreeId, version: u64) -> Result<Option<Arc<Tree>>, StoreError> {
+    /// The tree as it is.
+    pub(crate) async fn tree(&self, id: TreeId) -> Result<Option<Arc<Tree>>, StoreError> {
+        match self.is_alone() {
+            true => self.remembered(id, 0).await,
+            // Others may have gone on with it.
+            false => Ok(self.store().load_tree(id).await?.map(Arc::new)),
+        }
+    }
+
+    /// The tree, at least as new as this version: for decisions that the store guards by what they have read.
+    pub(crate) async fn remembered(&self, id: TreeId, version: u64) -> Result<Option<Arc<Tree>>, StoreError> {
         if let Some(tree) = self.inner.trees.trees.get(&id).filter(|tree| tree.version >= version) {
             return Ok(Some(tree));
         }
@@ -189,13 +211,13 @@ impl Engine {
         let coming = self.inner.trees.coming().get(&id).filter(|tree| tree.version == version).cloned();
         match coming {
             Some(tree) => Ok(Some(tree)),
-            None => self.tree(id, version).await,
+            None => self.remembered(id, version).await,
         }
     }
 
     /// The tree of a lease, as it was when the lease was granted or later: the store grants before memory knows.
     pub(crate) async fn leased_tree(&self, id: TreeId) -> Result<Option<Arc<Tree>>, StoreError> {
-        match self.tree(id, 0).await? {
+        match self.tree(id).await? {
             Some(tree) if tree.lease.is_none() && tree.ending.is_none() => {
                 Ok(self.store().load_tree(id).await?.map(Arc::new))
             }
@@ -274,7 +296,7 @@ impl Engine {
         let _turn = self.inner.trees.turn(id).lock().await;
         for _ in 0..STALE_LIMIT {
             let unknown = Turn::Over(Changed::Unknown, Vec::new());
-            let Some(tree) = self.tree(id, 0).await? else { return Ok(unknown) };
+            let Some(tree) = self.remembered(id, 0).await? else { return Ok(unknown) };
             let Some(shelf) = self.shelf_of(&tree).await? else { return Ok(unknown) };
             let now = self.store().now().await?;
             let kept = Kept { shelf: &shelf, stock: &self.inner.stock, environment: &tree.environment };
@@ -286,7 +308,7 @@ impl Engine {
                 Written::Done(_) => return Ok(Turn::Over(Changed::Done(decided), sought)),
                 Written::Refused => {
                     self.inner.trees.trees.invalidate(&id);
-                    let tree = self.tree(id, 0).await?;
+                    let tree = self.tree(id).await?;
                     return Ok(Turn::Over(tree.map_or(Changed::Unknown, Changed::Refused), Vec::new()));
                 }
                 Written::Stale => self.inner.trees.trees.invalidate(&id),
@@ -344,6 +366,7 @@ impl Engine {
         }
         self.inner.trees.expect_no_more(tree.id);
         if let Ok(Written::Done(after)) = &written {
+            self.tell_tree(tree.id, tree.version);
             self.tell_waiting(tree.request, after);
             if let Some(line) = tree.line.filter(|_| *after != RequestAfter::GoesOn) {
                 self.inner.stock.tend(line);
@@ -386,14 +409,14 @@ impl Engine {
                     let told = || Fulfilment { revision: *revision, leases: leases.clone() };
                     self.inner.ended.tell(*with, told);
                 }
-                self.inner.requests.wake(*with);
+                self.wake_request(*with);
             }
             RequestAfter::Fulfilled { revision, leases } => {
                 self.inner.ended.tell(request, || Fulfilment { revision: *revision, leases: leases.clone() });
             }
         }
-        self.inner.requests.wake(request);
-        self.inner.committed.beat();
+        self.wake_request(request);
+        self.beat();
     }
 
     /// Suppliers that shall be offered what the changes make ready, and reminders for what becomes ready later.
@@ -462,6 +485,13 @@ impl Engine {
         self.inner.parked.leave(left.iter().map(|offer| &offer.queue));
         let mut due: Vec<Queue> =
             left.into_iter().filter(|offer| offer.due).map(|offer| offer.queue).collect();
+        if !self.is_alone() {
+            // Elsewhere there may be somebody for each of them.
+            due.iter()
+                .filter(|queue| !self.inner.parked.waits(queue))
+                .for_each(|queue| self.tell_task(queue));
+            due.retain(|queue| self.inner.parked.waits(queue));
+        }
         due.dedup();
         due.into_iter().for_each(|queue| self.offer_soon(queue));
     }
@@ -476,7 +506,8 @@ impl Engine {
 
     /// The trees of a request, in the order of its units.
     pub(crate) async fn members(&self, request: RequestId) -> Result<Arc<[TreeId]>, StoreError> {
-        if let Some(members) = self.inner.trees.members.get(&request) {
+        // Which they are may be changed by whoever hands something over.
+        if let Some(members) = self.inner.trees.members.get(&request).filter(|_| self.is_alone()) {
             return Ok(members);
         }
         let members: Arc<[TreeId]> = self.store().trees_of(request).await?.into();

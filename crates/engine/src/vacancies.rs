@@ -70,6 +70,7 @@ impl Engine {
         let Some(request) = self.store().request(id).await?.filter(|request| !request.has_ended()) else {
             return Ok(());
         };
+        self.catch_up().await?;
         let Some(shelf) = self.shelf(&request.environment) else { return Ok(()) };
         let wanted = &request.units[unit as usize];
         let now = self.store().now().await?;
@@ -134,8 +135,8 @@ impl Engine {
             }
             Ok(Filled::NotVacant) | Err(_) => {}
         }
-        self.inner.requests.wake(id);
-        self.inner.committed.beat();
+        self.wake_request(id);
+        self.beat();
         self.hand_out(offered).await;
         if matches!(filled, Ok(Filled::Made)) {
             self.seek_all(sought).await;

@@ -12,11 +12,32 @@ pub enum StoreError {
         /// The lock file.
         path: String,
     },
-    /// What is stored is not ours, or not of a version that this build can read.
+    /// What is stored is not ours.
     #[error("this is not a store that this build can open: {reason}")]
     Unreadable {
         /// Why.
         reason: String,
+    },
+    /// What is stored was written by a newer build.
+    #[error("this store is newer than this build: {reason}")]
+    Newer {
+        /// Which version was found, and which is known.
+        reason: String,
+    },
+    /// The database is too old, or is set up so that it may lose what it acknowledges.
+    #[error("this database cannot hold a store: {reason}")]
+    Unsuitable {
+        /// What is wrong with it, and what to do.
+        reason: String,
+    },
+    /// The database does not let us in, or does not let us do what a store needs.
+    #[error("the database refused {doing}")]
+    Denied {
+        /// What was being done.
+        doing: &'static str,
+        /// The cause.
+        #[source]
+        cause: Box<dyn std::error::Error + Send + Sync>,
     },
     /// Reading or writing failed: the store can no longer be trusted and the process has to end.
     #[error("the store failed while {doing}")]

@@ -34,6 +34,7 @@ mod stored;
 pub mod tasks;
 pub mod tokens;
 pub mod trees;
+pub mod wakeups;
 
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use durability::Durability;
@@ -59,6 +60,7 @@ pub trait Store:
     + tasks::Tasks
     + tokens::Tokens
     + trees::Trees
+    + wakeups::Wakeups
 {
 }
 
@@ -81,5 +83,6 @@ impl<T> Store for T where
         + tasks::Tasks
         + tokens::Tokens
         + trees::Trees
+        + wakeups::Wakeups
 {
 }

@@ -52,6 +52,7 @@
 
 mod accepting;
 mod address;
+mod board;
 mod channels;
 mod claiming;
 mod columns;
@@ -66,10 +67,10 @@ mod imports;
 mod joins;
 mod leases;
 mod limits;
+mod listening;
 mod locks;
 mod looking;
 mod looks;
-
 mod memory;
 mod names;
 mod opening;
@@ -94,6 +95,7 @@ mod tokens;
 mod trees;
 mod troubles;
 mod turns;
+mod wakeups;
 mod writer;
 mod writes;
 
@@ -102,12 +104,14 @@ use std::sync::Arc;
 
 use deadpool_postgres::{Manager, ManagerConfig, Pool, RecyclingMethod, Runtime};
 use tokio::time::timeout;
+use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
 use crate::durability::Durability;
 use crate::error::StoreError;
 
 pub use address::{Address, AddressError};
+use board::Board;
 use limits::{CONNECT, CONNECTIONS, POOL_WAIT, TURN};
 use memory::Memory;
 use statements::Connection;
@@ -138,6 +142,9 @@ pub struct PostgresStore {
     inner: Arc<Inner>,
     turns: Arc<Turns>,
     under_way: TaskTracker,
+    board: Arc<Board>,
+    // Listening ends with the store.
+    _listening: DropGuard,
 }
 
 /// What transactions share.
@@ -156,8 +163,9 @@ pub async fn migrate(address: &Address, durability: Durability) -> Result<(), St
 impl PostgresStore {
     /// Opens the store at an address, and creates its schema if it is not there. The database must be.
     ///
-    /// Fails with [`StoreError::Unreadable`] when the server is too old or may lose what it acknowledges, and when what is in the
-    /// schema is no store or one of a newer version.
+    /// Fails with [`StoreError::Unsuitable`] when the server is too old or may lose what it acknowledges, with
+    /// [`StoreError::Unreadable`] when what is in the schema is no store, with [`StoreError::Newer`] when it is one of a newer
+    /// version, and with [`StoreError::Denied`] when the database does not let us in.
     pub async fn open(address: &Address, settings: Settings) -> Result<Self, StoreError> {
         opening::migrate(address, settings.durability).await?;
         let fence_epoch = opening::first_row(address).await?;
@@ -172,7 +180,10 @@ impl PostgresStore {
             .build()
             .expect("a pool with timeouts is told its runtime");
         let inner = Arc::new(Inner { pool, memory: Arc::default(), pins: Arc::default(), fence_epoch });
-        Ok(Self { inner, turns: Arc::default(), under_way: TaskTracker::new() })
+        let (board, stop) = (Arc::<Board>::default(), CancellationToken::new());
+        tokio::spawn(listening::run(address.clone(), Arc::clone(&board), stop.clone()));
+        let (turns, under_way) = (Arc::default(), TaskTracker::new());
+        Ok(Self { inner, turns, under_way, board, _listening: stop.drop_guard() })
     }
 
     /// Finishes what is under way, and takes nothing any more: everything asked afterwards is answered `Closed`.

@@ -47,6 +47,7 @@ mod tasks;
 mod tokens;
 mod trees;
 mod troubles;
+mod wakeups;
 mod writer;
 mod writes;
 
@@ -103,8 +104,8 @@ pub struct SqliteStore {
 impl SqliteStore {
     /// Opens the store in `folder`, and creates both if they are not there.
     ///
-    /// Fails with [`StoreError::InUse`] when another process has it, and with [`StoreError::Unreadable`] when what is
-    /// there is no store or one of a newer version.
+    /// Fails with [`StoreError::InUse`] when another process has it, with [`StoreError::Unreadable`] when what is
+    /// there is no store, and with [`StoreError::Newer`] when it is one of a newer version.
     pub fn open(folder: &Path, settings: Settings) -> Result<Self, StoreError> {
         let lock = opening::lock(folder)?;
         let file = folder.join(opening::DATABASE_FILE);

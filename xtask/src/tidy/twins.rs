@@ -16,6 +16,8 @@ const POSTGRES: &str = "crates/storage/src/postgres/";
 /// Files that only one of the databases needs, with the reason.
 const ALONE: &[(&str, &str)] = &[
     ("crates/storage/src/postgres/address.rs", "a folder is named by its path"),
+    ("crates/storage/src/postgres/board.rs", "one server tells itself nothing"),
+    ("crates/storage/src/postgres/listening.rs", "one server tells itself nothing"),
     ("crates/storage/src/postgres/claiming.rs", "to take beside others is more than to take"),
     ("crates/storage/src/postgres/faults.rs", "SQLite fails by itself, and not on the way to it"),
     ("crates/storage/src/postgres/locks.rs", "the one writer of SQLite needs none"),

@@ -46,6 +46,12 @@ pub(crate) struct SettingsArgs {
     /// Folder of the store [default: .sixpack]
     #[arg(long, value_name = "DIR")]
     pub(crate) data: Option<String>,
+    /// `sqlite`, or the address of a PostgreSQL store, shared by any number of servers [default: sqlite]
+    #[arg(long, value_name = "URL")]
+    store: Option<String>,
+    /// File with the password of the PostgreSQL store [default: what PGPASSWORD says]
+    #[arg(long, value_name = "FILE")]
+    store_password_file: Option<String>,
     /// A proxy with TLS stands before the server: any address may be listened on
     #[arg(long)]
     behind_proxy: bool,
@@ -100,6 +106,8 @@ impl SettingsArgs {
         let said = [
             ("listen", self.listen.clone()),
             ("data", self.data.clone()),
+            ("store", self.store.clone()),
+            ("store_password_file", self.store_password_file.clone()),
             ("behind_proxy", switch(self.behind_proxy)),
             ("public_hosts", self.public_hosts.clone()),
             ("offline_grace_s", self.offline_grace_s.clone()),

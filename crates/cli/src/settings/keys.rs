@@ -3,6 +3,8 @@
 use std::fmt;
 use std::net::SocketAddr;
 
+use sixpack_storage::postgres::Address;
+
 /// A setting that can be chosen.
 #[derive(Debug)]
 pub(crate) struct Key {
@@ -19,6 +21,10 @@ pub(crate) enum Kind {
     Address,
     /// A path.
     Folder,
+    /// A path, or nothing.
+    File,
+    /// The word for SQLite, or the address of a PostgreSQL store. Never repeated: it may hold a password.
+    Store,
     /// Yes or no.
     Switch,
     /// Names of hosts.
@@ -39,6 +45,8 @@ pub(crate) enum Kind {
 pub(crate) enum Value {
     /// Text of any kind.
     Text(String),
+    /// The address of a database; its password is not shown.
+    Database(String),
     /// Yes or no.
     Switch(bool),
     /// A number.
@@ -51,6 +59,8 @@ pub(crate) enum Value {
 pub(crate) const KEYS: &[Key] = &[
     Key { name: "listen", kind: Kind::Address },
     Key { name: "data", kind: Kind::Folder },
+    Key { name: "store", kind: Kind::Store },
+    Key { name: "store_password_file", kind: Kind::File },
     Key { name: "behind_proxy", kind: Kind::Switch },
     Key { name: "public_hosts", kind: Kind::Hosts },
     Key { name: "offline_grace_s", kind: Kind::Number { min: 1, max: 86_400 } },
@@ -99,7 +109,9 @@ impl Kind {
             Self::Hosts => Value::List(
                 text.split(',').map(str::trim).filter(|host| !host.is_empty()).map(str::to_owned).collect(),
             ),
-            Self::Address | Self::Folder | Self::Word(_) => Value::Text(text.to_owned()),
+            Self::Address | Self::Folder | Self::File | Self::Store | Self::Word(_) => {
+                Value::Text(text.to_owned())
+            }
         };
         self.check(value)
     }
@@ -112,6 +124,8 @@ impl Kind {
                 None => Err(self.expected(&quoted(&text))),
             },
             (Self::Folder, Value::Text(text)) if !text.trim().is_empty() => Ok(Value::Text(text)),
+            (Self::File, value @ Value::Text(_)) => Ok(value),
+            (Self::Store, Value::Text(text)) => store(text),
             (Self::Switch, value @ Value::Switch(_)) => Ok(value),
             (Self::Hosts, Value::List(hosts)) => match hosts.iter().find(|host| !is_host(host)) {
                 None => Ok(Value::List(hosts.iter().map(|host| host.to_ascii_lowercase()).collect())),
@@ -121,7 +135,7 @@ impl Kind {
             (Self::Number { min, max }, Value::Number(number)) if (min..=max).contains(&number) => {
                 Ok(Value::Number(number))
             }
-            (_, Value::Text(text)) => Err(self.expected(&quoted(&text))),
+            (_, Value::Text(text) | Value::Database(text)) => Err(self.expected(&quoted(&text))),
             (_, value) => Err(self.expected(&value.to_string())),
         }
     }
@@ -131,6 +145,8 @@ impl Kind {
         match self {
             Self::Address => format!("must be an address and a port like \"127.0.0.1:6776\", not {found}"),
             Self::Folder => format!("must be the path of a folder, not {found}"),
+            Self::File => format!("must be the path of a file, or \"\" for none, not {found}"),
+            Self::Store => format!("must be {STORES}, not {found}"),
             Self::Switch => format!("must be true or false, not {found}"),
             Self::Hosts => {
                 format!(
@@ -150,11 +166,53 @@ impl fmt::Display for Value {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Text(text) => f.write_str(text),
+            Self::Database(address) => f.write_str(&masked(address)),
             Self::Switch(on) => write!(f, "{on}"),
             Self::Number(number) => write!(f, "{number}"),
             Self::List(texts) => write!(f, "[{}]", texts.join(", ")),
         }
     }
+}
+
+/// The store that needs nothing but a folder.
+pub(crate) const SQLITE: &str = "sqlite";
+
+const STORES: &str = "\"sqlite\", or an address like \"postgres://user@host:5432/database\"";
+
+/// Takes the word for SQLite or an address. What is wrong with an address is told without repeating it.
+fn store(text: String) -> Result<Value, String> {
+    if text == SQLITE {
+        return Ok(Value::Text(text));
+    }
+    match text.split_once("://") {
+        Some(("postgres" | "postgresql", _)) => match text.parse::<Address>() {
+            Ok(_) => Ok(Value::Database(text)),
+            Err(error) => Err(error.to_string()),
+        },
+        Some((scheme, _)) if scheme.bytes().all(|byte| byte.is_ascii_alphanumeric()) => {
+            Err(format!("there is no store for {}: it must be {STORES}", quoted(&format!("{scheme}://"))))
+        }
+        _ => Err(format!("must be {STORES}")),
+    }
+}
+
+/// An address with `***` for its password, wherever it stands.
+fn masked(address: &str) -> String {
+    let (scheme, rest) = address.split_once("://").unwrap_or(("", address));
+    let (place, query) = rest.split_once('?').map_or((rest, None), |(place, query)| (place, Some(query)));
+    let place = match place.rsplit_once('@') {
+        Some((who, host)) => match who.split_once(':') {
+            Some((user, _)) => format!("{user}:***@{host}"),
+            None => format!("{who}@{host}"),
+        },
+        None => place.to_owned(),
+    };
+    let pairs = query.unwrap_or_default().split('&').map(|pair| match pair.split_once('=') {
+        Some(("password", _)) => "password=***",
+        _ => pair,
+    });
+    let query = query.map(|_| format!("?{}", pairs.collect::<Vec<_>>().join("&"))).unwrap_or_default();
+    format!("{scheme}://{place}{query}")
 }
 
 /// Reads an address; `localhost` is the loopback of IPv4.
@@ -194,6 +252,19 @@ mod tests {
         }
         for text in ["", ":80", "a b", "http://x", "x:0", "x:99999", "x/y", "::1", "a\u{202e}b"] {
             assert!(!is_host(text), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_password_is_shown_nowhere() {
+        for (address, shown) in [
+            ("postgres://ann:s3cret@db/shop?schema=qa", "postgres://ann:***@db/shop?schema=qa"),
+            ("postgres://ann:s3:cr@et@db/shop", "postgres://ann:***@db/shop"),
+            ("postgres://db/shop?user=ann&password=s3cret", "postgres://db/shop?user=ann&password=***"),
+            ("postgres://ann@db/shop", "postgres://ann@db/shop"),
+            ("postgres:///shop", "postgres:///shop"),
+        ] {
+            assert_eq!(Value::Database(address.to_owned()).to_string(), shown);
         }
     }
 

@@ -7,17 +7,21 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use sixpack_model::text::did_you_mean;
+use sixpack_storage::postgres::Address;
 use toml::Spanned;
 use toml::de::{DeString, DeTable, DeValue};
 
-use super::keys::{KEYS, Key, Kind, Value, address, quoted};
-use super::{SettingFault, Settings};
+use super::keys::{KEYS, Key, Kind, SQLITE, Value, address, quoted};
+use super::{SettingFault, Settings, StoreChoice};
 
 /// The file that is read from the working folder when no other is named.
 const FILE: &str = "sixpack.toml";
 
 /// Names a file of settings.
 const FILE_VARIABLE: &str = "SIXPACK_CONFIG";
+
+/// The password of a PostgreSQL store, as every client of PostgreSQL takes it.
+const PASSWORD_VARIABLE: &str = "PGPASSWORD";
 
 /// Variables with our prefix that are no settings of a server.
 const OTHER_VARIABLES: &[&str] =
@@ -66,6 +70,9 @@ pub(crate) fn effective(
     environment: impl IntoIterator<Item = (OsString, OsString)>,
 ) -> Result<Effective, Vec<SettingFault>> {
     let mut reading = Reading::default();
+    let mut environment: Vec<_> = environment.into_iter().collect();
+    let password = environment.iter().position(|(name, _)| name == PASSWORD_VARIABLE);
+    let password = password.map(|place| environment.swap_remove(place).1);
     let file_variable = reading.environment(environment);
     if !flags.without_file {
         reading.file(flags.file.as_deref().or(file_variable.as_deref()));
@@ -79,10 +86,11 @@ pub(crate) fn effective(
         found.insert(name, (value.clone(), Origin::Default));
     }
     // Stronger ones last.
-    for source in [reading.from_file, reading.from_environment, reading.from_flags] {
-        found.extend(source);
+    for source in [&mut reading.from_file, &mut reading.from_environment, &mut reading.from_flags] {
+        found.append(source);
     }
-    let settings = settings_of(&found);
+    let password = reading.password(&found, password);
+    let settings = settings_of(&found, password.as_deref());
     if let Some(settings) = &settings {
         reading.faults.extend(contradictions(settings, &found));
     }
@@ -169,6 +177,22 @@ impl Reading {
         self.table("", table.get_ref(), path, &text);
     }
 
+    /// The password of the database beside its address: that of the file that is named, or else that of the variable.
+    fn password(&mut self, found: &Found, variable: Option<OsString>) -> Option<String> {
+        let Some((Value::Text(path), origin)) = found.get("store_password_file") else { return None };
+        if path.is_empty() {
+            return variable.and_then(|password| password.into_string().ok());
+        }
+        match std::fs::read_to_string(path) {
+            Ok(text) => Some(text.trim_end_matches(['\n', '\r']).to_owned()),
+            Err(error) => {
+                let what = format!("{} cannot be read: {error}", quoted(path));
+                self.fault("store_password_file", &origin.to_string(), what);
+                None
+            }
+        }
+    }
+
     fn table(&mut self, prefix: &str, table: &DeTable<'_>, path: &Path, text: &str) {
         for (name, value) in table.iter() {
             let origin = Origin::File(path.to_owned(), line_at(text, name.span().start));
@@ -225,9 +249,11 @@ impl Reading {
 /// The values that hold when nobody says anything else.
 fn defaults() -> Found {
     let text = |text: &str| Value::Text(text.to_owned());
-    let values: [(&'static str, Value); 17] = [
+    let values: [(&'static str, Value); 19] = [
         ("listen", text("127.0.0.1:6776")),
         ("data", text(".sixpack")),
+        ("store", text(SQLITE)),
+        ("store_password_file", text("")),
         ("behind_proxy", Value::Switch(false)),
         ("public_hosts", Value::List(Vec::new())),
         ("offline_grace_s", Value::Number(60)),
@@ -247,7 +273,7 @@ fn defaults() -> Found {
     values.into_iter().map(|(name, value)| (name, (value, Origin::Default))).collect()
 }
 
-fn settings_of(found: &Found) -> Option<Settings> {
+fn settings_of(found: &Found, password: Option<&str>) -> Option<Settings> {
     let text = |name| match found.get(name) {
         Some((Value::Text(text), _)) => Some(text.clone()),
         _ => None,
@@ -264,6 +290,7 @@ fn settings_of(found: &Found) -> Option<Settings> {
     Some(Settings {
         listen: address(&text("listen")?)?,
         data: PathBuf::from(text("data")?),
+        store: store_of(found, password)?,
         behind_proxy: switch("behind_proxy"),
         public_hosts,
         offline_grace_s: number("offline_grace_s")?,
@@ -280,6 +307,16 @@ fn settings_of(found: &Found) -> Option<Settings> {
         keep_events_days: number("retention.events_days")?,
         keep_sessions_days: number("retention.sessions_days")?,
     })
+}
+
+fn store_of(found: &Found, password: Option<&str>) -> Option<StoreChoice> {
+    let Some((Value::Database(address), _)) = found.get("store") else { return Some(StoreChoice::Sqlite) };
+    let address: Address = address.parse().ok()?;
+    let address = match password {
+        Some(password) if !address.has_password() => address.with_password(password),
+        _ => address,
+    };
+    Some(StoreChoice::Postgres(Box::new(address)))
 }
 
 /// Values that are possible, but not together.

@@ -9,6 +9,7 @@ mod diagnosing;
 mod draining;
 mod importing;
 mod log;
+mod postgres;
 mod program;
 mod quarantine;
 mod requesting;

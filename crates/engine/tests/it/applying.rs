@@ -149,7 +149,7 @@ async fn another_text_of_the_same_version_is_an_update() {
         let applied = change(&town, text).await;
         assert_eq!((applied.version, applied.change), (1, expected));
         let (source, version) =
-            town.engine.scenario_source(&town.consumer(), "default", &name).expect("there");
+            town.engine.scenario_source(&town.consumer(), "default", &name).await.expect("there");
         assert_eq!((source.as_str(), version), (text, 1));
     }
 }

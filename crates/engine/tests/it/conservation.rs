@@ -18,6 +18,7 @@ use sixpack_model::tree::{Operation, PartStatus, Tree, Verdict};
 use tokio::runtime::Runtime;
 
 use crate::joining::OUTER;
+use crate::place::CASES;
 use crate::stock::{from, stock_first};
 use crate::town::{ALL, Town, capability, refused, with, with_pair};
 
@@ -482,7 +483,7 @@ fn pick<T: Clone>(from: &[T], which: usize) -> Option<T> {
 }
 
 prop_state_machine! {
-    #![proptest_config(ProptestConfig { cases: 24, max_shrink_iters: 400, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: CASES, max_shrink_iters: 400, ..ProptestConfig::default() })]
 
     #[test]
     fn every_dataset_is_in_one_place_and_used_once_and_leaves_nothing_behind(sequential 10..60 => Machine);

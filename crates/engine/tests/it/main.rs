@@ -15,6 +15,8 @@ mod importing;
 mod joining;
 mod leasing;
 mod out_of_stock;
+#[path = "sqlite.rs"]
+mod place;
 mod quarantine;
 mod requesting;
 mod rerunning;

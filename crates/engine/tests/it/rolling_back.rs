@@ -1,14 +1,14 @@
 //! Rolling back: the version on offer is the newest that a live deployed supplier performs.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 use sixpack_engine::{ContractState, ContractView, Opened, Receipt};
 use sixpack_model::ids::SessionId;
 use sixpack_model::request::RequestStatus;
+use sixpack_storage::Store;
 use sixpack_storage::events::EventFilter;
-use sixpack_storage::sessions::Sessions;
-use sixpack_storage::sqlite::SqliteStore;
 
 use crate::stock::stock_first;
 use crate::town::{ALL, Town, capability, with, with_pair};
@@ -114,7 +114,7 @@ async fn a_version_whose_last_supplier_is_dead_gives_way_to_the_one_before() {
 #[tokio::test]
 async fn what_a_server_that_was_killed_did_not_notice_is_noticed_by_the_next() {
     let Rolling { town, canary, .. } = Rolling::new().await;
-    let ended = async |store: SqliteStore| {
+    let ended = async |store: Arc<dyn Store>| {
         store.drain_session(canary.id).await.expect("drained");
     };
     let town = town.while_down(ended).await;

@@ -1,4 +1,4 @@
-//! A town to test in: an engine over a store in a temporary folder, with suppliers that do as they are told.
+//! A town to test in: an engine over a store of its own, with suppliers that do as they are told.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,10 +15,10 @@ use sixpack_model::plan::Answer;
 use sixpack_model::request::{Priority, Selection, Source};
 use sixpack_model::token::Role;
 use sixpack_model::tree::Verdict;
-use sixpack_storage::ManualClock;
-use sixpack_storage::sqlite::{Durability, Settings, SqliteStore};
-use tempfile::TempDir;
+use sixpack_storage::{ManualClock, Store};
 use uuid::Uuid;
+
+use crate::place::Place;
 
 /// Nothing in a test waits longer than this for something that must come.
 pub(crate) const SOON: Duration = Duration::from_secs(20);
@@ -26,32 +26,32 @@ pub(crate) const SOON: Duration = Duration::from_secs(20);
 pub(crate) struct Town {
     pub(crate) engine: Engine,
     pub(crate) clock: ManualClock,
-    folder: TempDir,
+    pub(crate) place: Place,
 }
 
 impl Town {
     pub(crate) async fn new() -> Self {
         let clock = ManualClock::at("2026-01-01T00:00:00Z".parse::<Timestamp>().expect("a time"));
-        let folder = tempfile::tempdir().expect("a folder");
-        let engine = open(&folder, &clock).await;
-        Self { engine, clock, folder }
+        let (place, clock) = Place::new(clock).await;
+        let engine = open(&place, &clock).await;
+        Self { engine, clock, place }
     }
 
     /// The same town after the server was started anew.
     pub(crate) async fn restarted(self) -> Self {
-        let Self { engine, clock, folder } = self;
+        let Self { engine, clock, place } = self;
         drop(engine);
-        let engine = open(&folder, &clock).await;
-        Self { engine, clock, folder }
+        let engine = open(&place, &clock).await;
+        Self { engine, clock, place }
     }
 
     /// The store as a server leaves it that is killed: what happens in it is noticed by nobody.
-    pub(crate) async fn while_down(self, happened: impl AsyncFnOnce(SqliteStore)) -> Self {
-        let Self { engine, clock, folder } = self;
+    pub(crate) async fn while_down(self, happened: impl AsyncFnOnce(Arc<dyn Store>)) -> Self {
+        let Self { engine, clock, place } = self;
         drop(engine);
-        happened(open_store(&folder, &clock)).await;
-        let engine = open(&folder, &clock).await;
-        Self { engine, clock, folder }
+        happened(place.store(&clock).await).await;
+        let engine = open(&place, &clock).await;
+        Self { engine, clock, place }
     }
 
     pub(crate) fn consumer(&self) -> Caller {
@@ -197,15 +197,8 @@ impl Town {
     }
 }
 
-async fn open(folder: &TempDir, clock: &ManualClock) -> Engine {
-    let store = open_store(folder, clock);
-    Engine::start(Arc::new(store), EngineSettings::default()).await.expect("the engine starts")
-}
-
-fn open_store(folder: &TempDir, clock: &ManualClock) -> SqliteStore {
-    let settings =
-        Settings { clock: Arc::new(clock.clone()), durability: Durability::TestsOnly, ..Settings::default() };
-    SqliteStore::open(folder.path(), settings).expect("the store opens")
+pub(crate) async fn open(place: &Place, clock: &ManualClock) -> Engine {
+    Engine::start(place.store(clock).await, EngineSettings::default()).await.expect("the engine starts")
 }
 
 fn caller(number: u128, role: Role) -> Caller {

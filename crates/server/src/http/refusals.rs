@@ -383,9 +383,38 @@ fn store_failed(failure: &StoreError) -> Problem {
                  same Idempotency-Key.",
             )
         }
-        StoreError::InUse { .. } | StoreError::Unreadable { .. } | StoreError::Broken { .. } => {
+        StoreError::InUse { .. }
+        | StoreError::Unreadable { .. }
+        | StoreError::Newer { .. }
+        | StoreError::Unsuitable { .. }
+        | StoreError::Denied { .. }
+        | StoreError::Broken { .. } => {
             tracing::error!(error = failure as &dyn std::error::Error, "the store failed");
             Problem::internal()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::response::IntoResponse;
+    use http::header::RETRY_AFTER;
+
+    use super::*;
+
+    #[test]
+    fn a_store_that_is_away_for_a_while_is_told_from_one_that_fails() {
+        let cause = || "gone".into();
+        for (failure, status) in [
+            (StoreError::Unavailable { doing: "looking", cause: cause() }, 503),
+            (StoreError::Unanswered { doing: "writing", cause: cause() }, 503),
+            (StoreError::Full, 503),
+            (StoreError::Closed, 503),
+            (StoreError::Broken { doing: "writing", cause: cause() }, 500),
+        ] {
+            let response = store_failed(&failure).into_response();
+            assert_eq!(response.status(), status, "{failure}");
+            assert_eq!(response.headers().contains_key(RETRY_AFTER), status == 503, "{failure}");
         }
     }
 }

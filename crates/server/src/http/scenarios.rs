@@ -322,7 +322,7 @@ pub(super) async fn get_scenario(
     Path(ContractPath { environment, contract }): Path<ContractPath>,
     Query(NoParameters {}): Query<NoParameters>,
 ) -> Result<Response, Problem> {
-    let (source, version) = engine.scenario_source(&caller, environment.as_str(), &contract)?;
+    let (source, version) = engine.scenario_source(&caller, environment.as_str(), &contract).await?;
     let yaml = HeaderValue::from_static("application/yaml");
     let tag = source_tag(version, &mark(&source));
     Ok(([(CONTENT_TYPE, yaml), (ETAG, tag)], source).into_response())

@@ -1,7 +1,6 @@
-//! The whole server over a real store on a free port, a client, and a supplier that speaks the protocol by hand.
+//! The whole server over a store of its own on a free port, a client, and a supplier that speaks the protocol by hand.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::header::{HeaderName, HeaderValue};
@@ -10,14 +9,12 @@ use serde_json::{Value, json};
 use sixpack_engine::{Engine, EngineSettings, NewToken, Sweeper};
 use sixpack_model::token::Role;
 use sixpack_server::{EdgeSettings, ServerSettings, serve};
-use sixpack_storage::sqlite::{Durability, Settings, SqliteStore};
-use sixpack_storage::{Clock, SystemClock};
-use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::log;
+use crate::place::Place;
 
 /// What there is to read about each code.
 const CODES: &str = include_str!("../../../../docs/errors.md");
@@ -32,7 +29,7 @@ pub(crate) struct ApiServer {
     pub(crate) shutdown: CancellationToken,
     pub(crate) running: JoinHandle<std::io::Result<()>>,
     _sweeper: Sweeper,
-    _folder: TempDir,
+    _place: Place,
 }
 
 impl ApiServer {
@@ -45,31 +42,22 @@ impl ApiServer {
     }
 
     pub(crate) async fn start_over(settings: ServerSettings, engine: EngineSettings) -> Self {
-        Self::start_at(Arc::new(SystemClock), settings, engine).await
+        Self::start_at(Place::new(), settings, engine).await
     }
 
-    /// One whose store takes its time from this clock.
-    pub(crate) async fn start_at(
-        clock: Arc<dyn Clock>,
-        settings: ServerSettings,
-        engine: EngineSettings,
-    ) -> Self {
+    /// A server over the store of this place.
+    pub(crate) async fn start_at(place: Place, settings: ServerSettings, engine: EngineSettings) -> Self {
         // Only the first of the tests installs it.
         let _installed = rustls::crypto::ring::default_provider().install_default();
         log::keep();
-        let folder = tempfile::tempdir().unwrap();
-        let store = SqliteStore::open(
-            folder.path(),
-            Settings { clock, durability: Durability::TestsOnly, ..Settings::default() },
-        );
-        let engine = Engine::start(Arc::new(store.unwrap()), engine).await.unwrap();
+        let engine = Engine::start(place.store().await, engine).await.unwrap();
         let sweeper = Sweeper::start(&engine);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let shutdown = CancellationToken::new();
         let serving = serve(listener, engine.clone(), settings, shutdown.clone());
         let running = tokio::spawn(serving);
-        Self { address, engine, shutdown, running, _sweeper: sweeper, _folder: folder }
+        Self { address, engine, shutdown, running, _sweeper: sweeper, _place: place }
     }
 
     /// A client with a new administrator's token.

@@ -1,7 +1,5 @@
 //! Events as a stream: from the beginning, from a place, filtered, and by whom they are seen.
 
-use std::sync::Arc;
-
 use futures::StreamExt;
 use jiff::Timestamp;
 use reqwest::Method;
@@ -11,6 +9,7 @@ use sixpack_model::token::Role;
 use sixpack_storage::ManualClock;
 
 use crate::api_server::{Api, ApiServer, HandSupplier, capability, manifest, read, settings, within};
+use crate::place::Place;
 
 /// Reads events until one is of this kind.
 pub(crate) async fn until(api: &Api, path: &str, after: u64, kind: &str) -> Vec<Value> {
@@ -114,8 +113,8 @@ async fn filters_and_bounds_keep_events_apart() {
 
 #[tokio::test]
 async fn whoever_was_away_for_longer_than_events_are_kept_is_told_so() {
-    let clock = ManualClock::at(Timestamp::now());
-    let server = ApiServer::start_at(Arc::new(clock.clone()), settings(), EngineSettings::default()).await;
+    let (place, clock) = Place::at(ManualClock::at(Timestamp::now())).await;
+    let server = ApiServer::start_at(place, settings(), EngineSettings::default()).await;
     let admin = server.admin().await;
     HandSupplier::open(&admin, &manifest("billing", &[capability("account", &["produce"])])).await;
     let seen = until(&admin, "/v1/events", 0, "session.live").await;

@@ -2,6 +2,9 @@
 
 #![allow(clippy::unwrap_used, reason = "everything in here is a test")]
 
+#[path = "sqlite.rs"]
+mod place;
+
 mod api_server;
 mod auth;
 mod bad_json_payloads;

@@ -13,10 +13,10 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStderr, Command, Output, Stdio};
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Sender, channel};
-use std::time::Duration;
+use std::sync::{Mutex, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 use tokio_postgres::NoTls;
@@ -47,6 +47,9 @@ const OTHERS: &[&str] = &["postgres", "nobody"];
 /// Starts the server, and stops it when the standard input ends. Every argument behind the first belongs to the server.
 const KEEPER: &str = "folder=$1; shift; \"$@\" >&2 & server=$!; cat >/dev/null; kill -QUIT $server; wait $server; rm -rf \"$folder\"";
 
+/// The name of its socket in its folder.
+const SOCKET: &str = ".s.PGSQL.5432";
+
 /// What the server says when it takes connections.
 const READY: &str = "database system is ready to accept connections";
 
@@ -56,8 +59,10 @@ const LINES: usize = 50;
 /// A server with one empty database.
 pub struct PostgresServer {
     folder: PathBuf,
-    // The server ends with its pipe.
-    _keeper: Child,
+    runs_as: Option<User>,
+    settings: Vec<String>,
+    // A server ends with its pipe; there are several when it was stopped in between.
+    keepers: Mutex<Vec<Child>>,
     schemas: AtomicU64,
 }
 
@@ -71,7 +76,7 @@ impl PostgresServer {
     /// Starts a server with these settings on top of PostgreSQL's own.
     pub fn start(settings: &[&str]) -> Self {
         let (folder, runs_as) = Self::make();
-        Self::start_in(folder, runs_as.as_ref(), settings)
+        Self::start_in(folder, runs_as, settings)
     }
 
     /// Starts a server that can also be reached by this port of the loopback address, with TLS.
@@ -86,7 +91,7 @@ impl PostgresServer {
             }
         }
         let port = format!("port={port}");
-        Self::start_in(folder, runs_as.as_ref(), &["ssl=on", "listen_addresses=127.0.0.1", &port])
+        Self::start_in(folder, runs_as, &["ssl=on", "listen_addresses=127.0.0.1", &port])
     }
 
     /// Makes an empty database; returns its folder, and who is to run its server.
@@ -114,28 +119,51 @@ impl PostgresServer {
         (folder, runs_as)
     }
 
-    fn start_in(folder: TempDir, runs_as: Option<&User>, settings: &[&str]) -> Self {
-        let mut server = as_user(runs_as, &program("postgres"));
-        server.arg("-D").arg(folder.path().join("data")).arg("-k").arg(folder.path()).args(["-h", ""]);
-        for setting in settings {
+    fn start_in(folder: TempDir, runs_as: Option<User>, settings: &[&str]) -> Self {
+        let settings = settings.iter().map(|setting| (*setting).to_owned()).collect();
+        // It is the shell's to remove.
+        let (folder, keepers) = (folder.keep(), Mutex::default());
+        let server = Self { folder, runs_as, settings, keepers, schemas: AtomicU64::new(0) };
+        server.start_again();
+        server
+    }
+
+    /// Stops the server as if its machine had failed, and comes back when it is gone.
+    pub fn stop(&self) {
+        let file = self.folder.join("data/postmaster.pid");
+        let text = std::fs::read_to_string(&file).expect("the server runs");
+        let process = text.lines().next().expect("its number stands in the first line");
+        let signalled = Command::new("kill").args(["-s", "QUIT", process]).status();
+        assert!(signalled.expect("there is a program for that").success(), "the server runs");
+        let process = Path::new("/proc").join(process);
+        let deadline = Instant::now() + START;
+        while process.exists() {
+            assert!(Instant::now() < deadline, "the server does not stop");
+            std::thread::yield_now();
+        }
+    }
+
+    /// Starts the server that was stopped, on what it has acknowledged.
+    pub fn start_again(&self) {
+        let mut server = as_user(self.runs_as.as_ref(), &program("postgres"));
+        server.arg("-D").arg(self.folder.join("data")).arg("-k").arg(&self.folder).args(["-h", ""]);
+        for setting in &self.settings {
             server.arg("-c").arg(setting);
         }
         let mut keeper = Command::new("sh")
             .args(["-c", KEEPER, "keeper"])
-            .arg(folder.path())
+            .arg(&self.folder)
             .arg(server.get_program())
             .args(server.get_args())
-            .current_dir(folder.path())
+            .current_dir(&self.folder)
             .process_group(0)
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
             .spawn()
             .expect("a shell can be started");
-        // It is the shell's to remove from now on; until here it goes by itself.
-        let folder = folder.keep();
         wait(keeper.stderr.take().expect("it is piped"));
-        Self { folder, _keeper: keeper, schemas: AtomicU64::new(0) }
+        self.keepers.lock().unwrap_or_else(PoisonError::into_inner).push(keeper);
     }
 
     /// Where a store in this schema is; its connections have the name of the schema.
@@ -148,6 +176,11 @@ impl PostgresServer {
     /// Where a store is in a schema that nobody has yet.
     pub fn new_address(&self) -> Address {
         self.address(&format!("case_{}", self.schemas.fetch_add(1, Ordering::Relaxed)))
+    }
+
+    /// The socket that the server listens on.
+    pub fn socket(&self) -> PathBuf {
+        self.folder.join(SOCKET)
     }
 
     /// Where the database is, with the user but without anything else.

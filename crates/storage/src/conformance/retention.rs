@@ -183,7 +183,7 @@ pub async fn entities_go_with_their_dataset(f: &Fixture) {
         entity: Some(("customer".to_owned(), "c-7".to_owned())),
         ..crate::datasets::DatasetFilter::default()
     };
-    assert_eq!(f.store.datasets(&filter, crate::page::Page::first(10)).await.unwrap(), []);
+    assert_eq!(f.store.datasets(&filter, crate::page::Page::first(10)).await.unwrap().rows, []);
 }
 
 pub async fn a_session_goes_when_it_has_ended_long_ago(f: &Fixture) {

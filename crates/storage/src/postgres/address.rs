@@ -20,7 +20,7 @@ const NAME_BYTES: usize = 63;
 /// `verify-full`, and means what it means to `psql`: below `verify-full` a certificate is not looked at, unless `sslrootcert`
 /// names a file with those who may sign it. `verify-full` alone trusts whom the machine trusts. Everything else is the
 /// driver's.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Address {
     pub(super) config: tokio_postgres::Config,
     pub(super) schema: String,
@@ -77,6 +77,18 @@ impl FromStr for Address {
 }
 
 impl Address {
+    /// Whether it holds a password.
+    pub fn has_password(&self) -> bool {
+        self.config.get_password().is_some()
+    }
+
+    /// The same with this password.
+    #[must_use]
+    pub fn with_password(mut self, password: &str) -> Self {
+        self.config.password(password);
+        self
+    }
+
     /// The schema of the store.
     pub fn schema(&self) -> &str {
         &self.schema

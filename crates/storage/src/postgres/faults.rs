@@ -78,6 +78,12 @@ impl Fault {
         matches!(self, Self::Sql(cause) if cause.code().is_some()) && self.remedy() != Remedy::Later
     }
 
+    /// Whether PostgreSQL does not know us, or does not let us do this.
+    pub(super) fn is_denial(&self) -> bool {
+        let Self::Sql(cause) = self else { return false };
+        cause.code().is_some_and(|code| is_about_who(code) || *code == SqlState::INSUFFICIENT_PRIVILEGE)
+    }
+
     /// The same, or what another transaction has written meanwhile when that is in the way: it is seen by whoever begins anew.
     pub(super) fn or_taken(self, what: &'static str) -> Self {
         match self {
@@ -133,9 +139,15 @@ fn remedy_of(cause: &tokio_postgres::Error) -> Remedy {
     match code.code() {
         code if code == SqlState::DISK_FULL.code() => Remedy::Room,
         code if code.starts_with("08") || code.starts_with("57P") => Remedy::Later,
-        _ if elsewhere.contains(code) => Remedy::Later,
+        // A password that was changed, or a database that is being moved: others of the same store go on meanwhile.
+        _ if elsewhere.contains(code) || is_about_who(code) => Remedy::Later,
         _ => Remedy::Nothing,
     }
+}
+
+/// Whether a connection was refused because of who asks for it, or for which database.
+fn is_about_who(code: &SqlState) -> bool {
+    code.code().starts_with("28") || *code == SqlState::INVALID_CATALOG_NAME
 }
 
 /// Without a code and without an input or output: TLS, a password, time, or a value of the wrong type.

@@ -60,3 +60,19 @@ pub(super) const FIND_OUTPUTS: i64 = 2_000;
 
 /// How far a place in a line is counted: nobody reads a larger number.
 pub(super) const PLACES: i64 = 10_000;
+
+/// How long wake-ups are gathered before they are told: nobody notices so little, and however much is written, other
+/// transactions are kept from committing by telling at most two hundred times a second.
+pub(super) const GATHER: Duration = Duration::from_millis(5);
+
+/// Wake-ups that are told at once, or wait to be heard. Beyond, everybody looks once, which is less than that many would bring.
+pub(super) const WAKEUPS: usize = 2_000;
+
+/// Bytes of one text that is told. PostgreSQL takes less than 8,000.
+pub(super) const NOTIFY_BYTES: usize = 7_900;
+
+/// How often a server finds out whether it hears what is told: as often as those look by themselves who rely on it.
+pub(super) const ECHO_EVERY: Duration = Duration::from_secs(5);
+
+/// How long a server that hears nothing waits before it connects once more.
+pub(super) const LISTEN_AGAIN: Duration = Duration::from_secs(2);

@@ -96,10 +96,10 @@ async fn check_server(client: &Client, durability: Durability) -> Result<(), Sto
         .map_err(|cause| told("asking the database how it is set up", cause))?;
     let text = |column: usize| -> String { row.get(column) };
     if row.get::<_, i64>(0) < OLDEST_SERVER {
-        return Err(unreadable(format!("PostgreSQL {} is too old; 14 or newer is needed", text(1))));
+        return Err(unsuitable(format!("PostgreSQL {} is too old; 14 or newer is needed", text(1))));
     }
     if text(5) != "UTF8" {
-        return Err(unreadable(format!("the database's encoding is {}; UTF8 is needed", text(5))));
+        return Err(unsuitable(format!("the database's encoding is {}; UTF8 is needed", text(5))));
     }
     if durability == Durability::TestsOnly {
         return Ok(());
@@ -110,7 +110,7 @@ async fn check_server(client: &Client, durability: Durability) -> Result<(), Sto
             let reason = format!(
                 "PostgreSQL runs with {name} = off and can lose what it has acknowledged: turn it on"
             );
-            return Err(unreadable(reason));
+            return Err(unsuitable(reason));
         }
     }
     Ok(())
@@ -138,7 +138,7 @@ async fn check_owner(client: &Client, address: &Address) -> Result<(), StoreErro
         let reason = format!(
             "{address} has schema version {found}, this build knows {known}: start the newer build that wrote it"
         );
-        return Err(unreadable(reason));
+        return Err(StoreError::Newer { reason });
     }
     Ok(())
 }
@@ -162,7 +162,15 @@ async fn run(client: &mut Client, address: &Address) -> Result<(), StoreError> {
 
 /// Tells a database that is not there now from one that refuses.
 fn told(doing: &'static str, cause: tokio_postgres::Error) -> StoreError {
-    super::faults::Fault::Sql(cause).told(doing)
+    let fault = super::faults::Fault::Sql(cause);
+    if fault.is_denial() {
+        return StoreError::Denied { doing, cause: fault.into_cause() };
+    }
+    fault.told(doing)
+}
+
+fn unsuitable(reason: String) -> StoreError {
+    StoreError::Unsuitable { reason }
 }
 
 fn unreadable(reason: String) -> StoreError {

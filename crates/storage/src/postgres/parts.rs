@@ -62,9 +62,10 @@ impl Tx {
         }
         let update =
             "UPDATE dataset d SET status = p.status, failed = p.failed, started_at = p.started_at, input = p.input,
-                                  output = p.output, facts = p.facts, detail = p.detail
+                                  output = p.output, facts = p.facts, detail = p.detail, version = p.version
              FROM unnest($2::bigint[], $3::bigint[], $4::boolean[], $5::bigint[], $6::text[], $7::text[], $8::text[],
-                         $9::text[]) AS p (part, status, failed, started_at, input, output, facts, detail)
+                         $9::text[], $10::bigint[])
+                  AS p (part, status, failed, started_at, input, output, facts, detail, version)
              WHERE d.tree = $1 AND d.part = p.part";
         let rows = self
             .connection
@@ -80,6 +81,7 @@ impl Tx {
                     &each(parts, |part| part.output.as_deref()),
                     &each(parts, |part| part.facts.as_deref()),
                     &each(parts, |part| part.detail.as_str()),
+                    &each(parts, |part| i64::from(part.version)),
                 ],
             )
             .await?;

@@ -143,7 +143,10 @@ mod tests {
             (Some(RequestStatus::Fulfilled), "SEARCH r USING PRIMARY KEY (id<?)"),
             (Some(RequestStatus::Queued), "SEARCH r USING COVERING INDEX request_open (id<?)"),
             (Some(RequestStatus::Building), "SEARCH r USING COVERING INDEX request_open (id<?)"),
-            (Some(RequestStatus::Failed), "SEARCH r USING COVERING INDEX request_unhappy (status=? AND id<?)"),
+            (
+                Some(RequestStatus::Failed),
+                "SEARCH r USING COVERING INDEX request_unhappy (status=? AND id<?)",
+            ),
         ] {
             let sources = requests::sources_of(&of_status(status), &[1, 2], &[], None);
             is_read_in_its_order(&connection, &sources, expected);

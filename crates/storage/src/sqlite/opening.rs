@@ -176,7 +176,7 @@ fn migrate(connection: &mut Connection, file: &Path) -> Result<(), StoreError> {
             "{} has schema version {found}, this build knows {known}: start the newer build that wrote it",
             file.display()
         );
-        return Err(StoreError::Unreadable { reason });
+        return Err(StoreError::Newer { reason });
     }
     runner.run(connection).map(|_| ()).map_err(|cause| broken("migrating the database", cause))
 }

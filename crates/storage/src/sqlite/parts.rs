@@ -54,7 +54,7 @@ impl Tx<'_> {
     pub(super) fn update_part(&self, tree: TreeId, part: &PartRow) -> rusqlite::Result<()> {
         let rows = self.connection.run(
             "UPDATE dataset SET status = ?3, failed = ?4, started_at = ?5, input = ?6, output = ?7, facts = ?8,
-                                detail = ?9
+                                detail = ?9, version = ?10
              WHERE tree = ?1 AND part = ?2",
             params![
                 tree.0.as_bytes(),
@@ -66,6 +66,7 @@ impl Tx<'_> {
                 part.output,
                 part.facts,
                 part.detail,
+                part.version,
             ],
         )?;
         assert_eq!(rows, 1, "part {} of {tree} is to be changed and has never been created", part.part);

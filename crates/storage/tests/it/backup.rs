@@ -147,7 +147,7 @@ async fn a_process_that_is_killed_leaves_whole_backups_and_whole_stores_or_none(
                 backups += 1;
             } else if name.starts_with("place-") && path.join("store.db").exists() {
                 let store = SqliteStore::open(&path, Settings::default()).unwrap();
-                assert_eq!(store.requests(&Default::default(), all()).await.unwrap().len(), 100);
+                assert_eq!(store.requests(&Default::default(), all()).await.unwrap().rows.len(), 100);
                 stores += 1;
             } else if name.starts_with("place-") {
                 let source = folder.path().join("first.sixpack");

@@ -9,5 +9,6 @@ mod opening;
 mod postgres;
 mod postgres_opening;
 mod postgres_tls;
+mod postgres_wakeups;
 mod postgres_writer;
 mod writer;

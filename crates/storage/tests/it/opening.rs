@@ -22,7 +22,7 @@ fn open(folder: &Path) -> Result<SqliteStore, StoreError> {
 
 fn refusal(folder: &Path) -> String {
     match open(folder) {
-        Err(StoreError::Unreadable { reason }) => reason,
+        Err(StoreError::Unreadable { reason } | StoreError::Newer { reason }) => reason,
         Err(other) => panic!("{other}"),
         Ok(_) => panic!("the store was opened"),
     }

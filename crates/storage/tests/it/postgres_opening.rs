@@ -12,7 +12,11 @@ fn settings() -> Settings {
 
 async fn refusal(address: &Address, settings: Settings) -> String {
     match PostgresStore::open(address, settings).await {
-        Err(StoreError::Unreadable { reason }) => reason,
+        Err(
+            StoreError::Unreadable { reason }
+            | StoreError::Newer { reason }
+            | StoreError::Unsuitable { reason },
+        ) => reason,
         Err(other) => panic!("{other:?}"),
         Ok(_) => panic!("the store was opened"),
     }
@@ -72,6 +76,20 @@ async fn a_closed_store_takes_nothing_any_more() {
     store.close().await;
     assert!(matches!(store.ping().await, Err(StoreError::Closed)));
     assert!(matches!(store.tokens().await, Err(StoreError::Closed)));
+}
+
+#[tokio::test]
+async fn who_is_not_let_in_is_told_so() {
+    let server = PostgresServer::shared();
+    let stranger: Address = server.url().replace("sixpack@", "stranger@").parse().unwrap();
+    let elsewhere: Address = server.url().replace("/postgres", "/nowhere").parse().unwrap();
+    for (address, why) in [(stranger, "stranger"), (elsewhere, "nowhere")] {
+        let Err(StoreError::Denied { cause, .. }) = PostgresStore::open(&address, settings()).await else {
+            panic!("the store was opened, or refused otherwise");
+        };
+        let why_not = cause.source().expect("the database says why").to_string();
+        assert!(why_not.contains(why), "{why_not}");
+    }
 }
 
 #[tokio::test]

@@ -103,6 +103,42 @@ fn values_of_the_wrong_kind_are_refused() {
 }
 
 #[test]
+fn a_store_is_sqlite_or_an_address_that_is_never_repeated() {
+    let pg = "postgres://ann@db/shop?schema=qa";
+    for (file, fault) in [
+        (
+            "store = \"mysql://ann:s3cret@db/x\"",
+            "there is no store for \"mysql://\": it must be \"sqlite\", or an address",
+        ),
+        ("store = \"postgres://ann:s3cret@db:port/x\"", "the address of the store cannot be read"),
+        ("store = \"s3cret\"", "must be \"sqlite\", or an address like"),
+        ("store_password_file = \"/nowhere/at/all\"", "\"/nowhere/at/all\" cannot be read"),
+    ] {
+        let faults = read(Some(file), &[], &[]).unwrap_err();
+        assert!(
+            faults.len() == 1 && faults[0].contains(fault) && !faults[0].contains("s3cret"),
+            "{faults:?}"
+        );
+    }
+    let chosen = |variables: &[(&str, &str)], store: &str| {
+        let settings = read(None, variables, &[("store", store)]).unwrap().settings;
+        assert!(!format!("{settings:?}").contains("s3cret"));
+        settings.store
+    };
+    assert_eq!(chosen(&[], "sqlite"), StoreChoice::Sqlite);
+    let StoreChoice::Postgres(without) = chosen(&[], pg) else { panic!("an address is one") };
+    assert!(!without.has_password());
+    let with = StoreChoice::Postgres(Box::new(without.with_password("s3cret")));
+    assert_eq!(chosen(&[("PGPASSWORD", "s3cret")], pg), with);
+    assert_eq!(chosen(&[("PGPASSWORD", "other")], "postgres://ann:s3cret@db/shop?schema=qa"), with);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("password");
+    std::fs::write(&path, "s3cret\n").unwrap();
+    let named = [("SIXPACK_STORE_PASSWORD_FILE", path.to_str().unwrap()), ("PGPASSWORD", "other")];
+    assert_eq!(chosen(&named, pg), with);
+}
+
+#[test]
 fn a_proxy_allows_other_addresses() {
     let file = "listen = \"0.0.0.0:6776\"\nbehind_proxy = true\npublic_hosts = [\"Sixpack.Example.org\"]\n";
     let settings = read(Some(file), &[], &[]).unwrap().settings;

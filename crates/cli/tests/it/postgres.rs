@@ -1,0 +1,63 @@
+//! Servers over PostgreSQL: chosen by an address, refused with a reason, any number of them over one store.
+
+use serde_json::Value;
+use sixpack_storage::conformance::PostgresServer;
+
+use crate::program::{Place, Running};
+
+/// Starts one of several servers of this place, which share a database; returns its address.
+fn serve(place: &Place, store: &str) -> (Running, String) {
+    let mut server =
+        place.start(&["serve", "--listen", "127.0.0.1:0", "--drain-delay-s", "0", "--store", store]);
+    let ready = server.log(|line| line.contains("\"msg\":\"ready\""));
+    let ready: Value = serde_json::from_str(&ready).unwrap();
+    assert!(ready["store"].as_str().unwrap().starts_with("PostgreSQL: schema "), "{ready}");
+    let url = ready["url"].as_str().unwrap().to_owned();
+    (server, url)
+}
+
+/// The address of a new store, for a server that keeps what it acknowledges.
+fn new_store(server: &PostgresServer, schema: &str) -> String {
+    format!("{}?schema={schema}", server.url())
+}
+
+#[test]
+fn what_one_server_acknowledges_another_one_shows() {
+    let database = PostgresServer::start(&[]);
+    let store = new_store(&database, "shared");
+    let mut place = Place::new();
+    let (mut first, first_url) = serve(&place, &store);
+    let (second, second_url) = serve(&place, &store);
+    place.set("SIXPACK_TOKEN", std::fs::read_to_string(place.path(".sixpack/admin-token")).unwrap().trim());
+    for name in ["one", "two", "three"] {
+        place.set("SIXPACK_URL", &first_url);
+        place.run(&["token", "create", name, "--role", "consumer", "--json"]).expect(0);
+        place.set("SIXPACK_URL", &second_url);
+        assert!(place.run(&["token", "list"]).expect(0).stdout.contains(name));
+    }
+    first.signal("TERM");
+    assert_eq!(first.ended().code(), Some(0));
+    place.run(&["token", "list"]).expect(0);
+    drop(second);
+}
+
+#[test]
+fn a_store_that_cannot_be_used_is_refused_with_a_reason() {
+    let mut place = Place::new();
+    place.set("PGPASSWORD", "s3cret");
+    let database = PostgresServer::shared();
+    let stranger = database.url().replace("sixpack@", "stranger@");
+    let gone = "postgres://ann:s3cret@127.0.0.1:1/x?connect_timeout=2".to_owned();
+    for (store, code, part) in [
+        (gone, 69, "schema sixpack of x at 127.0.0.1"),
+        (stranger, 77, "stranger"),
+        // It runs without `fsync`.
+        (database.url(), 78, "fsync = off"),
+        ("mysql://ann:s3cret@db/x".to_owned(), 78, "there is no store for \"mysql://\""),
+    ] {
+        let refused = place.run(&["serve", "--listen", "127.0.0.1:0", "--store", &store]).expect(code);
+        assert!(refused.stderr.contains(part) && !refused.stderr.contains("s3cret"), "{refused:?}");
+    }
+    let shown = place.run(&["settings", "--json", "--store", "postgres://ann:s3cret@db/x"]).expect(0);
+    assert_eq!(shown.json()["store"]["value"], "postgres://ann:***@db/x");
+}

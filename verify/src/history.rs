@@ -1,5 +1,4 @@
-//! History: whether a lease from stock takes longer in a store with a million datasets that have ended and a large stock, and what
-//! a page of each list takes there.
+//! History: leases from a large stock, and pages of lists, in a store in which a million datasets have ended.
 
 use std::time::Duration;
 

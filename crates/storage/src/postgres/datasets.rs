@@ -169,7 +169,7 @@ fn key_behind(after: Option<DatasetId>) -> (Uuid, Int) {
 
 /// Where the datasets of a list are looked for: among those that hold an entity or are of a contract, in each environment; or
 /// else among the roots, of a status if one is asked for.
-async fn sources_of(
+pub(super) async fn sources_of(
     connection: &Connection,
     filter: &DatasetFilter,
     after: Option<DatasetId>,

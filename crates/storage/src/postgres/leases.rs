@@ -119,7 +119,7 @@ impl Leases for PostgresStore {
 }
 
 /// Where the leases of a list are looked for.
-fn source_of(filter: &LeaseFilter, environments: &[i64], after: Option<LeaseId>) -> Source {
+pub(super) fn source_of(filter: &LeaseFilter, environments: &[i64], after: Option<LeaseId>) -> Source {
     let mut source = looks::source("l.id", "l.id DESC");
     let before = source.value(Box::new(after.map_or(Uuid::max(), |lease| lease.0)));
     // Held ones are few among all that ever were; written out, because the index is one on held leases only.

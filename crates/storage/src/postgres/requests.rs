@@ -205,7 +205,7 @@ impl Tx {
 
 /// Where the requests of a list are looked for: among those of a status if the index of these is short, or else among those of
 /// each contract, or else among all.
-fn sources_of(
+pub(super) fn sources_of(
     filter: &RequestFilter,
     environments: &[i64],
     contracts: &[i64],

@@ -54,6 +54,6 @@ fn why_there_is_no_backup_or_no_restored_store_is_told_by_the_exit_code() {
     place.run(&["restore"]).expect(64);
     place.run(&["restore", "b", "--after-restore", "--store", "postgres://x@y/z"]).expect(64);
     place.run(&["restore", "--after-restore"]).expect(64);
-    let unread = place.run(&["restore", "--after-restore", "--store", "mysql://x:s3cret@y"]).expect(64);
+    let unread = place.run(&["restore", "--after-restore", "--store", "mysql://x:s3cret@y"]).expect(78);
     assert!(!unread.stderr.contains("s3cret"), "{unread:?}");
 }

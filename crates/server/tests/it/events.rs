@@ -1,7 +1,7 @@
 //! Events as a stream: from the beginning, from a place, filtered, and by whom they are seen.
 
 use futures::StreamExt;
-use reqwest::Method;
+use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 use sixpack_model::token::Role;
 
@@ -9,7 +9,10 @@ use crate::api_server::{Api, ApiServer, HandSupplier, capability, manifest, read
 
 /// Reads events until one is of this kind.
 pub(crate) async fn until(api: &Api, path: &str, after: u64, kind: &str) -> Vec<Value> {
-    let request = api.request(Method::GET, path).header("last-event-id", after.to_string());
+    read_until(api.request(Method::GET, path).header("last-event-id", after.to_string()), kind).await
+}
+
+async fn read_until(request: RequestBuilder, kind: &str) -> Vec<Value> {
     let response = request.send().await.unwrap();
     assert_eq!(response.headers()["content-type"], "text/event-stream");
     let (mut stream, mut text, mut events) = (response.bytes_stream(), String::new(), Vec::new());
@@ -105,4 +108,19 @@ async fn filters_and_bounds_keep_events_apart() {
         let request = admin.request(Method::GET, "/v1/events").header("last-event-id", id);
         read(request).await.refused(400, "bad_event_id");
     }
+}
+
+#[tokio::test]
+async fn a_stream_may_begin_a_few_events_before_now() {
+    let server = ApiServer::start().await;
+    let admin = server.admin().await;
+    for name in ["first", "second", "third"] {
+        admin.post("/v1/tokens", &json!({"name": name, "role": "consumer"})).await.expect(201);
+    }
+    let events = read_until(admin.request(Method::GET, "/v1/events?back=2"), "token.created").await;
+    assert_eq!(events[0]["name"], "second", "{events:?}");
+    let with_id = admin.request(Method::GET, "/v1/events?back=2").header("last-event-id", "0");
+    let events = read_until(with_id, "token.created").await;
+    assert!(events[0]["id"].as_u64().unwrap() < 3, "{events:?}");
+    admin.get("/v1/events?back=1001").await.refused(422, "range");
 }

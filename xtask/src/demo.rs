@@ -9,6 +9,7 @@ use std::process::Command;
 use anyhow::Context;
 use clap::Args;
 
+use crate::pages;
 use crate::test::{machine, programs};
 
 /// How to show it.
@@ -44,6 +45,7 @@ pub(crate) fn run_once(root: &Path) -> anyhow::Result<bool> {
 /// Builds the programs; answers the command that shows them.
 fn build(root: &Path) -> anyhow::Result<Command> {
     eprintln!("building sixpack and the shop; for the first time this takes some minutes");
+    pages::build_if_possible(root);
     let folder = programs(root)?;
     let mut show = Command::new(folder.join("shop"));
     show.arg("demo").arg("--sixpack").arg(folder.join("sixpack"));

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 
 use self::tally::Tally;
-use crate::{demo, tidy, trials};
+use crate::{demo, pages, tidy, trials};
 
 struct Stage {
     name: &'static str,
@@ -26,6 +26,10 @@ enum Run {
     /// The main purpose from end to end, with the real programs.
     Demo,
     Kill,
+    /// A script of the pages.
+    Pages(&'static str),
+    /// The pages in a browser, before the real programs.
+    Browser,
     /// Arguments for cargo. What it prints is shown and searched for results of tests.
     Cargo(&'static [&'static str]),
 }
@@ -34,6 +38,10 @@ enum Run {
 const STAGES: &[Stage] = &[
     Stage { name: "format", run: Run::Cargo(&["fmt", "--all", "--check"]) },
     Stage { name: "tidy", run: Run::Tidy },
+    Stage { name: "types of the pages", run: Run::Pages("check") },
+    Stage { name: "tests of the pages", run: Run::Pages("test") },
+    // Before anything of Rust: the program has them inside.
+    Stage { name: "pages", run: Run::Pages("build") },
     Stage {
         name: "lints",
         run: Run::Cargo(&["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"]),
@@ -47,6 +55,7 @@ const STAGES: &[Stage] = &[
         run: Run::Cargo(&["test", "--workspace", "--locked", "--no-fail-fast", "--doc"]),
     },
     Stage { name: "demo", run: Run::Demo },
+    Stage { name: "pages in a browser", run: Run::Browser },
     Stage { name: "kill test", run: Run::Kill },
 ];
 
@@ -75,28 +84,33 @@ fn run_stage(root: &Path, run: &Run) -> anyhow::Result<Tally> {
         Run::Tidy => Ok(Tally::default().finished(tidy::run(root)?)),
         Run::Demo => Ok(Tally::default().finished(demo::run_once(root)?)),
         Run::Kill => Ok(Tally::default().finished(trials::kill_as_test(root)?)),
+        Run::Pages(script) => counted(&mut pages::script(root, script)?),
+        Run::Browser => counted(&mut pages::in_a_browser(root, &programs(root)?)?),
         Run::Cargo(arguments) => run_cargo(root, arguments),
     }
 }
 
-/// Shows standard output as it comes, because a stage may take minutes, and counts the results in it.
 fn run_cargo(root: &Path, arguments: &[&str]) -> anyhow::Result<Tally> {
-    let mut child = cargo()
-        .args(arguments)
-        .current_dir(root)
+    counted(cargo().args(arguments).current_dir(root))
+}
+
+/// Shows standard output as it comes, because a stage may take minutes, and counts the results in it.
+fn counted(command: &mut Command) -> anyhow::Result<Tally> {
+    let name = command.get_program().to_string_lossy().into_owned();
+    let mut child = command
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .spawn()
-        .context("cannot start cargo")?;
+        .with_context(|| format!("cannot start {name}"))?;
     let output = child.stdout.take().expect("standard output is piped");
     let mut tally = Tally::default();
     for line in BufReader::new(output).split(b'\n') {
-        let line = line.context("cannot read what cargo prints")?;
+        let line = line.with_context(|| format!("cannot read what {name} prints"))?;
         let line = String::from_utf8_lossy(&line);
         tally.read(&line);
         println!("{line}");
     }
-    let status = child.wait().context("cannot wait for cargo")?;
+    let status = child.wait().with_context(|| format!("cannot wait for {name}"))?;
     Ok(tally.finished(status.success()))
 }
 
@@ -146,6 +160,8 @@ impl Run {
             Self::Tidy => "cargo xtask tidy".to_owned(),
             Self::Demo => "cargo xtask demo --once".to_owned(),
             Self::Kill => "cargo xtask kill".to_owned(),
+            Self::Pages(script) => format!("npm run {script}, in web/"),
+            Self::Browser => "npm run e2e, in web/".to_owned(),
             Self::Cargo(arguments) => format!("cargo {}", arguments.join(" ")),
         }
     }

@@ -130,6 +130,8 @@ fn welcome(url: &str, token: &str, file: &Path) -> Vec<String> {
         format!("Sixpack is ready at {url}"),
         format!("  token  {token}"),
         format!("         role admin, kept in {}", file.display()),
+        // Behind the `#`, where it is neither sent nor logged: the page hands it in and forgets it.
+        format!("  pages  {url}/sign-in#{token}"),
         String::new(),
         "Next, in another terminal:".to_owned(),
     ];
@@ -173,6 +175,7 @@ mod tests {
         assert!(!usual.iter().any(|line| line.contains("export")), "{usual:?}");
         let other = welcome("http://127.0.0.1:7000", "sxp_x", Path::new("/tmp/data/token"));
         assert!(other.contains(&"  export SIXPACK_URL=http://127.0.0.1:7000".to_owned()));
+        assert!(other.contains(&"  pages  http://127.0.0.1:7000/sign-in#sxp_x".to_owned()));
         assert!(other.contains(&"  export SIXPACK_TOKEN=$(cat '/tmp/data/token')".to_owned()));
     }
 }

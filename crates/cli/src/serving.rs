@@ -146,6 +146,7 @@ fn server_settings(settings: &Settings) -> ServerSettings {
     let mut server = ServerSettings::default();
     let count = |number: u64| usize::try_from(number).expect("the ranges of settings fit every machine");
     server.long_polls_per_token = count(settings.long_polls_per_token);
+    server.secure_cookies = settings.behind_proxy;
     server.edge.connections_max = count(settings.max_connections);
     server.edge.drain_delay = Duration::from_secs(settings.drain_delay_s);
     server.edge.grace = Duration::from_secs(settings.grace_s);

@@ -5,6 +5,7 @@
 
 mod auth;
 mod body;
+mod browser;
 mod contracts;
 mod datasets;
 mod debts;
@@ -27,9 +28,11 @@ mod scenarios;
 mod sessions;
 mod shapes;
 mod shortage;
+mod sign_ins;
 mod stock_rules;
 mod tasks;
 mod tokens;
+mod ui;
 mod waiting;
 
 use axum::extract::{DefaultBodyLimit, FromRef};
@@ -50,6 +53,7 @@ pub use document::openapi;
 pub(crate) struct Server {
     engine: Engine,
     insecure_dev: bool,
+    secure_cookies: bool,
     waiting: waiting::Places,
     pinged: health::Pinged,
     shutdown: CancellationToken,
@@ -64,19 +68,17 @@ impl FromRef<Server> for Engine {
 /// The router of all operations; `shutdown` is what `/readyz` watches.
 pub(crate) fn router(engine: Engine, settings: &ServerSettings, shutdown: CancellationToken) -> Router {
     let waiting = waiting::Places::new(settings.long_polls_per_token);
-    let server = Server {
-        engine,
-        insecure_dev: settings.insecure_dev,
-        waiting,
-        pinged: health::Pinged::default(),
-        shutdown,
-    };
+    let ServerSettings { insecure_dev, secure_cookies, .. } = *settings;
+    let pinged = health::Pinged::default();
+    let server = Server { engine, insecure_dev, secure_cookies, waiting, pinged, shutdown };
     let (answers_json, _) = operations().split_for_parts();
     let (answers_other, _) = other_operations().split_for_parts();
     answers_json
         .layer(middleware::from_fn(json_only))
         .merge(answers_other)
         .route_layer(middleware::from_fn_with_state(server.clone(), auth::authorize))
+        // Behind the table of roles: these are files for everybody, and no operations.
+        .merge(ui::router())
         // Every extractor has a limit of its own.
         .layer(DefaultBodyLimit::disable())
         .with_state(server)
@@ -120,6 +122,7 @@ fn operations() -> OpenApiRouter<Server> {
         .routes(routes!(sessions::heartbeat))
         .routes(routes!(tokens::create_token, tokens::list_tokens))
         .routes(routes!(tokens::revoke_token))
+        .routes(routes!(sign_ins::sign_in, sign_ins::get_sign_in, sign_ins::sign_out))
         .routes(routes!(health::healthz))
         .routes(routes!(health::version))
         .routes(routes!(document::get_openapi))

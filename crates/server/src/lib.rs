@@ -30,6 +30,8 @@ pub struct ServerSettings {
     pub edge: EdgeSettings,
     /// Takes calls without a token as an administrator's. Whoever sets it makes sure that only loopback is listened to.
     pub insecure_dev: bool,
+    /// Browsers keep their token only for TLS, which a proxy before the server speaks.
+    pub secure_cookies: bool,
     /// Calls that one token may have parked.
     pub long_polls_per_token: usize,
 }
@@ -37,7 +39,7 @@ pub struct ServerSettings {
 impl Default for ServerSettings {
     fn default() -> Self {
         let edge = EdgeSettings { is_urgent: http::is_urgent, ..EdgeSettings::default() };
-        Self { edge, insecure_dev: false, long_polls_per_token: LONG_POLLS_PER_TOKEN }
+        Self { edge, insecure_dev: false, secure_cookies: false, long_polls_per_token: LONG_POLLS_PER_TOKEN }
     }
 }
 

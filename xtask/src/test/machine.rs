@@ -63,6 +63,38 @@ const TOOLS: &[Tool] = &[
         apt: "openssl",
         rustup: None,
     },
+    Tool {
+        probe: NODE_PROBE,
+        needed_for: "the pages; version 20.19 or newer",
+        to_build: false,
+        apt: "nodejs",
+        rustup: None,
+    },
+    Tool {
+        probe: &["npm", "--version"],
+        needed_for: "the packages of the pages",
+        to_build: false,
+        apt: "npm",
+        rustup: None,
+    },
+    Tool {
+        probe: &[
+            "sh",
+            "-c",
+            "command -v chromium || command -v chromium-browser || command -v google-chrome",
+        ],
+        needed_for: "trying the pages in a browser",
+        to_build: false,
+        apt: "chromium",
+        rustup: None,
+    },
+];
+
+/// The oldest Node that builds the pages.
+pub(crate) const NODE_PROBE: &[&str] = &[
+    "node",
+    "-e",
+    "const [a, b] = process.versions.node.split('.'); process.exit(a > 20 || (a == 20 && b >= 19) ? 0 : 1)",
 ];
 
 /// What can be used here to install something.
@@ -158,7 +190,7 @@ fn is_root() -> bool {
     false
 }
 
-fn succeeds(command: &[&str]) -> bool {
+pub(crate) fn succeeds(command: &[&str]) -> bool {
     let status = silent(command).stdout(Stdio::null()).stderr(Stdio::null()).status();
     status.is_ok_and(|status| status.success())
 }

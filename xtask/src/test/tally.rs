@@ -20,6 +20,16 @@ impl Tally {
         static RESULT: LazyLock<Regex> = LazyLock::new(|| {
             Regex::new(r"^test result: \w+\. (\d+) passed; (\d+) failed; (\d+) ignored").expect("well-formed")
         });
+        // The tests of the pages count in words of their own.
+        static PAGES: LazyLock<Regex> = LazyLock::new(|| {
+            Regex::new(r"^\s*Tests\s+(?:(\d+) failed)?(?: \| )?(?:(\d+) passed)?.*\(\d+\)$")
+                .expect("well-formed")
+        });
+        if let Some(found) = PAGES.captures(line.trim_end()) {
+            let number =
+                |group: usize| found.get(group).map_or(0, |text| text.as_str().parse::<u64>().unwrap_or(0));
+            *self = *self + Self { passed: number(2), failed: number(1), ignored: 0 };
+        }
         if let Some(found) = RESULT.captures(line) {
             let number = |group: usize| found[group].parse::<u64>().unwrap_or(0);
             *self = *self + Self { passed: number(1), failed: number(2), ignored: number(3) };
@@ -70,11 +80,14 @@ mod tests {
             "test result: ok. 3 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.00s",
             "test result: FAILED. 1 passed; 2 failed; 1 ignored; 0 measured; 0 filtered out; finished in 0.00s",
             "a test that prints: test result: ok. 9 passed; 0 failed; 0 ignored",
+            "      Tests  32 passed (32)",
+            "      Tests  1 failed | 30 passed | 1 skipped (32)",
+            "      Tests  2 failed (2)",
         ] {
             tally.read(line);
         }
-        assert_eq!(tally, Tally { passed: 4, failed: 2, ignored: 1 });
-        assert_eq!(tally.to_string(), "4 passed, 2 failed, 1 ignored");
+        assert_eq!(tally, Tally { passed: 66, failed: 5, ignored: 1 });
+        assert_eq!(tally.to_string(), "66 passed, 5 failed, 1 ignored");
     }
 
     #[test]

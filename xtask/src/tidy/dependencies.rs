@@ -1,4 +1,6 @@
 //! Dependencies: every third-party crate of the workspace is used, and explained in `docs/dependencies.md`.
+//!
+//! The packages of the pages are explained there as well.
 
 use std::collections::BTreeMap;
 
@@ -11,6 +13,9 @@ use super::repository::{Repository, TextFile};
 
 const DOCUMENT: &str = "docs/dependencies.md";
 const MANIFEST: &str = "Cargo.toml";
+const PAGES_MANIFEST: &str = "web/package.json";
+/// The heading of the document below which packages of the pages stand, and no crates.
+const PAGES_HEADING: &str = "## Pages";
 
 /// Compares the workspace's table with the rows of the document.
 pub(crate) fn check(repository: &Repository) -> Vec<Fault> {
@@ -20,8 +25,8 @@ pub(crate) fn check(repository: &Repository) -> Vec<Fault> {
         table.get("workspace").and_then(|workspace| workspace.get("dependencies")).and_then(Value::as_table);
     let Some(declared) = declared else { return Vec::new() };
     let ours = |value: &Value| value.get("path").is_some();
-    let explained = explained(repository);
-    let mut faults = Vec::new();
+    let explained = explained(repository, |heading| heading != PAGES_HEADING);
+    let mut faults = check_pages(repository);
     let packages = manifests::packages(repository);
     for name in declared.iter().filter(|(_, value)| !ours(value)).map(|(name, _)| name) {
         let line = line_of(manifest, name);
@@ -78,10 +83,55 @@ fn line_of(manifest: &TextFile, name: &str) -> usize {
     manifest.lines().find(|(_, line)| declares(line)).map_or(1, |(number, _)| number)
 }
 
-/// The crates named in backticks in the first column of the document's tables, with their lines.
-fn explained(repository: &Repository) -> BTreeMap<&str, usize> {
+/// Compares the packages of the pages with their rows of the document.
+fn check_pages(repository: &Repository) -> Vec<Fault> {
+    let Some(manifest) = repository.file(PAGES_MANIFEST) else { return Vec::new() };
+    let explained = explained(repository, |heading| heading == PAGES_HEADING);
+    let declared = packages_of_the_pages(manifest);
+    let silent = declared.iter().filter(|(name, _)| !explained.contains_key(*name)).map(|(name, line)| {
+        let what = format!("nobody says why `{name}` is here");
+        Fault::new(PAGES_MANIFEST, *line, what, format!("add a row to {DOCUMENT} under `{PAGES_HEADING}`"))
+    });
+    let gone = explained.iter().filter(|(name, _)| !declared.contains_key(*name)).map(|(name, line)| {
+        let what = format!("`{name}` is no dependency of the pages");
+        Fault::new(
+            DOCUMENT,
+            *line,
+            what,
+            format!("remove the row, or name the package as {PAGES_MANIFEST} does"),
+        )
+    });
+    silent.chain(gone).collect()
+}
+
+/// The names in the tables of dependencies, with their lines; the file is written by npm, one name a line.
+fn packages_of_the_pages(manifest: &TextFile) -> BTreeMap<&str, usize> {
+    let mut packages = BTreeMap::new();
+    let mut inside = false;
+    for (number, line) in manifest.lines() {
+        let line = line.trim();
+        if line.ends_with("ependencies\": {") {
+            inside = true;
+        } else if line.starts_with('}') {
+            inside = false;
+        } else if inside && let Some(name) = line.split('"').nth(1) {
+            packages.insert(name, number);
+        }
+    }
+    packages
+}
+
+/// The names in backticks in the first column of the document's tables, with their lines: of those parts whose heading counts.
+fn explained(repository: &Repository, counts: fn(&str) -> bool) -> BTreeMap<&str, usize> {
     let mut explained = BTreeMap::new();
+    let mut heading = "";
     for (number, line) in repository.file(DOCUMENT).into_iter().flat_map(|document| document.lines()) {
+        if line.starts_with("## ") {
+            heading = line;
+        }
+        if !counts(heading) {
+            continue;
+        }
         let first = line.strip_prefix('|').and_then(|row| row.split('|').next()).unwrap_or("");
         for name in first.split('`').skip(1).step_by(2) {
             explained.insert(name, number);
@@ -121,6 +171,25 @@ mod tests {
         assert_eq!(faults.len(), 2, "{faults:?}");
         assert!(faults[0].starts_with("Cargo.toml:5: nobody says why `serde` is here"));
         assert!(faults[1].starts_with("docs/dependencies.md:4: `gone` is no dependency"));
+    }
+
+    #[test]
+    fn packages_of_the_pages_are_explained_where_they_belong() {
+        let manifest = "{\n  \"name\": \"a\",\n  \"dependencies\": {\n    \"react\": \"19.0.0\",\n    \"yaml\": \"2.0.0\"\n  }\n}\n";
+        let document = format!(
+            "{DOCUMENT_TEXT}\n{PAGES_HEADING}\n\n| package | why |\n|---|---|\n| `react` | |\n| `vue` | |\n"
+        );
+        let files = [
+            ("Cargo.toml", MANIFEST_TEXT),
+            ("a/Cargo.toml", USER),
+            ("a/src/lib.rs", "use {bytes, serde};"),
+            (PAGES_MANIFEST, manifest),
+            (DOCUMENT, &document),
+        ];
+        let faults = Fixture::new(&files).faults(check);
+        assert_eq!(faults.len(), 2, "{faults:?}");
+        assert!(faults[0].starts_with("web/package.json:5: nobody says why `yaml` is here"));
+        assert!(faults[1].contains("`vue` is no dependency of the pages"));
     }
 
     #[test]

@@ -10,6 +10,9 @@ const NAMES_OF_NOTHING: &[&str] =
 /// Files that are put into others as they are, where only ordinary comments may stand.
 const PUT_INTO_OTHERS: &[&str] = &["sdks/rust/tests/doc/landscape.rs"];
 
+/// Files that a program writes in its own words.
+const GENERATED: &[&str] = &["web/src/api/schema.d.ts"];
+
 /// Checks the first lines and the names of all files.
 pub(crate) fn check(repository: &Repository) -> Vec<Fault> {
     let mut faults = Vec::new();
@@ -25,6 +28,19 @@ pub(crate) fn check(repository: &Repository) -> Vec<Fault> {
                 1,
                 "the file does not open with a sentence",
                 "begin with one line `//! What this file is.`, full stop included",
+            ));
+        }
+    }
+    let scripts = ["ts", "tsx", "js", "mjs"].iter().flat_map(|kind| repository.with_extension(kind));
+    for file in scripts.filter(|file| file.path.starts_with("web/")) {
+        let first = file.text.lines().next().unwrap_or("");
+        let sentence = first.strip_prefix("/** ").and_then(|rest| rest.strip_suffix(" */"));
+        if !GENERATED.contains(&file.path.as_str()) && !sentence.is_some_and(|text| text.ends_with('.')) {
+            faults.push(Fault::new(
+                &file.path,
+                1,
+                "the file does not open with a sentence",
+                "begin with one line `/** What this file is. */`, full stop included",
             ));
         }
     }
@@ -67,6 +83,20 @@ mod tests {
         ] {
             let fixture = Fixture::new(&[("crates/model/src/lease.rs", &format!("{first}\n"))]);
             assert_eq!(fixture.faults(check).is_empty(), fine, "{first:?}");
+        }
+    }
+
+    #[test]
+    fn a_source_of_the_pages_opens_with_one_sentence() {
+        for (path, first, fine) in [
+            ("web/src/lib/times.ts", "/** Times for people. */", true),
+            ("web/src/lib/times.ts", "/** Times */", false),
+            ("web/src/app/Shell.tsx", "import x from \"y\";", false),
+            ("web/src/api/schema.d.ts", "/**", true),
+            ("sdks/other/a.ts", "import x;", true),
+        ] {
+            let fixture = Fixture::new(&[(path, &format!("{first}\n"))]);
+            assert_eq!(fixture.faults(check).is_empty(), fine, "{path}: {first:?}");
         }
     }
 

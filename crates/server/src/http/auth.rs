@@ -7,13 +7,13 @@ use axum::middleware::Next;
 use axum::response::Response;
 use http::header::{AUTHORIZATION, WWW_AUTHENTICATE};
 use http::request::Parts;
-use http::{HeaderMap, HeaderValue, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use sixpack_engine::Caller;
 use sixpack_model::ids::TokenId;
 use sixpack_model::token::Role::{self, Admin, Consumer, Supplier};
 use uuid::Uuid;
 
-use super::Server;
+use super::{Server, browser};
 use crate::edge::problem::Problem;
 
 /// Longest `Authorization` value that is looked at; a token has 50 characters.
@@ -76,6 +76,9 @@ pub(super) const OPERATIONS: &[(&str, &str, &str, Access)] = &[
     ("create_token", "POST", "/v1/tokens", ADMINS),
     ("list_tokens", "GET", "/v1/tokens", ADMINS),
     ("revoke_token", "DELETE", "/v1/tokens/{id}", ADMINS),
+    ("sign_in", "PUT", "/v1/sign-in", Access::Open),
+    ("get_sign_in", "GET", "/v1/sign-in", ANY),
+    ("sign_out", "DELETE", "/v1/sign-in", Access::Open),
     ("livez", "GET", "/livez", Access::Open),
     ("readyz", "GET", "/readyz", Access::Open),
     ("startupz", "GET", "/startupz", Access::Open),
@@ -135,17 +138,27 @@ pub(super) async fn authorize(
         None => Access::To(&[]),
     };
     if let Access::To(roles) = access {
-        let caller = caller(&server, request.headers()).await?;
+        let caller = caller(&server, request.method(), request.headers()).await?;
         check_role(&caller, roles)?;
         request.extensions_mut().insert(caller);
     }
     Ok(next.run(request).await)
 }
 
-async fn caller(server: &Server, headers: &HeaderMap) -> Result<Caller, Problem> {
+async fn caller(server: &Server, method: &Method, headers: &HeaderMap) -> Result<Caller, Problem> {
     let mut given = headers.get_all(AUTHORIZATION).iter();
     let caller = match (given.next(), given.next()) {
-        (None, _) if server.insecure_dev => Some(developer()),
+        (None, _) => match browser::token(headers, server.secure_cookies) {
+            Some(secret) => {
+                browser::check_own_page(method, headers)?;
+                server.engine.authenticate(secret).await?
+            }
+            None if server.insecure_dev => {
+                browser::check_not_foreign_page(headers)?;
+                Some(developer())
+            }
+            None => None,
+        },
         (Some(value), None) => match secret(value) {
             Some(secret) => server.engine.authenticate(secret).await?,
             None => None,
@@ -174,7 +187,7 @@ fn developer() -> Caller {
 }
 
 /// The same for every cause: it must not tell whether a token was ever good.
-fn unauthenticated() -> Problem {
+pub(super) fn unauthenticated() -> Problem {
     Problem::new(StatusCode::UNAUTHORIZED, "unauthenticated", "A token is needed")
         .detail("Send one usable token as `Authorization: Bearer sxp_…`; `sixpack token create` makes one.")
         .header(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))

@@ -20,6 +20,7 @@ use super::document::ProblemJson;
 use super::shapes::event::EventJson;
 use super::shapes::scalar::Text;
 use super::waiting::Call;
+use crate::edge::integer::Int;
 use crate::edge::problem::Problem;
 use crate::edge::query::Query;
 use crate::edge::sse::{KEEP_ALIVE, SseEvent, sse};
@@ -28,6 +29,9 @@ const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 
 /// How long one look waits for news; the stream goes on with the next.
 const LOOK: Duration = Duration::from_secs(30);
+
+/// How far back a stream may begin without an id: what a person looks through, and one look of the store.
+type Back = Int<0, 1_000>;
 
 /// Kinds of events that only administrators see begin with this.
 const ABOUT_TOKENS: &str = "token.";
@@ -45,6 +49,9 @@ pub(super) struct EventParameters {
     /// Only of the tree of this dataset.
     #[param(value_type = Option<String>)]
     dataset: Option<Text<DatasetId>>,
+    /// Begins so many events before now, those that the other filters leave out counted as well; nothing beside `Last-Event-ID`.
+    #[param(inline)]
+    back: Option<Back>,
 }
 
 /// Where to go on.
@@ -86,7 +93,10 @@ pub(super) async fn follow_events(
     let after = match after {
         Some(after) if server.engine.has_missed_events(after).await? => return Err(missed(after)),
         Some(after) => after,
-        None => server.engine.last_event().await?,
+        None => {
+            let back = parameters.back.map_or(0, Int::get).unsigned_abs();
+            server.engine.last_event().await?.saturating_sub(back)
+        }
     };
     let filter = EventFilter {
         environment: parameters.environment,

@@ -142,7 +142,7 @@ pub(super) struct AppliedJson<'a> {
 /// One thing that changed.
 #[derive(Serialize, ToSchema)]
 #[schema(as = ContractChange)]
-struct ChangeJson<'a> {
+pub(super) struct ChangeJson<'a> {
     /// Where in the contract, as a JSON Pointer.
     pointer: &'a str,
     message: &'a str,

@@ -10,7 +10,8 @@ use sixpack_server::{ServerSettings, openapi};
 use crate::api_server::{Api, ApiServer, HandSupplier, capability, manifest, read, settings};
 
 /// Operations that need no token.
-const OPEN: [&str; 7] = ["livez", "readyz", "startupz", "healthz", "version", "get_openapi", "get_errors"];
+const OPEN: [&str; 9] =
+    ["sign_in", "sign_out", "livez", "readyz", "startupz", "healthz", "version", "get_openapi", "get_errors"];
 
 /// Operations that a consumer may not call.
 const NOT_FOR_CONSUMERS: [&str; 15] = [

@@ -79,6 +79,8 @@ async fn a_contract_shows_what_it_is_made_of_and_who_uses_it() {
         json!([{"that": "facts.account.status == 'OPEN'", "says": "the account is open"}])
     );
     assert_eq!(pair["uses"], json!(["shop/account", "shop/customer"]));
+    let listed = admin.get("/v1/environments/default/contracts?kind=scenario").await.expect(200);
+    assert_eq!(listed["items"][0]["uses"], pair["uses"], "the list has the arrows of the whole landscape");
     assert_eq!((&pair["versions"][0]["version"], &pair["versions"][0]["change"]), (&json!(1), &json!("new")));
     let account = admin.get("/v1/environments/default/contracts/shop/account").await.expect(200);
     assert_eq!(account["used_by"], json!(["checkout/pair"]));

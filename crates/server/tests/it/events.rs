@@ -2,7 +2,7 @@
 
 use futures::StreamExt;
 use jiff::Timestamp;
-use reqwest::Method;
+use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 use sixpack_engine::{EngineSettings, Sweep};
 use sixpack_model::token::Role;
@@ -13,7 +13,10 @@ use crate::place::Place;
 
 /// Reads events until one is of this kind.
 pub(crate) async fn until(api: &Api, path: &str, after: u64, kind: &str) -> Vec<Value> {
-    let request = api.request(Method::GET, path).header("last-event-id", after.to_string());
+    read_until(api.request(Method::GET, path).header("last-event-id", after.to_string()), kind).await
+}
+
+async fn read_until(request: RequestBuilder, kind: &str) -> Vec<Value> {
     let response = request.send().await.unwrap();
     assert_eq!(response.headers()["content-type"], "text/event-stream");
     let (mut stream, mut text, mut events) = (response.bytes_stream(), String::new(), Vec::new());
@@ -129,4 +132,19 @@ async fn whoever_was_away_for_longer_than_events_are_kept_is_told_so() {
         let left = until(&admin, "/v1/events", after, "token.created").await;
         assert!(left.iter().all(|event| event["kind"] != "session.live"), "{left:?}");
     }
+}
+
+#[tokio::test]
+async fn a_stream_may_begin_a_few_events_before_now() {
+    let server = ApiServer::start().await;
+    let admin = server.admin().await;
+    for name in ["first", "second", "third"] {
+        admin.post("/v1/tokens", &json!({"name": name, "role": "consumer"})).await.expect(201);
+    }
+    let events = read_until(admin.request(Method::GET, "/v1/events?back=2"), "token.created").await;
+    assert_eq!(events[0]["name"], "second", "{events:?}");
+    let with_id = admin.request(Method::GET, "/v1/events?back=2").header("last-event-id", "0");
+    let events = read_until(with_id, "token.created").await;
+    assert!(events[0]["id"].as_u64().unwrap() < 3, "{events:?}");
+    admin.get("/v1/events?back=1001").await.refused(422, "range");
 }

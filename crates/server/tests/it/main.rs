@@ -33,6 +33,7 @@ mod requests;
 mod reruns;
 mod scenarios;
 mod sessions;
+mod sign_ins;
 mod staleness;
 mod steps;
 mod stock;

@@ -166,9 +166,13 @@ impl Landscape {
 
     /// What a person can do next.
     pub(super) fn how_to_go_on(&self) -> String {
-        let Self { server_url, urls, sixpack, stock, folder, .. } = self;
+        let Self { server_url, urls, sixpack, stock, folder, consumer_token, .. } = self;
         format!(
-            "\nEverything stays up until ctrl-c. Go on in another terminal:
+            "\nEverything stays up until ctrl-c. Go on in a browser, as a tester:
+
+  {server_url}/sign-in#{consumer_token}
+
+or in another terminal:
 
   cd {folder}                          # the token is in {TOKEN_FILE}
   export SIXPACK_URL={server_url}

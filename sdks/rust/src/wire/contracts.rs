@@ -101,6 +101,9 @@ pub struct ContractSummary {
     /// Leaves.
     #[serde(default)]
     pub of: u32,
+    /// Contracts that a scenario uses.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub uses: Vec<String>,
     /// The channel that offers it in place of what is deployed; only where a channel was asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub channel: Option<String>,

@@ -39,7 +39,7 @@ fn read_as(place: &str) -> Option<Words> {
         "Failure.class" | "DriftedPart.class" => known(wire::FailureClass::ALL),
         "Lease.outcome" | "ReleaseLease.outcome" => known(wire::Outcome::ALL),
         "Lease.status" | "leases?status" => known(wire::LeaseStatus::ALL),
-        "NewToken.role" | "Token.role" => known(wire::Role::ALL),
+        "NewToken.role" | "SignIn.role" | "Token.role" => known(wire::Role::ALL),
         "Priority" | "Request.priority" => known(wire::Priority::ALL),
         "Request.status" | "requests?status" => known(wire::RequestStatus::ALL),
         "Require" => known(wire::Require::ALL),

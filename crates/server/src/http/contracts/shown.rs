@@ -10,6 +10,7 @@ use sixpack_model::name::ContractName;
 use sixpack_model::scenario::{Source, Step};
 use utoipa::ToSchema;
 
+use crate::http::scenarios::ChangeJson;
 use crate::http::shapes::diagnostic::DiagnosticJson;
 use crate::http::shapes::doubted::DoubtedJson;
 use crate::http::shapes::owner::OwnerJson;
@@ -42,6 +43,9 @@ pub(in crate::http) struct ContractJson<'a> {
     checked: u32,
     /// Leaves in all.
     of: u32,
+    /// Contracts that a scenario uses.
+    #[schema(value_type = Vec<String>)]
+    uses: Vec<Text<&'a ContractName>>,
     /// The channel that offers it in place of what is deployed; only where a channel is asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     channel: Option<&'a str>,
@@ -91,9 +95,6 @@ struct ContractDetailJson<'a> {
     steps: Option<Vec<ScenarioStepJson<'a>>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     invariants: Option<Vec<InvariantJson<'a>>>,
-    /// Contracts that a scenario uses.
-    #[schema(value_type = Vec<String>)]
-    uses: Vec<Text<&'a ContractName>>,
     /// Scenarios that use this contract.
     #[schema(value_type = Vec<String>)]
     used_by: Vec<Text<&'a ContractName>>,
@@ -170,8 +171,8 @@ pub(in crate::http) struct ContractVersionJson<'a> {
     change: Change<'a>,
     #[schema(value_type = String, format = DateTime)]
     created_at: Time,
-    /// What changed: `[{pointer, message}]`.
-    #[schema(value_type = Vec<Object>)]
+    /// What changed.
+    #[schema(value_type = Vec<ChangeJson<'a>>)]
     changes: &'a Value,
     /// Live sessions that have registered this version of a capability; of deployed versions only.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -199,6 +200,10 @@ impl<'a> ContractJson<'a> {
     pub(in crate::http) fn listed(view: &'a ContractView) -> Self {
         let contract = &*view.contract;
         let (checked, of) = view.checked;
+        let mut uses: Vec<&ContractName> =
+            contract.scenario().into_iter().flat_map(|scenario| scenario.uses()).collect();
+        uses.sort_unstable();
+        uses.dedup();
         Self {
             name: Text(&contract.name),
             version: contract.version,
@@ -213,6 +218,7 @@ impl<'a> ContractJson<'a> {
             sessions: view.sessions,
             checked,
             of,
+            uses: uses.into_iter().map(Text).collect(),
             channel: view.channel.as_deref(),
             updated_at: Time(view.updated_at),
         }
@@ -229,10 +235,6 @@ impl<'a> ContractDetailJson<'a> {
     fn of(view: &'a ContractView) -> Self {
         let contract: &'a Contract = &view.contract;
         let (capability, scenario) = (contract.capability(), contract.scenario());
-        let mut uses: Vec<&ContractName> =
-            scenario.into_iter().flat_map(|scenario| scenario.uses()).collect();
-        uses.sort_unstable();
-        uses.dedup();
         Self {
             input: contract.input.document(),
             output: contract.output.document(),
@@ -256,7 +258,6 @@ impl<'a> ContractDetailJson<'a> {
                 let invariants = scenario.invariants.iter();
                 invariants.map(|one| InvariantJson { that: one.that.text(), says: &one.says }).collect()
             }),
-            uses: uses.into_iter().map(Text).collect(),
             used_by: view.used_by.iter().map(Text).collect(),
             drifted: view.drifted.unwrap_or(0),
             imported: ImportedStockJson::of(view),

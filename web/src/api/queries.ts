@@ -1,0 +1,197 @@
+/** What is read from the server: one entry a noun, with the key under which it is kept. */
+import { infiniteQueryOptions, keepPreviousData, queryOptions } from "@tanstack/react-query";
+import { PAGE, api, body } from "./client";
+import type { Dataset } from "./schema";
+
+/** Lists are read page by page as somebody scrolls. */
+interface Page<T> {
+  items: T[];
+  next_cursor?: string;
+}
+
+function pages<T>(
+  key: readonly unknown[],
+  read: (cursor: string | undefined, signal: AbortSignal) => Promise<Page<T>>,
+) {
+  return infiniteQueryOptions({
+    queryKey: key,
+    queryFn: ({ pageParam, signal }) => read(pageParam, signal),
+    initialPageParam: undefined as string | undefined,
+    getNextPageParam: (page: Page<T>) => page.next_cursor,
+    placeholderData: keepPreviousData,
+  });
+}
+
+const limit = PAGE;
+
+export const signIn = queryOptions({
+  queryKey: ["sign-in"],
+  queryFn: ({ signal }) => body(api.GET("/v1/sign-in", { signal })),
+  staleTime: Infinity,
+  retry: false,
+});
+
+export const version = queryOptions({
+  queryKey: ["version"],
+  queryFn: ({ signal }) => body(api.GET("/version", { signal })),
+  staleTime: Infinity,
+});
+
+export const environments = queryOptions({
+  queryKey: ["environments"],
+  queryFn: ({ signal }) => body(api.GET("/v1/environments", { params: { query: { limit: 1000 } }, signal })),
+});
+
+export interface ContractFilter {
+  q?: string;
+  owner?: string;
+  domain?: string;
+  kind?: "capability" | "scenario";
+  label?: string;
+  channel?: string;
+}
+
+export function contracts(env: string, filter: ContractFilter = {}) {
+  const { label, ...rest } = filter;
+  const query = { ...rest, ...(label ? { label: [label] } : {}), limit: 1000 };
+  return pages(["contracts", env, filter], (cursor, signal) =>
+    body(
+      api.GET("/v1/environments/{env}/contracts", { params: { path: { env }, query: { ...query, cursor } }, signal }),
+    ),
+  );
+}
+
+export function contract(env: string, name: string, of: { version?: number; channel?: string } = {}) {
+  const [domain = "", last = ""] = name.split("/");
+  const path = { env, domain, name: last };
+  const query = { channel: of.channel };
+  const { version } = of;
+  return queryOptions({
+    queryKey: ["contract", env, name, of],
+    queryFn: ({ signal }) =>
+      version === undefined
+        ? body(api.GET("/v1/environments/{env}/contracts/{domain}/{name}", { params: { path, query }, signal }))
+        : body(
+            api.GET("/v1/environments/{env}/contracts/{domain}/{name}/versions/{version}", {
+              params: { path: { ...path, version }, query },
+              signal,
+            }),
+          ),
+  });
+}
+
+export interface RequestFilter {
+  status?: "building" | "fulfilled" | "failed" | "cancelled" | "expired";
+  contract?: string;
+  refills?: boolean;
+}
+
+export function requests(env: string, filter: RequestFilter = {}) {
+  return pages(["requests", env, filter], (cursor, signal) =>
+    body(api.GET("/v1/requests", { params: { query: { environment: env, ...filter, limit, cursor } }, signal })),
+  );
+}
+
+/** The last requests of everybody, from which the catalogue tells how contracts have been doing. */
+export function lastRequests(env: string) {
+  return queryOptions({
+    queryKey: ["last-requests", env],
+    queryFn: ({ signal }) =>
+      body(api.GET("/v1/requests", { params: { query: { environment: env, refills: false, limit } }, signal })),
+  });
+}
+
+export function request(id: string) {
+  return queryOptions({
+    queryKey: ["request", id],
+    queryFn: ({ signal }) => body(api.GET("/v1/requests/{id}", { params: { path: { id } }, signal })),
+  });
+}
+
+export interface LeaseFilter {
+  status?: "held" | "released" | "expired" | "revoked";
+  holder?: string;
+}
+
+export function leases(env: string, filter: LeaseFilter = {}) {
+  return pages(["leases", env, filter], (cursor, signal) =>
+    body(api.GET("/v1/leases", { params: { query: { environment: env, ...filter, limit, cursor } }, signal })),
+  );
+}
+
+export function lease(id: string) {
+  return queryOptions({
+    queryKey: ["lease", id],
+    queryFn: ({ signal }) => body(api.GET("/v1/leases/{id}", { params: { path: { id } }, signal })),
+  });
+}
+
+export interface DatasetFilter {
+  contract?: string;
+  status?: Exclude<Dataset["status"], "waiting" | "cancelling">;
+  entity?: string;
+}
+
+export function datasets(env: string, filter: DatasetFilter = {}) {
+  return pages(["datasets", env, filter], (cursor, signal) =>
+    body(api.GET("/v1/datasets", { params: { query: { environment: env, ...filter, limit, cursor } }, signal })),
+  );
+}
+
+export function dataset(id: string) {
+  return queryOptions({
+    queryKey: ["dataset", id],
+    queryFn: ({ signal }) => body(api.GET("/v1/datasets/{id}", { params: { path: { id } }, signal })),
+  });
+}
+
+export function stockRules(env: string) {
+  return queryOptions({
+    queryKey: ["stock-rules", env],
+    // An environment has at most 1,000 rules: one page.
+    queryFn: ({ signal }) =>
+      body(
+        api.GET("/v1/environments/{env}/stock-rules", { params: { path: { env }, query: { limit: 1000 } }, signal }),
+      ),
+  });
+}
+
+export function sessions(
+  env: string,
+  filter: { domain?: string; state?: "live" | "draining" | "dead" | "ended" } = {},
+) {
+  return pages(["sessions", env, filter], (cursor, signal) =>
+    body(api.GET("/v1/sessions", { params: { query: { environment: env, ...filter, limit, cursor } }, signal })),
+  );
+}
+
+export function quarantine(env: string) {
+  return pages(["quarantine", env], (cursor, signal) =>
+    body(api.GET("/v1/quarantine", { params: { query: { environment: env, limit, cursor } }, signal })),
+  );
+}
+
+export function debts(env: string) {
+  return pages(["debts", env], (cursor, signal) =>
+    body(api.GET("/v1/debts", { params: { query: { environment: env, limit, cursor } }, signal })),
+  );
+}
+
+export const tokens = pages(["tokens"], (cursor, signal) =>
+  body(api.GET("/v1/tokens", { params: { query: { limit, cursor } }, signal })),
+);
+
+export function scenarioSource(env: string, name: string) {
+  const [domain = "", last = ""] = name.split("/");
+  return queryOptions({
+    queryKey: ["scenario-source", env, name],
+    queryFn: async ({ signal }) => {
+      const { data, response } = await api.GET("/v1/environments/{env}/scenarios/{domain}/{name}", {
+        params: { path: { env, domain, name: last } },
+        parseAs: "text",
+        signal,
+      });
+      return { text: data ?? "", etag: response.headers.get("etag") ?? "" };
+    },
+  });
+}

@@ -1,0 +1,97 @@
+/** The catalogue as testers meet it. */
+import { screen, waitFor, within } from "@testing-library/react";
+import { expect, test } from "vitest";
+import type { ContractEntry } from "~/api/schema";
+import { open } from "~/testing/page";
+import { answers, eventually, refuses } from "~/testing/server";
+import { contractEntry, request, stockRule } from "~/testing/things";
+
+const LIST = "/v1/environments/{env}/contracts";
+const listed = answers("get", LIST, {
+  items: [
+    contractEntry(),
+    contractEntry({
+      name: "customer/active-customer",
+      owner: { team: "Customer" },
+      description: "May buy",
+      status: "offline",
+      labels: { pii: "none" },
+    }),
+  ],
+});
+
+test("typing finds contracts by any of their words", async () => {
+  const { user, router } = open("/env/default/contracts", listed);
+  await screen.findByRole("link", { name: /billing\/payment-account/ });
+  await user.type(screen.getByLabelText("Search the catalogue"), "may cust");
+  await waitFor(() => expect(screen.queryByRole("link", { name: /payment-account/ })).not.toBeInTheDocument());
+  expect(screen.getByRole("link", { name: /active-customer/ })).toBeInTheDocument();
+  expect(router.state.location.search).toMatchObject({ q: "may cust" });
+});
+
+test("an address holds the filters", async () => {
+  open("/env/default/contracts?health=offline", listed);
+  expect(await screen.findByRole("link", { name: /active-customer/ })).toBeInTheDocument();
+  expect(screen.queryByRole("link", { name: /payment-account/ })).not.toBeInTheDocument();
+});
+
+test("a row says what is ready, and how its requests have been going", async () => {
+  const failed = request({ id: "req_2", status: "failed", ended_at: "2026-11-22T10:41:09.120Z" });
+  const made = request({ status: "fulfilled", ended_at: "2026-11-22T10:41:09.120Z" });
+  open(
+    "/env/default/contracts",
+    listed,
+    answers("get", "/v1/environments/{env}/stock-rules", { items: [stockRule()] }),
+    answers("get", "/v1/requests", { items: [failed, made] }),
+  );
+  const row = (await screen.findByRole("link", { name: /payment-account/ })).closest("tr") as HTMLElement;
+  expect(await within(row).findByTitle("2 ready of 5 that stock rules ask for")).toBeInTheDocument();
+  expect(await within(row).findByText("2.0 s")).toBeInTheDocument();
+  expect(await within(row).findByText("50 %")).toBeInTheDocument();
+});
+
+test("an empty catalogue says how to begin", async () => {
+  open("/env/default/contracts");
+  expect(await screen.findByText("Nothing can be requested in default yet")).toBeInTheDocument();
+});
+
+test("what cannot be read says why and can be tried again", async () => {
+  const { user } = open(
+    "/env/default/contracts",
+    refuses("get", LIST, 404, { code: "environment_not_found", detail: "There is no environment `default`." }),
+  );
+  expect(await screen.findByText("There is no environment `default`.")).toBeInTheDocument();
+  expect(screen.getByRole("link", { name: "environment_not_found" })).toHaveAttribute(
+    "href",
+    "/docs/errors#environment_not_found",
+  );
+  await user.click(screen.getByRole("button", { name: "Try again" }));
+  expect(await screen.findByText("There is no environment `default`.")).toBeInTheDocument();
+});
+
+test("an event has the list read anew", async () => {
+  const { handler, happen } = eventually();
+  let items: ContractEntry[] = [];
+  const { router } = open(
+    "/env/default/contracts",
+    answers("get", LIST, () => ({ items })),
+    handler,
+  );
+  expect(await screen.findByText("Nothing can be requested in default yet")).toBeInTheDocument();
+  await waitFor(() => expect(router.options.context.client.isFetching()).toBe(0));
+  items = [contractEntry()];
+  happen({ id: 1, kind: "contract.new" });
+  expect(await screen.findByRole("link", { name: /payment-account/ }, { timeout: 5000 })).toBeInTheDocument();
+});
+
+test("arrows and letters walk through the rows", async () => {
+  const { user } = open("/env/default/contracts", listed);
+  const first = await screen.findByRole("link", { name: /payment-account/ });
+  (document.activeElement as HTMLElement).blur();
+  await user.keyboard("j");
+  expect(first).toHaveFocus();
+  await user.keyboard("j");
+  expect(screen.getByRole("link", { name: /active-customer/ })).toHaveFocus();
+  await user.keyboard("k");
+  expect(first).toHaveFocus();
+});

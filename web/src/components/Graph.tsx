@@ -1,0 +1,121 @@
+/** A graph of what depends on what, laid out from left to right; each node leads somewhere. */
+import { Graph as Layout, layout } from "@dagrejs/dagre";
+import { useComputedColorScheme } from "@mantine/core";
+import { Controls, Handle, Position, ReactFlow, type Edge, type Node, type NodeProps } from "@xyflow/react";
+import "@xyflow/react/dist/style.css";
+import { useMemo, type ReactNode } from "react";
+import { tone, type Tone } from "~/lib/words";
+import css from "./Graph.module.css";
+
+const WIDTH_PX = 210;
+const HEIGHT_PX = 50;
+
+export interface GraphNode {
+  id: string;
+  name: ReactNode;
+  below?: ReactNode;
+  /** A state, which gives the node its colour. */
+  state: string;
+}
+
+export interface GraphEdge {
+  from: string;
+  to: string;
+  /** Draws attention to what is going on along it. */
+  active?: boolean;
+}
+
+interface GraphProps {
+  label: string;
+  nodes: GraphNode[];
+  edges: GraphEdge[];
+  height?: number;
+}
+
+type Drawn = Node<{ name: ReactNode; below?: ReactNode; tone: Tone; state: string }, "thing">;
+
+export default function Graph({ label, nodes, edges, height = 340 }: GraphProps) {
+  const scheme = useComputedColorScheme("light", { getInitialValueInEffect: false });
+  const places = useMemo(() => placesOf(nodes, edges), [nodes, edges]);
+  const drawn = nodes.map((node): Drawn => ({
+    id: node.id,
+    type: "thing",
+    position: places.get(node.id) ?? { x: 0, y: 0 },
+    data: { name: node.name, below: node.below, tone: tone(node.state), state: node.state },
+    draggable: false,
+    selectable: false,
+    focusable: false,
+  }));
+  const lines = withoutImplied(edges).map((edge): Edge => ({
+    id: `${edge.from} ${edge.to}`,
+    source: edge.from,
+    target: edge.to,
+    animated: edge.active === true,
+    focusable: false,
+    selectable: false,
+  }));
+  return (
+    <figure className={css["frame"]} aria-label={label} style={{ height: Math.min(height, 720) }}>
+      <ReactFlow
+        nodes={drawn}
+        edges={lines}
+        nodeTypes={NODES}
+        colorMode={scheme}
+        fitView
+        fitViewOptions={{ padding: 0.12, maxZoom: 1 }}
+        minZoom={0.15}
+        maxZoom={1.6}
+        nodesDraggable={false}
+        nodesConnectable={false}
+        nodesFocusable={false}
+        edgesFocusable={false}
+        elementsSelectable={false}
+        zoomOnScroll={false}
+        preventScrolling={false}
+        proOptions={{ hideAttribution: true }}
+      >
+        <Controls showInteractive={false} />
+      </ReactFlow>
+    </figure>
+  );
+}
+
+const NODES = { thing: Thing };
+
+function Thing({ data }: NodeProps<Drawn>) {
+  return (
+    <div className={`${css["node"]} ${css[data.tone]}`} title={data.state.replaceAll("_", " ")}>
+      <Handle type="target" position={Position.Left} className={css["handle"]} isConnectable={false} />
+      <div className={css["name"]}>{data.name}</div>
+      <div className={css["below"]}>{data.below}</div>
+      <Handle type="source" position={Position.Right} className={css["handle"]} isConnectable={false} />
+    </div>
+  );
+}
+
+/** Lines that other lines imply only hide what matters. */
+export function withoutImplied(edges: GraphEdge[]): GraphEdge[] {
+  const next = new Map<string, string[]>();
+  for (const { from, to } of edges) next.set(from, [...(next.get(from) ?? []), to]);
+  const leads = (from: string, to: string, seen: Set<string>): boolean =>
+    (next.get(from) ?? []).some((each) => each === to || (!seen.has(each) && leads(each, to, seen.add(each))));
+  return edges.filter(
+    ({ from, to }) => !(next.get(from) ?? []).some((via) => via !== to && leads(via, to, new Set([via]))),
+  );
+}
+
+function placesOf(nodes: GraphNode[], edges: GraphEdge[]): Map<string, { x: number; y: number }> {
+  const graph = new Layout();
+  graph.setGraph({ rankdir: "LR", nodesep: 18, ranksep: 56 });
+  graph.setDefaultEdgeLabel(() => ({}));
+  for (const { id } of nodes) graph.setNode(id, { width: WIDTH_PX, height: HEIGHT_PX });
+  const known = new Set(nodes.map(({ id }) => id));
+  for (const { from, to } of edges) if (known.has(from) && known.has(to)) graph.setEdge(from, to);
+  layout(graph);
+  return new Map(
+    nodes.map(({ id }) => {
+      const { x = 0, y = 0 } = graph.node(id) as { x?: number; y?: number };
+      return [id, { x: x - WIDTH_PX / 2, y: y - HEIGHT_PX / 2 }];
+    }),
+  );
+}

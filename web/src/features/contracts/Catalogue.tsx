@@ -1,0 +1,253 @@
+/** The catalogue: everything that can be requested, found by typing. */
+import { Button, NativeSelect, TextInput } from "@mantine/core";
+import { useInfiniteQuery, useQuery } from "@tanstack/react-query";
+import { useNavigate, useParams, useSearch } from "@tanstack/react-router";
+import { useDeferredValue, useMemo } from "react";
+import { contracts, lastRequests, stockRules } from "~/api/queries";
+import type { ContractEntry, StockRule } from "~/api/schema";
+import { DataTable, type Column } from "~/components/DataTable";
+import { Icon } from "~/components/Icon";
+import { Page } from "~/components/Panel";
+import { Pill, Status } from "~/components/Status";
+import { Time } from "~/components/Time";
+import { ContractLink, RequestLink } from "~/components/links";
+import { doingByContract, type Doing } from "~/lib/lately";
+import { span } from "~/lib/times";
+import { Beginning } from "./Beginning";
+
+const FROM = "/frame/env/$env/contracts";
+
+export function Catalogue() {
+  const { env } = useParams({ from: FROM });
+  const search = useSearch({ from: FROM });
+  const navigate = useNavigate({ from: "/env/$env/contracts" });
+  const set = (change: Partial<typeof search>) =>
+    void navigate({ search: (before) => ({ ...before, ...change }), replace: true });
+  // All of them are read once and searched here: typing is then answered at once, whatever the line.
+  const query = useInfiniteQuery(contracts(env, search.channel === undefined ? {} : { channel: search.channel }));
+  const all = useMemo(() => query.data?.pages.flatMap(({ items }) => items) ?? [], [query.data]);
+  const stock = useReadyStock(env);
+  const wanted = useDeferredValue(search);
+  const keep = useMemo(() => (entry: ContractEntry) => fits(entry, wanted), [wanted]);
+  const doing = useDoing(env);
+  const columns = useMemo(() => columnsOf(env, stock, doing), [env, stock, doing]);
+  const domains = distinct(all.map(({ name }) => name.split("/")[0] ?? ""));
+  const owners = distinct(all.map(({ owner }) => owner.team));
+  const labels = distinct(
+    all.flatMap((entry) => Object.entries(entry.labels).map(([key, value]) => `${key}:${value}`)),
+  );
+  const filters: (string | undefined)[] = Object.values(search);
+  const filtered = filters.some((value) => value !== undefined);
+  return (
+    <Page title="Catalogue" name={`Catalogue of ${env}`} full>
+      <div className="row" role="search">
+        <TextInput
+          data-search
+          autoFocus
+          className="grow"
+          style={{ minWidth: 200, maxWidth: 460 }}
+          aria-label="Search the catalogue"
+          placeholder="Search by name, description, owner or label"
+          leftSection={<Icon name="search" size={14} />}
+          value={search.q ?? ""}
+          onChange={(event) => set({ q: event.currentTarget.value || undefined })}
+        />
+        <Choice label="Domain" value={search.domain} choices={domains} onChoose={(domain) => set({ domain })} />
+        <Choice label="Owner" value={search.owner} choices={owners} onChoose={(owner) => set({ owner })} />
+        <Choice label="Label" value={search.label} choices={labels} onChoose={(label) => set({ label })} />
+        <Choice
+          label="Kind"
+          value={search.kind}
+          choices={["capability", "scenario"]}
+          onChoose={(kind) => set({ kind: kind as never })}
+        />
+        <Choice
+          label="Health"
+          value={search.health}
+          choices={["online", "offline", "broken"]}
+          onChoose={(health) => set({ health: health as never })}
+        />
+        {filtered && (
+          <Button size="compact-sm" variant="subtle" onClick={() => void navigate({ search: {}, replace: true })}>
+            Clear
+          </Button>
+        )}
+        {search.channel !== undefined && <Pill tone="busy">channel {search.channel}</Pill>}
+      </div>
+      <DataTable
+        label="Contracts"
+        columns={columns}
+        query={query}
+        keep={keep}
+        id={(entry) => entry.name}
+        empty={<Beginning env={env} filtered={filtered && all.length > 0} />}
+      />
+    </Page>
+  );
+}
+
+interface ChoiceProps {
+  label: string;
+  value: string | undefined;
+  choices: string[];
+  onChoose: (value: string | undefined) => void;
+}
+
+function Choice({ label, value, choices, onChoose }: ChoiceProps) {
+  if (choices.length < 2 && value === undefined) return null;
+  return (
+    <NativeSelect
+      size="sm"
+      maw={190}
+      aria-label={label}
+      value={value ?? ""}
+      data={[{ value: "", label: `Any ${label.toLowerCase()}` }, ...choices]}
+      onChange={(event) => onChoose(event.currentTarget.value || undefined)}
+    />
+  );
+}
+
+interface Ready {
+  ready: number;
+  target: number;
+}
+
+function columnsOf(
+  env: string,
+  stock: Map<string, Ready> | undefined,
+  doing: Map<string, Doing>,
+): Column<ContractEntry>[] {
+  return [
+    {
+      head: "Contract",
+      cell: (entry) => (
+        <span title={entry.description}>
+          <ContractLink env={env} name={entry.name} version={entry.version} row />
+          {entry.channel !== undefined && <Pill tone="busy">in channel</Pill>}
+        </span>
+      ),
+    },
+    { head: "What it is", cell: (entry) => <span className="dim">{entry.description}</span>, from: "wide" },
+    { head: "Health", cell: (entry) => <Status word={entry.status} /> },
+    { head: "Owner", cell: (entry) => entry.owner.team, from: "medium" },
+    {
+      head: "Ready now",
+      end: true,
+      from: "medium",
+      cell: (entry) => {
+        const ready = stock?.get(entry.name);
+        return ready === undefined ? (
+          <span className="dim">–</span>
+        ) : (
+          <span title={`${ready.ready} ready of ${ready.target} that stock rules ask for`}>
+            {ready.ready} <span className="dim">/ {ready.target}</span>
+          </span>
+        );
+      },
+    },
+    {
+      head: "Checked",
+      end: true,
+      from: "wide",
+      cell: (entry) => (
+        <span title={`${entry.checked} of ${entry.of} parts have a check`}>
+          {entry.checked} <span className="dim">/ {entry.of}</span>
+        </span>
+      ),
+    },
+    {
+      head: "Typical time",
+      end: true,
+      from: "wide",
+      cell: (entry) => {
+        const took = doing.get(entry.name)?.took;
+        return took === undefined ? <span className="dim">–</span> : <span title={SAMPLE}>{span(took)}</span>;
+      },
+    },
+    {
+      head: "Fulfilled",
+      end: true,
+      from: "wide",
+      cell: (entry) => {
+        const { made = 0, tried = 0 } = doing.get(entry.name) ?? {};
+        return tried === 0 ? (
+          <span className="dim">–</span>
+        ) : (
+          <span title={`${made} of ${tried}, ${SAMPLE}`}>{Math.round((100 * made) / tried)} %</span>
+        );
+      },
+    },
+    {
+      head: "Last failure",
+      end: true,
+      from: "wide",
+      cell: (entry) => {
+        const failed = doing.get(entry.name)?.failed;
+        return failed === undefined ? (
+          <span className="dim">–</span>
+        ) : (
+          <RequestLink env={env} id={failed.id}>
+            <Time at={failed.ended_at ?? failed.created_at} />
+          </RequestLink>
+        );
+      },
+    },
+  ];
+}
+
+const SAMPLE = "told from the last 200 requests in this environment";
+
+function useDoing(env: string): Map<string, Doing> {
+  const last = useQuery(lastRequests(env)).data?.items;
+  return useMemo(() => doingByContract(last ?? []), [last]);
+}
+
+/** What the stock rules of each contract have ready together; rules for one input share their datasets. */
+function useReadyStock(env: string): Map<string, Ready> | undefined {
+  const rules = useQuery(stockRules(env)).data?.items;
+  return useMemo(() => (rules === undefined ? undefined : readyOf(rules)), [rules]);
+}
+
+export function readyOf(rules: StockRule[]): Map<string, Ready> {
+  const shelves = new Map<string, StockRule>();
+  for (const rule of rules) {
+    const shelf = `${rule.contract} ${JSON.stringify(rule.input)}`;
+    const other = shelves.get(shelf);
+    if (other === undefined || rule.target > other.target) shelves.set(shelf, rule);
+  }
+  const ready = new Map<string, Ready>();
+  for (const rule of shelves.values()) {
+    const sum = ready.get(rule.contract) ?? { ready: 0, target: 0 };
+    ready.set(rule.contract, { ready: sum.ready + rule.stock.ready, target: sum.target + rule.target });
+  }
+  return ready;
+}
+
+interface Wanted {
+  q?: string | undefined;
+  domain?: string | undefined;
+  owner?: string | undefined;
+  label?: string | undefined;
+  kind?: string | undefined;
+  health?: string | undefined;
+}
+
+/** All words have to occur, wherever; the server's own search says the same. */
+export function fits(entry: ContractEntry, { q, domain, owner, label, kind, health }: Wanted): boolean {
+  if (domain !== undefined && !entry.name.startsWith(`${domain}/`)) return false;
+  if (owner !== undefined && entry.owner.team !== owner) return false;
+  if (kind !== undefined && entry.kind !== kind) return false;
+  if (health !== undefined && entry.status !== health) return false;
+  const labels = Object.entries(entry.labels).map(([key, value]) => `${key}:${value}`);
+  if (label !== undefined && !labels.includes(label)) return false;
+  if (q === undefined) return true;
+  const text = [entry.name, entry.description, entry.owner.team, ...labels].join(" ").toLowerCase();
+  return q
+    .toLowerCase()
+    .split(/\s+/)
+    .every((word) => text.includes(word));
+}
+
+function distinct(values: string[]): string[] {
+  return [...new Set(values)].sort((a, b) => a.localeCompare(b));
+}

@@ -1,0 +1,94 @@
+/** A diagnosis: what was known at hand-over and what holds now, side by side, the verdict first. */
+import type { Diagnosis, PartDiagnosis } from "~/api/schema";
+import { CopyButton } from "~/components/Copy";
+import { OwnerLine } from "~/components/Owner";
+import { Panel, SmallTable } from "~/components/Panel";
+import { Status } from "~/components/Status";
+import { Time } from "~/components/Time";
+import { ContractLink } from "~/components/links";
+import { pretty, shown } from "~/lib/exact";
+
+const VERDICTS: Record<string, string> = {
+  still_valid: "The data still holds: look at the product, or at the test.",
+  changed: "The data has changed under your lease.",
+  check_failed: "Nobody can tell: a check itself fails.",
+};
+
+export function DiagnosisView({ env, diagnosis }: { env: string; diagnosis: Diagnosis }) {
+  const { first, differences } = diagnosis;
+  return (
+    <Panel
+      title={
+        <span className="row" role="status">
+          Diagnosis <Status word={diagnosis.verdict} />
+        </span>
+      }
+      actions={
+        <CopyButton value={diagnosis.message} what="the diagnosis">
+          Copy
+        </CopyButton>
+      }
+    >
+      <div className="stack">
+        <p>
+          <strong>{VERDICTS[diagnosis.verdict]}</strong> {diagnosis.message}
+        </p>
+        {first !== undefined && (
+          <p>
+            First: <ContractLink env={env} name={first.contract} version={first.version} /> ·{" "}
+            <OwnerLine owner={first.owner} />
+          </p>
+        )}
+        {differences.length > 0 && (
+          <SmallTable label="What is different" head={["Part", "Fact", "At hand-over", "Now"]}>
+            {differences.map((each) => (
+              <tr key={`${each.path}${each.pointer}`}>
+                <td>{each.path}</td>
+                <td className="mono">{each.pointer}</td>
+                <td className="mono">{shown(each.before)}</td>
+                <td className="mono">
+                  <strong>{shown(each.after)}</strong>
+                </td>
+              </tr>
+            ))}
+          </SmallTable>
+        )}
+        <SmallTable label="Each part, then and now" head={["Part", "State", "At hand-over", "Now", "Owner"]}>
+          {diagnosis.parts.map((part) => (
+            <Part key={part.path} part={part} />
+          ))}
+        </SmallTable>
+        {diagnosis.invariants?.map((invariant) => (
+          <p key={`${invariant.path}${invariant.says}`} className="row">
+            <Status word={invariant.held ? "valid" : "invalid"} /> {invariant.message ?? invariant.says}
+          </p>
+        ))}
+        <p className="dim">
+          Handed over <Time at={diagnosis.handed_over_at} absolute />, asked{" "}
+          <Time at={diagnosis.diagnosed_at} absolute />; {diagnosis.checked} of {diagnosis.of} parts can be checked.
+        </p>
+      </div>
+    </Panel>
+  );
+}
+
+function Part({ part }: { part: PartDiagnosis }) {
+  return (
+    <tr>
+      <td>{part.path === "" ? "all of it" : part.path}</td>
+      <td>
+        <Status word={part.state} />
+      </td>
+      {([part.then, part.now] as const).map((known, index) => (
+        <td key={index}>
+          <Status word={known.verdict} />
+          {known.message !== undefined && <p>{known.message}</p>}
+          {known.facts !== undefined && <pre>{pretty(known.facts)}</pre>}
+        </td>
+      ))}
+      <td>
+        <OwnerLine owner={part.owner} />
+      </td>
+    </tr>
+  );
+}

@@ -1,0 +1,273 @@
+/** A request: live while it is made, what it came to, and when it failed, the answer first. */
+import { Button, Progress } from "@mantine/core";
+import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
+import { Link, useNavigate, useParams } from "@tanstack/react-router";
+import { api, body } from "~/api/client";
+import { request as requestQuery } from "~/api/queries";
+import type { Request, Step } from "~/api/schema";
+import { CopyButton } from "~/components/Copy";
+import { Gantt, type GanttRow } from "~/components/Gantt";
+import { Facts, Page, Panel, SmallTable } from "~/components/Panel";
+import { ProblemView } from "~/components/Problem";
+import { Read } from "~/components/States";
+import { Pill, Status } from "~/components/Status";
+import { Time, Took } from "~/components/Time";
+import { Values } from "~/components/Values";
+import { useNow } from "~/components/now";
+import { ContractLink, DatasetLink, LeaseLink } from "~/components/links";
+import { newKey } from "~/lib/ids";
+import { shown } from "~/lib/exact";
+import { span } from "~/lib/times";
+import { counted, words } from "~/lib/words";
+import { FailureAnswer } from "~/components/FailureAnswer";
+import { RequestGraph } from "./RequestGraph";
+
+const FROM = "/frame/env/$env/requests/$id";
+
+export function RequestPage() {
+  const { env, id } = useParams({ from: FROM });
+  const query = useQuery(requestQuery(id));
+  const request = query.data;
+  const name = request?.contract ?? counted(request?.items?.length ?? 0, "contract");
+  return (
+    <Page
+      name={request === undefined ? "Request" : `${words(request.status)}: ${name}`}
+      over={
+        <>
+          <Link to="/env/$env/requests" params={{ env }}>
+            Requests
+          </Link>{" "}
+          · <span className="mono">{id}</span>
+        </>
+      }
+      title={
+        <span className="row" aria-live="polite">
+          {request?.contract === undefined ? (
+            name
+          ) : (
+            <ContractLink env={env} name={request.contract} version={request.version} />
+          )}
+          {request !== undefined && <Status word={request.status} />}
+          {request?.refills !== undefined && <Pill>refills {request.refills}</Pill>}
+          {request?.channel !== undefined && <Pill tone="busy">channel {request.channel}</Pill>}
+        </span>
+      }
+      actions={request !== undefined && <Actions env={env} request={request} />}
+    >
+      <Read query={query}>{(request) => <About env={env} request={request} />}</Read>
+    </Page>
+  );
+}
+
+function Actions({ env, request }: { env: string; request: Request }) {
+  const client = useQueryClient();
+  const navigate = useNavigate();
+  const cancel = useMutation({
+    mutationFn: () => body(api.POST("/v1/requests/{id}/cancel", { params: { path: { id: request.id } } })),
+    onSuccess: (fresh) => client.setQueryData(requestQuery(request.id).queryKey, fresh),
+  });
+  const again = useMutation({
+    mutationFn: () => {
+      const { contract, input, items, count, source, lease, holder } = request;
+      const what =
+        items === undefined
+          ? { contract, input, count }
+          : { items: items.map(({ contract, input }) => ({ contract, input })) };
+      return body(
+        api.POST("/v1/requests", {
+          body: {
+            environment: env,
+            ...what,
+            source,
+            lease,
+            holder,
+            priority: "person",
+            ...(request.channel ? { channel: request.channel } : {}),
+          },
+          params: { header: { "Idempotency-Key": newKey() } },
+        }),
+      );
+    },
+    onSuccess: (made) => navigate({ to: "/env/$env/requests/$id", params: { env, id: made.id } }),
+  });
+  const open = request.ended_at === undefined;
+  return (
+    <>
+      <CopyButton value={location.href} what="the address of this page">
+        Copy link
+      </CopyButton>
+      {open && (
+        <Button
+          size="compact-sm"
+          color="red"
+          variant="light"
+          loading={cancel.isPending}
+          onClick={() => cancel.mutate()}
+        >
+          Cancel
+        </Button>
+      )}
+      {!open && request.refills === undefined && (
+        <Button size="compact-sm" variant="default" loading={again.isPending} onClick={() => again.mutate()}>
+          Request again
+        </Button>
+      )}
+      {(cancel.error ?? again.error) !== null && <ProblemView error={cancel.error ?? again.error} />}
+    </>
+  );
+}
+
+function About({ env, request }: { env: string; request: Request }) {
+  const { failure, warnings, leases, rerun } = request;
+  return (
+    <>
+      {failure !== undefined && <FailureAnswer env={env} failure={failure} reference={location.href} />}
+      {request.status === "expired" && failure === undefined && (
+        <Panel title="Its time was over">
+          It was given until <Time at={request.deadline_at} absolute />. Give the next one more time.
+        </Panel>
+      )}
+      {warnings !== undefined && (
+        <Panel title="Probably not meant">
+          <ul>
+            {warnings.map((warning) => (
+              <li key={warning.pointer}>
+                <code>{warning.pointer}</code> {warning.message}
+              </li>
+            ))}
+          </ul>
+        </Panel>
+      )}
+      {request.ended_at === undefined && <Underway request={request} />}
+      {leases.length > 0 && (
+        <Panel
+          title={leases.length === 1 ? "What you got" : `The ${leases.length} datasets you got`}
+          flush={leases.length > 1}
+        >
+          {leases.map((lease) => (
+            <div key={lease.id} style={{ padding: leases.length > 1 ? 14 : 0 }}>
+              <div className="row between" style={{ marginBottom: 6 }}>
+                <span className="row">
+                  <Status word={lease.status} />
+                  {lease.dataset.evidence !== undefined && <Status word={lease.dataset.evidence.verdict} />}
+                </span>
+                <LeaseLink env={env} id={lease.id}>
+                  open the lease: renew, diagnose, release
+                </LeaseLink>
+              </div>
+              <Values value={lease.dataset.output} label="Output" />
+            </div>
+          ))}
+        </Panel>
+      )}
+      {rerun !== undefined && (
+        <Panel title="Compared with the dataset that it repeats">
+          <p>
+            <DatasetLink env={env} id={rerun.of} />: facts {rerun.facts}
+            {rerun.differences.map((each) => (
+              <span key={`${each.path}${each.pointer}`} className="mono">
+                {" "}
+                {each.path}
+                {each.pointer}: {shown(each.before)} → {shown(each.after)}
+              </span>
+            ))}
+          </p>
+        </Panel>
+      )}
+      {(request.progress.steps?.length ?? 0) > 1 && (
+        <Panel title="Steps" flush>
+          <RequestGraph env={env} request={request} />
+        </Panel>
+      )}
+      <Panel title="When what was done">
+        <Chart request={request} />
+      </Panel>
+      <div className="columns">
+        <Panel title="Steps in detail">
+          <Steps env={env} steps={request.progress.steps ?? []} />
+        </Panel>
+        <Panel title="What was asked for">
+          <Facts
+            of={[
+              ["For whom", request.holder],
+              ["Input", request.input !== undefined && <pre>{shown(request.input)}</pre>],
+              ["Contracts", request.items?.map(({ contract }) => contract).join(", ")],
+              ["How many", request.count > 1 && request.count],
+              ["Where from", words(request.source)],
+              ["Lease", span(request.lease.ttl_s * 1000)],
+              ["Priority", request.priority],
+              ["Asked", <Time at={request.created_at} absolute />],
+              ["Ended", request.ended_at !== undefined && <Time at={request.ended_at} absolute />],
+              ["Took", <Took from={request.created_at} to={request.ended_at} />],
+              ["Deadline", request.ended_at === undefined && <Time at={request.deadline_at} />],
+            ]}
+          />
+        </Panel>
+      </div>
+    </>
+  );
+}
+
+function Underway({ request }: { request: Request }) {
+  const { done, total } = request.progress;
+  return (
+    <Panel title={`${done} of ${total} made`}>
+      <div className="stack" style={{ gap: 6 }}>
+        <Progress value={total === 0 ? 0 : (100 * done) / total} aria-label="Progress" />
+        <p className="dim">
+          <Took from={request.created_at} /> so far; it has until <Time at={request.deadline_at} absolute />.
+          {request.ahead !== undefined &&
+            ` ${counted(request.ahead, "request")} come first in line for the same from stock.`}
+        </p>
+      </div>
+    </Panel>
+  );
+}
+
+function Chart({ request }: { request: Request }) {
+  const now = useNow();
+  const begin = Date.parse(request.created_at);
+  const rows = (request.progress.steps ?? []).flatMap((step): GanttRow[] => {
+    if (step.started_at === undefined) return [];
+    // What came from stock was made before; here it only arrives.
+    const from = Math.max(begin, Date.parse(step.started_at));
+    const to = Math.max(from, step.ended_at === undefined ? Math.max(now, from) : Date.parse(step.ended_at));
+    const says = step.from_stock === undefined ? (step.operation ?? "made") : "taken from stock";
+    return [
+      {
+        id: step.path,
+        name: step.path === "" ? step.contract : step.path,
+        bars: [{ from, to, state: step.status, says }],
+      },
+    ];
+  });
+  return <Gantt label="When each step was made" rows={rows} />;
+}
+
+function Steps({ env, steps }: { env: string; steps: Step[] }) {
+  return (
+    <SmallTable label="Steps" head={["Step", "State", "Contract", "Attempt", "Remark"]}>
+      {steps.map((step) => (
+        <tr key={step.path}>
+          <td>
+            {step.dataset_id === undefined ? (
+              step.path
+            ) : (
+              <DatasetLink env={env} id={step.dataset_id}>
+                {step.path || "all of it"}
+              </DatasetLink>
+            )}
+          </td>
+          <td>
+            <Status word={step.status} />
+          </td>
+          <td>
+            <ContractLink env={env} name={step.contract} version={step.version} />
+          </td>
+          <td>{step.attempt ?? ""}</td>
+          <td>{step.message ?? (step.from_stock !== undefined ? "from stock" : "")}</td>
+        </tr>
+      ))}
+    </SmallTable>
+  );
+}

@@ -68,6 +68,7 @@ const RULES: &[Rule] = &[
     lengths::check,
     text::check,
     twins::check,
+    twins::check_tests,
     links::check,
     decisions::check,
     codes::check,

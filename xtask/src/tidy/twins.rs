@@ -13,6 +13,10 @@ const TRAITS: &str = "crates/storage/src/";
 const SQLITE: &str = "crates/storage/src/sqlite/";
 const POSTGRES: &str = "crates/storage/src/postgres/";
 
+/// The list of tests of a package, and the same once more for those that are run over PostgreSQL as well.
+const OVER_SQLITE: &str = "tests/it/main.rs";
+const OVER_POSTGRES: &str = "tests/postgres/main.rs";
+
 /// Files that only one of the databases needs, with the reason.
 const ALONE: &[(&str, &str)] = &[
     ("crates/storage/src/postgres/address.rs", "a folder is named by its path"),
@@ -52,6 +56,26 @@ pub(crate) fn check(repository: &Repository) -> Vec<Fault> {
         }
     }
     faults
+}
+
+/// Tests that are run over both databases are listed twice, once for each: none may be left out of the second list.
+pub(crate) fn check_tests(repository: &Repository) -> Vec<Fault> {
+    let lists = repository.files().iter().filter(|file| file.path.ends_with(OVER_SQLITE));
+    let mut faults = Vec::new();
+    for ours in lists {
+        let other = format!("{}{OVER_POSTGRES}", &ours.path[..ours.path.len() - OVER_SQLITE.len()]);
+        let Some(theirs) = repository.file(&other) else { continue };
+        let there: BTreeSet<&str> = modules(theirs).map(|(_, name)| name).collect();
+        for (line, name) in modules(ours).filter(|(_, name)| !there.contains(name)) {
+            let what = format!("the tests of `{name}` are not run over PostgreSQL");
+            faults.push(Fault::new(&ours.path, line, what, format!("list the module in {other} as well")));
+        }
+    }
+    faults
+}
+
+fn modules(file: &TextFile) -> impl Iterator<Item = (usize, &str)> {
+    file.lines().filter_map(|(number, line)| Some((number, line.strip_prefix("mod ")?.strip_suffix(';')?)))
 }
 
 fn alone(here: &str, there: &str) -> Fault {
@@ -133,6 +157,18 @@ mod tests {
             ("crates/storage/src/postgres/tokens.rs", &LEASES.replace("own", "other")),
         ]);
         assert!(faults.is_empty(), "{faults:?}");
+    }
+
+    #[test]
+    fn a_module_of_tests_is_run_over_both_databases() {
+        let ours = ("crates/engine/tests/it/main.rs", "mod leases;\nmod town;\n");
+        let tests = |theirs: &'static str| {
+            let theirs = ("crates/engine/tests/postgres/main.rs", theirs);
+            Fixture::new(&[ours, theirs, ("crates/cli/tests/it/main.rs", "mod program;\n")])
+                .faults(check_tests)
+        };
+        assert!(tests("mod more;\nmod town;\nmod leases;\n").is_empty());
+        assert_eq!(tests("mod town;\n").len(), 1);
     }
 
     #[test]

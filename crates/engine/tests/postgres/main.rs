@@ -38,6 +38,8 @@ mod replicas;
 mod requesting;
 #[path = "../it/rerunning.rs"]
 mod rerunning;
+#[path = "../it/retaining.rs"]
+mod retaining;
 #[path = "../it/rolling_back.rs"]
 mod rolling_back;
 #[path = "../it/steps.rs"]

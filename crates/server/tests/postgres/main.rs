@@ -39,6 +39,8 @@ mod events;
 mod extending;
 #[path = "../it/finding.rs"]
 mod finding;
+#[path = "../it/health.rs"]
+mod health;
 #[path = "../it/imports.rs"]
 mod imports;
 #[path = "../it/joining.rs"]
@@ -59,6 +61,8 @@ mod reruns;
 mod scenarios;
 #[path = "../it/sessions.rs"]
 mod sessions;
+#[path = "../it/sign_ins.rs"]
+mod sign_ins;
 #[path = "../it/staleness.rs"]
 mod staleness;
 #[path = "../it/steps.rs"]

@@ -5,6 +5,7 @@ use sixpack_server::{EdgeSettings, ServerSettings, openapi};
 use std::time::Duration;
 
 use crate::api_server::ApiServer;
+use crate::place::KIND;
 
 #[tokio::test]
 async fn health_is_told_without_a_token() {
@@ -40,8 +41,8 @@ async fn the_version_says_what_keeps_the_data() {
     let version = server.client(None).get("/version").await.expect(200);
     assert_eq!((&version["name"], &version["api"]), (&json!("sixpack"), &json!("v1")));
     let store = &version["store"];
-    assert_eq!(store["kind"], "sqlite");
-    assert!(store["schema_version"].as_u64().is_some_and(|version| version >= 16), "{store}");
+    assert_eq!(store["kind"], KIND);
+    assert!(store["schema_version"].as_u64().is_some_and(|version| version >= 1), "{store}");
 }
 
 #[tokio::test]

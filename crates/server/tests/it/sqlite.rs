@@ -6,6 +6,9 @@ use sixpack_storage::sqlite::{Settings, SqliteStore};
 use sixpack_storage::{Clock, Durability, ManualClock, Store, SystemClock};
 use tempfile::TempDir;
 
+/// What keeps the data.
+pub(crate) const KIND: &str = "sqlite";
+
 pub(crate) struct Place {
     folder: TempDir,
     clock: Arc<dyn Clock>,

@@ -17,6 +17,8 @@ fn passes(list: &str, field: &str) -> bool {
     match list {
         "leases" | "requests" => field == "ttl_ms",
         "sessions" => matches!(field, "last_seen_at" | "state" | "ended_at"),
+        // Asking is a use as well.
+        "tokens" => field == "last_used_at",
         contracts => contracts.ends_with("/contracts") && field == "status",
     }
 }

@@ -24,11 +24,17 @@ async fn without_its_database_a_server_says_so_and_goes_on_when_it_is_back() {
         consumer.post("/v1/requests", &wanted).await,
         consumer.get(&format!("/v1/requests/{}", before["id"].as_str().unwrap())).await,
         supplier.post(&hand.path("claim"), &json!({"max": 1, "wait_s": 1})).await,
-        consumer.get("/readyz").await,
     ] {
         reply.refused(503, "unavailable");
         assert!(!reply.header("retry-after").is_empty());
     }
+    // The store is tried once a second, whoever asks.
+    within(async {
+        while consumer.get("/readyz").await.status != 503 {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
     assert_eq!(consumer.get("/livez").await.status, 200);
     assert!(!server.running.is_finished() && !beside.running.is_finished());
 

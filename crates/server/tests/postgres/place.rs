@@ -9,6 +9,9 @@ use sixpack_storage::{Durability, ManualClock, Store};
 /// Connections of one store: enough for calls that wait for each other, few enough for all tests at once.
 const CONNECTIONS: usize = 4;
 
+/// What keeps the data.
+pub(crate) const KIND: &str = "postgres";
+
 #[derive(Clone)]
 pub(crate) struct Place(Address);
 

@@ -153,7 +153,7 @@ mod tests {
         }
         let filter = RequestFilter { contract: Some("shop/a".to_owned()), ..RequestFilter::default() };
         let sources = requests::sources_of(&filter, &[1, 2], &[1, 2], None);
-        let expected = "SEARCH r USING INDEX request_by_contract (contract=? AND id<?)";
+        let expected = "SEARCH r USING COVERING INDEX request_by_contract (contract=? AND id<?)";
         is_read_in_its_order(&connection, &sources, expected);
         let expected = "SEARCH request USING COVERING INDEX request_open (id>?)";
         assert_eq!(plan(&connection, OVERDUE), expected);

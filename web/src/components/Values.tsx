@@ -71,7 +71,7 @@ export function JsonOf(props: PayloadProps) {
   const secret = hasSecret(schema, schema);
   return (
     <>
-      <pre>{pretty(secret && !open ? covered(value, schema, schema) : value)}</pre>
+      <Compact value={secret && !open ? covered(value, schema, schema) : value} />
       {secret && (
         <Button
           size="compact-xs"
@@ -83,6 +83,22 @@ export function JsonOf(props: PayloadProps) {
         </Button>
       )}
     </>
+  );
+}
+
+/** A flat object as names and values, anything else as JSON. */
+function Compact({ value }: { value: unknown }) {
+  const flat = isRecord(value) && Object.values(value).every((each) => typeof each !== "object" || each === null);
+  if (!flat) return <pre>{pretty(value)}</pre>;
+  return (
+    <dl className={css["compact"]}>
+      {Object.entries(value).map(([name, each]) => (
+        <div key={name} style={{ display: "contents" }}>
+          <dt>{name}</dt>
+          <dd>{shown(each)}</dd>
+        </div>
+      ))}
+    </dl>
   );
 }
 

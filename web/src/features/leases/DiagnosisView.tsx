@@ -42,7 +42,9 @@ export function DiagnosisView({ env, diagnosis }: { env: string; diagnosis: Diag
     >
       <div className="stack">
         <p>
-          <strong>{VERDICTS[diagnosis.verdict]}</strong> {diagnosis.message}
+          <strong>{VERDICTS[diagnosis.verdict]}</strong>
+          <br />
+          {diagnosis.message}
         </p>
         {first !== undefined && (
           <p>

@@ -52,6 +52,7 @@ export default tseslint.config(
         window: "readonly",
         fetch: "readonly",
         performance: "readonly",
+        PerformanceObserver: "readonly",
       },
     },
   },

@@ -1,10 +1,10 @@
 /** Evidence: what each service said about its part when it was last asked, with the facts it read back. */
 import type { Evidence } from "~/api/schema";
-import { pretty } from "~/lib/exact";
 import { counted } from "~/lib/words";
 import { SmallTable } from "./Panel";
 import { Pill, Status } from "./Status";
 import { Time } from "./Time";
+import { JsonOf } from "./Values";
 import { ContractLink } from "./links";
 
 export function EvidenceView({ env, evidence }: { env: string; evidence: Evidence }) {
@@ -38,7 +38,16 @@ export function EvidenceView({ env, evidence }: { env: string; evidence: Evidenc
                 </span>
                 {part.message}
               </td>
-              <td>{part.facts !== undefined && <pre>{pretty(part.facts)}</pre>}</td>
+              <td>
+                <JsonOf
+                  env={env}
+                  contract={part.contract}
+                  version={part.version}
+                  part="facts"
+                  value={part.facts}
+                  label={`facts of ${part.path}`}
+                />
+              </td>
               <td>
                 {part.checked_at === undefined ? <span className="dim">never</span> : <Time at={part.checked_at} />}
               </td>

@@ -8,6 +8,7 @@ import type { HttpHandler } from "msw";
 import { createQueryClient } from "~/app/queryClient";
 import { createAppRouter, goToSignIn } from "~/app/router";
 import { answers, server, streams } from "./server";
+import { contract } from "./things";
 
 /** What every page asks for. */
 const ALWAYS = [
@@ -27,6 +28,7 @@ const ALWAYS = [
   answers("get", "/v1/environments/{env}/contracts", { items: [] }),
   answers("get", "/v1/environments/{env}/stock-rules", { items: [] }),
   answers("get", "/v1/requests", { items: [] }),
+  answers("get", "/v1/environments/{env}/contracts/{domain}/{name}/versions/{version}", () => contract()),
   streams(),
 ];
 

@@ -118,8 +118,9 @@ test("what was got can be copied value by value", async () => {
       "/v1/requests/{id}",
       request({ status: "fulfilled", ended_at: "2026-11-22T10:41:09.000Z", leases: [lease()] }),
     ),
-    answers("get", CONTRACT, contract()),
+    answers("get", "/v1/environments/{env}/contracts/{domain}/{name}/versions/{version}", contract()),
   );
   await user.click(await screen.findByRole("button", { name: "Copy account_id" }));
   expect(await navigator.clipboard.readText()).toBe("a-1");
+  expect(screen.queryByText("1234")).not.toBeInTheDocument();
 });

@@ -10,6 +10,7 @@ import { bodyOf, quoted } from "~/features/contracts/snippets";
 import { entitiesOf } from "~/features/datasets/EntityLinks";
 import { causesOf, doingOf } from "~/lib/lately";
 import { faultsOf, resolved, typeInWords } from "~/lib/schema";
+import { COVER, covered, hasSecret, secretAt } from "~/lib/secrets";
 import { attemptsOf } from "~/lib/timeline";
 import { local, median, relative, span, utc } from "~/lib/times";
 import { count, oneOf, text } from "~/lib/search";
@@ -237,4 +238,23 @@ test("what stands in an address and is nothing we know is nothing", () => {
   expect(text({ q: { a: 1 } }, "q")).toBeUndefined();
   expect(count({ version: "3" }, "version")).toBe(3);
   expect(count({ version: "-1" }, "version")).toBeUndefined();
+});
+
+test("secrets are covered wherever the schema marks them, and what is unknown beside them as well", () => {
+  const card = { type: "object", properties: { number: { "x-secret": true }, brand: { type: "string" } } };
+  const schema = {
+    $defs: { card },
+    properties: {
+      id: {},
+      cards: { type: "array", items: { $ref: "#/$defs/card" } },
+      pin: { type: "string", "x-secret": true },
+    },
+  };
+  const value = { id: 1, pin: "1234", cards: [{ number: "4111", brand: "v" }] };
+  expect(covered(value, schema, schema)).toEqual({ id: 1, pin: COVER, cards: [{ number: COVER, brand: "v" }] });
+  expect(covered({ id: 1 }, { properties: { id: {} } }, {})).toEqual({ id: 1 });
+  expect(hasSecret({ $ref: "#/$defs/card" }, schema)).toBe(true);
+  expect(secretAt(schema, schema, "/cards/0/number")).toBe(true);
+  expect(secretAt(schema, schema, "/cards/0/brand")).toBe(false);
+  expect(secretAt(schema, schema, "/id")).toBe(false);
 });

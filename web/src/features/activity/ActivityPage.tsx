@@ -9,6 +9,7 @@ import { Page } from "~/components/Panel";
 import { ProblemView } from "~/components/Problem";
 import { Empty } from "~/components/States";
 import { Time } from "~/components/Time";
+import { useText } from "~/components/useText";
 import { ContractLink, DatasetLink, LeaseLink, RequestLink } from "~/components/links";
 import { span } from "~/lib/times";
 import { words } from "~/lib/words";
@@ -31,9 +32,13 @@ export function ActivityPage() {
   const { env } = useParams({ from: FROM });
   const { noun, q } = useSearch({ from: FROM });
   const navigate = useNavigate({ from: "/env/$env/activity" });
+  const [typed, setTyped] = useText(
+    q,
+    (text) => void navigate({ search: (before) => ({ ...before, q: text }), replace: true }),
+  );
   const { events, error } = useEvents(env);
   const columns = useMemo(() => columnsOf(env), [env]);
-  const rows = useMemo(() => events.filter((event) => fits(event, noun, q)), [events, noun, q]);
+  const rows = useMemo(() => events.filter((event) => fits(event, noun, typed || undefined)), [events, noun, typed]);
   return (
     <Page title="Activity" name={`Activity in ${env}`} full>
       <div className="row">
@@ -50,11 +55,8 @@ export function ActivityPage() {
           data-search
           aria-label="Search in what happened"
           placeholder="A kind, a path, an id, a message"
-          value={q ?? ""}
-          onChange={(event) => {
-            const text = event.currentTarget.value || undefined;
-            void navigate({ search: (before) => ({ ...before, q: text }), replace: true });
-          }}
+          value={typed}
+          onChange={(event) => setTyped(event.currentTarget.value)}
         />
         <span className="dim">The last 1,000 events, and those that come.</span>
       </div>

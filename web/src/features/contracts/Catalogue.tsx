@@ -10,6 +10,7 @@ import { Icon } from "~/components/Icon";
 import { Page } from "~/components/Panel";
 import { Pill, Status } from "~/components/Status";
 import { Time } from "~/components/Time";
+import { useText } from "~/components/useText";
 import { ContractLink, RequestLink } from "~/components/links";
 import { doingByContract, type Doing } from "~/lib/lately";
 import { span } from "~/lib/times";
@@ -27,15 +28,17 @@ export function Catalogue() {
   const query = useInfiniteQuery(contracts(env, search.channel === undefined ? {} : { channel: search.channel }));
   const all = useMemo(() => query.data?.pages.flatMap(({ items }) => items) ?? [], [query.data]);
   const stock = useReadyStock(env);
-  const wanted = useDeferredValue(search);
+  const [q, setQ] = useText(search.q, (text) => set({ q: text }));
+  const { domain, owner, label, kind, health } = search;
+  const asked = useMemo(
+    () => ({ q: q === "" ? undefined : q, domain, owner, label, kind, health }),
+    [q, domain, owner, label, kind, health],
+  );
+  const wanted = useDeferredValue(asked);
   const keep = useMemo(() => (entry: ContractEntry) => fits(entry, wanted), [wanted]);
   const doing = useDoing(env);
   const columns = useMemo(() => columnsOf(env, stock, doing), [env, stock, doing]);
-  const domains = distinct(all.map(({ name }) => name.split("/")[0] ?? ""));
-  const owners = distinct(all.map(({ owner }) => owner.team));
-  const labels = distinct(
-    all.flatMap((entry) => Object.entries(entry.labels).map(([key, value]) => `${key}:${value}`)),
-  );
+  const { domains, owners, labels } = useMemo(() => choicesOf(all), [all]);
   const filters: (string | undefined)[] = Object.values(search);
   const filtered = filters.some((value) => value !== undefined);
   return (
@@ -49,8 +52,8 @@ export function Catalogue() {
           aria-label="Search the catalogue"
           placeholder="Search by name, description, owner or label"
           leftSection={<Icon name="search" size={14} />}
-          value={search.q ?? ""}
-          onChange={(event) => set({ q: event.currentTarget.value || undefined })}
+          value={q}
+          onChange={(event) => setQ(event.currentTarget.value)}
         />
         <Choice label="Domain" value={search.domain} choices={domains} onChoose={(domain) => set({ domain })} />
         <Choice label="Owner" value={search.owner} choices={owners} onChoose={(owner) => set({ owner })} />
@@ -84,6 +87,16 @@ export function Catalogue() {
       />
     </Page>
   );
+}
+
+/** Everything that the filters can be set to. */
+function choicesOf(all: ContractEntry[]): { domains: string[]; owners: string[]; labels: string[] } {
+  const labels = all.flatMap((entry) => Object.entries(entry.labels).map(([key, value]) => `${key}:${value}`));
+  return {
+    domains: distinct(all.map(({ name }) => name.split("/")[0] ?? "")),
+    owners: distinct(all.map(({ owner }) => owner.team)),
+    labels: distinct(labels),
+  };
 }
 
 interface ChoiceProps {

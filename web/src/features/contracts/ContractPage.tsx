@@ -106,7 +106,7 @@ function About({ env, contract }: { env: string; contract: Contract }) {
           <ContractGraph env={env} contract={contract} />
         </Tabs.Panel>
         <Tabs.Panel value="versions">
-          <Versions contract={contract} />
+          <Versions env={env} contract={contract} />
         </Tabs.Panel>
         <Tabs.Panel value="runs">
           <Lately env={env} contract={contract.name} />
@@ -118,8 +118,15 @@ function About({ env, contract }: { env: string; contract: Contract }) {
 
 function Head({ env, contract }: { env: string; contract: Contract }) {
   const labels = Object.entries(contract.labels);
+  const { version } = useSearch({ from: FROM });
   return (
     <div className="stack" style={{ gap: 8 }}>
+      {version !== undefined && version !== contract.versions[0]?.version && (
+        <p role="status">
+          <Pill tone="warn">version {version}</Pill> This is how it was; what is requested is always the version on
+          offer.
+        </p>
+      )}
       {contract.description !== "" && <p>{contract.description}</p>}
       {contract.faults.length > 0 && (
         <Panel title="Its parts no longer fit together">

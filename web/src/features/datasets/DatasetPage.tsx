@@ -14,10 +14,9 @@ import { ProblemView } from "~/components/Problem";
 import { Read } from "~/components/States";
 import { Pill, Status } from "~/components/Status";
 import { Time } from "~/components/Time";
-import { Values, secretsOf } from "~/components/Values";
+import { JsonOf, Values } from "~/components/Values";
 import { useRerun } from "~/components/useMade";
 import { ContractLink, DatasetLink, LeaseLink, RequestLink } from "~/components/links";
-import { shown } from "~/lib/exact";
 import { attemptsOf } from "~/lib/timeline";
 import { words } from "~/lib/words";
 import { EntityLinks } from "./EntityLinks";
@@ -78,6 +77,7 @@ function Actions({ env, dataset }: { env: string; dataset: Dataset | undefined }
 
 function About({ env, dataset }: { env: string; dataset: Dataset }) {
   const about = useQuery(contractQuery(env, dataset.contract, { version: dataset.version })).data;
+  const of = { contract: dataset.contract, version: dataset.version };
   const { failure, waits_for, evidence, timeline = [], parts = [] } = dataset;
   return (
     <>
@@ -101,7 +101,7 @@ function About({ env, dataset }: { env: string; dataset: Dataset }) {
             )
           }
         >
-          <Values value={dataset.output} label="Output" secret={secretsOf(about?.output)} />
+          <Values env={env} {...of} part="output" value={dataset.output} label="Output" />
           <EntityLinks env={env} schema={about?.output} output={dataset.output} />
         </Panel>
         <Panel title="About">
@@ -112,7 +112,7 @@ function About({ env, dataset }: { env: string; dataset: Dataset }) {
               ["Request", <RequestLink env={env} id={dataset.request_id} />],
               ["Part of", dataset.id !== dataset.root_id && <DatasetLink env={env} id={dataset.root_id} />],
               ["Step", dataset.path],
-              ["Input", <pre>{shown(dataset.input)}</pre>],
+              ["Input", <JsonOf env={env} {...of} part="input" value={dataset.input} label="the input" />],
               [
                 "From stock",
                 dataset.from_stock !== undefined && <DatasetLink env={env} id={dataset.from_stock.dataset_id} />,
@@ -137,7 +137,7 @@ function About({ env, dataset }: { env: string; dataset: Dataset }) {
       )}
       {dataset.facts !== undefined && evidence === undefined && (
         <Panel title="Facts">
-          <Values value={dataset.facts} label="Facts" />
+          <Values env={env} {...of} part="facts" value={dataset.facts} label="Facts" />
         </Panel>
       )}
       {evidence !== undefined && (

@@ -9,6 +9,7 @@ import { DataTable, type Column } from "~/components/DataTable";
 import { Page } from "~/components/Panel";
 import { Empty } from "~/components/States";
 import { Pill, Status } from "~/components/Status";
+import { useText } from "~/components/useText";
 import { Time } from "~/components/Time";
 import { DatasetLink, Id, LeaseLink } from "~/components/links";
 import { shown } from "~/lib/exact";
@@ -35,6 +36,8 @@ export function DatasetsPage() {
   const set = (change: Partial<typeof search>) =>
     void navigate({ search: (before) => ({ ...before, ...change }), replace: true });
   const { entity, contract, status } = search;
+  const [typed, setTyped] = useText(entity, (text) => set({ entity: text }));
+  const [named, setNamed] = useText(contract, (text) => set({ contract: text }));
   const filter = {
     ...(status === undefined ? {} : { status }),
     // What is not written to its end would only be refused.
@@ -50,14 +53,14 @@ export function DatasetsPage() {
           data-search
           aria-label="Entity"
           placeholder="Entity, such as customer:c-17"
-          value={entity ?? ""}
-          onChange={(event) => set({ entity: event.currentTarget.value || undefined })}
+          value={typed}
+          onChange={(event) => setTyped(event.currentTarget.value)}
         />
         <TextInput
           aria-label="Contract"
           placeholder="domain/name"
-          value={contract ?? ""}
-          onChange={(event) => set({ contract: event.currentTarget.value || undefined })}
+          value={named}
+          onChange={(event) => setNamed(event.currentTarget.value)}
         />
         <NativeSelect
           aria-label="State"

@@ -1,12 +1,23 @@
 /** A diagnosis: what was known at hand-over and what holds now, side by side, the verdict first. */
-import type { Diagnosis, PartDiagnosis } from "~/api/schema";
+import { useQuery } from "@tanstack/react-query";
+import { contract as contractQuery } from "~/api/queries";
+import type { Diagnosis, Difference as FactDifference, PartDiagnosis } from "~/api/schema";
 import { CopyButton } from "~/components/Copy";
 import { OwnerLine } from "~/components/Owner";
 import { Panel, SmallTable } from "~/components/Panel";
 import { Status } from "~/components/Status";
 import { Time } from "~/components/Time";
+import { JsonOf } from "~/components/Values";
 import { ContractLink } from "~/components/links";
-import { pretty, shown } from "~/lib/exact";
+import { shown } from "~/lib/exact";
+import type { JsonSchema } from "~/lib/schema";
+import { COVER, secretAt } from "~/lib/secrets";
+
+interface DifferenceProps {
+  env: string;
+  difference: FactDifference;
+  part: PartDiagnosis | undefined;
+}
 
 const VERDICTS: Record<string, string> = {
   still_valid: "The data still holds: look at the product, or at the test.",
@@ -31,7 +42,9 @@ export function DiagnosisView({ env, diagnosis }: { env: string; diagnosis: Diag
     >
       <div className="stack">
         <p>
-          <strong>{VERDICTS[diagnosis.verdict]}</strong> {diagnosis.message}
+          <strong>{VERDICTS[diagnosis.verdict]}</strong>
+          <br />
+          {diagnosis.message}
         </p>
         {first !== undefined && (
           <p>
@@ -42,20 +55,18 @@ export function DiagnosisView({ env, diagnosis }: { env: string; diagnosis: Diag
         {differences.length > 0 && (
           <SmallTable label="What is different" head={["Part", "Fact", "At hand-over", "Now"]}>
             {differences.map((each) => (
-              <tr key={`${each.path}${each.pointer}`}>
-                <td>{each.path}</td>
-                <td className="mono">{each.pointer}</td>
-                <td className="mono">{shown(each.before)}</td>
-                <td className="mono">
-                  <strong>{shown(each.after)}</strong>
-                </td>
-              </tr>
+              <Difference
+                key={`${each.path}${each.pointer}`}
+                env={env}
+                difference={each}
+                part={diagnosis.parts.find(({ path }) => path === each.path)}
+              />
             ))}
           </SmallTable>
         )}
         <SmallTable label="Each part, then and now" head={["Part", "State", "At hand-over", "Now", "Owner"]}>
           {diagnosis.parts.map((part) => (
-            <Part key={part.path} part={part} />
+            <Part key={part.path} env={env} part={part} />
           ))}
         </SmallTable>
         {diagnosis.invariants?.map((invariant) => (
@@ -72,7 +83,28 @@ export function DiagnosisView({ env, diagnosis }: { env: string; diagnosis: Diag
   );
 }
 
-function Part({ part }: { part: PartDiagnosis }) {
+/** A fact that differs; a secret one is only said to. */
+function Difference({ env, difference, part }: DifferenceProps) {
+  const { path, pointer, before, after } = difference;
+  const query = useQuery({
+    ...contractQuery(env, part?.contract ?? "", part === undefined ? {} : { version: part.version }),
+    enabled: part !== undefined,
+  });
+  const schema = query.data?.facts as JsonSchema | undefined;
+  const secret = !query.isSuccess || (schema !== undefined && secretAt(schema, schema, pointer));
+  return (
+    <tr>
+      <td>{path}</td>
+      <td className="mono">{pointer}</td>
+      <td className="mono">{secret ? COVER : shown(before)}</td>
+      <td className="mono">
+        <strong>{secret ? COVER : shown(after)}</strong>
+      </td>
+    </tr>
+  );
+}
+
+function Part({ env, part }: { env: string; part: PartDiagnosis }) {
   return (
     <tr>
       <td>{part.path === "" ? "all of it" : part.path}</td>
@@ -83,7 +115,14 @@ function Part({ part }: { part: PartDiagnosis }) {
         <td key={index}>
           <Status word={known.verdict} />
           {known.message !== undefined && <p>{known.message}</p>}
-          {known.facts !== undefined && <pre>{pretty(known.facts)}</pre>}
+          <JsonOf
+            env={env}
+            contract={part.contract}
+            version={part.version}
+            part="facts"
+            value={known.facts}
+            label={`${part.path}, ${index === 0 ? "then" : "now"}`}
+          />
         </td>
       ))}
       <td>

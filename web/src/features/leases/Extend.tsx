@@ -9,9 +9,9 @@ import type { Lease } from "~/api/schema";
 import { Panel, SmallTable } from "~/components/Panel";
 import { ProblemView } from "~/components/Problem";
 import { Status } from "~/components/Status";
+import { JsonOf } from "~/components/Values";
 import { ContractLink, DatasetLink } from "~/components/links";
 import { SchemaForm, type Input } from "~/components/form/SchemaForm";
-import { shown } from "~/lib/exact";
 import type { JsonSchema } from "~/lib/schema";
 
 export function Extend({ env, lease }: { env: string; lease: Lease }) {
@@ -30,10 +30,19 @@ export function Extend({ env, lease }: { env: string; lease: Lease }) {
                 <td>
                   <Status word={each.status} />
                 </td>
-                <td className="mono">
-                  {each.failure === undefined
-                    ? shown(each.output)
-                    : `${each.failure.owner.team}: ${each.failure.message}`}
+                <td>
+                  {each.failure === undefined ? (
+                    <JsonOf
+                      env={env}
+                      contract={each.contract}
+                      version={each.version}
+                      part="output"
+                      value={each.output}
+                      label={each.contract}
+                    />
+                  ) : (
+                    `${each.failure.owner.team}: ${each.failure.message}`
+                  )}
                 </td>
                 <td>
                   <DatasetLink env={env} id={each.dataset_id}>

@@ -4,7 +4,7 @@ import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { Link, useParams } from "@tanstack/react-router";
 import { useState } from "react";
 import { api, body } from "~/api/client";
-import { contract as contractQuery, lease as leaseQuery } from "~/api/queries";
+import { lease as leaseQuery } from "~/api/queries";
 import type { Lease } from "~/api/schema";
 import { CopyButton } from "~/components/Copy";
 import { EvidenceView } from "~/components/EvidenceView";
@@ -13,8 +13,9 @@ import { ProblemView } from "~/components/Problem";
 import { Read } from "~/components/States";
 import { Status } from "~/components/Status";
 import { Time } from "~/components/Time";
-import { Values, secretsOf } from "~/components/Values";
+import { Values } from "~/components/Values";
 import { useRerun } from "~/components/useMade";
+import { useMayNotPublish } from "~/components/role";
 import { ContractLink, DatasetLink, RequestLink } from "~/components/links";
 import { span } from "~/lib/times";
 import { words } from "~/lib/words";
@@ -22,6 +23,7 @@ import { Countdown } from "./Countdown";
 import { DiagnosisView } from "./DiagnosisView";
 import { Extend } from "./Extend";
 import { Release } from "./Release";
+import { Revoke } from "./Revoke";
 
 const FROM = "/frame/env/$env/leases/$id";
 
@@ -63,7 +65,6 @@ export function LeasePage() {
 
 function About({ env, lease, readAt }: { env: string; lease: Lease; readAt: number }) {
   const { dataset } = lease;
-  const about = useQuery(contractQuery(env, dataset.contract, { version: dataset.version })).data;
   const diagnosis = useMutation({
     mutationFn: () => body(api.POST("/v1/leases/{id}/diagnose", { params: { path: { id: lease.id } } })),
   });
@@ -86,7 +87,14 @@ function About({ env, lease, readAt }: { env: string; lease: Lease; readAt: numb
             </CopyButton>
           }
         >
-          <Values value={dataset.output} label="Output" secret={secretsOf(about?.output)} />
+          <Values
+            env={env}
+            contract={dataset.contract}
+            version={dataset.version}
+            part="output"
+            value={dataset.output}
+            label="Output"
+          />
         </Panel>
         <Panel title="About">
           <Facts
@@ -127,6 +135,8 @@ interface HeldProps {
 function Held({ env, lease, readAt, diagnosis }: HeldProps) {
   const client = useQueryClient();
   const [releasing, setReleasing] = useState(false);
+  const [revoking, setRevoking] = useState(false);
+  const mayNotRevoke = useMayNotPublish();
   const fresh = (lease: Lease) => client.setQueryData(leaseQuery(lease.id).queryKey, lease);
   const renew = useMutation({
     mutationFn: () =>
@@ -157,9 +167,15 @@ function Held({ env, lease, readAt, diagnosis }: HeldProps) {
             <Button size="compact-sm" color="red" variant="light" onClick={() => setReleasing(true)}>
               Release
             </Button>
+            {mayNotRevoke === undefined && (
+              <Button size="compact-sm" color="red" variant="subtle" onClick={() => setRevoking(true)}>
+                Take away
+              </Button>
+            )}
           </div>
         </div>
         {(renew.error ?? rerun.error) !== null && <ProblemView error={renew.error ?? rerun.error} />}
+        <Revoke lease={lease} opened={revoking} onClose={() => setRevoking(false)} onRevoked={fresh} />
         <Release lease={lease} opened={releasing} onClose={() => setReleasing(false)} onReleased={fresh} />
       </div>
     </Panel>

@@ -10,6 +10,7 @@ import { Page } from "~/components/Panel";
 import { Empty } from "~/components/States";
 import { Status } from "~/components/Status";
 import { Time } from "~/components/Time";
+import { useMayNotPublish } from "~/components/role";
 import { ContractLink, DatasetLink } from "~/components/links";
 import { shown } from "~/lib/exact";
 import { words } from "~/lib/words";
@@ -20,10 +21,11 @@ const FROM = "/frame/env/$env/quarantine";
 
 export function QuarantinePage() {
   const { env } = useParams({ from: FROM });
+  const mayNot = useMayNotPublish();
   const [resolving, setResolving] = useState<QuarantinedDataset>();
   const drifted = useInfiniteQuery(quarantine(env));
   const owed = useInfiniteQuery(debts(env));
-  const quarantined = useMemo(() => quarantineColumns(env, setResolving), [env]);
+  const quarantined = useMemo(() => quarantineColumns(env, mayNot, setResolving), [env, mayNot]);
   const owing = useMemo(() => debtColumns(env), [env]);
   return (
     <Page title="Quarantine and debts" name={`Quarantine of ${env}`} full>
@@ -54,6 +56,7 @@ export function QuarantinePage() {
 
 function quarantineColumns(
   env: string,
+  mayNot: string | undefined,
   onResolve: (dataset: QuarantinedDataset) => void,
 ): Column<QuarantinedDataset>[] {
   return [
@@ -86,6 +89,8 @@ function quarantineColumns(
         <Button
           size="compact-xs"
           variant="default"
+          disabled={mayNot !== undefined}
+          title={mayNot}
           onClick={() => onResolve(entry)}
           aria-label={`Decide about ${entry.contract} ${entry.dataset_id}`}
         >

@@ -12,7 +12,7 @@ import { ProblemView } from "~/components/Problem";
 import { Read } from "~/components/States";
 import { Pill, Status } from "~/components/Status";
 import { Time, Took } from "~/components/Time";
-import { Values } from "~/components/Values";
+import { JsonOf, Values } from "~/components/Values";
 import { useNow } from "~/components/now";
 import { ContractLink, DatasetLink, LeaseLink } from "~/components/links";
 import { newKey } from "~/lib/ids";
@@ -155,7 +155,14 @@ function About({ env, request }: { env: string; request: Request }) {
                   open the lease: renew, diagnose, release
                 </LeaseLink>
               </div>
-              <Values value={lease.dataset.output} label="Output" />
+              <Values
+                env={env}
+                contract={lease.dataset.contract}
+                version={lease.dataset.version}
+                part="output"
+                value={lease.dataset.output}
+                label="Output"
+              />
             </div>
           ))}
         </Panel>
@@ -190,7 +197,7 @@ function About({ env, request }: { env: string; request: Request }) {
           <Facts
             of={[
               ["For whom", request.holder],
-              ["Input", request.input !== undefined && <pre>{shown(request.input)}</pre>],
+              ["Input", <Asked env={env} request={request} />],
               ["Contracts", request.items?.map(({ contract }) => contract).join(", ")],
               ["How many", request.count > 1 && request.count],
               ["Where from", words(request.source)],
@@ -206,6 +213,13 @@ function About({ env, request }: { env: string; request: Request }) {
       </div>
     </>
   );
+}
+
+/** The input; of a contract that nobody knows the version of there is none. */
+function Asked({ env, request }: { env: string; request: Request }) {
+  const { contract, version, input } = request;
+  if (contract === undefined || version === undefined) return null;
+  return <JsonOf env={env} contract={contract} version={version} part="input" value={input} label="the input" />;
 }
 
 function Underway({ request }: { request: Request }) {

@@ -9,6 +9,7 @@ import { DataTable, type Column } from "~/components/DataTable";
 import { Page } from "~/components/Panel";
 import { Empty } from "~/components/States";
 import { Pill, Status } from "~/components/Status";
+import { useText } from "~/components/useText";
 import { Time, Took } from "~/components/Time";
 import { RequestLink } from "~/components/links";
 import { counted } from "~/lib/words";
@@ -23,6 +24,7 @@ export function RequestsPage() {
   const set = (change: Partial<typeof search>) =>
     void navigate({ search: (before) => ({ ...before, ...change }), replace: true });
   const { status, contract, refills } = search;
+  const [typed, setTyped] = useText(contract, (text) => set({ contract: text }));
   const filter = {
     ...(status === undefined ? {} : { status }),
     // A name that is not written to its end is no name yet.
@@ -44,8 +46,8 @@ export function RequestsPage() {
           data-search
           aria-label="Contract"
           placeholder="domain/name"
-          value={contract ?? ""}
-          onChange={(event) => set({ contract: event.currentTarget.value || undefined })}
+          value={typed}
+          onChange={(event) => setTyped(event.currentTarget.value)}
         />
         <Switch
           label="Also those that refill stock"

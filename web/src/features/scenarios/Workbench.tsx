@@ -11,6 +11,7 @@ import { Panel, SmallTable } from "~/components/Panel";
 import { LazyGraph } from "~/components/LazyGraph";
 import { ProblemView } from "~/components/Problem";
 import { Loading } from "~/components/States";
+import { useMayNotPublish } from "~/components/role";
 import { Status } from "~/components/Status";
 import { counted } from "~/lib/words";
 import { graphOf, nameOf } from "./reading";
@@ -37,6 +38,7 @@ interface Checked {
 export function Workbench({ env, begun }: WorkbenchProps) {
   const client = useQueryClient();
   const navigate = useNavigate();
+  const mayNot = useMayNotPublish();
   const [text, setText] = useState(begun.text);
   const [written] = useDebouncedValue(text, CHECK_AFTER_MS);
   const name = nameOf(written);
@@ -67,7 +69,8 @@ export function Workbench({ env, begun }: WorkbenchProps) {
           <Button
             size="compact-sm"
             loading={apply.isPending}
-            disabled={!settled || faults.length > 0 || check.isError || text === begun.text}
+            title={mayNot}
+            disabled={mayNot !== undefined || !settled || faults.length > 0 || check.isError || text === begun.text}
             onClick={() => apply.mutate()}
           >
             Apply

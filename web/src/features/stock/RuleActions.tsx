@@ -6,12 +6,14 @@ import { api, body } from "~/api/client";
 import { stockRules } from "~/api/queries";
 import type { EditStockRule, StockRule } from "~/api/schema";
 import { ProblemView } from "~/components/Problem";
+import { useMayNotPublish } from "~/components/role";
 import { Count } from "~/components/form/Count";
 
 export function RuleActions({ env, rule }: { env: string; rule: StockRule }) {
   const client = useQueryClient();
   const [target, setTarget] = useState<number>();
   const [deleting, setDeleting] = useState(false);
+  const mayNot = useMayNotPublish();
   const path = { env, name: rule.name };
   const done = () => client.invalidateQueries({ queryKey: stockRules(env).queryKey });
   const edit = useMutation({
@@ -34,6 +36,8 @@ export function RuleActions({ env, rule }: { env: string; rule: StockRule }) {
       <Button
         size="compact-sm"
         variant="default"
+        disabled={mayNot !== undefined}
+        title={mayNot}
         onClick={() => setTarget(rule.target)}
         aria-label={`Change target of ${rule.name}`}
       >

@@ -10,6 +10,7 @@ import { Facts, Page, Panel } from "~/components/Panel";
 import { Empty, Read } from "~/components/States";
 import { Pill, Status } from "~/components/Status";
 import { Time } from "~/components/Time";
+import { useMayNotPublish } from "~/components/role";
 import { ContractLink } from "~/components/links";
 import { shown } from "~/lib/exact";
 import { span } from "~/lib/times";
@@ -23,6 +24,7 @@ export function StockPage() {
   const { env } = useParams({ from: FROM });
   const { rule: chosen } = useSearch({ from: FROM });
   const navigate = useNavigate({ from: "/env/$env/stock" });
+  const mayNot = useMayNotPublish();
   const [adding, setAdding] = useState(false);
   const query = useQuery(stockRules(env));
   return (
@@ -36,7 +38,7 @@ export function StockPage() {
               All rules
             </Button>
           )}
-          <Button size="compact-sm" onClick={() => setAdding(true)}>
+          <Button size="compact-sm" disabled={mayNot !== undefined} title={mayNot} onClick={() => setAdding(true)}>
             New rule
           </Button>
         </>

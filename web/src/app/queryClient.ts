@@ -10,7 +10,12 @@ export function createQueryClient(onSignedOut: () => void): QueryClient {
     if (error instanceof ApiProblem && error.status === 401) onSignedOut();
   };
   return new QueryClient({
-    queryCache: new QueryCache({ onError: look }),
+    queryCache: new QueryCache({
+      // Whether somebody is signed in at all is the router's question, before any page is shown.
+      onError: (error, query) => {
+        if (query.queryKey[0] !== "sign-in" || query.state.data !== undefined) look(error);
+      },
+    }),
     mutationCache: new MutationCache({ onError: look }),
     defaultOptions: {
       queries: {

@@ -8,6 +8,8 @@ import {
   lazyRouteComponent,
   redirect,
 } from "@tanstack/react-router";
+import { api } from "~/api/client";
+import { ApiProblem } from "~/api/problem";
 import { environments, signIn } from "~/api/queries";
 import { Empty, Loading } from "~/components/States";
 import { ProblemView } from "~/components/Problem";
@@ -63,18 +65,24 @@ const signInRoute = createRoute({
   component: SignInPage,
 });
 
+/** A cookie that is not good any more is given back: a server that needs no tokens then answers without one. */
+async function isSignedIn(client: QueryClient): Promise<boolean> {
+  const ask = () => client.query({ ...signIn, staleTime: "static" });
+  const refused = (error: unknown) => {
+    if (error instanceof ApiProblem && error.status === 401) return undefined;
+    throw error;
+  };
+  if ((await ask().catch(refused)) !== undefined) return true;
+  await api.DELETE("/v1/sign-in", {});
+  return (await ask().catch(refused)) !== undefined;
+}
+
 /** Everything but the sign-in is for those who are signed in. */
 const frame = createRoute({
   getParentRoute: () => root,
   id: "frame",
   beforeLoad: async ({ context, location }) => {
-    try {
-      await context.client.query({ ...signIn, staleTime: "static" });
-    } catch (error) {
-      if ((error as { status?: number }).status === 401)
-        throw redirect({ to: "/sign-in", search: { to: location.href } });
-      throw error;
-    }
+    if (!(await isSignedIn(context.client))) throw redirect({ to: "/sign-in", search: { to: location.href } });
   },
   component: Shell,
 });

@@ -13,6 +13,7 @@ import { contract } from "./things";
 /** What every page asks for. */
 const ALWAYS = [
   answers("get", "/v1/sign-in", { name: "ada", role: "admin" }),
+  answers("delete", "/v1/sign-in", undefined),
   answers("get", "/v1/environments", {
     items: [
       {

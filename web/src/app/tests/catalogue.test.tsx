@@ -4,7 +4,7 @@ import { expect, test } from "vitest";
 import type { ContractEntry } from "~/api/schema";
 import { open } from "~/testing/page";
 import { answers, eventually, refuses } from "~/testing/server";
-import { contractEntry, request, stockRule } from "~/testing/things";
+import { contract, contractEntry, request, stockRule } from "~/testing/things";
 
 const LIST = "/v1/environments/{env}/contracts";
 const listed = answers("get", LIST, {
@@ -27,6 +27,20 @@ test("typing finds contracts by any of their words", async () => {
   await waitFor(() => expect(screen.queryByRole("link", { name: /payment-account/ })).not.toBeInTheDocument());
   expect(screen.getByRole("link", { name: /active-customer/ })).toBeInTheDocument();
   await waitFor(() => expect(router.state.location.search).toMatchObject({ q: "may cust" }));
+});
+
+test("whoever follows a link at once gets there, and the way back leads to what was looked for", async () => {
+  const { user, router } = open(
+    "/env/default/contracts",
+    listed,
+    answers("get", `${LIST}/{domain}/{name}`, contract()),
+  );
+  await user.type(await screen.findByLabelText("Search the catalogue"), "open account");
+  await user.click(screen.getByRole("link", { name: /payment-account/ }));
+  expect(await screen.findByRole("heading", { name: "Request it" })).toBeInTheDocument();
+  await waitFor(() => expect(router.history.location.pathname).toBe("/env/default/contracts/billing/payment-account"));
+  router.history.back();
+  expect(await screen.findByLabelText("Search the catalogue")).toHaveValue("open account");
 });
 
 test("an address holds the filters", async () => {

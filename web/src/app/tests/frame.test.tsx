@@ -1,5 +1,6 @@
 /** What all pages share: signing in, the palette, the keys. */
 import { screen, waitFor, within } from "@testing-library/react";
+import { http, HttpResponse } from "msw";
 import { expect, test } from "vitest";
 import { isOwn } from "~/app/SignInPage";
 import { open } from "~/testing/page";
@@ -84,4 +85,22 @@ test("the beginning is the catalogue of the environment that was looked at last"
   localStorage.setItem("sixpack.environment", "default");
   const { router } = open("/");
   await waitFor(() => expect(router.state.location.pathname).toBe("/env/default/contracts"));
+});
+
+test("a cookie that is not good any more does not keep anybody out of a server without tokens", async () => {
+  let cookie = true;
+  const { router } = open(
+    "/env/default/requests",
+    answers("delete", "/v1/sign-in", () => {
+      cookie = false;
+      return undefined;
+    }),
+    http.get("*/v1/sign-in", () =>
+      cookie
+        ? HttpResponse.json({ code: "unauthenticated", title: "x", detail: "x" }, { status: 401 })
+        : HttpResponse.json({ name: "insecure-dev", role: "admin" }),
+    ),
+  );
+  expect(await screen.findByRole("heading", { name: "Requests" })).toBeInTheDocument();
+  expect(router.state.location.pathname).toBe("/env/default/requests");
 });

@@ -32,7 +32,7 @@ export function ActivityPage() {
   const { env } = useParams({ from: FROM });
   const { noun, q } = useSearch({ from: FROM });
   const navigate = useNavigate({ from: "/env/$env/activity" });
-  const [typed, setTyped] = useText(
+  const { text: typed, field } = useText(
     q,
     (text) => void navigate({ search: (before) => ({ ...before, q: text }), replace: true }),
   );
@@ -55,8 +55,7 @@ export function ActivityPage() {
           data-search
           aria-label="Search in what happened"
           placeholder="A kind, a path, an id, a message"
-          value={typed}
-          onChange={(event) => setTyped(event.currentTarget.value)}
+          {...field}
         />
         <span className="dim">The last 1,000 events, and those that come.</span>
       </div>

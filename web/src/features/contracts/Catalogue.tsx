@@ -28,7 +28,7 @@ export function Catalogue() {
   const query = useInfiniteQuery(contracts(env, search.channel === undefined ? {} : { channel: search.channel }));
   const all = useMemo(() => query.data?.pages.flatMap(({ items }) => items) ?? [], [query.data]);
   const stock = useReadyStock(env);
-  const [q, setQ] = useText(search.q, (text) => set({ q: text }));
+  const { text: q, field } = useText(search.q, (text) => set({ q: text }));
   const { domain, owner, label, kind, health } = search;
   const asked = useMemo(
     () => ({ q: q === "" ? undefined : q, domain, owner, label, kind, health }),
@@ -52,8 +52,7 @@ export function Catalogue() {
           aria-label="Search the catalogue"
           placeholder="Search by name, description, owner or label"
           leftSection={<Icon name="search" size={14} />}
-          value={q}
-          onChange={(event) => setQ(event.currentTarget.value)}
+          {...field}
         />
         <Choice label="Domain" value={search.domain} choices={domains} onChoose={(domain) => set({ domain })} />
         <Choice label="Owner" value={search.owner} choices={owners} onChoose={(owner) => set({ owner })} />

@@ -36,8 +36,8 @@ export function DatasetsPage() {
   const set = (change: Partial<typeof search>) =>
     void navigate({ search: (before) => ({ ...before, ...change }), replace: true });
   const { entity, contract, status } = search;
-  const [typed, setTyped] = useText(entity, (text) => set({ entity: text }));
-  const [named, setNamed] = useText(contract, (text) => set({ contract: text }));
+  const typed = useText(entity, (text) => set({ entity: text }));
+  const named = useText(contract, (text) => set({ contract: text }));
   const filter = {
     ...(status === undefined ? {} : { status }),
     // What is not written to its end would only be refused.
@@ -49,19 +49,8 @@ export function DatasetsPage() {
   return (
     <Page title="Datasets" name={`Datasets in ${env}`} full>
       <div className="row">
-        <TextInput
-          data-search
-          aria-label="Entity"
-          placeholder="Entity, such as customer:c-17"
-          value={typed}
-          onChange={(event) => setTyped(event.currentTarget.value)}
-        />
-        <TextInput
-          aria-label="Contract"
-          placeholder="domain/name"
-          value={named}
-          onChange={(event) => setNamed(event.currentTarget.value)}
-        />
+        <TextInput data-search aria-label="Entity" placeholder="Entity, such as customer:c-17" {...typed.field} />
+        <TextInput aria-label="Contract" placeholder="domain/name" {...named.field} />
         <NativeSelect
           aria-label="State"
           value={status ?? ""}

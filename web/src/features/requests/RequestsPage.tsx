@@ -24,7 +24,7 @@ export function RequestsPage() {
   const set = (change: Partial<typeof search>) =>
     void navigate({ search: (before) => ({ ...before, ...change }), replace: true });
   const { status, contract, refills } = search;
-  const [typed, setTyped] = useText(contract, (text) => set({ contract: text }));
+  const typed = useText(contract, (text) => set({ contract: text }));
   const filter = {
     ...(status === undefined ? {} : { status }),
     // A name that is not written to its end is no name yet.
@@ -42,13 +42,7 @@ export function RequestsPage() {
           data={[{ value: "", label: "Any state" }, ...STATES]}
           onChange={(event) => set({ status: STATES.find((state) => state === event.currentTarget.value) })}
         />
-        <TextInput
-          data-search
-          aria-label="Contract"
-          placeholder="domain/name"
-          value={typed}
-          onChange={(event) => setTyped(event.currentTarget.value)}
-        />
+        <TextInput data-search aria-label="Contract" placeholder="domain/name" {...typed.field} />
         <Switch
           label="Also those that refill stock"
           checked={refills === true}

@@ -25,7 +25,8 @@ enum Run {
     Tidy,
     /// The main purpose from end to end, with the real programs.
     Demo,
-    Kill,
+    /// The real programs, struck at random over both stores.
+    Verify,
     /// Arguments for cargo. What it prints is shown and searched for results of tests.
     Cargo(&'static [&'static str]),
 }
@@ -47,7 +48,7 @@ const STAGES: &[Stage] = &[
         run: Run::Cargo(&["test", "--workspace", "--locked", "--no-fail-fast", "--doc"]),
     },
     Stage { name: "demo", run: Run::Demo },
-    Stage { name: "kill test", run: Run::Kill },
+    Stage { name: "fault trial", run: Run::Verify },
 ];
 
 struct Outcome {
@@ -74,7 +75,7 @@ fn run_stage(root: &Path, run: &Run) -> anyhow::Result<Tally> {
     match run {
         Run::Tidy => Ok(Tally::default().finished(tidy::run(root)?)),
         Run::Demo => Ok(Tally::default().finished(demo::run_once(root)?)),
-        Run::Kill => Ok(Tally::default().finished(trials::kill_as_test(root)?)),
+        Run::Verify => Ok(Tally::default().finished(trials::verify_as_test(root)?)),
         Run::Cargo(arguments) => run_cargo(root, arguments),
     }
 }
@@ -145,7 +146,7 @@ impl Run {
         match self {
             Self::Tidy => "cargo xtask tidy".to_owned(),
             Self::Demo => "cargo xtask demo --once".to_owned(),
-            Self::Kill => "cargo xtask kill".to_owned(),
+            Self::Verify => "cargo xtask verify".to_owned(),
             Self::Cargo(arguments) => format!("cargo {}", arguments.join(" ")),
         }
     }

@@ -20,6 +20,7 @@ pub(crate) struct Api {
     client: Client<HttpConnector, Full<Bytes>>,
     address: String,
     token: String,
+    limit: Duration,
 }
 
 /// What a call brought back.
@@ -36,7 +37,17 @@ impl Api {
     pub(crate) fn new(address: String, token: String) -> Self {
         let mut connector = HttpConnector::new();
         connector.set_nodelay(true);
-        Self { client: Client::builder(TokioExecutor::new()).build(connector), address, token }
+        Self {
+            client: Client::builder(TokioExecutor::new()).build(connector),
+            address,
+            token,
+            limit: CALL_LIMIT,
+        }
+    }
+
+    /// The same, by another way, and without waiting longer than `limit` for an answer.
+    pub(crate) fn through(&self, address: String, limit: Duration) -> Self {
+        Self { limit, ..Self::new(address, self.token.clone()) }
     }
 
     /// Host and port.
@@ -62,6 +73,11 @@ impl Api {
             bail!("GET {path}: {} {}", reply.status, reply.body);
         }
         Ok(reply.body)
+    }
+
+    /// Reads something that may not be there.
+    pub(crate) async fn look(&self, path: &str) -> anyhow::Result<Reply> {
+        self.call(Method::GET, path, None, None).await
     }
 
     /// Sends a body, with an idempotency key if there is one.
@@ -121,6 +137,24 @@ impl Api {
         }
     }
 
+    /// Reads every event that is kept, from the oldest on, until none comes for `quiet`.
+    pub(crate) async fn events(&self, quiet: Duration) -> anyhow::Result<Vec<Value>> {
+        let request = Request::builder()
+            .uri(format!("http://{}/v1/events", self.address))
+            .header("authorization", format!("Bearer {}", self.token))
+            .header("last-event-id", "0")
+            .body(Full::default())?;
+        let answer = self.client.request(request).await?;
+        anyhow::ensure!(answer.status().is_success(), "GET /v1/events: {}", answer.status());
+        let (mut body, mut text) = (answer.into_body(), Vec::new());
+        while let Ok(Some(frame)) = tokio::time::timeout(quiet, body.frame()).await {
+            text.extend_from_slice(frame?.data_ref().map(|bytes| bytes.as_ref()).unwrap_or_default());
+        }
+        let lines = String::from_utf8(text)?;
+        let data = lines.lines().filter_map(|line| line.strip_prefix("data: "));
+        data.map(|data| Ok(serde_json::from_str(data)?)).collect()
+    }
+
     async fn call(
         &self,
         method: Method,
@@ -139,7 +173,7 @@ impl Api {
             request = request.header("content-type", "application/json");
         }
         let request = request.body(Full::new(Bytes::from(body.unwrap_or_default())))?;
-        tokio::time::timeout(CALL_LIMIT, async {
+        tokio::time::timeout(self.limit, async {
             let answer = self.client.request(request).await.context("sending")?;
             let status = answer.status().as_u16();
             let bytes = answer.into_body().collect().await.context("reading the answer")?.to_bytes();

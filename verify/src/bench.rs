@@ -166,7 +166,7 @@ async fn runs(binary: &Path, seconds: u64) -> anyhow::Result<Vec<Value>> {
     let folder = tempfile::tempdir()?;
     let server = Server::start(binary, folder.path()).await?;
     let api = server.api()?;
-    let supplier = SupplierProcess::start(&api, "bench", None, 0)?;
+    let supplier = SupplierProcess::start(&api, "bench", None, 0, None)?;
     wait_for_supplier(&api).await?;
     api.put_scenario("bench/three-steps", SCENARIO).await?;
     let mut figures = Vec::new();

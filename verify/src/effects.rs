@@ -1,11 +1,12 @@
 //! Effects: the world behind the suppliers, which remembers what was really made and undone.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::Context;
 use axum::Router;
-use axum::extract::{Path, State};
+use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::routing::{get, put};
 
@@ -18,12 +19,22 @@ pub(crate) struct Effect {
     pub(crate) made: u32,
     /// How often it was asked to be removed.
     pub(crate) undone: u32,
+    /// When it was last asked for, in milliseconds since 1970, as the database tells the time.
+    pub(crate) last_made_ms: u64,
+    /// The key of the effect that it relies on.
+    pub(crate) after: Option<String>,
+}
+
+#[derive(Default)]
+struct World {
+    effects: BTreeMap<String, Effect>,
+    wrong: Vec<String>,
 }
 
 /// All effects by idempotency key.
 #[derive(Clone, Default)]
 pub(crate) struct Effects {
-    effects: Arc<Mutex<BTreeMap<String, Effect>>>,
+    world: Arc<Mutex<World>>,
 }
 
 impl Effects {
@@ -41,31 +52,53 @@ impl Effects {
 
     /// What is there now, and what ever was.
     pub(crate) fn all(&self) -> BTreeMap<String, Effect> {
-        self.effects.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.world().effects.clone()
     }
 
-    fn change(&self, key: String, change: impl FnOnce(&mut Effect)) {
-        change(self.effects.lock().unwrap_or_else(PoisonError::into_inner).entry(key).or_default());
+    /// What was made or removed out of turn.
+    pub(crate) fn wrong(&self) -> Vec<String> {
+        self.world().wrong.clone()
+    }
+
+    fn world(&self) -> MutexGuard<'_, World> {
+        self.world.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-async fn make(State(effects): State<Effects>, Path(key): Path<String>) -> StatusCode {
-    effects.change(key, |effect| {
-        effect.there = true;
-        effect.made += 1;
-    });
+async fn make(
+    State(effects): State<Effects>,
+    Path(key): Path<String>,
+    Query(told): Query<BTreeMap<String, String>>,
+) -> StatusCode {
+    let mut world = effects.world();
+    let after = told.get("after").cloned();
+    if let Some(after) = after.as_ref().filter(|after| !world.effects.contains_key(*after)) {
+        let wrong = format!("effect {key} was made before {after}, which it relies on");
+        world.wrong.push(wrong);
+    }
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let effect = world.effects.entry(key).or_default();
+    effect.there = true;
+    effect.made += 1;
+    effect.last_made_ms = now.as_millis() as u64;
+    effect.after = after;
     StatusCode::OK
 }
 
 async fn undo(State(effects): State<Effects>, Path(key): Path<String>) -> StatusCode {
-    effects.change(key, |effect| {
-        effect.there = false;
-        effect.undone += 1;
-    });
+    let mut world = effects.world();
+    let relying = world.effects.iter().find(|(_, other)| other.there && other.after.as_deref() == Some(&key));
+    if let Some((relying, _)) = relying {
+        let wrong = format!("effect {key} was removed before {relying}, which relies on it");
+        world.wrong.push(wrong);
+    }
+    let effect = world.effects.entry(key).or_default();
+    effect.there = false;
+    effect.undone += 1;
     StatusCode::OK
 }
 
 async fn look(State(effects): State<Effects>, Path(key): Path<String>) -> StatusCode {
-    let there = effects.all().get(&key).is_some_and(|effect| effect.there);
+    let there = effects.world().effects.get(&key).is_some_and(|effect| effect.there);
     if there { StatusCode::OK } else { StatusCode::NOT_FOUND }
 }

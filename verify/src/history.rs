@@ -50,7 +50,7 @@ pub(crate) async fn measure(programs: &Programs) -> anyhow::Result<Value> {
     let folder = tempfile::tempdir()?;
     let mut server = Server::start(&programs.server, folder.path()).await?;
     let api = server.api()?;
-    let supplier = SupplierProcess::start(&api, "bench", None, 0)?;
+    let supplier = SupplierProcess::start(&api, "bench", None, 0, None)?;
     crate::bench::wait_for_supplier(&api).await?;
     api.put_scenario("bench/three-parts", stock::SCENARIO).await?;
 

@@ -1,14 +1,17 @@
-//! Verification: the real binaries under load, killed and measured, and held to what they promise.
+//! Verification: the real binaries under load, struck and measured, and held to what they promise.
 
 mod api;
 mod bench;
 mod caller;
 mod effects;
+mod faults;
+mod guard;
 mod history;
 mod inputs;
-mod kill;
 mod machine;
+mod postgres;
 mod processes;
+mod proxy;
 mod sizes;
 mod stock;
 mod supplier;
@@ -19,7 +22,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-/// Kills, loads and measures a Sixpack server, all on loopback.
+/// Strikes, loads and measures a Sixpack server, all on loopback.
 #[derive(Parser)]
 struct Arguments {
     #[command(subcommand)]
@@ -28,14 +31,20 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Kills server and suppliers at random under load, then looks for anything lost, doubled or left behind.
-    Kill {
+    /// Strikes servers, suppliers and database at random under load, then looks for anything lost, doubled or left behind.
+    Faults {
         /// The server's binary.
         #[arg(long)]
         server: PathBuf,
-        /// How many kills.
-        #[arg(long, default_value_t = 200)]
-        cycles: u32,
+        /// Where the store is.
+        #[arg(long, value_enum, default_value = "sqlite")]
+        store: faults::Store,
+        /// How many servers share it; several need PostgreSQL.
+        #[arg(long, default_value_t = 1)]
+        servers: usize,
+        /// How many strikes.
+        #[arg(long, default_value_t = 150)]
+        strikes: u32,
         /// What the choices follow; chosen at random and printed when it is left out.
         #[arg(long)]
         seed: Option<u64>,
@@ -84,8 +93,9 @@ async fn main() -> ExitCode {
 
 async fn run(command: Command) -> anyhow::Result<()> {
     match command {
-        Command::Kill { server, cycles, seed } => {
-            kill::run(server.canonicalize()?, cycles, seed.unwrap_or_else(|| fastrand::u64(..))).await
+        Command::Faults { server, store, servers, strikes, seed } => {
+            let (server, seed) = (server.canonicalize()?, seed.unwrap_or_else(|| fastrand::u64(..)));
+            faults::run(&faults::Trial { server, store, servers, strikes, seed }).await
         }
         Command::Bench { server, bench_store, seconds, only } => {
             let programs = bench::Programs::new(&server, &bench_store)?;

@@ -3,25 +3,33 @@
 use std::fs::File;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::{ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail, ensure};
 use tokio::process::{Child, Command};
+use tokio::task::JoinHandle;
 
 use crate::api::Api;
 
 /// Longer than any start takes on a busy machine.
 const START_LIMIT: Duration = Duration::from_secs(30);
 
+/// How a server ends that cannot reach its database when it starts.
+const DATABASE_AWAY: i32 = 69;
+
 /// How often a starting server is asked whether it is ready.
 const ASK_EVERY: Duration = Duration::from_millis(5);
 
-/// A server over a data folder of its own.
+/// A server that is told to stop has so long to finish and to end.
+const DRAIN_LIMIT: Duration = Duration::from_secs(30);
+
+/// A server with a data folder of its own.
 pub(crate) struct Server {
     binary: PathBuf,
     folder: PathBuf,
     address: String,
+    arguments: Vec<String>,
     child: Child,
     /// From the start of the process until it was ready.
     pub(crate) ready_after: Duration,
@@ -30,19 +38,64 @@ pub(crate) struct Server {
 impl Server {
     /// Starts a server on a free port and waits until it is ready.
     pub(crate) async fn start(binary: &Path, folder: &Path) -> anyhow::Result<Self> {
-        // Free now; the server keeps the same one over all its lives, so that suppliers find it again.
-        let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
-        let address = format!("127.0.0.1:{port}");
-        let (child, ready_after) = launch(binary, folder, &address).await?;
-        Ok(Self { binary: binary.to_owned(), folder: folder.to_owned(), address, child, ready_after })
+        Self::start_with(binary, folder, Vec::new()).await
+    }
+
+    /// Starts a server with more arguments, which it keeps over all its lives.
+    pub(crate) async fn start_with(
+        binary: &Path,
+        folder: &Path,
+        arguments: Vec<String>,
+    ) -> anyhow::Result<Self> {
+        // The server keeps the same port over all its lives, so that suppliers find it again.
+        let address = format!("127.0.0.1:{}", free_port()?);
+        let (child, ready_after) = launch(binary, folder, &address, &arguments).await?;
+        Ok(Self {
+            binary: binary.to_owned(),
+            folder: folder.to_owned(),
+            address,
+            arguments,
+            child,
+            ready_after,
+        })
     }
 
     /// Kills the process without warning and starts it again over the same data.
     pub(crate) async fn kill_and_restart(&mut self) -> anyhow::Result<()> {
         self.kill().await?;
-        let (child, ready_after) = launch(&self.binary, &self.folder, &self.address).await?;
+        self.restart().await
+    }
+
+    /// Tells the process to stop, waits until it has, and starts it again; returns how it ended.
+    pub(crate) async fn stop_and_restart(&mut self) -> anyhow::Result<ExitStatus> {
+        let status = stop(&mut self.child, DRAIN_LIMIT).await.context("stopping a server")?;
+        self.restart().await?;
+        Ok(status)
+    }
+
+    /// Lets the process stand still for so long, while others go on.
+    pub(crate) fn pause(&self, span: Duration) -> anyhow::Result<JoinHandle<()>> {
+        pause(&self.child, span)
+    }
+
+    /// Starts it again if it has ended by itself; returns how.
+    pub(crate) async fn restart_if_ended(&mut self) -> anyhow::Result<Option<ExitStatus>> {
+        let ended = self.child.try_wait()?;
+        if ended.is_some() {
+            self.restart().await?;
+        }
+        Ok(ended)
+    }
+
+    async fn restart(&mut self) -> anyhow::Result<()> {
+        let (child, ready_after) = launch(&self.binary, &self.folder, &self.address, &self.arguments).await?;
         (self.child, self.ready_after) = (child, ready_after);
         Ok(())
+    }
+
+    /// Host and port.
+    pub(crate) fn address(&self) -> &str {
+        &self.address
     }
 
     /// Kills the process without warning.
@@ -97,14 +150,70 @@ impl Server {
     }
 }
 
-async fn launch(binary: &Path, folder: &Path, address: &str) -> anyhow::Result<(Child, Duration)> {
-    let log = File::options().create(true).append(true).open(folder.join("server.log"))?;
+/// A port of the loopback address that is free now.
+pub(crate) fn free_port() -> anyhow::Result<u16> {
+    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
+}
+
+/// Sends a signal, by its name, to a process that was started here.
+pub(crate) fn signal(child: &Child, name: &str) -> anyhow::Result<()> {
+    let id = child.id().context("the process has ended")?;
+    let sent = std::process::Command::new("kill").args(["-s", name, &id.to_string()]).status()?;
+    ensure!(sent.success(), "signal {name} did not reach process {id}");
+    Ok(())
+}
+
+/// Tells a process to stop and waits for it.
+async fn stop(child: &mut Child, limit: Duration) -> anyhow::Result<ExitStatus> {
+    signal(child, "TERM")?;
+    let ended = tokio::time::timeout(limit, child.wait()).await;
+    Ok(ended.with_context(|| format!("it did not end within {limit:?}"))??)
+}
+
+/// Lets a process stand still for so long. It must not be killed in between.
+fn pause(child: &Child, span: Duration) -> anyhow::Result<JoinHandle<()>> {
+    signal(child, "STOP")?;
+    let id = child.id().context("the process has ended")?;
+    Ok(tokio::spawn(async move {
+        tokio::time::sleep(span).await;
+        // Somebody may have ended it in between.
+        let _ =
+            Command::new("kill").args(["-s", "CONT", &id.to_string()]).stderr(Stdio::null()).status().await;
+    }))
+}
+
+async fn launch(
+    binary: &Path,
+    folder: &Path,
+    address: &str,
+    arguments: &[String],
+) -> anyhow::Result<(Child, Duration)> {
     let begun = Instant::now();
-    let mut child = Command::new(binary)
+    let mut child = spawn(binary, folder, address, arguments)?;
+    let api = Api::new(address.to_owned(), String::new());
+    loop {
+        match child.try_wait()? {
+            None if api.is_ready().await => return Ok((child, begun.elapsed())),
+            None => {}
+            // Whoever supervises a server starts it again when it says that its database was away.
+            Some(status) if status.code() == Some(DATABASE_AWAY) => {
+                child = spawn(binary, folder, address, arguments)?;
+            }
+            Some(status) => bail!("the server ended with {status} instead of becoming ready; see its log"),
+        }
+        ensure!(begun.elapsed() < START_LIMIT, "the server was not ready within {START_LIMIT:?}");
+        tokio::time::sleep(ASK_EVERY).await;
+    }
+}
+
+fn spawn(binary: &Path, folder: &Path, address: &str, arguments: &[String]) -> anyhow::Result<Child> {
+    let log = File::options().create(true).append(true).open(folder.join("server.log"))?;
+    Command::new(binary)
         .args(["serve", "--listen", address, "--data"])
         .arg(folder.join("data"))
         // What is measured is the work, with as many leases as it takes.
         .args(["--limits-leases-per-token", "1000000", "--limits-leases-per-environment", "1000000"])
+        .args(arguments)
         .current_dir(folder)
         .env_remove("SIXPACK_URL")
         .env_remove("SIXPACK_TOKEN")
@@ -113,69 +222,84 @@ async fn launch(binary: &Path, folder: &Path, address: &str) -> anyhow::Result<(
         .stderr(log)
         .kill_on_drop(true)
         .spawn()
-        .with_context(|| format!("starting {}", binary.display()))?;
-    let api = Api::new(address.to_owned(), String::new());
-    loop {
-        if let Some(status) = child.try_wait()? {
-            bail!("the server ended with {status} instead of becoming ready; see its log");
-        }
-        if api.is_ready().await {
-            return Ok((child, begun.elapsed()));
-        }
-        ensure!(begun.elapsed() < START_LIMIT, "the server was not ready within {START_LIMIT:?}");
-        tokio::time::sleep(ASK_EVERY).await;
-    }
+        .with_context(|| format!("starting {}", binary.display()))
 }
 
-/// A supplier of one domain, started again whenever it is killed.
+/// A supplier of one domain, started again whenever it has ended.
 pub(crate) struct SupplierProcess {
     domain: String,
-    address: String,
-    token: String,
     effects: Option<String>,
     seed: u64,
+    log: Option<PathBuf>,
     child: Child,
 }
 
 impl SupplierProcess {
-    /// Starts a supplier.
-    pub(crate) fn start(api: &Api, domain: &str, effects: Option<String>, seed: u64) -> anyhow::Result<Self> {
-        let child = launch_supplier(api.address(), api.token(), domain, effects.as_deref(), seed)?;
-        Ok(Self {
-            domain: domain.to_owned(),
-            address: api.address().to_owned(),
-            token: api.token().to_owned(),
-            effects,
-            seed,
-            child,
-        })
+    /// Starts a supplier of the server that `api` is of; it says what it has to say in `log`, or here.
+    pub(crate) fn start(
+        api: &Api,
+        domain: &str,
+        effects: Option<String>,
+        seed: u64,
+        log: Option<PathBuf>,
+    ) -> anyhow::Result<Self> {
+        let child = launch_supplier(api, domain, effects.as_deref(), seed, log.as_deref())?;
+        Ok(Self { domain: domain.to_owned(), effects, seed, log, child })
     }
 
-    /// Kills the process without warning and starts it again.
-    pub(crate) async fn kill_and_restart(&mut self) -> anyhow::Result<()> {
+    /// Kills the process without warning and starts it again, with this server.
+    pub(crate) async fn kill_and_restart(&mut self, api: &Api) -> anyhow::Result<()> {
         self.child.kill().await.context("killing a supplier")?;
+        self.restart(api)
+    }
+
+    /// Tells the process to stop, waits until it has, and starts it again, with this server; returns how it ended.
+    pub(crate) async fn stop_and_restart(&mut self, api: &Api) -> anyhow::Result<ExitStatus> {
+        let status = stop(&mut self.child, DRAIN_LIMIT).await.context("stopping a supplier")?;
+        self.restart(api)?;
+        Ok(status)
+    }
+
+    /// Lets the process stand still for so long, while others go on.
+    pub(crate) fn pause(&self, span: Duration) -> anyhow::Result<JoinHandle<()>> {
+        pause(&self.child, span)
+    }
+
+    /// Starts it again, with this server, if it has ended by itself; whether it had.
+    pub(crate) fn restart_if_ended(&mut self, api: &Api) -> anyhow::Result<bool> {
+        let ended = self.child.try_wait()?.is_some();
+        if ended {
+            self.restart(api)?;
+        }
+        Ok(ended)
+    }
+
+    fn restart(&mut self, api: &Api) -> anyhow::Result<()> {
         self.seed += 1;
         self.child =
-            launch_supplier(&self.address, &self.token, &self.domain, self.effects.as_deref(), self.seed)?;
+            launch_supplier(api, &self.domain, self.effects.as_deref(), self.seed, self.log.as_deref())?;
         Ok(())
     }
 }
 
 fn launch_supplier(
-    address: &str,
-    token: &str,
+    api: &Api,
     domain: &str,
     effects: Option<&str>,
     seed: u64,
+    log: Option<&Path>,
 ) -> anyhow::Result<Child> {
     let mut command = Command::new(std::env::current_exe()?);
     command.args(["supplier", "--domain", domain, "--seed", &seed.to_string()]);
     if let Some(effects) = effects {
         command.args(["--effects", effects]);
     }
+    if let Some(log) = log {
+        command.stderr(File::options().create(true).append(true).open(log)?);
+    }
     command
-        .env("SIXPACK_URL", format!("http://{address}"))
-        .env("SIXPACK_TOKEN", token)
+        .env("SIXPACK_URL", format!("http://{}", api.address()))
+        .env("SIXPACK_TOKEN", api.token())
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .kill_on_drop(true)

@@ -58,7 +58,7 @@ pub(crate) async fn measure(binary: &Path, bench_store: &Path) -> anyhow::Result
     let folder = tempfile::tempdir()?;
     let server = Server::start(binary, folder.path()).await?;
     let api = server.api()?;
-    let supplier = SupplierProcess::start(&api, "bench", None, 0)?;
+    let supplier = SupplierProcess::start(&api, "bench", None, 0, None)?;
     crate::bench::wait_for_supplier(&api).await?;
     api.put_scenario("bench/three-parts", SCENARIO).await?;
 

@@ -46,7 +46,7 @@ fn busy(effects: String) -> DynamicCapability {
     let (make, look, undo) = (world.clone(), world.clone(), world);
     // Many attempts with short pauses: a kill costs attempts, and what is looked for is not patience.
     let rule = RetryRule::attempts(30).delays_ms(20, 500);
-    DynamicCapability::new("step", move |cx, _input| produce(make.clone(), cx))
+    DynamicCapability::new("step", move |cx, input| produce(make.clone(), cx, input))
         .about(
             About::new("An effect in the world")
                 .timeout(Duration::from_secs(10))
@@ -59,7 +59,7 @@ fn busy(effects: String) -> DynamicCapability {
         .with_undo(move |cx, _input, _output| remove(undo.clone(), cx))
 }
 
-async fn produce(world: World, cx: Context) -> Result<Value, Stop> {
+async fn produce(world: World, cx: Context, input: Value) -> Result<Value, Stop> {
     let chance = fastrand::u8(..100);
     if chance < REJECTS {
         return Err(cx.reject("unlucky", "the domain says no"));
@@ -67,7 +67,8 @@ async fn produce(world: World, cx: Context) -> Result<Value, Stop> {
     if chance < REJECTS + TAKES_ITS_TIME && cx.state::<u32>()?.is_none() {
         return Err(cx.again_after(Duration::from_millis(20), 1, "it takes a moment"));
     }
-    world.call("PUT", cx.idempotency_key()).await?;
+    let after = input["after"].as_str().map(|after| format!("?after={after}")).unwrap_or_default();
+    world.call("PUT", &format!("{}{after}", cx.idempotency_key())).await?;
     if chance > 100 - STUMBLES {
         return Err(cx.retry("stumbled", "made, and then forgotten to say so"));
     }

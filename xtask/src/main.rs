@@ -21,8 +21,8 @@ use clap::Parser;
 enum Command {
     /// Show what Sixpack is for: four services, their suppliers and a server, on this machine, act by act
     Demo(demo::Flags),
-    /// Kill server and suppliers at random under load, and look for anything lost, doubled or left behind
-    Kill(trials::KillFlags),
+    /// Strike servers, suppliers and database at random under load, and look for anything lost, doubled or left behind
+    Verify(trials::VerifyFlags),
     /// Measure throughput, latency and memory of a release build; prints one JSON object
     Bench(trials::BenchFlags),
     /// Run everything that must pass before a change goes in: format, tidy, lints, all tests
@@ -35,7 +35,7 @@ fn main() -> ExitCode {
     let root = repository_root();
     let outcome = match Command::parse() {
         Command::Demo(flags) => demo::run(root, &flags),
-        Command::Kill(flags) => trials::kill(root, &flags),
+        Command::Verify(flags) => trials::verify(root, &flags),
         Command::Bench(flags) => trials::bench(root, &flags),
         Command::Test => test::run(root),
         Command::Tidy => tidy::run(root),

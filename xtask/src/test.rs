@@ -25,11 +25,12 @@ enum Run {
     Tidy,
     /// The main purpose from end to end, with the real programs.
     Demo,
-    Kill,
     /// A script of the pages.
     Pages(&'static str),
     /// The pages in a browser, before the real programs.
     Browser,
+    /// The real programs, struck at random over both stores.
+    Verify,
     /// Arguments for cargo. What it prints is shown and searched for results of tests.
     Cargo(&'static [&'static str]),
 }
@@ -56,7 +57,7 @@ const STAGES: &[Stage] = &[
     },
     Stage { name: "demo", run: Run::Demo },
     Stage { name: "pages in a browser", run: Run::Browser },
-    Stage { name: "kill test", run: Run::Kill },
+    Stage { name: "fault trial", run: Run::Verify },
 ];
 
 struct Outcome {
@@ -83,9 +84,9 @@ fn run_stage(root: &Path, run: &Run) -> anyhow::Result<Tally> {
     match run {
         Run::Tidy => Ok(Tally::default().finished(tidy::run(root)?)),
         Run::Demo => Ok(Tally::default().finished(demo::run_once(root)?)),
-        Run::Kill => Ok(Tally::default().finished(trials::kill_as_test(root)?)),
         Run::Pages(script) => counted(&mut pages::script(root, script)?),
         Run::Browser => counted(&mut pages::in_a_browser(root, &programs(root)?)?),
+        Run::Verify => Ok(Tally::default().finished(trials::verify_as_test(root)?)),
         Run::Cargo(arguments) => run_cargo(root, arguments),
     }
 }
@@ -159,9 +160,9 @@ impl Run {
         match self {
             Self::Tidy => "cargo xtask tidy".to_owned(),
             Self::Demo => "cargo xtask demo --once".to_owned(),
-            Self::Kill => "cargo xtask kill".to_owned(),
             Self::Pages(script) => format!("npm run {script}, in web/"),
             Self::Browser => "npm run e2e, in web/".to_owned(),
+            Self::Verify => "cargo xtask verify".to_owned(),
             Self::Cargo(arguments) => format!("cargo {}", arguments.join(" ")),
         }
     }

@@ -1,4 +1,4 @@
-//! Kill test and benchmark: builds what they need and runs it.
+//! Fault trial and benchmark: builds what they need and runs it.
 //!
 //! Both live in the package `verify`, so that this one stays quick to build.
 
@@ -6,19 +6,43 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::Context;
-use clap::Args;
+use clap::{Args, ValueEnum};
 
 use crate::test::{cargo, machine, programs};
 
-/// How to kill.
+/// What to strike, and how often.
 #[derive(Args)]
-pub(crate) struct KillFlags {
-    /// How many kills
-    #[arg(long, default_value_t = 200)]
-    cycles: u32,
+pub(crate) struct VerifyFlags {
+    /// How much
+    #[arg(long, value_enum, default_value = "ci")]
+    profile: Profile,
+    /// Which store; both, one after the other, when it is left out
+    #[arg(long, value_enum)]
+    store: Option<Store>,
+    /// How many servers share the store; 3 over PostgreSQL, and always 1 over SQLite, when it is left out
+    #[arg(long, requires = "store")]
+    servers: Option<u32>,
+    /// How many strikes, in place of those of the profile
+    #[arg(long)]
+    strikes: Option<u32>,
     /// What the choices follow; chosen at random and printed when it is left out
     #[arg(long)]
     seed: Option<u64>,
+}
+
+/// How much is tried.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Profile {
+    /// What every change has to pass, in some minutes
+    Ci,
+    /// What there is time for at night: 2,000 strikes over both stores together
+    Night,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Store {
+    Sqlite,
+    Postgres,
 }
 
 /// How to measure.
@@ -32,20 +56,35 @@ pub(crate) struct BenchFlags {
     only: Option<String>,
 }
 
-/// Kills server and suppliers at random under load. `true` when nothing was lost, doubled or left behind.
-pub(crate) fn kill(root: &Path, flags: &KillFlags) -> anyhow::Result<bool> {
+/// Strikes servers, suppliers and database at random under load. `true` when nothing was lost, doubled or left behind.
+pub(crate) fn verify(root: &Path, flags: &VerifyFlags) -> anyhow::Result<bool> {
     machine::prepare_to_build()?;
-    let mut command = verify(&programs(root)?, "kill");
-    command.args(["--cycles", &flags.cycles.to_string()]);
-    if let Some(seed) = flags.seed {
-        command.args(["--seed", &seed.to_string()]);
+    let programs = programs(root)?;
+    let stores = flags.store.map_or(vec![Store::Sqlite, Store::Postgres], |store| vec![store]);
+    let mut all_is_well = true;
+    for store in stores {
+        let strikes = flags.strikes.unwrap_or(match flags.profile {
+            Profile::Ci => 150,
+            Profile::Night => 1_000,
+        });
+        let (name, servers) = match store {
+            Store::Sqlite => ("sqlite", 1),
+            Store::Postgres => ("postgres", 3),
+        };
+        let mut command = program(&programs, "faults");
+        command.args(["--store", name, "--strikes", &strikes.to_string()]);
+        command.args(["--servers", &flags.servers.unwrap_or(servers).to_string()]);
+        if let Some(seed) = flags.seed {
+            command.args(["--seed", &seed.to_string()]);
+        }
+        all_is_well &= command.status().context("cannot start `verify`")?.success();
     }
-    Ok(command.status().context("cannot start `verify`")?.success())
+    Ok(all_is_well)
 }
 
-/// The kill test as every change has to pass it.
-pub(crate) fn kill_as_test(root: &Path) -> anyhow::Result<bool> {
-    kill(root, &KillFlags { cycles: 200, seed: None })
+/// The trial over both stores as every change has to pass it.
+pub(crate) fn verify_as_test(root: &Path) -> anyhow::Result<bool> {
+    verify(root, &VerifyFlags { profile: Profile::Ci, store: None, servers: None, strikes: None, seed: None })
 }
 
 /// Measures a release build and prints one JSON object.
@@ -68,7 +107,7 @@ pub(crate) fn bench(root: &Path, flags: &BenchFlags) -> anyhow::Result<bool> {
     anyhow::ensure!(status.success(), "what measures the bare store could not be built");
     let debug = programs_folder()?;
     let release = debug.parent().context("the programs lie in no target folder")?.join("release");
-    let mut command = verify(&release, "bench");
+    let mut command = program(&release, "bench");
     command.arg("--bench-store").arg(release.join("examples/bench_store"));
     command.args(["--seconds", &flags.seconds.to_string()]);
     if let Some(part) = &flags.only {
@@ -77,7 +116,7 @@ pub(crate) fn bench(root: &Path, flags: &BenchFlags) -> anyhow::Result<bool> {
     Ok(command.status().context("cannot start `verify`")?.success())
 }
 
-fn verify(programs: &Path, what: &str) -> Command {
+fn program(programs: &Path, what: &str) -> Command {
     let mut command = Command::new(programs.join("verify"));
     command.arg(what).arg("--server").arg(programs.join("sixpack"));
     command

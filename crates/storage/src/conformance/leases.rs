@@ -129,6 +129,17 @@ pub async fn a_release_with_another_fence_is_refused(f: &Fixture) {
     assert_eq!(f.store.lease(lease.id).await.unwrap(), Some(lease));
 }
 
+/// It is as good as expired, also before somebody has noticed: whoever was told so by a renewal is told the same here.
+pub async fn a_lease_whose_time_is_over_is_ended_by_nobody(f: &Fixture) {
+    let (tree, lease) = f.leased().await;
+    f.clock.advance_ms(TTL_MS as i64);
+    for guard in [release(lease.id, Some(lease.fence)), release(lease.id, None), revocation(lease.id)] {
+        assert_eq!(f.write(guard, undoing(f, &tree)).await, Written::Refused);
+    }
+    assert_eq!(f.store.lease(lease.id).await.unwrap(), Some(lease.clone()));
+    assert_eq!(f.write(Guard::Overdue(lease.id), undoing(f, &tree)).await, DONE);
+}
+
 pub async fn a_lease_of_another_tree_is_no_guard(f: &Fixture) {
     let (_, lease) = f.leased().await;
     let (other, _) = f.leased().await;

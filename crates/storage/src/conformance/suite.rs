@@ -143,6 +143,7 @@ macro_rules! conformance_suite {
                 an_overdue_lease_expires_with_its_tree,
                 a_release_ends_the_lease_with_what_the_holder_says,
                 a_release_with_another_fence_is_refused,
+                a_lease_whose_time_is_over_is_ended_by_nobody,
                 a_lease_of_another_tree_is_no_guard,
                 an_administrator_needs_no_fence,
                 a_revocation_needs_no_fence_and_says_by_whom_and_why,

@@ -147,10 +147,12 @@ pub(super) fn source_of(filter: &LeaseFilter, environments: &[i64], after: Optio
 }
 
 impl Tx {
-    /// Ends a lease by somebody's word; false, and nothing written, when it is not held with this fence.
+    /// Ends a lease by somebody's word; false, and nothing written, when it is not held with this fence, or its deadline has
+    /// passed.
     pub(super) async fn end_lease(&mut self, end: &LeaseEnd, change: &ChangeRow) -> Result<bool, Fault> {
         let write = "UPDATE lease SET status = $4, ended_at = $5, outcome = $6, note = $7, revoked_by = $8
                      WHERE id = $1 AND tree = $2 AND status = 0 AND ($3::bigint IS NULL OR fence = $3)
+                         AND expires_at > $5
                      RETURNING token, environment";
         let taker = self
             .connection

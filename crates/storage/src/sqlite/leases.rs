@@ -140,12 +140,13 @@ pub(super) fn source_of(filter: LeaseFilter, environments: &[i64], after: Option
 }
 
 impl Tx<'_> {
-    /// Ends a lease by somebody's word; false, and nothing written, when it is not held with this fence.
+    /// Ends a lease by somebody's word; false, and nothing written, when it is not held with this fence, or its deadline has
+    /// passed.
     pub(super) fn end_lease(&self, end: &LeaseEnd, change: &ChangeRow) -> rusqlite::Result<bool> {
         let taker = self.connection.one(
             "SELECT token, environment FROM lease
-             WHERE id = ?1 AND tree = ?2 AND status = 0 AND (?3 IS NULL OR fence = ?3)",
-            params![end.lease.0.as_bytes(), change.tree.0.as_bytes(), end.fence.map(int)],
+             WHERE id = ?1 AND tree = ?2 AND status = 0 AND (?3 IS NULL OR fence = ?3) AND expires_at > ?4",
+            params![end.lease.0.as_bytes(), change.tree.0.as_bytes(), end.fence.map(int), self.now],
             read_taker,
         )?;
         let Some(taker) = taker else { return Ok(false) };

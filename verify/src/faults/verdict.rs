@@ -3,77 +3,107 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
-use anyhow::ensure;
 use serde_json::{Value, json};
 
-use super::consumers::History;
+use super::audit::{self, Audit};
+use super::journal::{Act, End, Operation};
+use super::rules::{self, Told};
+use super::{REST_LIMIT, linear};
 use crate::api::Api;
 use crate::effects::Effects;
 
-/// Everything has to come to rest within this time once nobody is killed any more: leases and retries included.
-const REST_LIMIT: Duration = Duration::from_secs(90);
+/// What a dataset can be in that has not come to its end.
+const UNDER_WAY: [&str; 8] =
+    ["pending", "building", "checking", "ready", "leased", "suspect", "quarantined", "undoing"];
 
-/// A run in which little happened proves nothing.
-const LEAST_REQUESTS: usize = 30;
+/// Events that come at all come closer together than this.
+const QUIET: Duration = Duration::from_secs(1);
 
-/// Waits until everything is at rest, then compares; the report counts what was compared.
+/// What was compared, and everything that is wrong.
+pub(crate) struct Verdict {
+    pub(crate) facts: Value,
+    pub(crate) audit: Audit,
+    pub(crate) expired: usize,
+    pub(crate) repeated_effects: usize,
+    pub(crate) wrong: Vec<String>,
+}
+
+/// Waits until everything is at rest, then compares.
 pub(crate) async fn reach(
     api: &Api,
     effects: &Effects,
-    history: &History,
-    log: &str,
-) -> anyhow::Result<Value> {
-    let mut wrong = history.wrong.clone();
-    wrong.extend(rest(api).await?);
+    history: &[Operation],
+    healed: Instant,
+) -> anyhow::Result<Verdict> {
+    let mut wrong = rest(api, healed).await?;
+    let rested_after = healed.elapsed();
+    wrong.extend(rules::broken(history));
+    let told = rules::leases(history);
+    let (searched, unexplained) = linear::broken(history, &told);
+    wrong.extend(unexplained);
     let requests = requests(api, history, &mut wrong).await?;
-    let leases = leases(api, history, &mut wrong).await?;
+    let found = by_id(api.list("/v1/leases").await?);
+    let leases = leases(&found, history, &told, &mut wrong);
+    let world = effects.all();
+    wrong.extend(effects.wrong());
     let left = left_behind(api, effects, &mut wrong).await?;
-    wrong.extend(log.lines().filter(|line| line.contains("panicked")).map(|line| format!("log: {line}")));
-    ensure!(wrong.is_empty(), "{} things are wrong:\n{}", wrong.len(), first_of(&wrong));
-    ensure!(
-        history.requests.len() >= LEAST_REQUESTS && !history.leases.is_empty() && history.repeated > 0,
-        "too little happened to prove anything: {} requests, {} leases, {} calls repeated",
-        history.requests.len(),
-        history.leases.len(),
-        history.repeated
-    );
-    Ok(json!({
-        "requests_acknowledged": history.requests.len(),
+    let mut audit = audit::hold(&api.events(QUIET).await?, &found, &world);
+    wrong.append(&mut audit.wrong);
+    let count = |act: Act| history.iter().filter(|operation| operation.act == act).count();
+    let facts = json!({
+        "calls": history.len(),
+        "calls_nobody_answered": history.iter().filter(|operation| operation.end == End::Maybe).count(),
+        "requests_acknowledged": requests.values().sum::<usize>(),
         "requests_by_status": requests,
-        "leases_seen": history.leases.len(),
-        "releases_acknowledged": history.released.len(),
+        "leases_seen": told.len(),
         "leases_by_status": leases,
-        "calls_repeated": history.repeated,
+        "releases": count(Act::Release),
+        "renewals": count(Act::Renew),
+        "datasets_put_in_sequence": searched,
+        "events": audit.events,
+        "results_that_came_too_late": audit.orphaned,
         "effects": left,
-    }))
+        "at_rest_after_ms": rested_after.as_millis() as u64,
+    });
+    Ok(Verdict {
+        facts,
+        expired: leases.get("expired").copied().unwrap_or_default(),
+        repeated_effects: world.values().filter(|effect| effect.made > 1).count(),
+        audit,
+        wrong,
+    })
 }
 
-/// Waits until no dataset is on its way any more.
-async fn rest(api: &Api) -> anyhow::Result<Vec<String>> {
-    let limit = Instant::now() + REST_LIMIT;
+/// I13: waits until no dataset is on its way any more.
+async fn rest(api: &Api, healed: Instant) -> anyhow::Result<Vec<String>> {
     loop {
         let mut moving = Vec::new();
-        for dataset in api.list("/v1/datasets").await? {
-            let status = dataset["status"].as_str().unwrap_or_default().to_owned();
-            if !matches!(status.as_str(), "gone" | "failed" | "debt") {
+        for status in UNDER_WAY {
+            for dataset in api.list(&format!("/v1/datasets?status={status}")).await? {
                 moving.push(format!("dataset {} is still {status}", dataset["id"]));
             }
         }
-        if moving.is_empty() || Instant::now() > limit {
+        if moving.is_empty() || healed.elapsed() > REST_LIMIT {
             return Ok(moving);
         }
-        tokio::time::sleep(Duration::from_millis(200)).await;
+        tokio::time::sleep(Duration::from_millis(100)).await;
     }
 }
 
+/// I1: what was acknowledged is there, and has ended.
 async fn requests(
     api: &Api,
-    history: &History,
+    history: &[Operation],
     wrong: &mut Vec<String>,
 ) -> anyhow::Result<BTreeMap<String, usize>> {
     let mut by_status = BTreeMap::new();
-    let found: BTreeMap<String, Value> = by_id(api.list("/v1/requests").await?);
-    for (key, id) in &history.requests {
+    let found = by_id(api.list("/v1/requests").await?);
+    let acknowledged: BTreeMap<&str, &str> = history
+        .iter()
+        .filter(|operation| operation.act == Act::Ask && operation.end == End::Ok)
+        .map(|operation| (operation.answer.id.as_str(), operation.subject.as_str()))
+        .collect();
+    for (id, key) in acknowledged {
         let Some(request) = found.get(id) else {
             wrong.push(format!("request {id} of key {key} was acknowledged and is lost"));
             continue;
@@ -87,14 +117,15 @@ async fn requests(
     Ok(by_status)
 }
 
-async fn leases(
-    api: &Api,
-    history: &History,
+/// I1, I3 and I6: every lease that was seen is there as it was, and no dataset was in two hands.
+fn leases(
+    found: &BTreeMap<String, Value>,
+    history: &[Operation],
+    told: &BTreeMap<&str, Told<'_>>,
     wrong: &mut Vec<String>,
-) -> anyhow::Result<BTreeMap<String, usize>> {
+) -> BTreeMap<String, usize> {
     let mut by_status = BTreeMap::new();
     let mut holders: BTreeMap<String, Vec<&Value>> = BTreeMap::new();
-    let found = by_id(api.list("/v1/leases").await?);
     for lease in found.values() {
         holders.entry(lease["dataset"]["id"].to_string()).or_default().push(lease);
         *by_status.entry(lease["status"].as_str().unwrap_or_default().to_owned()).or_default() += 1;
@@ -103,21 +134,28 @@ async fn leases(
         leases.sort_by_key(|lease| lease["fence"].as_u64());
         wrong.extend(leases.windows(2).filter_map(|pair| doubled(dataset, pair[0], pair[1])));
     }
-    for (id, (_, fence)) in &history.leases {
-        match found.get(id) {
+    for (id, seen) in told {
+        let fence = seen.lease.fence;
+        match found.get(*id) {
             None => wrong.push(format!("lease {id} was seen and is lost")),
-            Some(lease) if lease["fence"].as_u64() != Some(*fence) => {
+            Some(lease) if lease["fence"].as_u64() != Some(fence) => {
                 wrong.push(format!("lease {id} was seen with fence {fence} and has {} now", lease["fence"]));
             }
             Some(_) => {}
         }
     }
-    for id in &history.released {
-        if found.get(id).is_none_or(|lease| lease["status"] != "released") {
-            wrong.push(format!("the release of lease {id} was acknowledged and is lost"));
+    for release in history.iter().filter(|call| call.act == Act::Release && call.end == End::Ok) {
+        let lease = found.get(&release.subject);
+        if lease
+            .is_none_or(|lease| lease["status"] != "released" || lease["outcome"].as_str() != release.outcome)
+        {
+            wrong.push(format!(
+                "the release of lease {} was acknowledged and is lost: {lease:?}",
+                release.subject
+            ));
         }
     }
-    Ok(by_status)
+    by_status
 }
 
 /// What is wrong with two leases on one dataset, one after the other: nobody may have used it before the second, and the
@@ -139,7 +177,7 @@ fn moment(text: &str) -> (String, String) {
     (seconds.to_owned(), format!("{fraction:0<9}"))
 }
 
-/// Every effect that is still there must be a listed debt: everything was given back or has expired.
+/// I10: every effect that is still there must be a listed debt: everything was given back or has expired.
 async fn left_behind(api: &Api, effects: &Effects, wrong: &mut Vec<String>) -> anyhow::Result<Value> {
     let debts: BTreeSet<String> = api
         .list("/v1/debts")
@@ -163,8 +201,4 @@ async fn left_behind(api: &Api, effects: &Effects, wrong: &mut Vec<String>) -> a
 
 fn by_id(found: Vec<Value>) -> BTreeMap<String, Value> {
     found.into_iter().map(|one| (one["id"].as_str().unwrap_or_default().to_owned(), one)).collect()
-}
-
-fn first_of(wrong: &[String]) -> String {
-    wrong.iter().take(20).map(|line| format!("- {line}")).collect::<Vec<_>>().join("\n")
 }

@@ -1,0 +1,301 @@
+//! Cluster: the servers, the database and the suppliers of one trial, and everything that can be done to them.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, ensure};
+use tokio::task::JoinHandle;
+
+use super::strikes::Strike;
+use crate::api::Api;
+use crate::postgres::Postgres;
+use crate::processes::{Server, SupplierProcess};
+use crate::proxy::Proxy;
+
+/// Domains with a supplier each; the scenario goes through all of them.
+pub(crate) const DOMAINS: [&str; 3] = ["first", "second", "third"];
+
+/// What stands still does so for so many milliseconds: longer than most leases, and shorter than a session may be silent.
+const PAUSE_MS: std::ops::Range<u64> = 50..3_000;
+
+/// A way does something else than to carry for so many milliseconds: longer than a call takes, and short enough that much happens
+/// in between.
+const WAY_MS: std::ops::Range<u64> = 50..1_200;
+
+/// The database is away for so many milliseconds, beside the time that it takes to recover.
+const ABSENCE_MS: std::ops::Range<u64> = 0..400;
+
+/// A consumer waits so long for an answer: longer than the server may wait, and than anything stands still.
+const CALL_LIMIT: Duration = Duration::from_secs(12);
+
+/// Where the store is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Store {
+    Sqlite,
+    Postgres,
+}
+
+/// Everything that runs.
+pub(crate) struct Cluster {
+    servers: Vec<Member<Server>>,
+    suppliers: Vec<Member<SupplierProcess>>,
+    database: Option<Postgres>,
+    /// The ways of everybody to each server.
+    calls: Vec<Proxy>,
+    /// The ways of each server to the database.
+    to_database: Vec<Proxy>,
+    folder: PathBuf,
+    api: Api,
+    /// How often each thing was done.
+    pub(crate) struck: BTreeMap<Strike, u32>,
+    /// The longest that a server took to be ready.
+    pub(crate) slowest_start: Duration,
+    /// How often a supplier was started again because it had ended by itself: somebody had opened its session once more.
+    pub(crate) suppliers_replaced: u32,
+    /// What has ended in another way than it must.
+    pub(crate) wrong: Vec<String>,
+}
+
+/// A process, and what will let it go on if it stands still.
+struct Member<T> {
+    process: T,
+    resting: Option<JoinHandle<()>>,
+}
+
+impl<T> Member<T> {
+    fn new(process: T) -> Self {
+        Self { process, resting: None }
+    }
+
+    fn goes_on(&self) -> bool {
+        self.resting.as_ref().is_none_or(JoinHandle::is_finished)
+    }
+}
+
+impl Cluster {
+    /// Starts so many servers over one store, below `folder`.
+    pub(crate) async fn start(
+        binary: &Path,
+        folder: &Path,
+        store: Store,
+        servers: usize,
+    ) -> anyhow::Result<Self> {
+        ensure!(servers > 0, "a trial needs at least one server");
+        ensure!(
+            store == Store::Postgres || servers == 1,
+            "a SQLite store has one server; several need --store postgres"
+        );
+        let database = match store {
+            Store::Sqlite => None,
+            Store::Postgres => Some(Postgres::start().await?),
+        };
+        let (mut members, mut calls, mut to_database) = (Vec::new(), Vec::new(), Vec::new());
+        for number in 0..servers {
+            let folder = folder.join(format!("server-{number}"));
+            std::fs::create_dir(&folder)?;
+            // There is no load balancer that would have to notice first.
+            let mut arguments: Vec<String> =
+                ["--drain-delay-s", "0", "--grace-s", "20"].map(str::to_owned).into();
+            if let Some(database) = &database {
+                let way = Proxy::open(format!("127.0.0.1:{}", database.port())).await?;
+                let address = format!("postgres://sixpack@{}/postgres", way.address());
+                arguments.extend(["--store".to_owned(), address]);
+                to_database.push(way);
+            }
+            let server = Server::start_with(binary, &folder, arguments).await?;
+            calls.push(Proxy::open(server.address().to_owned()).await?);
+            members.push(Member::new(server));
+        }
+        // The first server of a new store makes the token.
+        let api = members[0].process.api()?;
+        let slowest_start = members.iter().map(|server| server.process.ready_after).max().unwrap_or_default();
+        Ok(Self {
+            servers: members,
+            suppliers: Vec::new(),
+            database,
+            calls,
+            to_database,
+            folder: folder.to_owned(),
+            api,
+            struck: BTreeMap::new(),
+            slowest_start,
+            suppliers_replaced: 0,
+            wrong: Vec::new(),
+        })
+    }
+
+    /// Starts the suppliers, each with any of the servers.
+    pub(crate) fn start_suppliers(&mut self, effects: &str) -> anyhow::Result<()> {
+        for domain in DOMAINS {
+            let (api, seed) = (self.any(), fastrand::u64(..));
+            let log = self.folder.join(format!("supplier-{domain}.log"));
+            let supplier = SupplierProcess::start(&api, domain, Some(effects.to_owned()), seed, Some(log))?;
+            self.suppliers.push(Member::new(supplier));
+        }
+        Ok(())
+    }
+
+    /// The first server, for what belongs to no consumer.
+    pub(crate) fn api(&self) -> &Api {
+        &self.api
+    }
+
+    /// Every server, as consumers reach it.
+    pub(crate) fn apis(&self) -> Vec<Api> {
+        let through = |way: &Proxy| self.api.through(way.address().to_owned(), CALL_LIMIT);
+        self.calls.iter().map(through).collect()
+    }
+
+    /// Whether this can be done to it.
+    pub(crate) fn has(&self, strike: Strike) -> bool {
+        self.database.is_some() || !strike.needs_database()
+    }
+
+    /// Does one thing, and waits until it is done; what stands still goes on later, by itself.
+    pub(crate) async fn strike(&mut self, strike: Strike) -> anyhow::Result<()> {
+        self.supervise().await?;
+        if let Some(mode) = strike.mode() {
+            let ways = if strike.needs_database() { &self.to_database } else { &self.calls };
+            let whole: Vec<&Proxy> = ways.iter().filter(|way| way.passes()).collect();
+            if !whole.is_empty() {
+                whole[fastrand::usize(..whole.len())]
+                    .set_for(mode, Duration::from_millis(fastrand::u64(WAY_MS)));
+                *self.struck.entry(strike).or_default() += 1;
+            }
+            return Ok(());
+        }
+        let done = match strike {
+            Strike::ServerKilled | Strike::ServerStopped | Strike::ServerPaused => {
+                self.strike_server(strike).await?
+            }
+            Strike::SupplierKilled | Strike::SupplierStopped | Strike::SupplierPaused => {
+                self.strike_supplier(strike).await?
+            }
+            Strike::DatabaseStopped => {
+                let database = self.database.as_mut().context("this store is no database")?;
+                database.stop_and_restart(Duration::from_millis(fastrand::u64(ABSENCE_MS))).await?;
+                true
+            }
+            // What is left, but for ways, which are struck above.
+            _ => {
+                self.database.as_ref().context("this store is no database")?.kill_a_backend().await?;
+                true
+            }
+        };
+        if done {
+            *self.struck.entry(strike).or_default() += 1;
+        }
+        Ok(())
+    }
+
+    /// Starts again what has ended by itself, which a server never does for what is done to it here.
+    async fn supervise(&mut self) -> anyhow::Result<()> {
+        for (number, server) in self.servers.iter_mut().enumerate() {
+            if let Some(status) = server.process.restart_if_ended().await? {
+                self.wrong.push(format!("server {number} ended by itself with {status}"));
+            }
+        }
+        let api = self.any();
+        for supplier in &mut self.suppliers {
+            if supplier.process.restart_if_ended(&api)? {
+                self.suppliers_replaced += 1;
+            }
+        }
+        Ok(())
+    }
+
+    async fn strike_server(&mut self, strike: Strike) -> anyhow::Result<bool> {
+        let Some(number) = any_that_goes_on(&self.servers) else { return Ok(false) };
+        let server = &mut self.servers[number];
+        match strike {
+            Strike::ServerStopped => {
+                let status = server.process.stop_and_restart().await?;
+                if !status.success() {
+                    self.wrong.push(format!("server {number} was told to stop and ended with {status}"));
+                }
+            }
+            Strike::ServerPaused => server.resting = Some(server.process.pause(pause())?),
+            _ => server.process.kill_and_restart().await?,
+        }
+        self.slowest_start = self.slowest_start.max(server.process.ready_after);
+        Ok(true)
+    }
+
+    async fn strike_supplier(&mut self, strike: Strike) -> anyhow::Result<bool> {
+        let Some(number) = any_that_goes_on(&self.suppliers) else { return Ok(false) };
+        let api = self.any();
+        let supplier = &mut self.suppliers[number];
+        match strike {
+            Strike::SupplierStopped => {
+                let status = supplier.process.stop_and_restart(&api).await?;
+                if !status.success() {
+                    let domain = DOMAINS[number];
+                    self.wrong
+                        .push(format!("the supplier of {domain} was told to stop and ended with {status}"));
+                }
+            }
+            Strike::SupplierPaused => supplier.resting = Some(supplier.process.pause(pause())?),
+            _ => supplier.process.kill_and_restart(&api).await?,
+        }
+        Ok(true)
+    }
+
+    /// Waits until nothing stands still any more, and every way is whole.
+    pub(crate) async fn heal(&mut self) -> anyhow::Result<()> {
+        self.supervise().await?;
+        let servers = self.servers.iter_mut().map(|server| &mut server.resting);
+        for resting in servers.chain(self.suppliers.iter_mut().map(|supplier| &mut supplier.resting)) {
+            if let Some(resting) = resting.take() {
+                resting.await?;
+            }
+        }
+        for way in self.calls.iter().chain(&self.to_database) {
+            way.whole().await;
+        }
+        let limit = Instant::now() + CALL_LIMIT;
+        for api in self.apis() {
+            while !api.is_ready().await {
+                ensure!(
+                    Instant::now() < limit,
+                    "{} is not ready although nothing ails it any more",
+                    api.address()
+                );
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        }
+        Ok(())
+    }
+
+    /// How often something that was on its way was hit.
+    pub(crate) fn hits(&self) -> u64 {
+        self.calls.iter().chain(&self.to_database).map(Proxy::hits).sum()
+    }
+
+    /// What all servers have logged in all their lives.
+    pub(crate) fn log(&self) -> anyhow::Result<String> {
+        self.servers.iter().map(|server| server.process.log()).collect()
+    }
+
+    /// Puts what the database has said beside what the servers have.
+    pub(crate) fn keep_log_of_database(&self) -> anyhow::Result<()> {
+        if let Some(database) = &self.database {
+            std::fs::write(self.folder.join("postgres.log"), database.log()?)?;
+        }
+        Ok(())
+    }
+
+    fn any(&self) -> Api {
+        let apis = self.apis();
+        apis[fastrand::usize(..apis.len())].clone()
+    }
+}
+
+fn any_that_goes_on<T>(members: &[Member<T>]) -> Option<usize> {
+    let going: Vec<usize> = (0..members.len()).filter(|number| members[*number].goes_on()).collect();
+    (!going.is_empty()).then(|| going[fastrand::usize(..going.len())])
+}
+
+fn pause() -> Duration {
+    Duration::from_millis(fastrand::u64(PAUSE_MS))
+}

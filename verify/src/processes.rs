@@ -17,10 +17,12 @@ const START_LIMIT: Duration = Duration::from_secs(30);
 /// How often a starting server is asked whether it is ready.
 const ASK_EVERY: Duration = Duration::from_millis(5);
 
-/// A server over a data folder of its own.
+/// A server over a data folder of its own, with its store in it or elsewhere.
 pub(crate) struct Server {
     binary: PathBuf,
     folder: PathBuf,
+    /// The address of its store; SQLite in the folder when there is none.
+    store: Option<String>,
     address: String,
     child: Child,
     /// From the start of the process until it was ready.
@@ -30,17 +32,28 @@ pub(crate) struct Server {
 impl Server {
     /// Starts a server on a free port and waits until it is ready.
     pub(crate) async fn start(binary: &Path, folder: &Path) -> anyhow::Result<Self> {
+        Self::start_over(binary, folder, None).await
+    }
+
+    /// The same over a store that may be shared with other servers.
+    pub(crate) async fn start_over(
+        binary: &Path,
+        folder: &Path,
+        store: Option<&str>,
+    ) -> anyhow::Result<Self> {
         // Free now; the server keeps the same one over all its lives, so that suppliers find it again.
         let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
         let address = format!("127.0.0.1:{port}");
-        let (child, ready_after) = launch(binary, folder, &address).await?;
-        Ok(Self { binary: binary.to_owned(), folder: folder.to_owned(), address, child, ready_after })
+        let (child, ready_after) = launch(binary, folder, &address, store).await?;
+        let (binary, folder) = (binary.to_owned(), folder.to_owned());
+        Ok(Self { binary, folder, store: store.map(str::to_owned), address, child, ready_after })
     }
 
     /// Kills the process without warning and starts it again over the same data.
     pub(crate) async fn kill_and_restart(&mut self) -> anyhow::Result<()> {
         self.kill().await?;
-        let (child, ready_after) = launch(&self.binary, &self.folder, &self.address).await?;
+        let (child, ready_after) =
+            launch(&self.binary, &self.folder, &self.address, self.store.as_deref()).await?;
         (self.child, self.ready_after) = (child, ready_after);
         Ok(())
     }
@@ -55,6 +68,11 @@ impl Server {
         let token = std::fs::read_to_string(self.folder.join("data/admin-token"))
             .context("reading the token that the server wrote at its first start")?;
         Ok(Api::new(self.address.clone(), token.trim().to_owned()))
+    }
+
+    /// A client with the token of another server of the same store: only the first of them has written one.
+    pub(crate) fn api_as(&self, other: &Api) -> Api {
+        Api::new(self.address.clone(), other.token().to_owned())
     }
 
     /// What it has logged in all its lives.
@@ -89,18 +107,32 @@ impl Server {
     /// Processor time used so far, in milliseconds.
     pub(crate) fn cpu_ms(&self) -> anyhow::Result<u64> {
         let id = self.child.id().context("the server is not running")?;
-        let stat = std::fs::read_to_string(format!("/proc/{id}/stat"))?;
-        let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
-        let ticks = fields[11].parse::<u64>()? + fields[12].parse::<u64>()?;
-        // Linux counts in hundredths of a second for every process that asks this way.
-        Ok(ticks * 10)
+        cpu_ms_of(&format!("/proc/{id}/stat"))
     }
 }
 
-async fn launch(binary: &Path, folder: &Path, address: &str) -> anyhow::Result<(Child, Duration)> {
+/// Processor time that a process has used so far, in milliseconds.
+pub(crate) fn cpu_ms_of(stat: &str) -> anyhow::Result<u64> {
+    let stat = std::fs::read_to_string(stat)?;
+    let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
+    let ticks = fields[11].parse::<u64>()? + fields[12].parse::<u64>()?;
+    // Linux counts in hundredths of a second for every process that asks this way.
+    Ok(ticks * 10)
+}
+
+async fn launch(
+    binary: &Path,
+    folder: &Path,
+    address: &str,
+    store: Option<&str>,
+) -> anyhow::Result<(Child, Duration)> {
     let log = File::options().create(true).append(true).open(folder.join("server.log"))?;
     let begun = Instant::now();
-    let mut child = Command::new(binary)
+    let mut command = Command::new(binary);
+    if let Some(store) = store {
+        command.env("SIXPACK_STORE", store);
+    }
+    let mut child = command
         .args(["serve", "--listen", address, "--data"])
         .arg(folder.join("data"))
         // What is measured is the work, with as many leases as it takes.
@@ -133,30 +165,37 @@ pub(crate) struct SupplierProcess {
     address: String,
     token: String,
     effects: Option<String>,
+    instance: usize,
     seed: u64,
     child: Child,
 }
 
 impl SupplierProcess {
-    /// Starts a supplier.
+    /// Starts the only supplier of a domain.
     pub(crate) fn start(api: &Api, domain: &str, effects: Option<String>, seed: u64) -> anyhow::Result<Self> {
-        let child = launch_supplier(api.address(), api.token(), domain, effects.as_deref(), seed)?;
-        Ok(Self {
-            domain: domain.to_owned(),
-            address: api.address().to_owned(),
-            token: api.token().to_owned(),
-            effects,
-            seed,
-            child,
-        })
+        Self::start_one(api, domain, 1, effects, seed)
+    }
+
+    /// Starts one of several suppliers of a domain.
+    pub(crate) fn start_one(
+        api: &Api,
+        domain: &str,
+        instance: usize,
+        effects: Option<String>,
+        seed: u64,
+    ) -> anyhow::Result<Self> {
+        let (domain, effects_at) = (domain.to_owned(), effects.as_deref());
+        let child = launch_supplier(api.address(), api.token(), &domain, instance, effects_at, seed)?;
+        let (address, token) = (api.address().to_owned(), api.token().to_owned());
+        Ok(Self { domain, address, token, effects, instance, seed, child })
     }
 
     /// Kills the process without warning and starts it again.
     pub(crate) async fn kill_and_restart(&mut self) -> anyhow::Result<()> {
         self.child.kill().await.context("killing a supplier")?;
         self.seed += 1;
-        self.child =
-            launch_supplier(&self.address, &self.token, &self.domain, self.effects.as_deref(), self.seed)?;
+        let (instance, effects) = (self.instance, self.effects.as_deref());
+        self.child = launch_supplier(&self.address, &self.token, &self.domain, instance, effects, self.seed)?;
         Ok(())
     }
 }
@@ -165,11 +204,13 @@ fn launch_supplier(
     address: &str,
     token: &str,
     domain: &str,
+    instance: usize,
     effects: Option<&str>,
     seed: u64,
 ) -> anyhow::Result<Child> {
     let mut command = Command::new(std::env::current_exe()?);
     command.args(["supplier", "--domain", domain, "--seed", &seed.to_string()]);
+    command.args(["--instance", &instance.to_string()]);
     if let Some(effects) = effects {
         command.args(["--effects", effects]);
     }

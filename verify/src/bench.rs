@@ -14,14 +14,14 @@ use tokio::task::JoinSet;
 
 use crate::api::Api;
 use crate::caller::{Caller, find};
-use crate::processes::{Server, SupplierProcess};
+use crate::processes::{Begins, Server, SupplierProcess};
 use crate::{history, inputs, machine, sizes, stock};
 
 /// Requests in flight, and the runs a second that we aim for.
 const LOADS: [(usize, u32); 3] = [(1, 400), (16, 1_500), (64, 2_000)];
 
 /// Nothing is counted before the caches are filled.
-const WARM_UP: Duration = Duration::from_secs(2);
+pub(crate) const WARM_UP: Duration = Duration::from_secs(2);
 
 /// Claims that are parked for the memory figure, and how many a session may park.
 const PARKED: usize = 1_000;
@@ -33,7 +33,7 @@ const STARTS: usize = 5;
 /// What an answer says of a request that was fulfilled.
 const FULFILLED: &[u8] = br#""status":"fulfilled""#;
 
-const SCENARIO: &str = r#"
+pub(crate) const SCENARIO: &str = r#"
 scenario: bench/three-steps
 owner: { team: Bench }
 steps:
@@ -47,6 +47,8 @@ output:
 /// A part that can be measured alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Part {
+    /// Scenarios of three steps.
+    Runs,
     /// What bad inputs cost.
     Inputs,
     /// Ordinary calls among very many of everything.
@@ -55,6 +57,15 @@ pub(crate) enum Part {
     Stock,
     /// Leases from a large stock in a store with a long history.
     History,
+}
+
+/// Where servers keep what they have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum StoreKind {
+    /// In a folder of their own.
+    Sqlite,
+    /// In a database that they share.
+    Postgres,
 }
 
 /// What is measured.
@@ -72,10 +83,11 @@ impl Programs {
 }
 
 /// Measures one part and prints one JSON object.
-pub(crate) async fn run_part(programs: &Programs, part: Part) -> anyhow::Result<()> {
+pub(crate) async fn run_part(programs: &Programs, part: Part, seconds: u64) -> anyhow::Result<()> {
     let Programs { server, bench_store } = programs;
     let described = machine::describe();
     print(&match part {
+        Part::Runs => json!({ "machine": described, "runs": runs(server, seconds).await? }),
         Part::Inputs => json!({ "machine": described, "bad_inputs": inputs::measure(server).await? }),
         Part::Stock => json!({ "machine": described, "stock": stock::measure(server, bench_store).await? }),
         Part::History => json!({ "machine": described, "history": history::measure(programs).await? }),
@@ -113,7 +125,7 @@ pub(crate) async fn run(programs: &Programs, seconds: u64) -> anyhow::Result<()>
     print(&report)
 }
 
-fn print(report: &Value) -> anyhow::Result<()> {
+pub(crate) fn print(report: &Value) -> anyhow::Result<()> {
     use std::io::Write as _;
     writeln!(std::io::stdout(), "{}", serde_json::to_string_pretty(report)?)?;
     Ok(())
@@ -166,14 +178,14 @@ async fn runs(binary: &Path, seconds: u64) -> anyhow::Result<Vec<Value>> {
     let folder = tempfile::tempdir()?;
     let server = Server::start(binary, folder.path()).await?;
     let api = server.api()?;
-    let supplier = SupplierProcess::start(&api, "bench", None, 0, None)?;
+    let supplier = SupplierProcess::start(&api, Begins::alone("bench"))?;
     wait_for_supplier(&api).await?;
     api.put_scenario("bench/three-steps", SCENARIO).await?;
     let mut figures = Vec::new();
     for (in_flight, aim) in LOADS {
-        load(&api, in_flight, WARM_UP).await?;
+        load(&[&api], in_flight, WARM_UP).await?;
         let cpu = server.cpu_ms()?;
-        let (count, latencies, span) = load(&api, in_flight, Duration::from_secs(seconds)).await?;
+        let (count, latencies, span) = load(&[&api], in_flight, Duration::from_secs(seconds)).await?;
         let a_second = f64::from(count) / span.as_secs_f64();
         let at = |quantile: f64| round(latencies.value_at_quantile(quantile) as f64 / 1000.0);
         figures.push(json!({
@@ -190,19 +202,20 @@ async fn runs(binary: &Path, seconds: u64) -> anyhow::Result<Vec<Value>> {
     Ok(figures)
 }
 
-/// Makes requests one after another on so many connections; returns how many were fulfilled and how long each took.
+/// Makes requests one after another on so many connections, to each server in turn; returns how many were fulfilled and how
+/// long each took.
 ///
 /// The load shares the processors with what is measured, so it does as little as it can: a connection of its own for
 /// each caller, one request prepared once, and of the answer only what tells whether it was fulfilled.
-async fn load(
-    api: &Api,
+pub(crate) async fn load(
+    apis: &[&Api],
     in_flight: usize,
     span: Duration,
 ) -> anyhow::Result<(u32, Histogram<u64>, Duration)> {
     let stop = Arc::new(AtomicBool::new(false));
     let mut tasks = JoinSet::new();
     let begun = Instant::now();
-    for _ in 0..in_flight {
+    for api in apis.iter().cycle().take(in_flight) {
         let stop = Arc::clone(&stop);
         let body = json!({ "contract": "bench/three-steps", "lease": { "ttl_s": 3600 } });
         let mut caller = Caller::connect(api, "/v1/requests?wait_s=30", &body).await?;

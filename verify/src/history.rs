@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use crate::api::Api;
 use crate::bench::Programs;
-use crate::processes::{Server, SupplierProcess};
+use crate::processes::{Begins, Server, SupplierProcess};
 use crate::{sizes, stock};
 
 /// Datasets that are made, leased, used and undone before they are copied.
@@ -50,7 +50,7 @@ pub(crate) async fn measure(programs: &Programs) -> anyhow::Result<Value> {
     let folder = tempfile::tempdir()?;
     let mut server = Server::start(&programs.server, folder.path()).await?;
     let api = server.api()?;
-    let supplier = SupplierProcess::start(&api, "bench", None, 0, None)?;
+    let supplier = SupplierProcess::start(&api, Begins::alone("bench"))?;
     crate::bench::wait_for_supplier(&api).await?;
     api.put_scenario("bench/three-parts", stock::SCENARIO).await?;
 

@@ -12,6 +12,7 @@ mod machine;
 mod postgres;
 mod processes;
 mod proxy;
+mod replicas;
 mod sizes;
 mod stock;
 mod supplier;
@@ -63,6 +64,15 @@ enum Command {
         /// Measure one part alone; `sizes` and `history` are measured in no other way, because they take some minutes.
         #[arg(long)]
         only: Option<bench::Part>,
+        /// Where servers keep what they have.
+        #[arg(long, default_value = "sqlite")]
+        store: bench::StoreKind,
+        /// How many servers share the database.
+        #[arg(long, default_value_t = 1, requires = "store")]
+        replicas: usize,
+        /// A setting of the database that is not its own default, as NAME=VALUE.
+        #[arg(long, requires = "store")]
+        database_setting: Vec<String>,
     },
     /// Performs the capabilities of one domain; started by the other commands.
     #[command(hide = true)]
@@ -70,6 +80,9 @@ enum Command {
         /// The domain.
         #[arg(long)]
         domain: String,
+        /// Its number among the suppliers of the domain.
+        #[arg(long, default_value_t = 1)]
+        instance: usize,
         /// Where effects are made; without it the capabilities do nothing.
         #[arg(long)]
         effects: Option<String>,
@@ -97,13 +110,18 @@ async fn run(command: Command) -> anyhow::Result<()> {
             let (server, seed) = (server.canonicalize()?, seed.unwrap_or_else(|| fastrand::u64(..)));
             faults::run(&faults::Trial { server, store, servers, strikes, seed }).await
         }
-        Command::Bench { server, bench_store, seconds, only } => {
+        Command::Bench { server, bench_store, seconds, only, store, replicas, database_setting } => {
             let programs = bench::Programs::new(&server, &bench_store)?;
-            match only {
-                None => bench::run(&programs, seconds).await,
-                Some(part) => bench::run_part(&programs, part).await,
+            match (store, only) {
+                (bench::StoreKind::Sqlite, None) => bench::run(&programs, seconds).await,
+                (bench::StoreKind::Sqlite, Some(part)) => bench::run_part(&programs, part, seconds).await,
+                (bench::StoreKind::Postgres, only) => {
+                    replicas::run(&programs, seconds, replicas, &database_setting, only).await
+                }
             }
         }
-        Command::Supplier { domain, effects, seed } => supplier::run(&domain, effects, seed).await,
+        Command::Supplier { domain, instance, effects, seed } => {
+            supplier::run(&domain, instance, effects, seed).await
+        }
     }
 }

@@ -24,7 +24,7 @@ const ASK_EVERY: Duration = Duration::from_millis(5);
 /// A server that is told to stop has so long to finish and to end.
 const DRAIN_LIMIT: Duration = Duration::from_secs(30);
 
-/// A server with a data folder of its own.
+/// A server over a data folder of its own, with its store in it or elsewhere.
 pub(crate) struct Server {
     binary: PathBuf,
     folder: PathBuf,
@@ -110,6 +110,11 @@ impl Server {
         Ok(Api::new(self.address.clone(), token.trim().to_owned()))
     }
 
+    /// A client with the token of another server of the same store: only the first of them has written one.
+    pub(crate) fn api_as(&self, other: &Api) -> Api {
+        Api::new(self.address.clone(), other.token().to_owned())
+    }
+
     /// What it has logged in all its lives.
     pub(crate) fn log(&self) -> anyhow::Result<String> {
         Ok(std::fs::read_to_string(self.folder.join("server.log"))?)
@@ -142,11 +147,7 @@ impl Server {
     /// Processor time used so far, in milliseconds.
     pub(crate) fn cpu_ms(&self) -> anyhow::Result<u64> {
         let id = self.child.id().context("the server is not running")?;
-        let stat = std::fs::read_to_string(format!("/proc/{id}/stat"))?;
-        let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
-        let ticks = fields[11].parse::<u64>()? + fields[12].parse::<u64>()?;
-        // Linux counts in hundredths of a second for every process that asks this way.
-        Ok(ticks * 10)
+        cpu_ms_of(&format!("/proc/{id}/stat"))
     }
 }
 
@@ -180,6 +181,15 @@ fn pause(child: &Child, span: Duration) -> anyhow::Result<JoinHandle<()>> {
         let _ =
             Command::new("kill").args(["-s", "CONT", &id.to_string()]).stderr(Stdio::null()).status().await;
     }))
+}
+
+/// Processor time that a process has used so far, in milliseconds.
+pub(crate) fn cpu_ms_of(stat: &str) -> anyhow::Result<u64> {
+    let stat = std::fs::read_to_string(stat)?;
+    let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
+    let ticks = fields[11].parse::<u64>()? + fields[12].parse::<u64>()?;
+    // Linux counts in hundredths of a second for every process that asks this way.
+    Ok(ticks * 10)
 }
 
 async fn launch(
@@ -227,24 +237,34 @@ fn spawn(binary: &Path, folder: &Path, address: &str, arguments: &[String]) -> a
 
 /// A supplier of one domain, started again whenever it has ended.
 pub(crate) struct SupplierProcess {
-    domain: String,
-    effects: Option<String>,
-    seed: u64,
-    log: Option<PathBuf>,
+    begins: Begins,
     child: Child,
 }
 
+/// How a supplier is started.
+pub(crate) struct Begins {
+    pub(crate) domain: String,
+    /// Which of the suppliers of its domain it is, from 1.
+    pub(crate) instance: usize,
+    /// Where it keeps its effects, unless in memory.
+    pub(crate) effects: Option<String>,
+    pub(crate) seed: u64,
+    /// Where it says what it has to say, unless here.
+    pub(crate) log: Option<PathBuf>,
+}
+
+impl Begins {
+    /// The only supplier of a domain, without effects that last.
+    pub(crate) fn alone(domain: &str) -> Self {
+        Self { domain: domain.to_owned(), instance: 1, effects: None, seed: 0, log: None }
+    }
+}
+
 impl SupplierProcess {
-    /// Starts a supplier of the server that `api` is of; it says what it has to say in `log`, or here.
-    pub(crate) fn start(
-        api: &Api,
-        domain: &str,
-        effects: Option<String>,
-        seed: u64,
-        log: Option<PathBuf>,
-    ) -> anyhow::Result<Self> {
-        let child = launch_supplier(api, domain, effects.as_deref(), seed, log.as_deref())?;
-        Ok(Self { domain: domain.to_owned(), effects, seed, log, child })
+    /// Starts a supplier of the server that `api` is of.
+    pub(crate) fn start(api: &Api, begins: Begins) -> anyhow::Result<Self> {
+        let child = launch_supplier(api, &begins)?;
+        Ok(Self { begins, child })
     }
 
     /// Kills the process without warning and starts it again, with this server.
@@ -275,22 +295,17 @@ impl SupplierProcess {
     }
 
     fn restart(&mut self, api: &Api) -> anyhow::Result<()> {
-        self.seed += 1;
-        self.child =
-            launch_supplier(api, &self.domain, self.effects.as_deref(), self.seed, self.log.as_deref())?;
+        self.begins.seed += 1;
+        self.child = launch_supplier(api, &self.begins)?;
         Ok(())
     }
 }
 
-fn launch_supplier(
-    api: &Api,
-    domain: &str,
-    effects: Option<&str>,
-    seed: u64,
-    log: Option<&Path>,
-) -> anyhow::Result<Child> {
+fn launch_supplier(api: &Api, begins: &Begins) -> anyhow::Result<Child> {
+    let Begins { domain, instance, effects, seed, log } = begins;
     let mut command = Command::new(std::env::current_exe()?);
     command.args(["supplier", "--domain", domain, "--seed", &seed.to_string()]);
+    command.args(["--instance", &instance.to_string()]);
     if let Some(effects) = effects {
         command.args(["--effects", effects]);
     }

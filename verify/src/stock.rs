@@ -12,7 +12,7 @@ use tokio::task::JoinSet;
 
 use crate::api::Api;
 use crate::caller::{Caller, find};
-use crate::processes::{Server, SupplierProcess};
+use crate::processes::{Begins, Server, SupplierProcess};
 
 /// Three parts that depend on each other in no way, so that they are made side by side.
 pub(crate) const SCENARIO: &str = r#"
@@ -36,7 +36,7 @@ const FILLED: u32 = 1_000;
 const STOCKED: u32 = 50_000;
 
 /// Connections that ask at once.
-const CONNECTIONS: usize = 64;
+pub(crate) const CONNECTIONS: usize = 64;
 
 /// Handed out in one measured stretch; what is left keeps the stretch from running dry.
 const HANDED_OUT: u32 = 30_000;
@@ -58,7 +58,7 @@ pub(crate) async fn measure(binary: &Path, bench_store: &Path) -> anyhow::Result
     let folder = tempfile::tempdir()?;
     let server = Server::start(binary, folder.path()).await?;
     let api = server.api()?;
-    let supplier = SupplierProcess::start(&api, "bench", None, 0, None)?;
+    let supplier = SupplierProcess::start(&api, Begins::alone("bench"))?;
     crate::bench::wait_for_supplier(&api).await?;
     api.put_scenario("bench/three-parts", SCENARIO).await?;
 
@@ -112,12 +112,31 @@ pub(crate) async fn fill(api: &Api, target: u32) -> anyhow::Result<Duration> {
 
 /// Takes so many datasets on all connections.
 pub(crate) async fn hand_out(api: &Api, server: &Server, count: u32, ttl_s: u32) -> anyhow::Result<Value> {
+    let cpu = server.cpu_ms()?;
+    let (all, span) = take(&[api], count, ttl_s).await?;
+    let at = |quantile: f64| round(all.value_at_quantile(quantile) as f64 / 1000.0);
+    Ok(json!({
+        "connections": CONNECTIONS,
+        "per_s": round(f64::from(count) / span.as_secs_f64()),
+        "aim_per_s": 10_000,
+        "p50_ms": at(0.5),
+        "p99_ms": at(0.99),
+        "aim_p99_below_ms": 15,
+        "server_cpu_us_each": round((server.cpu_ms()? - cpu) as f64 * 1000.0 / f64::from(count)),
+    }))
+}
+
+/// The same from each server in turn; returns how long each took, and all of them together.
+pub(crate) async fn take(
+    apis: &[&Api],
+    count: u32,
+    ttl_s: u32,
+) -> anyhow::Result<(Histogram<u64>, Duration)> {
     let left = Arc::new(AtomicU32::new(count));
     let failed = Arc::new(AtomicBool::new(false));
     let mut tasks = JoinSet::new();
-    let cpu = server.cpu_ms()?;
     let begun = Instant::now();
-    for _ in 0..CONNECTIONS {
+    for api in apis.iter().cycle().take(CONNECTIONS) {
         let (left, failed) = (Arc::clone(&left), Arc::clone(&failed));
         let body =
             json!({ "contract": "bench/three-parts", "source": "stock_only", "lease": { "ttl_s": ttl_s } });
@@ -141,17 +160,7 @@ pub(crate) async fn hand_out(api: &Api, server: &Server, count: u32, ttl_s: u32)
     while let Some(latencies) = tasks.join_next().await {
         all.add(latencies??)?;
     }
-    let span = begun.elapsed();
-    let at = |quantile: f64| round(all.value_at_quantile(quantile) as f64 / 1000.0);
-    Ok(json!({
-        "connections": CONNECTIONS,
-        "per_s": round(f64::from(count) / span.as_secs_f64()),
-        "aim_per_s": 10_000,
-        "p50_ms": at(0.5),
-        "p99_ms": at(0.99),
-        "aim_p99_below_ms": 15,
-        "server_cpu_us_each": round((server.cpu_ms()? - cpu) as f64 * 1000.0 / f64::from(count)),
-    }))
+    Ok((all, begun.elapsed()))
 }
 
 /// Grants many leases that end together, and waits until all are reaped.

@@ -12,7 +12,12 @@ use serde_json::{Value, json};
 use sixpack::{About, Context, DynamicCapability, Owner, RetryRule, Stop, Supplier, Verdict};
 
 /// Performs the domain's one capability `step` until a signal comes.
-pub(crate) async fn run(domain: &str, effects: Option<String>, seed: u64) -> anyhow::Result<()> {
+pub(crate) async fn run(
+    domain: &str,
+    instance: usize,
+    effects: Option<String>,
+    seed: u64,
+) -> anyhow::Result<()> {
     fastrand::seed(seed);
     let capability = match effects {
         Some(effects) => busy(effects),
@@ -20,7 +25,7 @@ pub(crate) async fn run(domain: &str, effects: Option<String>, seed: u64) -> any
     };
     let supplier = Supplier::new(domain)
         .owner(Owner::new(domain))
-        .instance(format!("{domain}-1"))
+        .instance(format!("{domain}-{instance}"))
         .concurrency(256)
         .dynamic(capability);
     Ok(supplier.run().await?)

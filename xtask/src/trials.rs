@@ -51,9 +51,20 @@ pub(crate) struct BenchFlags {
     /// Seconds of load for each number of requests in flight
     #[arg(long, default_value_t = 8)]
     seconds: u32,
-    /// Measure one part alone: what bad inputs cost (`inputs`), or ordinary calls among very many of everything (`sizes`)
-    #[arg(long, value_parser = ["inputs", "sizes"])]
+    /// Measure one part alone: scenarios (`runs`), stock, stock in a store with a long `history`, what bad `inputs` cost, or
+    /// ordinary calls among very many of everything (`sizes`). With PostgreSQL there are the first two
+    #[arg(long, value_parser = ["runs", "stock", "history", "inputs", "sizes"])]
     only: Option<String>,
+    /// Where servers keep what they have; `postgres` is a server of the benchmark's own, in a temporary folder, with PostgreSQL's
+    /// own settings
+    #[arg(long, default_value = "sqlite", value_parser = ["sqlite", "postgres"])]
+    store: String,
+    /// How many servers share the database
+    #[arg(long, default_value_t = 1)]
+    replicas: usize,
+    /// A setting of the database that is not its own default, as NAME=VALUE; may be repeated
+    #[arg(long)]
+    database_setting: Vec<String>,
 }
 
 /// Strikes servers, suppliers and database at random under load. `true` when nothing was lost, doubled or left behind.
@@ -110,6 +121,17 @@ pub(crate) fn bench(root: &Path, flags: &BenchFlags) -> anyhow::Result<bool> {
     let mut command = program(&release, "bench");
     command.arg("--bench-store").arg(release.join("examples/bench_store"));
     command.args(["--seconds", &flags.seconds.to_string()]);
+    if flags.store == "postgres" {
+        command.args(["--store", "postgres", "--replicas", &flags.replicas.to_string()]);
+        for setting in &flags.database_setting {
+            command.args(["--database-setting", setting]);
+        }
+    } else {
+        anyhow::ensure!(
+            flags.replicas == 1 && flags.database_setting.is_empty(),
+            "only --store postgres is shared"
+        );
+    }
     if let Some(part) = &flags.only {
         command.args(["--only", part]);
     }

@@ -419,6 +419,15 @@ impl Engine {
 
     async fn view_with(&self, request: Request, leases: Vec<Lease>) -> Result<RequestView, Refusal> {
         let trees = self.trees_of(&request).await?;
+        self.view_with_trees(request, leases, trees).await
+    }
+
+    async fn view_with_trees(
+        &self,
+        request: Request,
+        leases: Vec<Lease>,
+        trees: Vec<Arc<Tree>>,
+    ) -> Result<RequestView, Refusal> {
         let lately = match &request.failure {
             Some(failure) => {
                 let contract = failure.contract.to_string();

@@ -97,6 +97,11 @@ impl TreeCache {
         self.trees.insert(tree.id, Arc::new(tree));
     }
 
+    /// The tree under a lease, if it is remembered as it was when that was granted, or later.
+    pub(crate) fn under_lease(&self, id: TreeId, lease: LeaseId) -> Option<Arc<Tree>> {
+        self.trees.get(&id).filter(|tree| tree.lease == Some(lease))
+    }
+
     /// Forgets trees that the store has changed without being told what about them.
     pub(crate) fn forget(&self, trees: &[TreeId]) {
         trees.iter().for_each(|tree| self.trees.invalidate(tree));
@@ -328,9 +333,8 @@ impl Engine {
         let at = write.change.at;
         let withdrawn = !write.change.withdrawn.is_empty();
         if matches!(write.change.outcome, Some(plan::Outcome::Ready(_))) {
-            let now = self.store().now().await?;
             let members = self.members(tree.request).await?;
-            write.leases = members.iter().map(|_| LeaseId(mint::id(now))).collect();
+            write.leases = members.iter().map(|_| LeaseId(mint::id(at))).collect();
         }
         let only_lease = match write.leases[..] {
             [lease] => Some(lease),

@@ -4,6 +4,8 @@
 //! `bench_store history FOLDER COPIES` copies every dataset that has ended in a store, with its request, lease and events, so
 //! many times: a server that is started over it has the history of as many datasets. `bench_store prune COPIES` makes such a store
 //! of a thousand datasets, and takes everything away as the sweep does while somebody else writes. Each prints one JSON object.
+//! `bench_store postgres SETTING…` runs a database of its own, in a temporary folder, until its standard input ends, and prints
+//! its address.
 
 use std::error::Error;
 use std::io::Write;
@@ -14,7 +16,7 @@ use std::time::Instant;
 use rusqlite::{Connection, params};
 use serde_json::{Value, json};
 use sixpack_storage::conformance::retention::used_up;
-use sixpack_storage::conformance::{Fixture, StockLoop};
+use sixpack_storage::conformance::{Fixture, PostgresServer, StockLoop};
 use sixpack_storage::retention::Retention;
 use sixpack_storage::sqlite::{Settings, SqliteStore};
 use sixpack_storage::tokens::Tokens;
@@ -54,14 +56,24 @@ async fn main() -> Result<(), Box<dyn Error>> {
         ["loop"] => bare_loop().await?,
         ["history", folder, copies] => history(Path::new(folder), copies.parse()?)?,
         ["prune", copies] => prune(copies.parse()?).await?,
+        ["postgres", ref settings @ ..] => return postgres(settings),
         _ => {
             return Err(
-                "usage: bench_store loop | bench_store history FOLDER COPIES | bench_store prune COPIES"
+                "usage: bench_store loop | bench_store history FOLDER COPIES | bench_store prune COPIES \
+                 | bench_store postgres SETTING..."
                     .into(),
             );
         }
     };
     writeln!(std::io::stdout(), "{told}")?;
+    Ok(())
+}
+
+/// Runs a database until the standard input ends; its address is the only line that is printed.
+fn postgres(settings: &[&str]) -> Result<(), Box<dyn Error>> {
+    let server = PostgresServer::start(settings);
+    writeln!(std::io::stdout(), "{}", server.url())?;
+    std::io::copy(&mut std::io::stdin(), &mut std::io::sink())?;
     Ok(())
 }
 

@@ -9,6 +9,7 @@
 pub mod channels;
 pub mod claims;
 pub mod contracts;
+pub mod crowds;
 pub mod datasets;
 pub mod doubts;
 pub mod entities;

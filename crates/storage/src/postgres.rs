@@ -41,8 +41,8 @@
 //! # Time
 //!
 //! Every deadline is computed and compared with `sixpack_now()`, a function of the schema, and with nothing else. A write reads
-//! it once, with the beginning of its transaction, and hands it to its statements, so that all of what it writes agrees; a read
-//! has it in its statements.
+//! it once, before the beginning of its transaction, and hands it to its statements, so that all of what it writes agrees; a read
+//! has it in its statements. Whoever wants to know it at the same moment asks once ([`time`]).
 //!
 //! # Order
 //!
@@ -57,6 +57,7 @@ mod channels;
 mod claiming;
 mod columns;
 mod contracts;
+mod counting;
 mod datasets;
 mod doubts;
 mod entities;
@@ -90,11 +91,14 @@ mod stock;
 mod stock_rules;
 mod taking;
 mod tasks;
+mod time;
 mod tls;
+mod together;
 mod tokens;
 mod trees;
 mod troubles;
 mod turns;
+mod values;
 mod wakeups;
 mod writer;
 mod writes;
@@ -115,6 +119,8 @@ use board::Board;
 use limits::{CONNECT, CONNECTIONS, POOL_WAIT, TURN};
 use memory::Memory;
 use statements::Connection;
+use time::Time;
+use together::Together;
 use trees::PinsRead;
 use turns::{Turn, Turns};
 use writer::{Doing, Tx};
@@ -122,7 +128,7 @@ use writer::{Doing, Tx};
 /// How a store is to be opened.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// How many connections at most; never more than sixteen.
+    /// How many connections at most for what is read and written; never more than sixteen.
     pub connections: usize,
     /// What the database must promise.
     pub durability: Durability,
@@ -141,6 +147,7 @@ impl Default for Settings {
 pub struct PostgresStore {
     inner: Arc<Inner>,
     turns: Arc<Turns>,
+    together: Arc<Together>,
     under_way: TaskTracker,
     board: Arc<Board>,
     // Listening ends with the store.
@@ -150,6 +157,7 @@ pub struct PostgresStore {
 /// What transactions share.
 struct Inner {
     pool: Pool,
+    time: Time,
     memory: Arc<Memory>,
     pins: Arc<PinsRead>,
     fence_epoch: u64,
@@ -158,6 +166,20 @@ struct Inner {
 /// Creates the schema of a store if it is not there, and brings it up to date; the store need not be opened for it.
 pub async fn migrate(address: &Address, durability: Durability) -> Result<(), StoreError> {
     opening::migrate(address, durability).await
+}
+
+/// Connections that are made when they are needed.
+fn pool(address: &Address, connections: usize) -> Result<Pool, StoreError> {
+    let how = ManagerConfig { recycling_method: RecyclingMethod::Fast };
+    let manager = Manager::from_config(address.config.clone(), opening::connector(address)?, how);
+    let pool = Pool::builder(manager)
+        .max_size(connections)
+        .wait_timeout(Some(POOL_WAIT))
+        .create_timeout(Some(CONNECT))
+        .recycle_timeout(Some(CONNECT))
+        .runtime(Runtime::Tokio1)
+        .build();
+    Ok(pool.expect("a pool with timeouts is told its runtime"))
 }
 
 impl PostgresStore {
@@ -169,21 +191,13 @@ impl PostgresStore {
     pub async fn open(address: &Address, settings: Settings) -> Result<Self, StoreError> {
         opening::migrate(address, settings.durability).await?;
         let fence_epoch = opening::first_row(address).await?;
-        let how = ManagerConfig { recycling_method: RecyclingMethod::Fast };
-        let manager = Manager::from_config(address.config.clone(), opening::connector(address)?, how);
-        let pool = Pool::builder(manager)
-            .max_size(settings.connections.clamp(1, CONNECTIONS))
-            .wait_timeout(Some(POOL_WAIT))
-            .create_timeout(Some(CONNECT))
-            .recycle_timeout(Some(CONNECT))
-            .runtime(Runtime::Tokio1)
-            .build()
-            .expect("a pool with timeouts is told its runtime");
-        let inner = Arc::new(Inner { pool, memory: Arc::default(), pins: Arc::default(), fence_epoch });
+        let pool = pool(address, settings.connections.clamp(1, CONNECTIONS))?;
+        let time = Time::new(self::pool(address, 1)?);
+        let inner = Arc::new(Inner { pool, time, memory: Arc::default(), pins: Arc::default(), fence_epoch });
         let (board, stop) = (Arc::<Board>::default(), CancellationToken::new());
         tokio::spawn(listening::run(address.clone(), Arc::clone(&board), stop.clone()));
         let (turns, under_way) = (Arc::default(), TaskTracker::new());
-        Ok(Self { inner, turns, under_way, board, _listening: stop.drop_guard() })
+        Ok(Self { inner, turns, together: Arc::default(), under_way, board, _listening: stop.drop_guard() })
     }
 
     /// Finishes what is under way, and takes nothing any more: everything asked afterwards is answered `Closed`.
@@ -191,6 +205,7 @@ impl PostgresStore {
         self.under_way.close();
         self.under_way.wait().await;
         self.inner.pool.close();
+        self.inner.time.close();
     }
 
     /// Carries `work` out in a transaction of its own.

@@ -10,7 +10,7 @@ use tokio::task::JoinHandle;
 use super::strikes::Strike;
 use crate::api::Api;
 use crate::postgres::Postgres;
-use crate::processes::{Server, SupplierProcess};
+use crate::processes::{Begins, Server, SupplierProcess};
 use crate::proxy::Proxy;
 
 /// Domains with a supplier each; the scenario goes through all of them.
@@ -130,7 +130,10 @@ impl Cluster {
         for domain in DOMAINS {
             let (api, seed) = (self.any(), fastrand::u64(..));
             let log = self.folder.join(format!("supplier-{domain}.log"));
-            let supplier = SupplierProcess::start(&api, domain, Some(effects.to_owned()), seed, Some(log))?;
+            let supplier = SupplierProcess::start(
+                &api,
+                Begins { effects: Some(effects.to_owned()), seed, log: Some(log), ..Begins::alone(domain) },
+            )?;
             self.suppliers.push(Member::new(supplier));
         }
         Ok(())

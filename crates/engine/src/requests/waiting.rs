@@ -1,10 +1,14 @@
 //! Waiting for a request: until it ends, or until there is news of it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use futures::future::try_join_all;
 use sixpack_model::ids::RequestId;
 use sixpack_model::lease::Lease;
 use sixpack_model::request::{Request, RequestStatus};
+use sixpack_model::tree::Tree;
+use sixpack_storage::StoreError;
 use tokio::sync::futures::OwnedNotified;
 use tokio::time::Instant;
 
@@ -114,6 +118,26 @@ impl Engine {
             ended_at: leases.first().map(|lease| lease.granted_at),
             ..open.clone()
         };
-        self.view_with(request, leases).await
+        match self.trees_under(&leases).await? {
+            Some(trees) => self.view_with_trees(request, leases, trees).await,
+            None => self.view_with(request, leases).await,
+        }
+    }
+
+    /// The trees under leases that were granted a moment ago, as they were then or later; `None` when one has gone elsewhere.
+    async fn trees_under(&self, leases: &[Lease]) -> Result<Option<Vec<Arc<Tree>>>, Refusal> {
+        let read = |lease: &Lease| {
+            let (tree, id) = (lease.tree, lease.id);
+            async move {
+                match self.inner.trees.under_lease(tree, id) {
+                    Some(known) => Ok(Some(known)),
+                    None => Ok::<_, StoreError>(self.store().load_tree(tree).await?.map(Arc::new)),
+                }
+            }
+        };
+        let trees = try_join_all(leases.iter().map(read)).await?.into_iter().zip(leases);
+        let theirs =
+            |(tree, lease): (Option<Arc<Tree>>, &Lease)| tree.filter(|tree| tree.request == lease.request);
+        Ok(trees.map(theirs).collect())
     }
 }

@@ -66,6 +66,10 @@ macro_rules! conformance_suite {
                 what_is_not_over_of_a_contract_is_counted,
                 what_somebody_performs_is_not_withdrawn,
             }
+            crowds {
+                each_of_many_who_wish_the_same_gets_one_or_nothing,
+                of_many_at_one_time_no_more_are_served_than_the_quota_allows,
+            }
             datasets {
                 roots_are_listed_newest_first,
                 a_long_list_is_read_once_while_rows_come_in,

@@ -7,19 +7,21 @@ use std::collections::BTreeSet;
 
 use serde_json::json;
 use sixpack_model::ids::{LeaseId, LineId, RequestId, TreeId};
-use sixpack_model::request::RequestStatus;
+use sixpack_model::request::{Request, RequestStatus};
 use sixpack_model::stock::RuleName;
 use tokio_postgres::Row;
 
-use super::columns::{Int, id, int, ms, number, number_of_code};
+use super::columns::{id, int, ms, number};
 use super::faults::Fault;
 use super::limits::KEY_MS;
 use super::quotas::Taker;
 use super::requests::{COLUMNS, find_key, read_request};
+use super::taking::Handed;
 use super::writer::Tx;
 use crate::requests::{Created, Filled, How, Idempotency, OverQuota, Served};
 use crate::stored::accepting::{Found, NewRequestRow, UnitFillRow};
 use crate::stored::changes::ChangeRow;
+use crate::stored::codes::Code;
 use crate::stored::events::EventRow;
 use crate::stored::failures::failure_text;
 use crate::stored::places::Place;
@@ -55,7 +57,7 @@ impl Tx {
     async fn drop_key(&self, idempotency: &Idempotency) -> Result<(), Fault> {
         let drop = "DELETE FROM idempotency WHERE token = $1 AND key = $2 AND created_at < $3";
         let before = self.now.saturating_sub(KEY_MS);
-        self.connection.run(drop, &[&idempotency.token.0, &idempotency.key, &before]).await.map(|_| ())
+        self.connection.later(drop, &[&idempotency.token.0, &idempotency.key, &before]).await
     }
 
     /// Counts the leases that a request asks for; what refills stock asks for none.
@@ -112,8 +114,8 @@ impl Tx {
     /// Accepts a request of which something is to be made.
     async fn accept_open(&mut self, new: &NewRequestRow, found: &[Found]) -> Result<Created, Fault> {
         let request = &new.request;
-        self.insert_request(new, None).await?;
-        self.tell(&new.event).await?;
+        self.insert_requests(&[new], None).await?;
+        self.tell(&new.event);
         let taken = self.take(request, 0, found).await?;
         let mut leases = None;
         let own =
@@ -175,7 +177,7 @@ impl Tx {
         };
         let Some(found) = found else { return self.refuse(Filled::Short) };
         let fill_it = "DELETE FROM unit_vacant WHERE request = $1 AND unit = $2";
-        self.connection.run(fill_it, &[&fill.request.0, &unit]).await?;
+        self.connection.later(fill_it, &[&fill.request.0, &unit]).await?;
         let taken = self.take(&request, fill.unit, &found).await?;
         if taken.is_empty() {
             let change = fill.tree.as_ref().expect("what is not found is made");
@@ -191,13 +193,46 @@ impl Tx {
 
     /// Accepts a request of which everything is in stock: it is fulfilled from the beginning.
     async fn accept_served(&mut self, new: &NewRequestRow, found: &[Found]) -> Result<Created, Fault> {
-        let request = &new.request;
-        self.insert_request(new, Some(self.now)).await?;
-        let served = self.take_all_leased(request, found, &new.leases).await?;
-        let data = json!({ "leases": new.leases.iter().map(LeaseId::to_string).collect::<Vec<_>>() });
-        let (environment, kind) = (&request.environment, "request.fulfilled");
-        self.tell(&EventRow::told(self.now, environment, kind, request.id, None, &data)).await?;
-        Ok(Created::Served(served))
+        let served = self.accept_all_served(&[Handed { new, found }]).await?;
+        Ok(Created::Served(served.into_iter().next().expect("who takes something is served")))
+    }
+
+    /// The same for several requests in one environment.
+    async fn accept_all_served(&mut self, handed: &[Handed<'_>]) -> Result<Vec<Served>, Fault> {
+        let all: Vec<&NewRequestRow> = handed.iter().map(|one| one.new).collect();
+        self.insert_requests(&all, Some(self.now)).await?;
+        let served = self.take_all_leased(handed).await?;
+        for NewRequestRow { request, leases, .. } in all {
+            let data = json!({ "leases": leases.iter().map(LeaseId::to_string).collect::<Vec<_>>() });
+            let (environment, kind) = (&request.environment, "request.fulfilled");
+            self.tell(&EventRow::told(self.now, environment, kind, request.id, None, &data));
+        }
+        Ok(served)
+    }
+
+    /// Accepts requests that are [alike](NewRequestRow::is_alike): the first get what there is, the others nothing. `None`, and
+    /// nothing of it is kept, when there would be too many leases: each is to be accepted by itself then.
+    pub(super) async fn accept_alike(
+        &mut self,
+        all: &[NewRequestRow],
+    ) -> Result<Option<Vec<Created>>, Fault> {
+        let (first, wish) =
+            all.first().and_then(|new| Some((new, new.only_wish()?))).expect("they have a wish");
+        let environment = self.environment(&first.request.environment).await?;
+        let found = self.find_fresh(wish, all.len()).await?;
+        if found.is_empty() {
+            return self.refuse(Some(all.iter().map(|_| Created::Short).collect()));
+        }
+        let handed = all.iter().zip(&found);
+        let handed: Vec<Handed<'_>> =
+            handed.map(|(new, found)| Handed { new, found: std::slice::from_ref(found) }).collect();
+        let served = self.accept_all_served(&handed).await?;
+        let taker = Taker { token: first.request.token.0, environment };
+        if self.take_places(taker, served.len(), first.quota).await?.is_some() {
+            return self.refuse(None);
+        }
+        let short = all[served.len()..].iter().map(|_| Created::Short);
+        Ok(Some(served.into_iter().map(Created::Served).chain(short).collect()))
     }
 
     /// The line that an open request refills, and the tree that it makes for it.
@@ -208,48 +243,66 @@ impl Tx {
         self.connection.one(find, &[&request.0], read).await
     }
 
-    /// Writes a request as it begins; one that is fulfilled from the beginning ends at `served_at`.
-    async fn insert_request(&mut self, new: &NewRequestRow, served_at: Option<i64>) -> Result<(), Fault> {
-        let NewRequestRow { request, units, selection, line, .. } = new;
-        let environment = self.environment(&request.environment).await?;
-        let first = request.units.first().expect("a request has at least one unit");
-        let contract = self.contract(environment, &first.contract.to_string()).await?;
+    /// Writes requests of one environment as they begin; those that are fulfilled from the beginning end at `served_at`.
+    async fn insert_requests(&mut self, all: &[&NewRequestRow], served_at: Option<i64>) -> Result<(), Fault> {
+        let first = &all.first().expect("there is at least one").request;
+        let environment = self.environment(&first.environment).await?;
+        let mut contracts = Vec::with_capacity(all.len());
+        for new in all {
+            let unit = new.request.units.first().expect("a request has at least one unit");
+            contracts.push(self.contract(environment, &unit.contract.to_string()).await?);
+        }
         let insert =
             "INSERT INTO request (id, environment, contract, units, trees, listed, source, ttl_ms, holder, token,
                                   priority, channel, status, revision, ready, created_at, deadline_at, ended_at,
                                   failure, line, refills, selection, rerun_of)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21,
-                     $22, $23)";
+             SELECT r.id, $23::bigint, r.contract, r.units, r.trees, r.listed, r.source, r.ttl_ms, r.holder, r.token,
+                    r.priority, r.channel, r.status, r.revision, r.ready, r.created_at, r.deadline_at, r.ended_at,
+                    r.failure, r.line, r.refills, r.selection, r.rerun_of
+             FROM unnest($1::uuid[], $2::bigint[], $3::text[], $4::bigint[], $5::boolean[], $6::bigint[], $7::bigint[],
+                         $8::text[], $9::uuid[], $10::bigint[], $11::text[], $12::bigint[], $13::bigint[], $14::bigint[],
+                         $15::bigint[], $16::bigint[], $17::bigint[], $18::text[], $19::bigint[], $20::text[],
+                         $21::text[], $22::uuid[])
+                  AS r (id, contract, units, trees, listed, source, ttl_ms, holder, token, priority, channel, status,
+                        revision, ready, created_at, deadline_at, ended_at, failure, line, refills, selection, rerun_of)";
+        let status =
+            |request: &Request| served_at.map_or(request.status, |_| RequestStatus::Fulfilled).code();
+        let ready =
+            |request: &Request| served_at.map_or(request.ready.into(), |_| request.units.len() as i64);
         self.connection
-            .run(
+            .later(
                 insert,
                 &[
-                    &request.id.0,
+                    &each(all, |new| new.request.id.0),
+                    &contracts,
+                    &each(all, |new| new.units.as_str()),
+                    &each(all, |new| new.request.units.len() as i64),
+                    &each(all, |new| new.request.listed),
+                    &each(all, |new| new.request.source.code()),
+                    &each(all, |new| int(new.request.ttl_ms)),
+                    &each(all, |new| new.request.holder.as_str()),
+                    &each(all, |new| new.request.token.0),
+                    &each(all, |new| new.request.priority.code()),
+                    &each(all, |new| new.request.channel.as_deref()),
+                    &each(all, |new| status(&new.request)),
+                    &each(all, |new| int(new.request.revision)),
+                    &each(all, |new| ready(&new.request)),
+                    &each(all, |new| ms(new.request.created_at)),
+                    &each(all, |new| ms(new.request.deadline_at)),
+                    &each(all, |new| served_at.or(new.request.ended_at.map(ms))),
+                    &each(all, |new| new.request.failure.as_ref().map(failure_text)),
+                    &each(all, |new| new.line.map(|line| line.0)),
+                    &each(all, |new| new.request.refills.as_ref().map(RuleName::as_str)),
+                    &each(all, |new| new.selection.as_deref()),
+                    &each(all, |new| new.request.rerun_of.map(|tree| tree.0)),
                     &environment,
-                    &contract,
-                    units,
-                    &(request.units.len() as i64),
-                    &request.listed,
-                    &number_of_code(request.source),
-                    &int(request.ttl_ms),
-                    &request.holder,
-                    &request.token.0,
-                    &number_of_code(request.priority),
-                    &request.channel.as_deref(),
-                    &number_of_code(served_at.map_or(request.status, |_| RequestStatus::Fulfilled)),
-                    &int(request.revision),
-                    &Int::from(served_at.map_or(request.ready, |_| request.units.len() as u32)),
-                    &ms(request.created_at),
-                    &ms(request.deadline_at),
-                    &served_at.or(request.ended_at.map(ms)),
-                    &request.failure.as_ref().map(failure_text),
-                    &line.map(|line| line.0),
-                    &request.refills.as_ref().map(RuleName::as_str),
-                    selection,
-                    &request.rerun_of.map(|tree| tree.0),
                 ],
             )
             .await
-            .map(|_| ())
     }
+}
+
+/// One column of all rows.
+fn each<'n, T>(all: &[&'n NewRequestRow], column: impl Fn(&'n NewRequestRow) -> T) -> Vec<T> {
+    all.iter().map(|new| column(new)).collect()
 }

@@ -69,7 +69,7 @@ impl Tx {
         }
         // Only now is what others had been doing with them there to be seen.
         let forget = format!("DELETE FROM queue q WHERE q.id = ANY ($1) AND {idle}");
-        self.connection.run(&forget, &[&found]).await.map(|_| ())
+        self.connection.later(&forget, &[&found]).await
     }
 
     /// Forgets old versions of channels, but for those that somebody serves.
@@ -79,7 +79,7 @@ impl Tx {
                         AND NOT EXISTS (SELECT 1 FROM session_service s JOIN queue q ON q.id = s.queue
                                         WHERE q.contract = $1 AND s.version = contract_version.version)";
         let bounds = (Int::from(CHANNEL_VERSIONS_FROM), Int::from(oldest_kept));
-        self.connection.run(forget, &[&contract, &bounds.0, &bounds.1]).await.map(|_| ())
+        self.connection.later(forget, &[&contract, &bounds.0, &bounds.1]).await
     }
 
     /// Puts a task about what a version of a channel makes into the queue of those who can do it now.
@@ -118,10 +118,7 @@ impl Tx {
                   WHERE task_ready.queue = $1 AND task_ready.operation NOT IN ($4, $5)
                     AND v.contract = $3 AND v.version = task_ready.version AND v.stands_in_for IS NOT NULL";
         let only_here = [Operation::Produce, Operation::Find].map(number_of_code);
-        self.connection
-            .run(go, &[&queue, &deployed, &contract, &only_here[0], &only_here[1]])
-            .await
-            .map(|_| ())
+        self.connection.later(go, &[&queue, &deployed, &contract, &only_here[0], &only_here[1]]).await
     }
 
     /// Takes back what had gone to the deployed suppliers in the meantime and waits there still.
@@ -137,7 +134,7 @@ impl Tx {
                       AND t.channel = $3 AND d.version >= $4 AND d.version <= $5
                       AND (d.version >= $6 OR task_ready.operation = $7)";
         self.connection
-            .run(
+            .later(
                 back,
                 &[
                     &service.queue,
@@ -150,14 +147,13 @@ impl Tx {
                 ],
             )
             .await
-            .map(|_| ())
     }
 
     /// Notes which deployed version a version of a channel stands in for, and lets what waits go there.
     pub(super) async fn stand_in(&mut self, contract: i64, stand_in: &StandIn) -> Result<(), Fault> {
         let write = "UPDATE contract_version SET stands_in_for = $3 WHERE contract = $1 AND version = $2";
         let versions = (Int::from(stand_in.version), Int::from(stand_in.stands_in_for));
-        self.connection.run(write, &[&contract, &versions.0, &versions.1]).await?;
+        self.connection.later(write, &[&contract, &versions.0, &versions.1]).await?;
         let list = "SELECT id FROM queue WHERE contract = $1 AND channel <> '' ORDER BY id FOR NO KEY UPDATE";
         let queues: Vec<i64> = self.connection.all(list, &[&contract], |row| number(row, 0)).await?;
         for queue in queues {

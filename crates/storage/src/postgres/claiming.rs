@@ -87,11 +87,12 @@ struct Seen {
 
 impl Tx {
     pub(super) async fn claim(&mut self, session: SessionId, max: u32, turn: usize) -> Result<Claims, Fault> {
-        let Some(services) = self.serving(session).await? else {
+        // Sent together: what is ready is looked for behind the lock on the session.
+        let (services, seen) = try_join(self.serving(session), self.see(session)).await?;
+        let Some(services) = services else {
             return self.refuse(Claims::NotLive);
         };
         let queues: Vec<i64> = services.iter().map(|(service, _)| service.queue).collect();
-        let seen = self.see(&services).await?;
         let mut next_at = seen.next_at;
         let mut offers = self.offers(services, turn, &seen).await?;
         let mut left = max as usize;
@@ -134,25 +135,22 @@ impl Tx {
     }
 
     /// Looks into every queue, and takes nothing.
-    async fn see(&self, services: &[(ServiceRow, Limits)]) -> Result<Seen, Fault> {
+    async fn see(&self, session: SessionId) -> Result<Seen, Fault> {
         let look = "SELECT s.queue, p.priority, ready.found, later.ready_at, behind.found
-                    FROM unnest($1::bigint[], $2::bigint[], $3::bigint[]) AS s (queue, oldest, newest)
-                    CROSS JOIN unnest($4::smallint[]) AS p (priority)
+                    FROM session_service s CROSS JOIN unnest($2::smallint[]) AS p (priority)
                     LEFT JOIN LATERAL (
                         SELECT true AS found FROM task_ready r
-                        WHERE r.queue = s.queue AND r.priority = p.priority AND r.ready_at <= $5
-                          AND r.version <= s.newest AND (r.version >= s.oldest OR r.operation = $6)
+                        WHERE r.queue = s.queue AND r.priority = p.priority AND r.ready_at <= $3
+                          AND r.version <= s.version AND (r.version >= s.oldest_version OR r.operation = $4)
                         LIMIT 1) ready ON true
                     LEFT JOIN LATERAL (
                         SELECT r.ready_at FROM task_ready r
-                        WHERE r.queue = s.queue AND r.priority = p.priority AND r.ready_at > $5
+                        WHERE r.queue = s.queue AND r.priority = p.priority AND r.ready_at > $3
                         ORDER BY r.ready_at LIMIT 1) later ON true
                     LEFT JOIN LATERAL (
                         SELECT true AS found FROM task_ready r WHERE r.queue = s.queue AND r.priority = p.priority
-                        LIMIT 1) behind ON true";
-        let queues: Vec<i64> = services.iter().map(|(service, _)| service.queue).collect();
-        let oldest: Vec<i64> = services.iter().map(|(service, _)| service.oldest_version).collect();
-        let newest: Vec<i64> = services.iter().map(|(service, _)| service.version).collect();
+                        LIMIT 1) behind ON true
+                    WHERE s.session = $1";
         let priorities: Vec<i16> = Priority::ALL.map(|priority| priority.code() as i16).to_vec();
         let undo = number_of_code(Operation::Undo);
         let read = |row: &Row| {
@@ -160,10 +158,7 @@ impl Tx {
             let (later, any) = (number_of::<i64>(row, 3)?, get::<Option<bool>>(row, 4)?.is_some());
             Ok((number::<i64>(row, 0)?, number::<i64>(row, 1)?, is_ready, later, any))
         };
-        let rows = self
-            .connection
-            .all(look, &[&queues, &oldest, &newest, &priorities, &self.now, &undo], read)
-            .await?;
+        let rows = self.connection.all(look, &[&session.0, &priorities, &self.now, &undo], read).await?;
         let mut seen = Seen::default();
         for (queue, priority, is_ready, later, any) in rows {
             if is_ready {
@@ -290,7 +285,7 @@ impl Tx {
         };
         if offer.taken > 0 {
             let write = "UPDATE queue SET paid_until_us = $2 WHERE id = $1";
-            self.connection.run(write, &[&offer.service.queue, &paid_until_us]).await?;
+            self.connection.later(write, &[&offer.service.queue, &paid_until_us]).await?;
         }
         let allowed_at = (paid_until_us - RATE_BURST_US + 999).div_euclid(1_000);
         Ok((offer.taken == offer.allowed && allowed_at > self.now).then_some(allowed_at))

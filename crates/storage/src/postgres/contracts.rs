@@ -135,7 +135,7 @@ impl Contracts for PostgresStore {
                 let environment = tx.environment(environment).await?;
                 let revision = tx.publish(environment, publication).await?;
                 for event in events {
-                    tx.tell(event).await?;
+                    tx.tell(event);
                 }
                 Ok(Published::Revision(revision))
             })
@@ -275,18 +275,18 @@ impl Tx {
                 Some(_) => self.forget_versions(id, contract.version).await?,
                 None => {
                     let offer = "UPDATE contract SET offered = true, offered_version = $2 WHERE id = $1";
-                    self.connection.run(offer, &[&id, &Int::from(contract.version)]).await?;
+                    self.connection.later(offer, &[&id, &Int::from(contract.version)]).await?;
                 }
             }
         }
         let withdraw = "UPDATE contract SET offered = false WHERE environment = $1 AND name = ANY ($2)";
-        self.connection.run(withdraw, &[&environment, &publication.withdrawn]).await?;
+        self.connection.later(withdraw, &[&environment, &publication.withdrawn]).await?;
         for stand_in in &publication.stand_ins {
             let contract = self.contract(environment, &stand_in.contract).await?;
             self.stand_in(contract, stand_in).await?;
         }
         let grow = "UPDATE environment SET revision = revision + 1 WHERE id = $1";
-        self.connection.run(grow, &[&environment]).await?;
+        self.connection.later(grow, &[&environment]).await?;
         Ok(revision + 1)
     }
 
@@ -300,7 +300,7 @@ impl Tx {
                        definition = excluded.definition, fingerprint = excluded.fingerprint,
                        change = excluded.change, changes = excluded.changes, stands_in_for = excluded.stands_in_for";
         self.connection
-            .run(
+            .later(
                 put,
                 &[
                     &id,
@@ -317,7 +317,6 @@ impl Tx {
                 ],
             )
             .await
-            .map(|_| ())
     }
 }
 

@@ -71,7 +71,7 @@ impl Doubts for PostgresStore {
                 tx.believe(environment, (contract, name), why).await?;
                 // What is made from now on is not to be judged by what is gone.
                 let forget = "DELETE FROM capability_said WHERE contract = $1";
-                tx.connection.run(forget, &[&contract]).await.map(|_| ())
+                tx.connection.later(forget, &[&contract]).await
             })
         })
         .await
@@ -130,15 +130,15 @@ impl Tx {
 
     async fn keep_said(&self, contract: i64, tree: TreeId, holds: bool) -> Result<(), Fault> {
         let forget = "DELETE FROM capability_said WHERE contract = $1 AND tree = $2";
-        self.connection.run(forget, &[&contract, &tree.0]).await?;
+        self.connection.later(forget, &[&contract, &tree.0]).await?;
         let keep = "INSERT INTO capability_said (contract, tree, holds) VALUES ($1, $2, $3)";
-        self.connection.run(keep, &[&contract, &tree.0, &holds]).await?;
+        self.connection.later(keep, &[&contract, &tree.0, &holds]).await?;
         let bound = "DELETE FROM capability_said WHERE contract = $1 AND place NOT IN (
                          SELECT place FROM capability_said WHERE contract = $1 ORDER BY place DESC LIMIT $2)";
-        self.connection.run(bound, &[&contract, &(LOOK as i64)]).await?;
+        self.connection.later(bound, &[&contract, &(LOOK as i64)]).await?;
         let all_hold = "DELETE FROM capability_said WHERE contract = $1
                           AND NOT EXISTS (SELECT 1 FROM capability_said WHERE contract = $1 AND NOT holds)";
-        self.connection.run(all_hold, &[&contract]).await.map(|_| ())
+        self.connection.later(all_hold, &[&contract]).await
     }
 
     /// A dataset was found to hold: that counts when it is the one that the capability is probed with.
@@ -183,10 +183,11 @@ impl Tx {
         }
         let insert = "INSERT INTO capability_doubt (contract, since, invalid, of, message, held)
                       VALUES ($1, $2, $3, $4, $5, 0)";
-        self.connection.run(insert, &[&contract, &self.now, &invalid, &of, &message]).await?;
+        self.connection.later(insert, &[&contract, &self.now, &invalid, &of, &message]).await?;
         let data = json!({ "contract": said.contract.to_string(), "invalid": invalid, "of": of, "message": message });
         let event = Event::of_environment(environment, time(self.now), "capability.doubted", data);
-        self.tell(&EventRow::from(event)).await
+        self.tell(&EventRow::from(event));
+        Ok(())
     }
 
     /// Ends a doubt and tells of it, if there is one.
@@ -198,7 +199,8 @@ impl Tx {
         let spent = time(self.now).duration_since(since).max(SignedDuration::ZERO);
         let data = json!({ "contract": contract.1, "message": why, "doubted_ms": spent.as_millis() as u64 });
         let event = Event::of_environment(environment, time(self.now), "capability.believed", data);
-        self.tell(&EventRow::from(event)).await
+        self.tell(&EventRow::from(event));
+        Ok(())
     }
 }
 

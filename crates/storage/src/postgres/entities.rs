@@ -29,7 +29,7 @@ use crate::error::StoreError;
 use crate::stored::changes::{ChangeRow, OutcomeRow};
 use crate::stored::codes::Code;
 use crate::stored::entities::Owned;
-use crate::stored::grants::Grant;
+use crate::stored::grants::Granting;
 use crate::stored::places::{Place, Standing, is_over};
 use crate::trees::Clash;
 
@@ -136,14 +136,12 @@ impl Tx {
     pub(super) async fn hold_entities(
         &self,
         environment: i64,
-        grants: &[Grant],
-        leases: &[LeaseId],
+        granting: &[Granting<'_>],
     ) -> Result<(), Fault> {
         let rows = || {
-            grants
+            granting
                 .iter()
-                .zip(leases)
-                .flat_map(|(grant, lease)| grant.owns.iter().map(move |owned| (grant, lease, owned)))
+                .flat_map(|one| one.grant.owns.iter().map(move |owned| (&one.grant, one.lease, owned)))
         };
         if rows().next().is_none() {
             return Ok(());
@@ -159,8 +157,9 @@ impl Tx {
                      WHERE NOT EXISTS (SELECT 1 FROM entity_held h WHERE h.environment = $1 AND h.kind = o.kind
                                          AND h.key = o.key AND h.tree = o.tree)
                      ORDER BY o.kind COLLATE \"C\", o.key COLLATE \"C\"";
-        let written = self.connection.run(write, &[&environment, &kinds, &keys, &owners, &trees]).await;
-        written.map(|_| ()).map_err(|fault| fault.or_taken("an entity"))
+        self.connection
+            .later_unless_taken(write, &[&environment, &kinds, &keys, &owners, &trees], "an entity")
+            .await
     }
 
     /// Makes a tree the owner of what was there before, in place of what it owned of that kind so far.
@@ -170,13 +169,12 @@ impl Tx {
         tree: TreeId,
         found: &[Owned],
     ) -> Result<(), Fault> {
-        self.connection.run("DELETE FROM entity_held WHERE tree = $1", &[&tree.0]).await?;
+        self.connection.later("DELETE FROM entity_held WHERE tree = $1", &[&tree.0]).await?;
         let (kinds, keys) = (kinds(found), keys(found));
         let write = "INSERT INTO entity_held (environment, kind, key, tree)
                      SELECT $1::bigint, o.kind, o.key, $4::uuid FROM unnest($2::text[], $3::text[]) AS o (kind, key)
                      ORDER BY o.kind COLLATE \"C\", o.key COLLATE \"C\"";
-        let written = self.connection.run(write, &[&environment, &kinds, &keys, &tree.0]).await;
-        written.map(|_| ()).map_err(|fault| fault.or_taken("an entity"))
+        self.connection.later_unless_taken(write, &[&environment, &kinds, &keys, &tree.0], "an entity").await
     }
 
     /// Makes the dataset under a lease the owner of what it was extended by; what it owned before stays with it.
@@ -194,13 +192,14 @@ impl Tx {
                                          AND h.key = o.key AND (h.lease = $4 OR h.tree = $5))
                      ORDER BY o.kind COLLATE \"C\", o.key COLLATE \"C\"";
         let key = (lease.0, change.tree.0);
-        let written = self.connection.run(write, &[&environment, &kinds, &keys, &key.0, &key.1]).await;
-        written.map(|_| ()).map_err(|fault| fault.or_taken("an entity"))
+        self.connection
+            .later_unless_taken(write, &[&environment, &kinds, &keys, &key.0, &key.1], "an entity")
+            .await
     }
 
     /// What the dataset under a lease has owned is free.
     pub(super) async fn free_entities(&self, lease: LeaseId) -> Result<(), Fault> {
-        self.connection.run("DELETE FROM entity_held WHERE lease = $1", &[&lease.0]).await.map(|_| ())
+        self.connection.later("DELETE FROM entity_held WHERE lease = $1", &[&lease.0]).await
     }
 
     /// As long as others are still being made, only the tree itself is looked at: theirs may be free by then.

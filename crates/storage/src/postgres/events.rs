@@ -96,52 +96,17 @@ async fn horizon(connection: &Connection) -> Result<i64, Fault> {
 }
 
 impl Tx {
-    /// Appends an event.
-    pub(super) async fn tell(&mut self, event: &EventRow) -> Result<(), Fault> {
-        self.tell_of(std::slice::from_ref(event), None).await
+    /// Appends an event, when everything else is written.
+    pub(super) fn tell(&mut self, event: &EventRow) {
+        self.tell_of(std::slice::from_ref(event), None);
     }
 
     /// Appends the events of a change that gives up a claim; those that tell of the attempt say how long that took.
-    pub(super) async fn tell_of(
-        &mut self,
-        events: &[EventRow],
-        claimed_at: Option<i64>,
-    ) -> Result<(), Fault> {
-        if events.is_empty() {
-            return Ok(());
-        }
+    pub(super) fn tell_of(&mut self, events: &[EventRow], claimed_at: Option<i64>) {
         let duration_ms = claimed_at.map(|claimed_at| self.now.saturating_sub(claimed_at).max(0));
-        // Numbers are given out in the order of the arrays, the first of a transaction after it has announced that: for every
-        // row, all that is in `FROM` comes before what is selected.
-        let announced = if self.tells { "" } else { "(SELECT event_begin()) AS begun," };
-        let append = format!(
-            "INSERT INTO event (sequence, at, environment, kind, request, tree, part, data, duration_ms)
-             SELECT nextval('event_sequence'), e.* FROM {announced} unnest($1::bigint[], $2::text[], $3::text[],
-                 $4::uuid[], $5::uuid[], $6::bigint[], $7::text[], $8::bigint[]) AS e"
-        );
-        self.tells = true;
-        self.connection
-            .run(
-                &append,
-                &[
-                    &each(events, |event| event.at),
-                    &each(events, |event| event.environment.as_str()),
-                    &each(events, |event| event.kind.as_ref()),
-                    &each(events, |event| event.request.map(|request| request.0)),
-                    &each(events, |event| event.tree.map(|tree| tree.0)),
-                    &each(events, |event| i64::from(event.part)),
-                    &each(events, |event| event.data.as_str()),
-                    &each(events, |event| duration_ms.filter(|_| event.is_about_attempt())),
-                ],
-            )
-            .await
-            .map(|_| ())
+        let duration = |event: &EventRow| duration_ms.filter(|_| event.is_about_attempt());
+        self.told.extend(events.iter().map(|event| (event.clone(), duration(event))));
     }
-}
-
-/// One column of all rows.
-fn each<'e, T>(events: &'e [EventRow], column: impl Fn(&'e EventRow) -> T) -> Vec<T> {
-    events.iter().map(column).collect()
 }
 
 fn read_event(row: &Row) -> Result<Event, Fault> {

@@ -78,6 +78,15 @@ impl Fault {
         matches!(self, Self::Sql(cause) if cause.code().is_some()) && self.remedy() != Remedy::Later
     }
 
+    /// Whether PostgreSQL has answered, or nobody was asked: the statement itself is certainly undone.
+    pub(super) fn is_answer(&self) -> bool {
+        match self {
+            Self::Sql(cause) => cause.code().is_some(),
+            Self::Again(_) | Self::Wrong(_) | Self::Unreadable { .. } => true,
+            Self::Pool(_) | Self::Late(_) => false,
+        }
+    }
+
     /// Whether PostgreSQL does not know us, or does not let us do this.
     pub(super) fn is_denial(&self) -> bool {
         let Self::Sql(cause) = self else { return false };

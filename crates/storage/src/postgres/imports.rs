@@ -113,9 +113,9 @@ impl Tx {
     /// Notes that a dataset that is there already is being checked for stock.
     async fn come_imported(&self, tree: TreeId, line: LineId) -> Result<(), Fault> {
         let come = "INSERT INTO stock_coming (line, tree, imported) VALUES ($1, $2, true)";
-        self.connection.run(come, &[&line.0, &tree.0]).await?;
+        self.connection.later(come, &[&line.0, &tree.0]).await?;
         let write = "UPDATE tree SET line = $2, place = $3 WHERE id = $1";
         let place = Int(Place::Coming.code());
-        self.connection.run(write, &[&tree.0, &line.0, &place]).await.map(|_| ())
+        self.connection.later(write, &[&tree.0, &line.0, &place]).await
     }
 }

@@ -27,7 +27,7 @@ impl Tx {
         from: Standing,
     ) -> Result<(), Fault> {
         let hand_on = "UPDATE entity_held SET tree = $2 WHERE tree = $1";
-        self.connection.run(hand_on, &[&joins.tree.0, &tree.0]).await?;
+        self.connection.later(hand_on, &[&joins.tree.0, &tree.0]).await?;
         self.update_tree(joins, None).await?;
         self.write_request(joins, from, &[]).await.map(|_| ())
     }

@@ -221,7 +221,8 @@ impl Tx {
         self.free_entities(lease).await?;
         data["lease"] = lease.to_string().into();
         let (environment, tree) = (&change.environment, Some(change.tree));
-        self.tell(&EventRow::told(self.now, environment, kind, change.request, tree, &data)).await
+        self.tell(&EventRow::told(self.now, environment, kind, change.request, tree, &data));
+        Ok(())
     }
 }
 

@@ -10,6 +10,7 @@ use tokio_postgres::Row;
 use uuid::Uuid;
 
 use super::columns::{id, int, number};
+use super::counting::RequestState;
 use super::faults::Fault;
 use super::placing::{Waiter, read_standing, read_waiter};
 use super::writer::Tx;
@@ -78,9 +79,20 @@ impl Tx {
             trees.extend(self.trees_with(&requests).await?);
             self.lock_trees(&trees).await?
         } else {
-            try_join(self.lock_requests(&requests), self.lock_trees(&trees)).await?.1
+            self.lock_requests(&requests).await?;
+            self.lock_trees(&trees).await?
         };
         Ok(locked.into_iter().find(|(tree, _)| *tree == change.tree).map(|(_, standing)| standing))
+    }
+
+    /// Holds the request and the tree of a decision that touches nothing else; says where the tree stands, and what the request is.
+    pub(super) async fn hold_own(
+        &self,
+        change: &ChangeRow,
+    ) -> Result<(Option<Standing>, Option<RequestState>), Fault> {
+        let trees = [change.tree];
+        let (request, locked) = try_join(self.hold_and_read(change.request), self.lock_trees(&trees)).await?;
+        Ok((locked.into_iter().next().map(|(_, standing)| standing), request))
     }
 
     /// Holds requests in the order of their ids.
@@ -109,7 +121,7 @@ impl Tx {
     /// Holds the contracts whose word is taken with a decision, that count a drift, or that are to blame for a line.
     ///
     /// A word that something holds is taken only from a capability of which more is known; most of the time there is none.
-    async fn hold_contracts(&mut self, change: &ChangeRow) -> Result<(), Fault> {
+    pub(super) async fn hold_contracts(&mut self, change: &ChangeRow) -> Result<(), Fault> {
         let blamed = match &change.outcome {
             Some(OutcomeRow::Quarantined(contract)) => Some(contract),
             Some(OutcomeRow::Failed(failure)) => change.line.map(|_| &failure.contract),
@@ -145,7 +157,7 @@ impl Tx {
             return Ok(());
         }
         let lock = "SELECT id FROM contract WHERE id = ANY ($1) ORDER BY id FOR NO KEY UPDATE";
-        self.connection.run(lock, &[&contracts]).await?;
+        self.connection.later(lock, &[&contracts]).await?;
         self.held.contracts.extend(contracts);
         Ok(())
     }
@@ -155,7 +167,7 @@ impl Tx {
         let lock = "SELECT contract FROM stock_trouble_shared
                     WHERE contract = ANY (ARRAY (SELECT contract FROM dataset WHERE tree = $1))
                     ORDER BY contract FOR UPDATE";
-        self.connection.run(lock, &[&tree.0]).await.map(|_| ())
+        self.connection.later(lock, &[&tree.0]).await
     }
 
     /// Who waits in a line, which is held, for a tree that would go into stock. Whether it will, and whether they still wait, is
@@ -184,7 +196,7 @@ impl Tx {
     async fn lock_requests(&self, requests: &[RequestId]) -> Result<(), Fault> {
         let ids: Vec<Uuid> = requests.iter().map(|request| request.0).collect();
         let lock = "SELECT id FROM request WHERE id = ANY ($1) ORDER BY id FOR NO KEY UPDATE";
-        self.connection.run(lock, &[&ids]).await.map(|_| ())
+        self.connection.later(lock, &[&ids]).await
     }
 
     async fn trees_with(&self, requests: &[RequestId]) -> Result<Vec<TreeId>, Fault> {

@@ -100,6 +100,13 @@ impl Tx {
         Ok(Some(found))
     }
 
+    /// Up to so many datasets that meet a wish and can be leased at once, all of them held from now on.
+    pub(super) async fn find_fresh(&mut self, wish: &WishRow, count: usize) -> Result<Vec<Found>, Fault> {
+        let doubted = self.doubted_in(&wish.wish.environment).await?;
+        let look = self.look(wish, HELD).await?;
+        self.look_in_stock(&look, count, Looking::Fresh, &BTreeSet::new(), &doubted).await
+    }
+
     /// The dataset in stock that would be taken for a wish, but for these; nothing is taken, and nothing held.
     pub(super) async fn first_in_stock(
         &mut self,

@@ -65,7 +65,7 @@ impl Tx {
         if let Some(found) = self.connection.one(find, key, |row| number(row, 0)).await? {
             return Ok(found);
         }
-        self.connection.run(insert, values).await?;
+        self.connection.later(insert, values).await?;
         let found = self.connection.one(find, key, |row| number(row, 0)).await?;
         Ok(found.expect("a name is there once it was inserted, and stays"))
     }

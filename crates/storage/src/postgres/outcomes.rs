@@ -4,16 +4,15 @@
 
 use std::collections::HashSet;
 
-use futures::future::try_join;
 use serde_json::json;
-use sixpack_model::ids::{LeaseId, LineId, RequestId, TokenId, TreeId};
+use sixpack_model::ids::{LeaseId, RequestId, TreeId};
 use sixpack_model::lease::{FENCE_EPOCH, Lease, LeaseStatus};
 use sixpack_model::request::RequestStatus;
 use sixpack_model::tree::PartStatus;
-use tokio_postgres::Row;
 use uuid::Uuid;
 
-use super::columns::{Int, code, get, id, int, number, number_of, number_of_code, parsed_of, time};
+use super::columns::{Int, get, int, ms, number_of_code, time};
+use super::counting::RequestState;
 use super::faults::Fault;
 use super::quotas::Taker;
 use super::statements::Params;
@@ -21,7 +20,7 @@ use super::writer::Tx;
 use crate::stored::changes::{ChangeRow, OutcomeRow};
 use crate::stored::entities::Owned;
 use crate::stored::events::EventRow;
-use crate::stored::grants::{Grant, Terms};
+use crate::stored::grants::{Grant, Granting};
 use crate::stored::places::{Place, Standing, is_unwanted};
 use crate::trees::RequestAfter;
 
@@ -30,28 +29,6 @@ pub(super) struct Counted {
     /// True when the request had ended before.
     pub(super) ended: bool,
     pub(super) after: RequestAfter,
-}
-
-/// A request as a write of one of its trees finds it.
-struct RequestState {
-    id: RequestId,
-    status: RequestStatus,
-    revision: u64,
-    ready: i64,
-    trees: i64,
-    ttl_ms: i64,
-    holder: String,
-    token: TokenId,
-    /// Set when it refills stock, or imports something.
-    line: Option<LineId>,
-    /// Whether it refills stock because a rule says so.
-    refills: bool,
-}
-
-impl RequestState {
-    fn terms(&self) -> Terms<'_> {
-        Terms { request: self.id, ttl_ms: self.ttl_ms, holder: &self.holder, token: self.token }
-    }
 }
 
 impl Tx {
@@ -92,8 +69,8 @@ impl Tx {
         let after = match &change.outcome {
             Some(OutcomeRow::Ready(_)) => {
                 self.leave_place(change.tree, from).await?;
-                self.count_trees(&mut request).await?;
-                match self.grant_if_complete(&change.environment, &request, leases).await? {
+                let trees = self.count_trees(&mut request).await?;
+                match self.grant_if_complete(&change.environment, &request, trees, leases).await? {
                     Some(leases) => RequestAfter::Fulfilled { revision: request.revision, leases },
                     // Complete, and not granted: something of it could not be handed over.
                     None if request.ready == request.trees => RequestAfter::Vacant,
@@ -104,7 +81,7 @@ impl Tx {
                 self.close_request(change.request, RequestStatus::Failed, Some(&failure.text)).await?;
                 let (environment, event) = (&change.environment, &failure.event);
                 let kind = "request.failed";
-                self.tell(&EventRow::told(self.now, environment, kind, change.request, None, event)).await?;
+                self.tell(&EventRow::told(self.now, environment, kind, change.request, None, event));
                 // A wrong row of an import says nothing about the next refill.
                 if let Some(line) = request.line.filter(|_| request.refills) {
                     self.note_trouble(line, (&failure.contract, &failure.text), change.tree).await?;
@@ -163,7 +140,7 @@ impl Tx {
         let environment = self.environment(environment).await?;
         let contract = self.contract(environment, contract).await?;
         let count = "UPDATE contract SET drifted = drifted + 1 WHERE id = $1";
-        self.connection.run(count, &[&contract]).await.map(|_| ())
+        self.connection.later(count, &[&contract]).await
     }
 
     /// A tree of another request than the one written about has become ready: counts, and grants when that completes it.
@@ -174,13 +151,13 @@ impl Tx {
         leases: &[LeaseId],
     ) -> Result<Option<(u64, Vec<Lease>)>, Fault> {
         let mut request = self.touch_request(request).await?;
-        self.count_trees(&mut request).await?;
+        let trees = self.count_trees(&mut request).await?;
         // Who writes about one request cannot know how many leases another one needs.
         let at = uuid::Timestamp::from_unix(uuid::NoContext, self.now.unsigned_abs() / 1000, 0);
         let more = (leases.len() as i64..request.trees).map(|_| LeaseId(Uuid::new_v7(at)));
         let leases: Vec<LeaseId> =
             leases.iter().copied().chain(more).take(request.trees.unsigned_abs() as usize).collect();
-        let granted = self.grant_if_complete(environment, &request, &leases).await?;
+        let granted = self.grant_if_complete(environment, &request, trees, &leases).await?;
         Ok(granted.map(|leases| (request.revision, leases)))
     }
 
@@ -201,38 +178,6 @@ impl Tx {
         self.give_places_back(taker, places);
         self.set_ended(request, status, failure).await?;
         self.release_trees(request).await
-    }
-
-    async fn touch_request(&self, id: RequestId) -> Result<RequestState, Fault> {
-        let touch = "UPDATE request SET revision = revision + 1 WHERE id = $1
-                     RETURNING status, revision, ready, trees, ttl_ms, holder, token, line, refills IS NOT NULL";
-        let read = |row: &Row| {
-            Ok(RequestState {
-                id,
-                status: code(row, 0)?,
-                revision: number(row, 1)?,
-                ready: get(row, 2)?,
-                trees: get(row, 3)?,
-                ttl_ms: get(row, 4)?,
-                holder: get(row, 5)?,
-                token: TokenId(get(row, 6)?),
-                line: number_of(row, 7)?.map(LineId),
-                refills: get(row, 8)?,
-            })
-        };
-        let found = self.connection.one(touch, &[&id.0], read).await?;
-        Ok(found.expect("a tree that is with its request has one"))
-    }
-
-    /// The count of ready trees is taken anew each time, so that it can never drift from the trees.
-    async fn count_trees(&self, request: &mut RequestState) -> Result<(), Fault> {
-        let count = "UPDATE request SET ready = (SELECT count(*) FROM tree
-                                                 WHERE request = $1 AND place < 3 AND status = $2)
-                     WHERE id = $1 RETURNING ready";
-        let ready = number_of_code(PartStatus::Ready);
-        let counted = self.connection.one(count, &[&request.id.0, &ready], |row| get(row, 0)).await?;
-        request.ready = counted.expect("a request that was touched is there");
-        Ok(())
     }
 
     /// Whose places a request has taken, and how many; what refills stock takes none.
@@ -256,7 +201,7 @@ impl Tx {
     ) -> Result<(), Fault> {
         let write = "UPDATE request SET status = $2, ended_at = $3, failure = $4 WHERE id = $1";
         let status = number_of_code(status);
-        self.connection.run(write, &[&request.0, &status, &self.now, &failure]).await.map(|_| ())
+        self.connection.later(write, &[&request.0, &status, &self.now, &failure]).await
     }
 
     /// Leases every tree of a request to whoever asked for it, once all of them are ready.
@@ -264,19 +209,13 @@ impl Tx {
         &mut self,
         environment: &str,
         request: &RequestState,
+        trees: Vec<Grant>,
         leases: &[LeaseId],
     ) -> Result<Option<Vec<Lease>>, Fault> {
         if request.ready != request.trees {
             return Ok(None);
         }
         let number_of_environment = self.environment(environment).await?;
-        let list =
-            "SELECT id, unit, fence + 1, owns FROM tree WHERE request = $1 AND place < 3 ORDER BY unit";
-        let read = |row: &Row| {
-            let (tree, unit, counter) = (TreeId(id(row, 0)?), number(row, 1)?, number(row, 2)?);
-            Ok(Grant { tree, unit, counter, owns: parsed_of(row, 3)?.unwrap_or_default() })
-        };
-        let trees: Vec<Grant> = self.connection.all(list, &[&request.id.0], read).await?;
         assert_eq!(trees.len(), leases.len(), "a complete request needs one lease id for each of its trees");
         if self.leave_those_held(number_of_environment, request.id, &trees).await? {
             return Ok(None);
@@ -287,13 +226,16 @@ impl Tx {
                      FROM unnest($2::uuid[], $3::uuid[]) AS g (tree, lease) WHERE t.id = g.tree";
         let ids: Vec<Uuid> = trees.iter().map(|grant| grant.tree.0).collect();
         let of: Vec<Uuid> = leases.iter().map(|lease| lease.0).collect();
-        self.connection.run(lease, &[&number_of_code(PartStatus::Leased), &ids, &of]).await?;
+        self.connection.later(lease, &[&number_of_code(PartStatus::Leased), &ids, &of]).await?;
         let terms = request.terms();
-        let granted = self.insert_leases(number_of_environment, environment, &terms, &trees, leases).await?;
+        let granting = trees.into_iter().zip(leases);
+        let granting: Vec<Granting<'_>> =
+            granting.map(|(grant, lease)| Granting { terms, grant, lease: *lease }).collect();
+        let granted = self.insert_leases(number_of_environment, environment, &granting).await?;
         self.set_ended(request.id, RequestStatus::Fulfilled, None).await?;
         let data = json!({ "leases": leases.iter().map(LeaseId::to_string).collect::<Vec<_>>() });
         let told = EventRow::told(self.now, environment, "request.fulfilled", request.id, None, &data);
-        self.tell(&told).await?;
+        self.tell(&told);
         Ok(Some(granted))
     }
 
@@ -331,65 +273,58 @@ impl Tx {
         &mut self,
         number: i64,
         environment: &str,
-        terms: &Terms<'_>,
-        grants: &[Grant],
-        leases: &[LeaseId],
+        granting: &[Granting<'_>],
     ) -> Result<Vec<Lease>, Fault> {
-        let expires_at = self.now.saturating_add(terms.ttl_ms);
-        let fences: Vec<u64> = grants.iter().map(|grant| self.fence(grant.counter)).collect();
-        let granted = grants.iter().zip(leases).zip(&fences).map(|((grant, lease), fence)| Lease {
+        let granted: Vec<Lease> = granting.iter().map(|one| self.granted(environment, one)).collect();
+        let each = |column: fn(&Lease) -> Uuid| granted.iter().map(column).collect::<Vec<_>>();
+        let (ids, trees) = (each(|lease| lease.id.0), each(|lease| lease.tree.0));
+        let (requests, tokens) = (each(|lease| lease.request.0), each(|lease| lease.token.0));
+        let units: Vec<i64> = granting.iter().map(|one| i64::from(one.grant.unit)).collect();
+        let fences: Vec<i64> = granted.iter().map(|lease| int(lease.fence)).collect();
+        let holders: Vec<&str> = granting.iter().map(|one| one.terms.holder).collect();
+        let spans: Vec<i64> = granting.iter().map(|one| one.terms.ttl_ms).collect();
+        let ends: Vec<i64> = granted.iter().map(|lease| ms(lease.expires_at)).collect();
+        let insert = "INSERT INTO lease (id, tree, environment, request, unit, holder, token, fence, status, ttl_ms,
+                                         granted_at, expires_at)
+                      SELECT g.id, g.tree, $10::bigint, g.request, g.unit, g.holder, g.token, g.fence, $11::smallint,
+                             g.ttl_ms, $12::bigint, g.expires_at
+                      FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::bigint[], $5::text[], $6::uuid[], $7::bigint[],
+                                  $8::bigint[], $9::bigint[])
+                           AS g (id, tree, request, unit, holder, token, fence, ttl_ms, expires_at)";
+        let held: Int = number_of_code(LeaseStatus::Held);
+        let values: Params<'_> = &[
+            &ids, &trees, &requests, &units, &holders, &tokens, &fences, &spans, &ends, &number, &held,
+            &self.now,
+        ];
+        self.connection.later(insert, values).await?;
+        self.hold_entities(number, granting).await?;
+        for lease in &granted {
+            let data = json!({ "lease": lease.id.to_string(), "ttl_ms": lease.ttl_ms });
+            let (kind, tree) = ("lease.granted", Some(lease.tree));
+            self.tell(&EventRow::told(self.now, environment, kind, lease.request, tree, &data));
+        }
+        Ok(granted)
+    }
+
+    fn granted(&self, environment: &str, one: &Granting<'_>) -> Lease {
+        let Granting { terms, grant, lease } = one;
+        Lease {
             id: *lease,
             tree: grant.tree,
             environment: environment.to_owned(),
             request: terms.request,
             holder: terms.holder.to_owned(),
             token: terms.token,
-            fence: *fence,
+            fence: self.fence(grant.counter),
             status: LeaseStatus::Held,
             ttl_ms: terms.ttl_ms.unsigned_abs(),
             granted_at: time(self.now),
-            expires_at: time(expires_at),
+            expires_at: time(self.now.saturating_add(terms.ttl_ms)),
             ended_at: None,
             outcome: None,
             note: None,
             revoked_by: None,
-        });
-        let granted: Vec<Lease> = granted.collect();
-        let ids: Vec<Uuid> = leases.iter().map(|lease| lease.0).collect();
-        let trees: Vec<Uuid> = grants.iter().map(|grant| grant.tree.0).collect();
-        let units: Vec<i64> = grants.iter().map(|grant| i64::from(grant.unit)).collect();
-        let fences: Vec<i64> = fences.into_iter().map(int).collect();
-        let insert = "INSERT INTO lease (id, tree, environment, request, unit, holder, token, fence, status, ttl_ms,
-                                         granted_at, expires_at)
-                      SELECT g.id, g.tree, $5::bigint, $6::uuid, g.unit, $7::text, $8::uuid, g.fence, $9::smallint,
-                             $10::bigint, $11::bigint, $12::bigint
-                      FROM unnest($1::uuid[], $2::uuid[], $3::bigint[], $4::bigint[]) AS g (id, tree, unit, fence)";
-        let held: Int = number_of_code(LeaseStatus::Held);
-        let values: Params<'_> = &[
-            &ids,
-            &trees,
-            &units,
-            &fences,
-            &number,
-            &terms.request.0,
-            &terms.holder,
-            &terms.token.0,
-            &held,
-            &terms.ttl_ms,
-            &self.now,
-            &expires_at,
-        ];
-        try_join(self.connection.run(insert, values), self.hold_entities(number, grants, leases)).await?;
-        let told: Vec<EventRow> = granted
-            .iter()
-            .map(|lease| {
-                let data = json!({ "lease": lease.id.to_string(), "ttl_ms": terms.ttl_ms });
-                let (kind, tree) = ("lease.granted", Some(lease.tree));
-                EventRow::told(self.now, environment, kind, terms.request, tree, &data)
-            })
-            .collect();
-        self.tell_of(&told, None).await?;
-        Ok(granted)
+        }
     }
 
     fn fence(&self, counter: u64) -> u64 {

@@ -44,7 +44,7 @@ impl Tx {
         leases: &[LeaseId],
     ) -> Result<RequestAfter, Fault> {
         let line = from.line.expect("only a tree of a line goes into stock");
-        self.connection.run("DELETE FROM stock_trouble WHERE line = $1", &[&line.0]).await?;
+        self.connection.later("DELETE FROM stock_trouble WHERE line = $1", &[&line.0]).await?;
         if from.place == Place::Coming {
             self.end_shared_trouble(change.tree).await?;
         }
@@ -92,7 +92,7 @@ impl Tx {
                           $9::boolean
                    FROM tree WHERE id = $3";
         self.connection
-            .run(
+            .later(
                 put,
                 &[
                     &line.0,
@@ -107,7 +107,6 @@ impl Tx {
                 ],
             )
             .await
-            .map(|_| ())
     }
 
     /// Takes a tree out of the lists that it stands in because of where it is kept; it is with its request from then on.
@@ -126,35 +125,35 @@ impl Tx {
             // One that is asked about, and may come into stock again, counts as coming.
             Place::Coming | Place::Apart => {
                 let leave = "DELETE FROM stock_coming WHERE line = $1 AND tree = $2";
-                self.connection.run(leave, &[&key.0, &key.1]).await.map(|_| ())
+                self.connection.later(leave, &[&key.0, &key.1]).await
             }
             Place::Waiting => {
                 let leave = "DELETE FROM stock_waiting w USING tree t
                              WHERE t.id = $1 AND w.line = t.line AND w.priority = t.priority AND w.request = t.request
                                AND w.unit = t.unit";
-                self.connection.run(leave, &[&key.1]).await.map(|_| ())
+                self.connection.later(leave, &[&key.1]).await
             }
             // Whoever knows when it was made finds it faster.
             Place::Stock => {
                 let leave = "DELETE FROM stock WHERE line = $1 AND tree = $2";
-                self.connection.run(leave, &[&key.0, &key.1]).await.map(|_| ())
+                self.connection.later(leave, &[&key.0, &key.1]).await
             }
         }
     }
 
     pub(super) async fn set_place(&self, tree: TreeId, place: Place) -> Result<(), Fault> {
         let write = "UPDATE tree SET place = $2 WHERE id = $1";
-        self.connection.run(write, &[&tree.0, &Int(place.code())]).await.map(|_| ())
+        self.connection.later(write, &[&tree.0, &Int(place.code())]).await
     }
 
     /// Puts a tree that is with its request in line for one that is ready earlier.
     pub(super) async fn wait_in_line(&self, tree: TreeId, line: LineId) -> Result<(), Fault> {
         let wait = "INSERT INTO stock_waiting (line, priority, request, unit, tree)
                     SELECT $2::bigint, priority, request, unit, id FROM tree WHERE id = $1";
-        self.connection.run(wait, &[&tree.0, &line.0]).await?;
+        self.connection.later(wait, &[&tree.0, &line.0]).await?;
         let write = "UPDATE tree SET line = $2, place = $3 WHERE id = $1";
         let place = Int(Place::Waiting.code());
-        self.connection.run(write, &[&tree.0, &line.0, &place]).await.map(|_| ())
+        self.connection.later(write, &[&tree.0, &line.0, &place]).await
     }
 
     /// A dataset whose lease has ended and that is not taken down belongs to no request any more.
@@ -180,14 +179,14 @@ impl Tx {
     ) -> Result<(), Fault> {
         let write = "UPDATE stock SET checked_at = $4, fresh_until = $5 WHERE line = $1 AND ready_at = $2 AND tree = $3";
         let ReadinessRow { ready_at, checked_at, fresh_until, .. } = readiness;
-        self.connection.run(write, &[&line.0, ready_at, &tree.0, checked_at, fresh_until]).await.map(|_| ())
+        self.connection.later(write, &[&line.0, ready_at, &tree.0, checked_at, fresh_until]).await
     }
 
     /// A dataset in stock is set aside.
     pub(super) async fn leave_stock(&self, change: &ChangeRow, from: Standing) -> Result<(), Fault> {
         let line = from.line.expect("what is in stock has a line");
         let leave = "DELETE FROM stock WHERE line = $1 AND ready_at = $2 AND tree = $3";
-        self.connection.run(leave, &[&line.0, &change.root_ready_at, &change.tree.0]).await?;
+        self.connection.later(leave, &[&line.0, &change.root_ready_at, &change.tree.0]).await?;
         self.set_place(change.tree, Place::Apart).await
     }
 
@@ -204,7 +203,7 @@ impl Tx {
 
     async fn set_vacant(&self, request: RequestId, unit: u32) -> Result<(), Fault> {
         let vacant = "INSERT INTO unit_vacant (request, unit) VALUES ($1, $2) ON CONFLICT DO NOTHING";
-        self.connection.run(vacant, &[&request.0, &i64::from(unit)]).await.map(|_| ())
+        self.connection.later(vacant, &[&request.0, &i64::from(unit)]).await
     }
 
     /// A dataset that is ready cannot be handed over now, and another one is needed in its place. It is asked about before
@@ -245,9 +244,9 @@ impl Tx {
         // No two trees stand at one unit, not even for a moment.
         self.set_place(waiter.tree, Place::Apart).await?;
         let (my_unit, their_unit) = (i64::from(change.unit), i64::from(waiter.unit));
-        self.connection.run(go, &[&change.tree.0, &theirs.0, &their_unit]).await?;
+        self.connection.later(go, &[&change.tree.0, &theirs.0, &their_unit]).await?;
         self.set_place(change.tree, Place::Request).await?;
-        self.connection.run(go, &[&waiter.tree.0, &mine.0, &my_unit]).await?;
+        self.connection.later(go, &[&waiter.tree.0, &mine.0, &my_unit]).await?;
         if from.place == Place::Coming {
             self.come_to_stock(waiter.tree, line).await?;
             self.reprioritise(waiter.tree, Priority::Stock.code()).await?;
@@ -261,7 +260,7 @@ impl Tx {
         }
         let data = json!({ "by": waiter.tree.to_string(), "to": theirs.to_string() });
         let (kind, tree) = ("dataset.exchanged", Some(change.tree));
-        self.tell(&EventRow::told(self.now, &change.environment, kind, theirs, tree, &data)).await?;
+        self.tell(&EventRow::told(self.now, &change.environment, kind, theirs, tree, &data));
         let fulfilled = self.count_ready(&change.environment, theirs, leases).await?;
         Ok(RequestAfter::Exchanged { with: theirs, tree: waiter.tree, fulfilled })
     }
@@ -269,10 +268,10 @@ impl Tx {
     /// Notes that a tree is being made for stock.
     pub(super) async fn come_to_stock(&self, tree: TreeId, line: LineId) -> Result<(), Fault> {
         let come = "INSERT INTO stock_coming (line, tree) VALUES ($1, $2)";
-        self.connection.run(come, &[&line.0, &tree.0]).await?;
+        self.connection.later(come, &[&line.0, &tree.0]).await?;
         let write = "UPDATE tree SET line = $2, place = $3 WHERE id = $1";
         let place = Int(Place::Coming.code());
-        self.connection.run(write, &[&tree.0, &line.0, &place]).await.map(|_| ())
+        self.connection.later(write, &[&tree.0, &line.0, &place]).await
     }
 
     /// Every tree of a request that has ended leaves the lists it stands in; those that nobody wants any more are noted
@@ -284,7 +283,7 @@ impl Tx {
             Ok((tree, status, get::<bool>(row, 5)?, read_standing(row)?))
         };
         let trees = self.connection.all(list, &[&request.0], read).await?;
-        self.connection.run("DELETE FROM unit_vacant WHERE request = $1", &[&request.0]).await?;
+        self.connection.later("DELETE FROM unit_vacant WHERE request = $1", &[&request.0]).await?;
         let mut unwanted = Vec::new();
         for (tree, status, stands, standing) in trees {
             self.leave_place(tree, standing).await?;
@@ -302,12 +301,12 @@ impl Tx {
         }
         let ids: Vec<Uuid> = trees.iter().map(|tree| tree.0).collect();
         let note = "INSERT INTO tree_unwanted (tree) SELECT * FROM unnest($1::uuid[]) ON CONFLICT DO NOTHING";
-        self.connection.run(note, &[&ids]).await.map(|_| ())
+        self.connection.later(note, &[&ids]).await
     }
 
     /// Somebody wants a tree.
     pub(super) async fn set_wanted(&self, tree: TreeId) -> Result<(), Fault> {
-        self.connection.run("DELETE FROM tree_unwanted WHERE tree = $1", &[&tree.0]).await.map(|_| ())
+        self.connection.later("DELETE FROM tree_unwanted WHERE tree = $1", &[&tree.0]).await
     }
 
     /// The request that has refilled stock is done.
@@ -319,7 +318,8 @@ impl Tx {
     ) -> Result<(), Fault> {
         // What refills stock has taken no places.
         self.set_ended(request, RequestStatus::Fulfilled, None).await?;
-        self.tell(&EventRow::told(self.now, environment, "request.fulfilled", request, None, data)).await
+        self.tell(&EventRow::told(self.now, environment, "request.fulfilled", request, None, data));
+        Ok(())
     }
 }
 

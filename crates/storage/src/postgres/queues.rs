@@ -42,7 +42,7 @@ impl Tx {
         }
         let insert = "INSERT INTO queue (contract, channel, timeout_ms, paid_until_us, served_until)
                       VALUES ($1, $2, $3, 0, 0) ON CONFLICT DO NOTHING";
-        self.connection.run(insert, &[&contract, &channel, &UNSERVED_TIMEOUT_MS]).await?;
+        self.connection.later(insert, &[&contract, &channel, &UNSERVED_TIMEOUT_MS]).await?;
         let found = self.connection.one(find, &[&contract, &channel], |row| number(row, 0)).await?;
         found.ok_or(Fault::Again("a queue"))
     }
@@ -73,7 +73,7 @@ impl Tx {
                    SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::uuid[], $5::bigint[], $6::bigint[],
                                         $7::bigint[], $8::bigint[], $9::bigint[], $10::bigint[])";
         self.connection
-            .run(
+            .later(
                 put,
                 &[
                     &tasks.iter().map(|(queue, _)| *queue).collect::<Vec<_>>(),
@@ -89,7 +89,6 @@ impl Tx {
                 ],
             )
             .await
-            .map(|_| ())
     }
 
     /// Takes a task out of whichever queue of its contract it waits in; false when it does not wait.

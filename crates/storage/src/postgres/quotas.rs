@@ -8,11 +8,13 @@
 //! so that nobody waits for longer than that takes. Places are taken under the condition that there are so many, in one
 //! statement, so that two at once never exceed a quota.
 
+use futures::future::try_join;
 use tokio_postgres::Row;
 use uuid::Uuid;
 
 use super::columns::{Int, int, number};
 use super::faults::Fault;
+use super::statements::Params;
 use super::writer::Tx;
 use crate::requests::{OverQuota, Quota, QuotaOf};
 
@@ -31,16 +33,28 @@ impl Tx {
         places: usize,
         quota: Quota,
     ) -> Result<Option<OverQuota>, Fault> {
-        let limits = [quota.per_token, quota.per_environment];
         let take = "INSERT INTO quota_use (scope, owner, leases) SELECT $1::smallint, $2::text, $3::bigint WHERE $3 <= $4
                     ON CONFLICT (scope, owner) DO UPDATE SET leases = quota_use.leases + excluded.leases
                         WHERE quota_use.leases + excluded.leases <= $4
                     RETURNING leases";
         let read = "SELECT leases FROM quota_use WHERE scope = $1 AND owner = $2";
         let places = int(places as u64);
-        for ((of, scope, owner), limit) in scopes(taker).into_iter().zip(limits) {
-            let count = |row: &Row| number::<u64>(row, 0);
-            if self.connection.one(take, &[&scope, &owner, &places, &int(limit)], count).await?.is_none() {
+        let scopes = scopes(taker);
+        let limits = [quota.per_token, quota.per_environment];
+        let bounds = limits.map(int);
+        let count = |row: &Row| number::<u64>(row, 0);
+        let [(_, first, token), (_, second, environment)] = &scopes;
+        // Sent together, and carried out in this sequence: what the first has let through goes again with the refusal by the second.
+        let of_token: Params<'_> = &[first, token, &places, &bounds[0]];
+        let of_environment: Params<'_> = &[second, environment, &places, &bounds[1]];
+        let taken = try_join(
+            self.connection.one(take, of_token, count),
+            self.connection.one(take, of_environment, count),
+        )
+        .await?;
+        let taken = [taken.0, taken.1];
+        for (((of, scope, owner), limit), taken) in scopes.into_iter().zip(limits).zip(taken) {
+            if taken.is_none() {
                 let taken = self.connection.one(read, &[&scope, &owner], count).await?.unwrap_or(0);
                 return Ok(Some(OverQuota { of, limit, taken }));
             }
@@ -70,7 +84,7 @@ impl Tx {
                     FROM unnest($1::bigint[], $2::text[], $3::bigint[]) AS g (scope, owner, places)
                     GROUP BY g.scope, g.owner ORDER BY g.scope, g.owner COLLATE \"C\"
                     ON CONFLICT (scope, owner) DO UPDATE SET leases = quota_use.leases + excluded.leases";
-        self.connection.run(give, &[&scopes, &owners, &places]).await.map(|_| ())
+        self.connection.later(give, &[&scopes, &owners, &places]).await
     }
 }
 

@@ -10,6 +10,17 @@ use super::writer::Doing;
 use crate::error::StoreError;
 
 impl Inner {
+    /// The database's time.
+    pub(super) async fn now(&self, doing: &'static str) -> Result<i64, StoreError> {
+        let mut attempt = 1;
+        loop {
+            match ended(self.time.now().await, attempt) {
+                Some(result) => return result.map_err(|fault| failed(doing, fault)),
+                None => attempt += 1,
+            }
+        }
+    }
+
     /// Runs `work` with a connection; each of its statements sees what was committed when it began.
     pub(super) async fn look<I, T, F>(
         &self,
@@ -47,7 +58,7 @@ impl Inner {
         loop {
             let looked = async {
                 let connection = Connection::of(self.pool.get().await?);
-                connection.begin("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
+                connection.begin("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY");
                 let result = timeout(TRANSACTION, work(&connection, input)).await;
                 let result = result.unwrap_or(Err(Fault::Late("the reading")));
                 connection.roll_back().await;

@@ -12,6 +12,7 @@ use super::faults::Fault;
 use super::limits::KEY_MS;
 use super::looks::{self, Source};
 use super::statements::Connection;
+use super::together::ACCEPTING;
 use super::writer::Tx;
 use crate::error::StoreError;
 use crate::page::{Listed, Page};
@@ -31,7 +32,10 @@ pub(super) const COLUMNS: &str = "r.id, e.name, r.units, r.listed, r.source, r.t
 impl Requests for PostgresStore {
     async fn create_request(&self, new: NewRequest) -> Result<Created, StoreError> {
         let new = NewRequestRow::from(new);
-        self.write("accepting a request", new, |tx, new| Box::pin(tx.accept(new))).await
+        if new.only_wish().is_some() {
+            return self.accept_together(new).await;
+        }
+        self.write(ACCEPTING, new, |tx, new| Box::pin(tx.accept(new))).await
     }
 
     async fn fill_unit(&self, fill: UnitFill) -> Result<Filled, StoreError> {
@@ -194,8 +198,8 @@ impl Tx {
         }
         self.close_request(id, status, failure.map(|(_, text)| text.as_str())).await?;
         let grow = "UPDATE request SET revision = revision + 1 WHERE id = $1";
-        self.connection.run(grow, &[&id.0]).await?;
-        self.tell(event).await?;
+        self.connection.later(grow, &[&id.0]).await?;
+        self.tell(event);
         if let Some(((contract, text), (line, tree))) = trouble {
             self.note_trouble(line, (contract, text), tree).await?;
         }

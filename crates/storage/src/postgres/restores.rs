@@ -20,7 +20,7 @@ impl Restores for PostgresStore {
                 let epoch = "SELECT fence_epoch FROM meta FOR NO KEY UPDATE";
                 let before: i64 = tx.connection.one(epoch, &[], |row| get(row, 0)).await?.unwrap_or_default();
                 let epoch = next_epoch(tx.now, before);
-                tx.connection.run("UPDATE meta SET fence_epoch = $1", &[&epoch]).await?;
+                tx.connection.later("UPDATE meta SET fence_epoch = $1", &[&epoch]).await?;
                 let live = "SELECT id FROM session WHERE status < 2 ORDER BY id FOR NO KEY UPDATE";
                 let live = tx.connection.all(live, &[], |row| id(row, 0).map(SessionId)).await?;
                 for session in &live {
@@ -50,8 +50,9 @@ impl Tx {
         let last = "SELECT CASE WHEN is_called THEN last_value ELSE last_value - 1 END FROM event_sequence";
         let last: i64 = self.connection.one(last, &[], |row| get(row, 0)).await?.unwrap_or_default();
         let jump = "SELECT setval('event_sequence', $1)";
-        self.connection.run(jump, &[&(last + EVENTS_JUMP - 1)]).await?;
-        self.connection.run("UPDATE meta SET events_gone = $1", &[&(last + EVENTS_JUMP - 1)]).await?;
-        self.tell(&told(self.now, from, last)).await
+        self.connection.later(jump, &[&(last + EVENTS_JUMP - 1)]).await?;
+        self.connection.later("UPDATE meta SET events_gone = $1", &[&(last + EVENTS_JUMP - 1)]).await?;
+        self.tell(&told(self.now, from, last));
+        Ok(())
     }
 }

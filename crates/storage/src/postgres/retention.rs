@@ -136,7 +136,7 @@ impl Retention for PostgresStore {
                 let week: Option<i64> = week.expect("a function gives a row");
                 if let Some(last) = week.max(others) {
                     let note = "UPDATE meta SET events_gone = greatest(events_gone, $1)";
-                    tx.connection.run(note, &[&last]).await?;
+                    tx.connection.later(note, &[&last]).await?;
                 }
                 Ok(week.is_some() || count == i64::from(*limit))
             })
@@ -148,7 +148,7 @@ impl Retention for PostgresStore {
         self.write("making room for events", (), |tx, ()| {
             Box::pin(async move {
                 let weeks = "SELECT make_event_weeks($1, $2)";
-                tx.connection.run(weeks, &[&tx.now, &(tx.now + EVENT_WEEKS_AHEAD_MS)]).await.map(|_| ())
+                tx.connection.later(weeks, &[&tx.now, &(tx.now + EVENT_WEEKS_AHEAD_MS)]).await
             })
         })
         .await
@@ -183,7 +183,7 @@ impl Tx {
     }
 
     async fn delete_old(&self, delete: &'static str, ids: &Vec<Uuid>) -> Result<(), Fault> {
-        self.connection.run(delete, &[ids]).await.map(|_| ())
+        self.connection.later(delete, &[ids]).await
     }
 }
 

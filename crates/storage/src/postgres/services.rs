@@ -63,9 +63,9 @@ impl Tx {
     pub(super) async fn unserve(&mut self, session: SessionId) -> Result<(), Fault> {
         let queues = self.queues_of(&[session]).await?;
         let forget = "DELETE FROM session_service WHERE session = $1";
-        self.connection.run(forget, &[&session.0]).await?;
+        self.connection.later(forget, &[&session.0]).await?;
         let left = "UPDATE queue SET served_until = greatest(served_until, $2) WHERE id = ANY ($1)";
-        self.connection.run(left, &[&queues, &self.now]).await?;
+        self.connection.later(left, &[&queues, &self.now]).await?;
         for queue in queues {
             self.leave_channel(queue).await?;
         }

@@ -292,7 +292,7 @@ impl Tx {
         self.insert_session(environment, new).await?;
         self.serve(session.id, channel, services, &queues).await?;
         for event in events {
-            self.tell(event).await?;
+            self.tell(event);
         }
         Ok(Registered::Live { superseded: older })
     }
@@ -326,7 +326,7 @@ impl Tx {
                                            status, created_at, seen_at)
                       VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $11)";
         self.connection
-            .run(
+            .later(
                 insert,
                 &[
                     &session.id.0,
@@ -343,14 +343,13 @@ impl Tx {
                 ],
             )
             .await
-            .map(|_| ())
     }
 
     /// Writes where a session stands now. It is locked.
     pub(super) async fn move_session(&self, id: SessionId, to: SessionStatus) -> Result<(), Fault> {
         let ended_at = matches!(to, SessionStatus::Dead | SessionStatus::Ended).then_some(self.now);
         let write = "UPDATE session SET status = $2, ended_at = $3 WHERE id = $1";
-        self.connection.run(write, &[&id.0, &number_of_code(to), &ended_at]).await.map(|_| ())
+        self.connection.later(write, &[&id.0, &number_of_code(to), &ended_at]).await
     }
 
     async fn session_status(&self, id: SessionId) -> Result<Option<SessionStatus>, Fault> {

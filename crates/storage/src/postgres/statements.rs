@@ -1,15 +1,84 @@
 //! Statements: prepared once a connection, then only bound and run.
+//!
+//! What nobody needs the answer of is sent and not waited for ([`Connection::later`]): the database carries out in the sequence in
+//! which it was sent, and refuses everything behind a statement that has failed. Whoever waits next, at last the commit, waits for
+//! all that was sent before, and gets the first fault.
 
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
 
 use deadpool_postgres::Object;
+use futures::future::join;
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 
 use super::faults::Fault;
+use super::values::Encoded;
 
 /// The values of a statement.
 pub(super) type Params<'a> = &'a [&'a (dyn ToSql + Sync)];
+
+/// The answer of the database to what was sent.
+type Answer = Pin<Box<dyn Future<Output = Result<u64, tokio_postgres::Error>> + Send>>;
+
+/// A statement that was sent.
+struct Sent {
+    answer: Answer,
+    /// What came of it, once that is known.
+    judged: Option<Result<(), Fault>>,
+    /// How many rows it has to touch.
+    rows: Option<u64>,
+    /// What somebody else may have written meanwhile, if it has failed at that.
+    taken: Option<&'static str>,
+}
+
+impl Sent {
+    fn new(answer: Answer, rows: Option<u64>, taken: Option<&'static str>) -> Self {
+        Self { answer, judged: None, rows, taken }
+    }
+
+    /// Sends it, or reads as much of the answer as there is; true when that is all.
+    fn read(&mut self, cx: &mut Context<'_>) -> bool {
+        if self.judged.is_none()
+            && let Poll::Ready(answer) = self.answer.as_mut().poll(cx)
+        {
+            self.judged = Some(self.judge(answer));
+        }
+        self.judged.is_some()
+    }
+
+    async fn answered(mut self) -> Result<(), Fault> {
+        poll_fn(|cx| if self.read(cx) { Poll::Ready(()) } else { Poll::Pending }).await;
+        self.judged.expect("it was read to its end")
+    }
+
+    fn judge(&self, answer: Result<u64, tokio_postgres::Error>) -> Result<(), Fault> {
+        let rows = answer.map_err(|cause| {
+            let fault = Fault::from(cause);
+            if let Some(what) = self.taken { fault.or_taken(what) } else { fault }
+        })?;
+        match (self.rows, self.taken) {
+            (Some(due), Some(what)) if due != rows => Err(Fault::Again(what)),
+            (Some(due), None) if due != rows => {
+                Err(Fault::Wrong(format!("a statement has touched {rows} rows instead of {due}")))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// How a commit has ended.
+pub(super) enum Committed {
+    /// It is done.
+    Done,
+    /// Nothing was done.
+    Undone(Fault),
+    /// It was told to be done, and nobody knows whether it was.
+    Unknown(Fault),
+}
 
 /// A connection of the pool, and short forms for the three ways in which a statement is run.
 ///
@@ -17,16 +86,26 @@ pub(super) type Params<'a> = &'a [&'a (dyn ToSql + Sync)];
 /// need the answer of the statement before it is sent behind it at once, by [`futures::future::try_join`], which polls in order.
 pub(super) struct Connection {
     /// `None` only while it is taken apart.
-    client: Option<Object>,
+    client: Option<Arc<Object>>,
     /// Whether a transaction stands open on it.
     open: AtomicBool,
     /// Whether a statement has failed: PostgreSQL answers the commit of such a transaction with a silent rollback.
     failed: AtomicBool,
+    /// Whether the database has answered anything.
+    answered: AtomicBool,
+    /// What was sent and not waited for, in its sequence: as much as one transaction writes.
+    sent: Mutex<Vec<Sent>>,
 }
 
 impl Connection {
     pub(super) fn of(client: Object) -> Self {
-        Self { client: Some(client), open: AtomicBool::new(false), failed: AtomicBool::new(false) }
+        Self {
+            client: Some(Arc::new(client)),
+            open: AtomicBool::new(false),
+            failed: AtomicBool::new(false),
+            answered: AtomicBool::new(false),
+            sent: Mutex::default(),
+        }
     }
 
     /// Runs a change; returns how many rows it touched.
@@ -35,7 +114,70 @@ impl Connection {
             let statement = self.client().prepare_cached(sql).await?;
             self.client().execute(&statement, params).await
         };
-        self.noted(run.await)
+        self.noted(self.beside_sent(run).await).await
+    }
+
+    /// Sends a change, and waits for nothing. Only within a transaction that is written: its commit waits.
+    pub(super) async fn later(&self, sql: &str, params: Params<'_>) -> Result<(), Fault> {
+        self.send(sql, params, None, None).await
+    }
+
+    /// The same for a change that touches so many rows, unless somebody else has had them meanwhile, or something is wrong.
+    pub(super) async fn later_all(
+        &self,
+        sql: &str,
+        params: Params<'_>,
+        rows: u64,
+        taken: Option<&'static str>,
+    ) -> Result<(), Fault> {
+        self.send(sql, params, Some(rows), taken).await
+    }
+
+    /// The same for a change that fails when somebody else has written the same.
+    pub(super) async fn later_unless_taken(
+        &self,
+        sql: &str,
+        params: Params<'_>,
+        what: &'static str,
+    ) -> Result<(), Fault> {
+        self.send(sql, params, None, Some(what)).await
+    }
+
+    async fn send(
+        &self,
+        sql: &str,
+        params: Params<'_>,
+        rows: Option<u64>,
+        taken: Option<&'static str>,
+    ) -> Result<(), Fault> {
+        let statement = match self.beside_sent(self.client().prepare_cached(sql)).await {
+            Ok(statement) => statement,
+            Err(cause) => return self.noted(Err(cause)).await,
+        };
+        let values = Encoded::all(&statement, params)?;
+        let client = Arc::clone(self.client());
+        let answer = Box::pin(async move { client.execute_raw(&statement, values).await });
+        self.keep(Sent::new(answer, rows, taken));
+        Ok(())
+    }
+
+    /// Sends, and keeps what is to be answered. Nobody is woken by the answer.
+    fn keep(&self, mut sent: Sent) {
+        sent.read(&mut Context::from_waker(Waker::noop()));
+        self.sent().push(sent);
+    }
+
+    /// Waits for something with this connection, and reads meanwhile what is answered to what was sent before: the answers come
+    /// in one row, and a long one that nobody reads would hold up all behind it.
+    async fn beside_sent<F: Future>(&self, waited: F) -> F::Output {
+        let mut waited = pin!(waited);
+        poll_fn(|cx| {
+            for sent in self.sent().iter_mut() {
+                sent.read(cx);
+            }
+            waited.as_mut().poll(cx)
+        })
+        .await
     }
 
     /// Reads the first row, if there is one.
@@ -58,28 +200,78 @@ impl Connection {
         self.query(sql, params).await?.iter().map(read).collect()
     }
 
-    /// Begins a transaction; what is run in the same poll behind it belongs to it.
-    pub(super) async fn begin(&self, how: &str) -> Result<(), Fault> {
+    /// Begins a transaction, and waits for nothing.
+    pub(super) fn begin(&self, how: &'static str) {
         self.open.store(true, Ordering::Relaxed);
-        self.noted(self.client().batch_execute(how).await)
+        let client = Arc::clone(self.client());
+        let answer = Box::pin(async move { client.batch_execute(how).await.map(|()| 0) });
+        self.keep(Sent::new(answer, None, None));
     }
 
-    /// Commits. An error that is no refusal leaves open whether it was done.
-    pub(super) async fn commit(&self) -> Result<(), Fault> {
-        if self.failed.load(Ordering::Relaxed) {
-            let what = "a transaction goes on behind a statement that failed";
-            return Err(Fault::Wrong(what.to_owned()));
+    /// Commits, behind all that was sent.
+    pub(super) async fn commit(&self) -> Committed {
+        // What is known by now, and what has to be known: the database commits whatever it was told.
+        if let Err(fault) = self.judge().await {
+            self.roll_back().await;
+            return Committed::Undone(fault);
         }
-        self.noted(self.client().batch_execute("COMMIT").await)?;
-        self.open.store(false, Ordering::Relaxed);
-        Ok(())
+        if self.failed.load(Ordering::Relaxed) {
+            self.roll_back().await;
+            let what = "a transaction goes on behind a statement that failed";
+            return Committed::Undone(Fault::Wrong(what.to_owned()));
+        }
+        let (committed, sent) = join(self.client().batch_execute("COMMIT"), self.settle()).await;
+        if committed.is_ok() {
+            self.open.store(false, Ordering::Relaxed);
+        }
+        match (sent, committed.map_err(Fault::from)) {
+            // A transaction of which a statement was refused is not committed, whatever the answer to that is.
+            (Err(fault), _) if fault.is_answer() => Committed::Undone(fault),
+            (Err(fault), _) => Committed::Unknown(fault),
+            (Ok(()), Ok(())) => Committed::Done,
+            (Ok(()), Err(fault)) if fault.is_refusal() => Committed::Undone(fault),
+            (Ok(()), Err(fault)) => Committed::Unknown(fault),
+        }
     }
 
     /// Undoes the transaction. When that fails as well, the connection is given up, and the database undoes it.
     pub(super) async fn roll_back(&self) {
+        self.sent().clear();
         if self.client().batch_execute("ROLLBACK").await.is_ok() {
             self.open.store(false, Ordering::Relaxed);
         }
+    }
+
+    /// Takes note of what has been answered, and waits for what has to be known before a commit.
+    async fn judge(&self) -> Result<(), Fault> {
+        let mut first = Ok(());
+        let mut waiting = Vec::new();
+        for mut sent in std::mem::take(&mut *self.sent()) {
+            sent.read(&mut Context::from_waker(Waker::noop()));
+            match sent.judged.take() {
+                Some(judged) => {
+                    self.answered.fetch_or(judged.is_ok(), Ordering::Relaxed);
+                    first = first.and(judged);
+                }
+                None => waiting.push(sent),
+            }
+        }
+        // A connection that was lost unnoticed is to be found out before the commit, which might have been done otherwise.
+        let is_silent = !self.answered.load(Ordering::Relaxed);
+        let must_wait = is_silent || waiting.iter().any(|sent| sent.rows.is_some());
+        *self.sent() = waiting;
+        first?;
+        if must_wait { self.settle().await } else { Ok(()) }
+    }
+
+    /// Waits for all that was sent; the fault is the first one.
+    async fn settle(&self) -> Result<(), Fault> {
+        let mut first = Ok(());
+        let all = std::mem::take(&mut *self.sent());
+        for sent in all {
+            first = first.and(sent.answered().await);
+        }
+        first
     }
 
     async fn query(&self, sql: &str, params: Params<'_>) -> Result<Vec<Row>, Fault> {
@@ -87,17 +279,25 @@ impl Connection {
             let statement = self.client().prepare_cached(sql).await?;
             self.client().query(&statement, params).await
         };
-        self.noted(query.await)
+        self.noted(self.beside_sent(query).await).await
     }
 
-    fn noted<T>(&self, result: Result<T, tokio_postgres::Error>) -> Result<T, Fault> {
-        if result.is_err() {
-            self.failed.store(true, Ordering::Relaxed);
-        }
-        result.map_err(Fault::from)
+    /// A statement behind one that has failed is refused as well: the first fault is the one that says why.
+    async fn noted<T>(&self, result: Result<T, tokio_postgres::Error>) -> Result<T, Fault> {
+        let Err(cause) = result else {
+            self.answered.store(true, Ordering::Relaxed);
+            return result.map_err(Fault::from);
+        };
+        self.failed.store(true, Ordering::Relaxed);
+        self.settle().await?;
+        Err(cause.into())
     }
 
-    fn client(&self) -> &Object {
+    fn sent(&self) -> MutexGuard<'_, Vec<Sent>> {
+        self.sent.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn client(&self) -> &Arc<Object> {
         self.client.as_ref().expect("a connection has its client until it is dropped")
     }
 }
@@ -105,7 +305,8 @@ impl Connection {
 impl Drop for Connection {
     /// A connection with an open transaction is closed instead of handed to somebody else.
     fn drop(&mut self) {
-        if let Some(client) = self.client.take()
+        self.sent().clear();
+        if let Some(client) = self.client.take().and_then(Arc::into_inner)
             && self.open.load(Ordering::Relaxed)
         {
             drop(Object::take(client));

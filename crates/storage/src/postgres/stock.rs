@@ -60,7 +60,7 @@ impl Stock for PostgresStore {
                 if let Some(line) = tx.connection.one(find, &[&key.0, key.1], read).await? {
                     return Ok(line);
                 }
-                tx.connection.run(insert, &[&key.0, key.1]).await?;
+                tx.connection.later(insert, &[&key.0, key.1]).await?;
                 let line = tx.connection.one(find, &[&key.0, key.1], read).await?;
                 Ok(line.expect("a line is there once it was inserted, and stays"))
             })
@@ -166,7 +166,7 @@ impl Stock for PostgresStore {
                 // Nobody's any more, they cannot go back there: they are taken down.
                 let aside = "UPDATE tree SET version = version + 1, line = NULL, place = $2 WHERE id = ANY ($1)";
                 let ids: Vec<Uuid> = trees.iter().map(|tree| tree.0).collect();
-                tx.connection.run(aside, &[&ids, &Int(Place::Apart.code())]).await?;
+                tx.connection.later(aside, &[&ids, &Int(Place::Apart.code())]).await?;
                 tx.set_unwanted(&trees).await?;
                 Ok(trees)
             })
@@ -256,12 +256,12 @@ impl Stock for PostgresStore {
                             ON CONFLICT DO NOTHING";
                 let held = tx.hold_in_stock(*line, &found).await?;
                 let ids: Vec<Uuid> = held.iter().map(|tree| tree.0).collect();
-                tx.connection.run(come, &[&line.0, &ids]).await?;
+                tx.connection.later(come, &[&line.0, &ids]).await?;
                 let trees = tx.leave_in_bulk(*line, &ids).await?;
                 let suspect =
                     "UPDATE tree SET version = version + 1, status = $2, place = $3 WHERE id = ANY ($1)";
                 let (status, apart) = (number_of_code(PartStatus::Suspect), Int(Place::Apart.code()));
-                tx.connection.run(suspect, &[&ids, &status, &apart]).await?;
+                tx.connection.later(suspect, &[&ids, &status, &apart]).await?;
                 Ok(trees)
             })
         })
@@ -326,13 +326,13 @@ impl Stock for PostgresStore {
         self.write("counting what stock has served", input, |tx, (lines, hits, misses)| {
             Box::pin(async move {
                 let hold = "SELECT 1 FROM stock_line WHERE id = ANY ($1) ORDER BY id FOR NO KEY UPDATE";
-                tx.connection.run(hold, &[lines]).await?;
+                tx.connection.later(hold, &[lines]).await?;
                 let count = "UPDATE stock_line l SET hits = l.hits + s.hits, misses = l.misses + s.misses FROM (
                                  SELECT line, sum(hits)::bigint AS hits, sum(misses)::bigint AS misses
                                  FROM unnest($1::bigint[], $2::bigint[], $3::bigint[]) AS u (line, hits, misses)
                                  GROUP BY line) AS s
                              WHERE l.id = s.line";
-                tx.connection.run(count, &[lines, hits, misses]).await.map(|_| ())
+                tx.connection.later(count, &[lines, hits, misses]).await
             })
         })
         .await
@@ -396,7 +396,7 @@ impl Tx {
         let held = self.hold_in_stock(line, trees).await?;
         let ids: Vec<Uuid> = held.iter().map(|tree| tree.0).collect();
         let leave = "DELETE FROM stock WHERE line = $1 AND tree = ANY ($2)";
-        self.connection.run(leave, &[&line.0, &ids]).await?;
+        self.connection.later(leave, &[&line.0, &ids]).await?;
         Ok(held)
     }
 }

@@ -84,7 +84,7 @@ impl StockRules for PostgresStore {
                 let environment = tx.environment(environment).await?;
                 let revision = tx.next_revision(environment).await?;
                 tx.put_rule(environment, &rule, revision).await?;
-                tx.tell(event).await?;
+                tx.tell(event);
                 let edited = StoredRule { rule, revision, changed_at: time(tx.now), ..before };
                 Ok(Edited::Rule(Box::new(edited)))
             })
@@ -112,8 +112,8 @@ impl StockRules for PostgresStore {
                 let environment = tx.environment(environment).await?;
                 tx.next_revision(environment).await?;
                 let delete = "DELETE FROM stock_rule WHERE environment = $1 AND name = $2";
-                tx.connection.run(delete, &[&environment, &name.as_str()]).await?;
-                tx.tell(event).await?;
+                tx.connection.later(delete, &[&environment, &name.as_str()]).await?;
+                tx.tell(event);
                 Ok(Deleted::Gone)
             })
         })
@@ -155,7 +155,7 @@ impl Tx {
         let environment = self.environment(environment).await?;
         let mut revision = self.publish(environment, publication).await?;
         for event in events {
-            self.tell(event).await?;
+            self.tell(event);
         }
         let changes = |write: &WriteRow, before: &Option<StoredRule>| {
             before.as_ref().is_none_or(|before| before.rule != write.rule)
@@ -169,7 +169,7 @@ impl Tx {
                 Some(before) if before.rule == write.rule => Put::Same(before.revision),
                 before => {
                     self.put_rule(environment, &write.rule, revision).await?;
-                    self.tell(&write.event).await?;
+                    self.tell(&write.event);
                     if before.is_some() { Put::Changed(revision) } else { Put::Created(revision) }
                 }
             });
@@ -229,7 +229,7 @@ impl Tx {
                        window_time_zone = excluded.window_time_zone, revision = excluded.revision,
                        changed_at = excluded.changed_at";
         self.connection
-            .run(
+            .later(
                 put,
                 &[
                     &environment,
@@ -249,7 +249,6 @@ impl Tx {
                 ],
             )
             .await
-            .map(|_| ())
     }
 }
 

@@ -6,7 +6,8 @@
 use std::collections::HashMap;
 
 use serde_json::json;
-use sixpack_model::ids::{LeaseId, LineId, RequestId, TaskId, TreeId};
+use sixpack_model::ids::{LineId, RequestId, TaskId, TreeId};
+use sixpack_model::lease::Lease;
 use sixpack_model::request::Request;
 use sixpack_model::tree::PartStatus;
 use tokio_postgres::Row;
@@ -14,13 +15,14 @@ use uuid::Uuid;
 
 use super::columns::{Int, get, id, int, number, number_of_code, parsed, parsed_of};
 use super::faults::Fault;
+use super::statements::Params;
 use super::writer::Tx;
 use crate::requests::{How, Served, Taken};
-use crate::stored::accepting::Found;
+use crate::stored::accepting::{Found, NewRequestRow};
 use crate::stored::codes::Code;
 use crate::stored::entities::Owned;
 use crate::stored::events::EventRow;
-use crate::stored::grants::{Grant, Terms};
+use crate::stored::grants::{Grant, Granting, Terms};
 use crate::stored::parts::{Detail, OpenTask};
 use crate::stored::tasks::Waiting;
 
@@ -31,6 +33,12 @@ struct InStock {
     ready_at: i64,
     tree: TreeId,
     how: How,
+}
+
+/// A request of which everything is in stock, and what was found for it.
+pub(super) struct Handed<'h> {
+    pub(super) new: &'h NewRequestRow,
+    pub(super) found: &'h [Found],
 }
 
 impl Tx {
@@ -58,7 +66,7 @@ impl Tx {
             }
         }
         if !in_stock.is_empty() {
-            self.take_out(&in_stock).await?;
+            self.take_out(in_stock.iter()).await?;
             let homes: Vec<_> =
                 in_stock.iter().map(|found| (found.tree, found.unit, found.how == How::Suspect)).collect();
             let versions = self.rehome(request, &homes).await?;
@@ -71,58 +79,85 @@ impl Tx {
         Ok(all)
     }
 
-    /// Leases what a request takes, all of which is in stock, without ever being in its hands before that.
-    pub(super) async fn take_all_leased(
-        &mut self,
-        request: &Request,
-        found: &[Found],
-        leases: &[LeaseId],
-    ) -> Result<Served, Fault> {
-        let environment = self.environment(&request.environment).await?;
-        let in_stock = (0u32..).zip(found).map(|(unit, found)| match *found {
-            Found::Ready { line, ready_at, tree } => InStock { unit, line, ready_at, tree, how: How::Ready },
-            _ => unreachable!("everything is in stock"),
-        });
-        let in_stock: Vec<InStock> = in_stock.collect();
-        self.take_out(&in_stock).await?;
-        let lease = "UPDATE tree t SET version = t.version + 1, status = $1, lease = g.lease, fence = t.fence + 1,
-                                       request = $2, unit = g.unit, priority = $3, place = 0
-                     FROM unnest($4::uuid[], $5::bigint[], $6::uuid[]) AS g (tree, unit, lease) WHERE t.id = g.tree
-                     RETURNING t.id, t.fence, t.version, t.owns";
-        let trees: Vec<Uuid> = in_stock.iter().map(|found| found.tree.0).collect();
-        let units: Vec<i64> = in_stock.iter().map(|found| i64::from(found.unit)).collect();
-        let of: Vec<Uuid> = leases.iter().map(|lease| lease.0).collect();
+    /// Leases what each of these requests takes, all of which is in stock, without ever being in their hands before that. They are
+    /// of one environment.
+    pub(super) async fn take_all_leased(&mut self, handed: &[Handed<'_>]) -> Result<Vec<Served>, Fault> {
+        let Some(first) = handed.first() else { return Ok(Vec::new()) };
+        let name = &first.new.request.environment;
+        let environment = self.environment(name).await?;
+        let mut in_stock: Vec<(usize, InStock)> = Vec::new();
+        for (place, one) in handed.iter().enumerate() {
+            in_stock.extend((0u32..).zip(one.found).map(|(unit, found)| match *found {
+                Found::Ready { line, ready_at, tree } => {
+                    (place, InStock { unit, line, ready_at, tree, how: How::Ready })
+                }
+                _ => unreachable!("everything is in stock"),
+            }));
+        }
+        self.take_out(in_stock.iter().map(|(_, found)| found)).await?;
+        let mut rows = self.mark_leased(handed, &in_stock).await?;
+        let (mut granting, mut taken) = (Vec::new(), Vec::new());
+        for (place, InStock { unit, line, tree, how, .. }) in in_stock {
+            let NewRequestRow { request, leases, .. } = handed[place].new;
+            let (counter, version, owns) = rows.remove(&tree).ok_or(Fault::Again("what is in stock"))?;
+            let terms = Terms {
+                request: request.id,
+                ttl_ms: int(request.ttl_ms),
+                holder: &request.holder,
+                token: request.token,
+            };
+            let grant = Grant { tree, unit, counter, owns };
+            granting.push(Granting { terms, grant, lease: leases[unit as usize] });
+            taken.push((place, Taken { unit, tree, version, line, how }));
+        }
+        let granted = self.insert_leases(environment, name, &granting).await?;
+        let mut served: Vec<(Vec<Taken>, Vec<Lease>)> = handed.iter().map(|_| Default::default()).collect();
+        for ((place, taken), lease) in taken.into_iter().zip(granted) {
+            served[place].0.push(taken);
+            served[place].1.push(lease);
+        }
+        Ok(served.into_iter().map(|(taken, leases)| Served { taken, leases: Some(leases) }).collect())
+    }
+
+    /// Marks trees as leased; returns the number of the lease, the version and what it owns of each.
+    async fn mark_leased(
+        &self,
+        handed: &[Handed<'_>],
+        in_stock: &[(usize, InStock)],
+    ) -> Result<HashMap<TreeId, (u64, u64, Vec<Owned>)>, Fault> {
+        let lease =
+            "UPDATE tree t SET version = t.version + 1, status = $1, lease = g.lease, fence = t.fence + 1,
+                                       request = g.request, unit = g.unit, priority = g.priority, place = 0
+                     FROM unnest($2::uuid[], $3::bigint[], $4::uuid[], $5::uuid[], $6::bigint[])
+                          AS g (tree, unit, lease, request, priority)
+                     WHERE t.id = g.tree RETURNING t.id, t.fence, t.version, t.owns";
+        let trees: Vec<Uuid> = in_stock.iter().map(|(_, found)| found.tree.0).collect();
+        let units: Vec<i64> = in_stock.iter().map(|(_, found)| i64::from(found.unit)).collect();
+        let of = |place: usize| &handed[place].new;
+        let leases: Vec<Uuid> =
+            in_stock.iter().map(|(place, found)| of(*place).leases[found.unit as usize].0).collect();
+        let requests: Vec<Uuid> = in_stock.iter().map(|(place, _)| of(*place).request.id.0).collect();
+        let priorities: Vec<i64> =
+            in_stock.iter().map(|(place, _)| of(*place).request.priority.code()).collect();
         let read = |row: &Row| {
             let owns: Vec<Owned> = parsed_of(row, 3)?.unwrap_or_default();
             Ok((TreeId(id(row, 0)?), (number::<u64>(row, 1)?, number::<u64>(row, 2)?, owns)))
         };
-        let (leased, priority) = (number_of_code(PartStatus::Leased), number_of_code(request.priority));
-        let rows = self
-            .connection
-            .all(lease, &[&leased, &request.id.0, &priority, &trees, &units, &of], read)
-            .await?;
-        let mut rows: HashMap<TreeId, (u64, u64, Vec<Owned>)> = rows.into_iter().collect();
-        let (mut grants, mut taken) = (Vec::new(), Vec::new());
-        for InStock { unit, line, tree, how, .. } in in_stock {
-            let (counter, version, owns) = rows.remove(&tree).ok_or(Fault::Again("what is in stock"))?;
-            grants.push(Grant { tree, unit, counter, owns });
-            taken.push(Taken { unit, tree, version, line, how });
-        }
-        let ttl_ms = int(request.ttl_ms);
-        let terms = Terms { request: request.id, ttl_ms, holder: &request.holder, token: request.token };
-        let granted = self.insert_leases(environment, &request.environment, &terms, &grants, leases).await?;
-        Ok(Served { taken, leases: Some(granted) })
+        let leased: Int = number_of_code(PartStatus::Leased);
+        let values: Params<'_> = &[&leased, &trees, &units, &leases, &requests, &priorities];
+        Ok(self.connection.all(lease, values, read).await?.into_iter().collect())
     }
 
-    async fn take_out(&self, found: &[InStock]) -> Result<(), Fault> {
+    async fn take_out<'f>(&self, found: impl Iterator<Item = &'f InStock> + Send) -> Result<(), Fault> {
+        let found: Vec<&InStock> = found.collect();
         let lines: Vec<i64> = found.iter().map(|found| found.line.0).collect();
         let times: Vec<i64> = found.iter().map(|found| found.ready_at).collect();
         let trees: Vec<Uuid> = found.iter().map(|found| found.tree.0).collect();
         let take = "DELETE FROM stock s USING unnest($1::bigint[], $2::bigint[], $3::uuid[]) AS g (line, ready_at, tree)
                     WHERE s.line = g.line AND s.ready_at = g.ready_at AND s.tree = g.tree";
-        let rows = self.connection.run(take, &[&lines, &times, &trees]).await?;
         // They are held since they were found.
-        if rows == found.len() as u64 { Ok(()) } else { Err(Fault::Again("what is in stock")) }
+        let (rows, what) = (found.len() as u64, Some("what is in stock"));
+        self.connection.later_all(take, &[&lines, &times, &trees], rows, what).await
     }
 
     /// From now on the trees belong to a request, at these units, some of them as suspects; returns their versions.
@@ -171,7 +206,7 @@ impl Tx {
         self.end_refill(&request.environment, before, &data).await?;
         let data = json!({ "from": before.to_string() });
         let (environment, kind) = (&request.environment, "dataset.taken_over");
-        self.tell(&EventRow::told(self.now, environment, kind, request.id, Some(tree), &data)).await?;
+        self.tell(&EventRow::told(self.now, environment, kind, request.id, Some(tree), &data));
         Ok(version)
     }
 
@@ -214,7 +249,7 @@ impl Tx {
                 None => {
                     let claimed =
                         "UPDATE task_claim SET priority = $4 WHERE tree = $1 AND part = $2 AND serial = $3";
-                    self.connection.run(claimed, &[&tree.0, &part, &serial, &Int(priority)]).await?;
+                    self.connection.later(claimed, &[&tree.0, &part, &serial, &Int(priority)]).await?;
                 }
             }
         }
@@ -223,6 +258,6 @@ impl Tx {
         let write =
             "UPDATE dataset d SET detail = p.detail FROM unnest($2::bigint[], $3::text[]) AS p (part, detail)
                      WHERE d.tree = $1 AND d.part = p.part";
-        self.connection.run(write, &[&tree.0, &parts, &details]).await.map(|_| ())
+        self.connection.later(write, &[&tree.0, &parts, &details]).await
     }
 }

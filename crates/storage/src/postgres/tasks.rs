@@ -214,7 +214,7 @@ impl Tx {
                                             tree_version)
                     SELECT queue, priority, ready_at, tree, part, serial, attempt - 1, operation, version, tree_version
                     FROM back WHERE NOT cancelled";
-        self.connection.run(back, &[&trees, &parts, &serials, &attempts, &sessions]).await?;
+        self.connection.later(back, &[&trees, &parts, &serials, &attempts, &sessions]).await?;
         for queue in queues {
             self.leave_channel(queue).await?;
         }
@@ -226,7 +226,7 @@ impl Tx {
         let write =
             "INSERT INTO task_withdrawn (tree, part, serial) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING";
         let (part, serial) = (Int::from(task.part), Int::from(task.serial));
-        self.connection.run(write, &[&task.tree.0, &part, &serial]).await.map(|_| ())
+        self.connection.later(write, &[&task.tree.0, &part, &serial]).await
     }
 }
 

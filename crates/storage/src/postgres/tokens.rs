@@ -9,7 +9,7 @@ use tokio_postgres::Row;
 use uuid::Uuid;
 
 use super::PostgresStore;
-use super::columns::{code, get, id, int, ms, ms_of, number_of_code, time_at, time_of, unreadable};
+use super::columns::{code, get, id, int, ms, ms_of, number_of_code, time, time_at, time_of, unreadable};
 use super::events::EventRow;
 use super::faults::Fault;
 use super::limits::TOKENS;
@@ -20,20 +20,12 @@ use crate::tokens::Tokens;
 #[async_trait]
 impl Tokens for PostgresStore {
     async fn now(&self) -> Result<Timestamp, StoreError> {
-        self.read("asking for the time", (), |connection, ()| {
-            Box::pin(async move {
-                let now = connection.one("SELECT sixpack_now()", &[], |row| time_at(row, 0)).await?;
-                Ok(now.expect("a function gives a row"))
-            })
-        })
-        .await
+        self.inner.now("asking for the time").await.map(time)
     }
 
     async fn ping(&self) -> Result<(), StoreError> {
         self.write("proving that the store can be written to", (), |tx, ()| {
-            Box::pin(async move {
-                tx.connection.run("UPDATE meta SET created_at = created_at", &[]).await.map(|_| ())
-            })
+            Box::pin(async move { tx.connection.later("UPDATE meta SET created_at = created_at", &[]).await })
         })
         .await
     }
@@ -47,7 +39,7 @@ impl Tokens for PostgresStore {
                                                revoked_at)
                             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
                 tx.connection
-                    .run(
+                    .later(
                         keep,
                         &[
                             &token.id.0,
@@ -62,7 +54,8 @@ impl Tokens for PostgresStore {
                         ],
                     )
                     .await?;
-                tx.tell(event).await
+                tx.tell(event);
+                Ok(())
             })
         })
         .await
@@ -100,7 +93,7 @@ impl Tokens for PostgresStore {
                                      WHERE t.last_used_at IS NULL OR t.last_used_at <= u.at - $3
                                      ORDER BY t.id FOR NO KEY UPDATE OF t)
                             UPDATE token t SET last_used_at = k.at FROM kept k WHERE t.id = k.id";
-                tx.connection.run(note, &[&tokens, &times, &int(LAST_USE_MS)]).await.map(|_| ())
+                tx.connection.later(note, &[&tokens, &times, &int(LAST_USE_MS)]).await
             })
         })
         .await
@@ -112,7 +105,7 @@ impl Tokens for PostgresStore {
             Box::pin(async move {
                 let revoke = "UPDATE token SET revoked_at = $2 WHERE id = $1 AND revoked_at IS NULL";
                 if tx.connection.run(revoke, &[&token.0, &tx.now]).await? > 0 {
-                    tx.tell(event).await?;
+                    tx.tell(event);
                 }
                 token_by_id(&tx.connection, *token).await
             })

@@ -8,6 +8,7 @@ use std::str::FromStr;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
+use futures::future::try_join;
 use jiff::Timestamp;
 use sixpack_model::channel::is_of_channel;
 use sixpack_model::ids::{LeaseId, LineId, RequestId, TaskId, TreeId};
@@ -28,7 +29,8 @@ use super::statements::Connection;
 use super::writer::Tx;
 use super::writes::read_recheck;
 use crate::error::StoreError;
-use crate::stored::changes::ChangeRow;
+use crate::stored::changes::{ChangeRow, OutcomeRow};
+use crate::stored::places::Standing;
 use crate::trees::{Guard, Lately, TreeWrite, Trees, Written};
 
 #[async_trait]
@@ -164,7 +166,12 @@ impl Tx {
         change: &ChangeRow,
         leases: &[LeaseId],
     ) -> Result<Written, Fault> {
-        let from = self.hold_for(change, leases).await?;
+        let (from, claim) = match guard {
+            Guard::Claim(claim) if change.channel.is_none() && change.joins.is_none() => {
+                self.hold_with_claim(change, leases, claim).await?
+            }
+            _ => (self.hold_for(change, leases).await?, None),
+        };
         let Some(from) = from.filter(|from| from.version == change.expected) else {
             return self.refuse(Written::Stale);
         };
@@ -183,9 +190,11 @@ impl Tx {
         };
         let environment = self.environment(&change.environment).await?;
         self.share_queues(environment, change).await?;
-        let Some(passed) = self.pass(guard, change).await? else {
-            return self.refuse(Written::Refused);
+        let passed = match claim {
+            Some(passed) => passed,
+            None => self.pass(guard, change).await?,
         };
+        let Some(passed) = passed else { return self.refuse(Written::Refused) };
         if let Some((joins, stocked)) = joins {
             self.join(change.tree, joins, stocked).await?;
         }
@@ -199,6 +208,29 @@ impl Tx {
             self.note_unwanted(change).await?;
         }
         Ok(Written::Done(before.after))
+    }
+
+    /// Holds what may change with a decision, and gives up the claim that it was made under behind that, in one round trip. What
+    /// comes of the claim is undone with the rest when the decision is refused.
+    #[allow(clippy::type_complexity, reason = "where the tree stands; and whether the claim was there")]
+    async fn hold_with_claim(
+        &mut self,
+        change: &ChangeRow,
+        leases: &[LeaseId],
+        claim: &Claim,
+    ) -> Result<(Option<Standing>, Option<Option<Passed>>), Fault> {
+        let simple = change.line.is_none()
+            && leases.len() < 2
+            && !matches!(change.outcome, Some(OutcomeRow::Failed(_)));
+        if !simple {
+            return Ok((self.hold_for(change, leases).await?, None));
+        }
+        self.hold_contracts(change).await?;
+        let (from, passed) = try_join(self.hold_own(change), self.drop_claim(claim)).await?;
+        let (from, request) = from;
+        self.read = request;
+        self.note_own(change.request);
+        Ok((from, Some(passed)))
     }
 
     /// Checks a guard and carries out what it stands for, in one statement: nothing is kept when it is not true.

@@ -45,7 +45,9 @@ impl Tx {
                      ON CONFLICT (line) DO UPDATE SET failures = excluded.failures, pauses = excluded.pauses,
                          retry_at = excluded.retry_at, failure = excluded.failure";
         let counts = (i64::from(failures.saturating_add(1)), i64::from(pauses));
-        self.connection.run(write, &[&line.0, &counts.0, &counts.1, &self.now, &retry_at, &failure]).await?;
+        self.connection
+            .later(write, &[&line.0, &counts.0, &counts.1, &self.now, &retry_at, &failure])
+            .await?;
         self.note_shared_trouble(line, (contract, failure), tree).await
     }
 
@@ -83,9 +85,8 @@ impl Tx {
                          retry_at = excluded.retry_at, failure = excluded.failure, probe = nullif(s.probe, $7)";
         let counts = (i64::from(failures.saturating_add(1)), i64::from(pauses));
         self.connection
-            .run(write, &[&blamed, &counts.0, &counts.1, &self.now, &retry_at, &failure, &tree.0])
+            .later(write, &[&blamed, &counts.0, &counts.1, &self.now, &retry_at, &failure, &tree.0])
             .await
-            .map(|_| ())
     }
 
     /// How often lines have failed because of a contract; `None` when it is one line alone.
@@ -116,7 +117,7 @@ impl Tx {
     pub(super) async fn end_shared_trouble(&self, tree: TreeId) -> Result<(), Fault> {
         let end = "DELETE FROM stock_trouble_shared
                    WHERE contract = ANY (ARRAY (SELECT contract FROM dataset WHERE tree = $1))";
-        self.connection.run(end, &[&tree.0]).await.map(|_| ())
+        self.connection.later(end, &[&tree.0]).await
     }
 
     /// How many refills may be begun for a line that needs these contracts: any number, or one when some of them are in
@@ -154,7 +155,7 @@ impl Tx {
     /// A refill is tried on behalf of all lines that share these troubles.
     pub(super) async fn try_shared(&self, troubles: &[i64], tree: TreeId) -> Result<(), Fault> {
         let write = "UPDATE stock_trouble_shared SET probe = $2 WHERE contract = ANY ($1)";
-        self.connection.run(write, &[&troubles, &tree.0]).await.map(|_| ())
+        self.connection.later(write, &[&troubles, &tree.0]).await
     }
 }
 

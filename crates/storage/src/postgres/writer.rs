@@ -1,7 +1,7 @@
 //! The writer: carries a transaction out, again when it gave way to another one, and whether or not its caller still waits.
 //!
 //! ```text
-//! first poll: takes a turn, is spawned -> BEGIN and the time -> the work -> COMMIT -> answered
+//! first poll: takes a turn, is spawned -> the time -> BEGIN -> the work -> COMMIT -> answered
 //!                                          ^                      | gave way, or the connection was lost before COMMIT
 //!                                          '---- ROLLBACK, pause <'
 //! ```
@@ -14,14 +14,15 @@ use std::time::Duration;
 use tokio::time::timeout;
 
 use super::Inner;
-use super::columns::number;
+use super::counting::RequestState;
 use super::faults::Fault;
 use super::limits::{ATTEMPTS, PAUSE_MS, TRANSACTION};
 use super::locks::Held;
 use super::memory::{Memory, Names};
 use super::quotas::Taker;
-use super::statements::Connection;
+use super::statements::{Committed, Connection};
 use crate::error::StoreError;
+use crate::stored::events::EventRow;
 
 /// What a closure of the store returns: it borrows what it works with and its input.
 pub(super) type Doing<'a, T> = Pin<Box<dyn Future<Output = Result<T, Fault>> + Send + 'a>>;
@@ -30,8 +31,8 @@ pub(super) type Doing<'a, T> = Pin<Box<dyn Future<Output = Result<T, Fault>> + S
 pub(super) struct Tx {
     /// The connection, inside a transaction.
     pub(super) connection: Connection,
-    /// The store's time, in milliseconds: read once, with the beginning of the transaction, so that everything it writes
-    /// agrees. Waiting for a row may make it older, by less than a row is waited for; an older time makes nothing happen too
+    /// The store's time, in milliseconds: read once, before the beginning of the transaction, so that everything it writes
+    /// agrees. Waiting for a connection, or for a row may make it older, by less than a row is waited for; an older time makes nothing happen too
     /// early.
     pub(super) now: i64,
     /// The upper part of every fence.
@@ -40,10 +41,12 @@ pub(super) struct Tx {
     pub(super) memory: Arc<Memory>,
     /// What this one has found out, for all if it commits.
     pub(super) found: Names,
-    /// Whether it has announced that it takes numbers of events.
-    pub(super) tells: bool,
+    /// Events that it tells of when everything else is written, each with how long the attempt took that it is about.
+    pub(super) told: Vec<(EventRow, Option<i64>)>,
     /// What it holds.
     pub(super) held: Held,
+    /// A request that it holds, as it was read with that, for whoever touches it first.
+    pub(super) read: Option<RequestState>,
     /// Places that it gives back, with how many, when everything else is written.
     pub(super) given_back: Vec<(Taker, i64)>,
     /// Whether its outcome is a refusal, and nothing of it is kept.
@@ -93,7 +96,7 @@ impl Inner {
                 Ok(value)
             }
             Ok(value) => {
-                if let Err(fault) = tx.settle_places().await {
+                if let Err(fault) = tx.write_last().await {
                     tx.connection.roll_back().await;
                     return Err(Ended::Undone(fault));
                 }
@@ -110,19 +113,20 @@ impl Inner {
     }
 
     async fn begin(&self) -> Result<Tx, Fault> {
+        // Asked for before there is a connection: whoever holds one waits for nobody who wants one.
+        let now = self.time.now().await?;
         let connection = Connection::of(self.pool.get().await?);
         // What the database, or its administrator, has as the default does not matter.
-        let begin = connection.begin("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE");
-        let now = connection.one("SELECT sixpack_now()", &[], |row| number(row, 0));
-        let (_, now) = futures::future::try_join(begin, now).await?;
+        connection.begin("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE");
         Ok(Tx {
             connection,
-            now: now.expect("a function gives a row"),
+            now,
             fence_epoch: self.fence_epoch,
             memory: Arc::clone(&self.memory),
             found: Names::default(),
-            tells: false,
+            told: Vec::new(),
             held: Held::default(),
+            read: None,
             given_back: Vec::new(),
             refused: false,
         })
@@ -144,21 +148,57 @@ impl Tx {
         Ok(outcome)
     }
 
+    /// Writes what comes last, and waits for nothing.
+    async fn write_last(&mut self) -> Result<(), Fault> {
+        self.settle_places().await?;
+        self.write_told().await
+    }
+
+    /// Writes what is told of. Numbers are given out in the order of the arrays, the first after it was announced that some will
+    /// be: for every row, all that is in `FROM` comes before what is selected.
+    async fn write_told(&mut self) -> Result<(), Fault> {
+        let told = std::mem::take(&mut self.told);
+        if told.is_empty() {
+            return Ok(());
+        }
+        let append = "INSERT INTO event (sequence, at, environment, kind, request, tree, part, data, duration_ms)
+             SELECT nextval('event_sequence'), e.* FROM (SELECT event_begin()) AS begun,
+                 unnest($1::bigint[], $2::text[], $3::text[], $4::uuid[], $5::uuid[], $6::bigint[], $7::text[],
+                        $8::bigint[]) AS e";
+        let durations: Vec<Option<i64>> = told.iter().map(|(_, duration_ms)| *duration_ms).collect();
+        self.connection
+            .later(
+                append,
+                &[
+                    &each(&told, |event| event.at),
+                    &each(&told, |event| event.environment.as_str()),
+                    &each(&told, |event| event.kind.as_ref()),
+                    &each(&told, |event| event.request.map(|request| request.0)),
+                    &each(&told, |event| event.tree.map(|tree| tree.0)),
+                    &each(&told, |event| i64::from(event.part)),
+                    &each(&told, |event| event.data.as_str()),
+                    &durations,
+                ],
+            )
+            .await
+    }
+
     async fn commit(self) -> Result<(), Ended> {
         match timeout(TRANSACTION, self.connection.commit()).await {
-            Ok(Ok(())) => {
+            Ok(Committed::Done) => {
                 self.memory.keep(self.found);
                 Ok(())
             }
-            Ok(Err(fault @ Fault::Wrong(_))) => {
-                self.connection.roll_back().await;
-                Err(Ended::Undone(fault))
-            }
-            Ok(Err(fault)) if fault.is_refusal() => Err(Ended::Undone(fault)),
-            Ok(Err(fault)) => Err(Ended::Unknown(fault)),
+            Ok(Committed::Undone(fault)) => Err(Ended::Undone(fault)),
+            Ok(Committed::Unknown(fault)) => Err(Ended::Unknown(fault)),
             Err(_) => Err(Ended::Unknown(Fault::Late("the commit"))),
         }
     }
+}
+
+/// One column of all rows.
+fn each<'e, T>(told: &'e [(EventRow, Option<i64>)], column: impl Fn(&'e EventRow) -> T) -> Vec<T> {
+    told.iter().map(|(event, _)| column(event)).collect()
 }
 
 /// A random pause, longer with each attempt: two that met must not meet again.

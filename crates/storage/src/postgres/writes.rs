@@ -66,7 +66,7 @@ impl Tx {
                       VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, 0, $16, 0, $17, $18,
                               CASE WHEN $11::smallint IN (9, 10) THEN $19::bigint END)";
         self.connection
-            .run(
+            .later(
                 insert,
                 &[
                     &change.tree.0,
@@ -91,7 +91,6 @@ impl Tx {
                 ],
             )
             .await
-            .map(|_| ())
     }
 
     async fn update_root(&self, pins: Option<i64>, change: &ChangeRow) -> Result<(), Fault> {
@@ -102,7 +101,7 @@ impl Tx {
                                       ended_at = CASE WHEN $3::smallint IN (9, 10) THEN coalesce(ended_at, $12::bigint) END
                       WHERE id = $1";
         self.connection
-            .run(
+            .later(
                 update,
                 &[
                     &change.tree.0,
@@ -120,7 +119,6 @@ impl Tx {
                 ],
             )
             .await
-            .map(|_| ())
     }
 
     /// Shares the queues of channels into which tasks will be put, before any task is touched: whoever moves what waits in a
@@ -187,7 +185,8 @@ impl Tx {
         if let Some(found) = &change.found {
             self.hold_found(environment, change.tree, found).await?;
         }
-        self.tell_of(&change.events, claimed_at).await
+        self.tell_of(&change.events, claimed_at);
+        Ok(())
     }
 
     /// Writes by which entities the parts are found. What a part has made and was given as well, it has made.
@@ -206,7 +205,7 @@ impl Tx {
                       FROM unnest($3::text[], $4::text[], $5::bigint[], $6::boolean[]) AS e (kind, key, part, used)
                       GROUP BY e.kind, e.key, e.part ON CONFLICT DO NOTHING";
         let tree = &change.tree.0;
-        self.connection.run(insert, &[&environment, tree, &kinds, &keys, &parts, &used]).await.map(|_| ())
+        self.connection.later(insert, &[&environment, tree, &kinds, &keys, &parts, &used]).await
     }
 
     /// Marks the claim of a task that nobody wants, or moves the waiting task aside. A task that is neither claimed nor

@@ -89,6 +89,24 @@ impl NewRequestRow {
         Self { line: Some(line), ..self }
     }
 
+    /// The only wish of a request that takes one dataset from stock at once or nothing, whoever repeats it.
+    pub(crate) fn only_wish(&self) -> Option<&WishRow> {
+        let takes_one = self.request.units.len() == 1 && self.wishes.len() == 1 && self.trees.is_empty();
+        let is_plain = self.looking == Looking::Fresh && self.line.is_none() && self.idempotency.is_none();
+        let wish = self.wishes.first()?.as_deref()?;
+        (takes_one && is_plain && wish.wish.select.is_none()).then_some(wish)
+    }
+
+    /// Whether another one takes the same for the same token, under the same limits.
+    pub(crate) fn is_alike(&self, other: &Self) -> bool {
+        let alike =
+            |one: &WishRow, other: &WishRow| Arc::ptr_eq(&one.wish, &other.wish) || one.wish == other.wish;
+        let same_wish =
+            matches!((self.only_wish(), other.only_wish()), (Some(one), Some(other)) if alike(one, other));
+        let (one, two) = (&self.request, &other.request);
+        same_wish && one.environment == two.environment && one.token == two.token && self.quota == other.quota
+    }
+
     /// The tree of a request that refills stock.
     pub(crate) fn only_tree(&self) -> &ChangeRow {
         self.trees.first().expect("what refills stock makes one dataset")

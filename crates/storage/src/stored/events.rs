@@ -9,6 +9,7 @@ use sixpack_model::ids::{RequestId, TreeId};
 use super::values::{json, ms};
 
 /// An event, turned into columns before any transaction begins.
+#[derive(Clone)]
 pub(crate) struct EventRow {
     pub(crate) at: i64,
     pub(crate) environment: String,

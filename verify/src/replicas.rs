@@ -1,0 +1,227 @@
+//! PostgreSQL measured: the same figures as of SQLite, with one or several servers over a database of the benchmark's own.
+//!
+//! Servers, database, suppliers and load share the machine. Each server has a supplier and a part of the connections, so that
+//! what one server makes ready another one's supplier may carry out.
+
+use std::path::Path;
+use std::process::Stdio;
+use std::time::Duration;
+
+use anyhow::{Context, ensure};
+use hdrhistogram::Histogram;
+use serde_json::{Value, json};
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::{Child, Command};
+
+use crate::api::Api;
+use crate::bench::{self, Part, Programs};
+use crate::machine;
+use crate::processes::{Begins, Server, SupplierProcess, cpu_ms_of};
+use crate::stock::{self, round};
+
+/// Requests in flight, and the runs a second that we aim for.
+const LOADS: [(usize, Option<u32>); 3] = [(1, None), (16, None), (64, Some(1_000))];
+
+/// Datasets that are there before they are handed out, and how many are.
+const STOCKED: u32 = 16_000;
+const HANDED_OUT: u32 = 14_000;
+
+/// Events that are read for the time from a claim to its result.
+const EVENTS: usize = 2_000;
+
+/// A database that ends with this.
+struct Database {
+    // Its standard input stays open as long as the database is to run.
+    keeper: Child,
+    url: String,
+}
+
+impl Database {
+    /// Starts a database with PostgreSQL's own settings but for these; they are all durable.
+    async fn start(bench_store: &Path, settings: &[String]) -> anyhow::Result<Self> {
+        let mut keeper = Command::new(bench_store)
+            .arg("postgres")
+            .args(settings)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .context("starting the database")?;
+        let told = keeper.stdout.take().context("it is piped")?;
+        let url = BufReader::new(told).lines().next_line().await?;
+        let url = url.context("the database tells no address; see above why it did not start")?;
+        Ok(Self { keeper, url })
+    }
+
+    /// Processor time of the database in milliseconds: of all that have ended, and of all that are there.
+    fn cpu_ms(&self) -> anyhow::Result<u64> {
+        let id = self.keeper.id().context("the database is not running")?;
+        let mut all = 0;
+        let mut parents = vec![id];
+        while let Some(parent) = parents.pop() {
+            let children = std::fs::read_to_string(format!("/proc/{parent}/task/{parent}/children"))?;
+            for child in children.split_whitespace() {
+                all += cpu_ms_of(&format!("/proc/{child}/stat")).unwrap_or(0);
+                parents.push(child.parse()?);
+            }
+        }
+        Ok(all)
+    }
+
+    async fn stop(mut self) -> anyhow::Result<()> {
+        drop(self.keeper.stdin.take());
+        ensure!(self.keeper.wait().await?.success(), "the database did not stop");
+        Ok(())
+    }
+}
+
+/// Servers over one database.
+struct Replicas {
+    database: Database,
+    servers: Vec<Server>,
+    apis: Vec<Api>,
+    suppliers: Vec<SupplierProcess>,
+    _folders: Vec<tempfile::TempDir>,
+}
+
+impl Replicas {
+    async fn start(programs: &Programs, count: usize, settings: &[String]) -> anyhow::Result<Self> {
+        ensure!(count > 0, "there is nothing to measure without a server");
+        let database = Database::start(&programs.bench_store, settings).await?;
+        let (mut servers, mut apis, mut suppliers) = (Vec::new(), Vec::<Api>::new(), Vec::new());
+        let mut folders = Vec::new();
+        for number in 1..=count {
+            let folder = tempfile::tempdir()?;
+            let server = Server::start_with(
+                &programs.server,
+                folder.path(),
+                vec!["--store".to_owned(), database.url.clone()],
+            )
+            .await?;
+            let api = apis.first().map_or_else(|| server.api(), |first| Ok(server.api_as(first)))?;
+            suppliers
+                .push(SupplierProcess::start(&api, Begins { instance: number, ..Begins::alone("bench") })?);
+            bench::wait_for_supplier(&api).await?;
+            servers.push(server);
+            apis.push(api);
+            folders.push(folder);
+        }
+        Ok(Self { database, servers, apis, suppliers, _folders: folders })
+    }
+
+    fn apis(&self) -> Vec<&Api> {
+        self.apis.iter().collect()
+    }
+
+    /// Processor time of all servers together, and of the database.
+    fn cpu_ms(&self) -> anyhow::Result<(u64, u64)> {
+        let of_servers: anyhow::Result<Vec<u64>> = self.servers.iter().map(Server::cpu_ms).collect();
+        Ok((of_servers?.iter().sum(), self.database.cpu_ms()?))
+    }
+
+    async fn stop(self) -> anyhow::Result<()> {
+        drop(self.suppliers);
+        for mut server in self.servers {
+            server.kill().await?;
+        }
+        self.database.stop().await
+    }
+}
+
+/// Measures and prints one JSON object.
+pub(crate) async fn run(
+    programs: &Programs,
+    seconds: u64,
+    count: usize,
+    settings: &[String],
+    only: Option<Part>,
+) -> anyhow::Result<()> {
+    ensure!(matches!(only, None | Some(Part::Runs | Part::Stock)), "of PostgreSQL that is not measured");
+    let folder = tempfile::tempdir()?;
+    let flush_ms = round(machine::flush_ms(folder.path())?);
+    let replicas = Replicas::start(programs, count, settings).await?;
+    let runs = if only == Some(Part::Stock) { Value::Null } else { runs(&replicas, seconds).await? };
+    let stock = if only == Some(Part::Runs) { Value::Null } else { leases(&replicas).await? };
+    replicas.stop().await?;
+    bench::print(&json!({
+        "machine": machine::describe(),
+        "flush_ms": flush_ms,
+        "settings": {
+            "store": "postgres, its own defaults: fsync, full_page_writes, synchronous_commit on; through a socket",
+            "database_settings": settings, "replicas": count, "suppliers": count,
+            "http": "loopback, keep-alive, bearer token; connections to each server in turn",
+            "scenario": "three no-op steps in sequence", "seconds": seconds,
+        },
+        "runs": runs,
+        "lease_from_stock": stock,
+    }))
+}
+
+async fn runs(replicas: &Replicas, seconds: u64) -> anyhow::Result<Value> {
+    let apis = replicas.apis();
+    apis[0].put_scenario("bench/three-steps", bench::SCENARIO).await?;
+    let mut figures = Vec::new();
+    for (in_flight, aim) in LOADS {
+        bench::load(&apis, in_flight, bench::WARM_UP).await?;
+        let (servers, database) = replicas.cpu_ms()?;
+        let (count, latencies, span) = bench::load(&apis, in_flight, Duration::from_secs(seconds)).await?;
+        let (servers_now, database_now) = replicas.cpu_ms()?;
+        let at = |quantile: f64| round(latencies.value_at_quantile(quantile) as f64 / 1000.0);
+        let each = |ms: u64| round(ms as f64 / f64::from(count));
+        figures.push(json!({
+            "in_flight": in_flight,
+            "runs_per_s": round(f64::from(count) / span.as_secs_f64()),
+            "aim_runs_per_s": aim,
+            "p50_ms": at(0.5),
+            "p99_ms": at(0.99),
+            "servers_cpu_ms_per_run": each(servers_now - servers),
+            "database_cpu_ms_per_run": each(database_now - database),
+            "claim_to_result_ms": claim_to_result(apis[0]).await?,
+        }));
+    }
+    Ok(figures.into())
+}
+
+/// How long the last attempts were in their suppliers' hands, by the store's clock: from the claim to the recorded result.
+async fn claim_to_result(api: &Api) -> anyhow::Result<Value> {
+    let requests = api.get("/v1/requests?limit=100").await?;
+    let mut took = Histogram::<u64>::new(3)?;
+    for request in requests["items"].as_array().context("a list without items")? {
+        let lease = &request["leases"][0];
+        let tree = lease["dataset"]["id"].as_str().context("a request without a lease")?;
+        let dataset = api.get(&format!("/v1/datasets/{tree}")).await?;
+        for event in dataset["timeline"].as_array().context("a dataset without a timeline")? {
+            if let Some(ms) = event["duration_ms"].as_u64() {
+                took.record(ms)?;
+            }
+        }
+        if took.len() as usize >= EVENTS {
+            break;
+        }
+    }
+    Ok(json!({
+        "p50": took.value_at_quantile(0.5), "p99": took.value_at_quantile(0.99), "of": took.len(), "aim_p50_below": 8,
+    }))
+}
+
+async fn leases(replicas: &Replicas) -> anyhow::Result<Value> {
+    let apis = replicas.apis();
+    apis[0].put_scenario("bench/three-parts", stock::SCENARIO).await?;
+    let filled = stock::fill(apis[0], STOCKED).await?;
+    apis[0].patch(stock::RULE, &json!({ "state": "paused" })).await?;
+    let (servers, database) = replicas.cpu_ms()?;
+    let (latencies, span) = stock::take(&apis, HANDED_OUT, 3_600).await?;
+    let (servers_now, database_now) = replicas.cpu_ms()?;
+    let at = |quantile: f64| round(latencies.value_at_quantile(quantile) as f64 / 1000.0);
+    let each = |ms: u64| round(ms as f64 * 1000.0 / f64::from(HANDED_OUT));
+    Ok(json!({
+        "connections": stock::CONNECTIONS,
+        "in_stock": STOCKED,
+        "filled_per_s": round(f64::from(STOCKED) / filled.as_secs_f64()),
+        "per_s": round(f64::from(HANDED_OUT) / span.as_secs_f64()),
+        "aim_per_s": 5_000,
+        "p50_ms": at(0.5),
+        "p99_ms": at(0.99),
+        "servers_cpu_us_each": each(servers_now - servers),
+        "database_cpu_us_each": each(database_now - database),
+    }))
+}

@@ -110,16 +110,17 @@ impl Connection {
 
     /// Runs a change; returns how many rows it touched.
     pub(super) async fn run(&self, sql: &str, params: Params<'_>) -> Result<u64, Fault> {
-        let run = async {
+        // On the heap, because a transaction has dozens of these in one future.
+        let run = Box::pin(async {
             let statement = self.client().prepare_cached(sql).await?;
             self.client().execute(&statement, params).await
-        };
+        });
         self.noted(self.beside_sent(run).await).await
     }
 
     /// Sends a change, and waits for nothing. Only within a transaction that is written: its commit waits.
     pub(super) async fn later(&self, sql: &str, params: Params<'_>) -> Result<(), Fault> {
-        self.send(sql, params, None, None).await
+        Box::pin(self.send(sql, params, None, None)).await
     }
 
     /// The same for a change that touches so many rows, unless somebody else has had them meanwhile, or something is wrong.
@@ -130,7 +131,7 @@ impl Connection {
         rows: u64,
         taken: Option<&'static str>,
     ) -> Result<(), Fault> {
-        self.send(sql, params, Some(rows), taken).await
+        Box::pin(self.send(sql, params, Some(rows), taken)).await
     }
 
     /// The same for a change that fails when somebody else has written the same.
@@ -140,7 +141,7 @@ impl Connection {
         params: Params<'_>,
         what: &'static str,
     ) -> Result<(), Fault> {
-        self.send(sql, params, None, Some(what)).await
+        Box::pin(self.send(sql, params, None, Some(what))).await
     }
 
     async fn send(
@@ -275,10 +276,10 @@ impl Connection {
     }
 
     async fn query(&self, sql: &str, params: Params<'_>) -> Result<Vec<Row>, Fault> {
-        let query = async {
+        let query = Box::pin(async {
             let statement = self.client().prepare_cached(sql).await?;
             self.client().query(&statement, params).await
-        };
+        });
         self.noted(self.beside_sent(query).await).await
     }
 

@@ -49,8 +49,9 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Says that the process runs
-         * @description Asks nobody else, so that a store in trouble does not get every server restarted.
+         * Says that the process gets on
+         * @description Asks no disk, no database and nobody else, so that one of them in trouble does not get every server started anew. 503 only when
+         *     whoever writes to the store has been stuck for 30 seconds, which a new start may help.
          */
         get: operations["livez"];
         put?: never;
@@ -532,10 +533,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /**
-         * Lists datasets in quarantine, newest first
-         * @description A page may hold fewer than `limit` entries and still have a next one.
-         */
+        /** Lists datasets in quarantine, newest first */
         get: operations["list_quarantine"];
         put?: never;
         post?: never;
@@ -1795,70 +1793,100 @@ export interface components {
         };
         /** @description A page of a list. */
         Page_ContractEntry: {
-            /** @description At most `limit` entries. */
+            /**
+             * @description At most `limit` entries; where filters have to be compared entry by entry, fewer or even none although there is a
+             *     next page: only so many are looked at for one.
+             */
             items: components["schemas"]["ContractEntry"][];
             /** @description Where the next page begins; absent at the end of the list. */
             next_cursor?: string;
         };
         /** @description A page of a list. */
         Page_Dataset: {
-            /** @description At most `limit` entries. */
+            /**
+             * @description At most `limit` entries; where filters have to be compared entry by entry, fewer or even none although there is a
+             *     next page: only so many are looked at for one.
+             */
             items: components["schemas"]["Dataset"][];
             /** @description Where the next page begins; absent at the end of the list. */
             next_cursor?: string;
         };
         /** @description A page of a list. */
         Page_Debt: {
-            /** @description At most `limit` entries. */
+            /**
+             * @description At most `limit` entries; where filters have to be compared entry by entry, fewer or even none although there is a
+             *     next page: only so many are looked at for one.
+             */
             items: components["schemas"]["Debt"][];
             /** @description Where the next page begins; absent at the end of the list. */
             next_cursor?: string;
         };
         /** @description A page of a list. */
         Page_Environment: {
-            /** @description At most `limit` entries. */
+            /**
+             * @description At most `limit` entries; where filters have to be compared entry by entry, fewer or even none although there is a
+             *     next page: only so many are looked at for one.
+             */
             items: components["schemas"]["Environment"][];
             /** @description Where the next page begins; absent at the end of the list. */
             next_cursor?: string;
         };
         /** @description A page of a list. */
         Page_Lease: {
-            /** @description At most `limit` entries. */
+            /**
+             * @description At most `limit` entries; where filters have to be compared entry by entry, fewer or even none although there is a
+             *     next page: only so many are looked at for one.
+             */
             items: components["schemas"]["Lease"][];
             /** @description Where the next page begins; absent at the end of the list. */
             next_cursor?: string;
         };
         /** @description A page of a list. */
         Page_QuarantinedDataset: {
-            /** @description At most `limit` entries. */
+            /**
+             * @description At most `limit` entries; where filters have to be compared entry by entry, fewer or even none although there is a
+             *     next page: only so many are looked at for one.
+             */
             items: components["schemas"]["QuarantinedDataset"][];
             /** @description Where the next page begins; absent at the end of the list. */
             next_cursor?: string;
         };
         /** @description A page of a list. */
         Page_Request: {
-            /** @description At most `limit` entries. */
+            /**
+             * @description At most `limit` entries; where filters have to be compared entry by entry, fewer or even none although there is a
+             *     next page: only so many are looked at for one.
+             */
             items: components["schemas"]["Request"][];
             /** @description Where the next page begins; absent at the end of the list. */
             next_cursor?: string;
         };
         /** @description A page of a list. */
         Page_Session: {
-            /** @description At most `limit` entries. */
+            /**
+             * @description At most `limit` entries; where filters have to be compared entry by entry, fewer or even none although there is a
+             *     next page: only so many are looked at for one.
+             */
             items: components["schemas"]["Session"][];
             /** @description Where the next page begins; absent at the end of the list. */
             next_cursor?: string;
         };
         /** @description A page of a list. */
         Page_StockRule: {
-            /** @description At most `limit` entries. */
+            /**
+             * @description At most `limit` entries; where filters have to be compared entry by entry, fewer or even none although there is a
+             *     next page: only so many are looked at for one.
+             */
             items: components["schemas"]["StockRule"][];
             /** @description Where the next page begins; absent at the end of the list. */
             next_cursor?: string;
         };
         /** @description A page of a list. */
         Page_Token: {
-            /** @description At most `limit` entries. */
+            /**
+             * @description At most `limit` entries; where filters have to be compared entry by entry, fewer or even none although there is a
+             *     next page: only so many are looked at for one.
+             */
             items: components["schemas"]["Token"][];
             /** @description Where the next page begins; absent at the end of the list. */
             next_cursor?: string;
@@ -2613,9 +2641,22 @@ export interface components {
         Version: {
             /** @description The first segment of every path. */
             api: string;
+            /** @description When it was built, as whoever built it wrote it down. */
+            built_at?: string;
             commit?: string;
             name: string;
+            store: components["schemas"]["VersionStore"];
             version: string;
+        };
+        /** @description What keeps the data. */
+        VersionStore: {
+            /** @description `sqlite` or `postgres`. */
+            kind: string;
+            /**
+             * Format: int32
+             * @description The version of the schema that this build writes.
+             */
+            schema_version: number;
         };
         /** @description A supplier that is awaited. */
         WaitsFor: {
@@ -2778,6 +2819,7 @@ export type TimelineEntry = components['schemas']['TimelineEntry'];
 export type Token = components['schemas']['Token'];
 export type UndoReport = components['schemas']['UndoReport'];
 export type Version = components['schemas']['Version'];
+export type VersionStore = components['schemas']['VersionStore'];
 export type WaitsFor = components['schemas']['WaitsFor'];
 export type Warning = components['schemas']['Warning'];
 export type Wish = components['schemas']['Wish'];
@@ -2879,14 +2921,17 @@ export interface operations {
     };
     livez: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description For people: every check by name, also those that are as they should be. No value is needed. */
+                verbose?: boolean;
+            };
             header?: never;
             path?: never;
             cookie?: never;
         };
         requestBody?: never;
         responses: {
-            /** @description It runs */
+            /** @description It gets on */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -2904,6 +2949,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description Readable, and wrong: `errors` lists every fault */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description `internal`: a mistake of the server */
             500: {
                 headers: {
@@ -2913,7 +2967,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `unavailable`, `overloaded`: ask again after `Retry-After` */
+            /** @description `unavailable`: it does not, and should be started anew */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -2973,7 +3027,10 @@ export interface operations {
     };
     readyz: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description For people: every check by name, also those that are as they should be. No value is needed. */
+                verbose?: boolean;
+            };
             header?: never;
             path?: never;
             cookie?: never;
@@ -2998,6 +3055,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description Readable, and wrong: `errors` lists every fault */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description `internal`: a mistake of the server */
             500: {
                 headers: {
@@ -3007,7 +3073,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `unavailable`: the server is stopping, or its store cannot be written to */
+            /** @description `unavailable`: the server is stopping, or its store cannot be written to; the detail names what fails */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -3020,7 +3086,10 @@ export interface operations {
     };
     startupz: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description For people: every check by name, also those that are as they should be. No value is needed. */
+                verbose?: boolean;
+            };
             header?: never;
             path?: never;
             cookie?: never;
@@ -3038,6 +3107,15 @@ export interface operations {
             };
             /** @description Not readable as HTTP, as JSON or as parameters */
             400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Readable, and wrong: `errors` lists every fault */
+            422: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -5221,6 +5299,15 @@ export interface operations {
             };
             /** @description `forbidden`: the role does not suffice */
             403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `events_gone`: some of those behind the last one seen are not kept any more */
+            410: {
                 headers: {
                     [name: string]: unknown;
                 };

@@ -133,7 +133,12 @@ test("a new token is shown once", async () => {
     "/settings",
     answers("get", "/v1/tokens", { items: [token] }),
     answers("post", "/v1/tokens", { ...token, token: "sxp_secret" }),
-    answers("get", "/version", { name: "sixpack", version: "0.1.0", api: "v1" }),
+    answers("get", "/version", {
+      name: "sixpack",
+      version: "0.1.0",
+      api: "v1",
+      store: { kind: "sqlite", schema_version: 17 },
+    }),
   );
   await user.click(await screen.findByRole("button", { name: "New token" }));
   await user.type(await screen.findByLabelText(/What it is for/), "ci");

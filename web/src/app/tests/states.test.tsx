@@ -16,7 +16,12 @@ const OTHERS = [
   answers("get", "/v1/quarantine", EMPTY),
   answers("get", "/v1/debts", EMPTY),
   answers("get", "/v1/tokens", EMPTY),
-  answers("get", "/version", { name: "sixpack", version: "0.1.0", api: "v1" }),
+  answers("get", "/version", {
+    name: "sixpack",
+    version: "0.1.0",
+    api: "v1",
+    store: { kind: "sqlite", schema_version: 17 },
+  }),
 ];
 
 const LISTS: [address: string, path: keyof paths, empty: string][] = [

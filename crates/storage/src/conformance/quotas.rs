@@ -108,7 +108,7 @@ pub async fn every_end_of_a_lease_gives_one_place_back(f: &Fixture) {
     for tree in &trees {
         f.write(Guard::None, f.ready(tree)).await;
     }
-    f.clock.advance_ms(TTL_MS as i64);
+    f.clock.advance_ms(TTL_MS as i64 - 1);
     let leases = f.store.leases_of(request.id).await.unwrap();
     let by_word = |lease, status| LeaseEnd {
         lease,
@@ -125,6 +125,9 @@ pub async fn every_end_of_a_lease_gives_one_place_back(f: &Fixture) {
     ];
     for (held, (tree, guard)) in (0..3_u64).rev().zip(trees.iter().zip(guards)) {
         assert!(!has_room(f, token, held + 1).await);
+        if matches!(guard, Guard::Overdue(_)) {
+            f.clock.advance_ms(1);
+        }
         for _ in 0..2 {
             let now = f.load(tree.id).await;
             f.write(guard.clone(), taken_down(f, &now)).await;

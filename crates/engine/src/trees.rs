@@ -336,10 +336,6 @@ impl Engine {
             let members = self.members(tree.request).await?;
             write.leases = members.iter().map(|_| LeaseId(mint::id(at))).collect();
         }
-        let only_lease = match write.leases[..] {
-            [lease] => Some(lease),
-            _ => None,
-        };
         let offers = self.offers_beside([&write.change], successors);
         self.inner.trees.expect(&tree);
         let (written, offered) = self.commit_with_offers(self.store().write_tree(write), offers).await;
@@ -361,11 +357,15 @@ impl Engine {
                 let leases = fulfilled.iter().flat_map(|(_, leases)| leases);
                 self.inner.trees.forget(&leases.map(|lease| lease.tree).collect::<Vec<_>>());
             }
-            Ok(Written::Done(_)) => match only_lease {
-                Some(lease) => self.inner.trees.keep(&leased(&tree, lease)),
-                // The store has gone on with the other trees as well, or the request has failed.
-                None => self.forget_members(tree.request).await,
+            Ok(Written::Done(RequestAfter::Fulfilled { leases, .. })) => match &leases[..] {
+                [lease] => self.inner.trees.keep(&leased(&tree, lease.id)),
+                // The store has gone on with the other trees as well.
+                leases => {
+                    let all: Vec<TreeId> = leases.iter().map(|lease| lease.tree).collect();
+                    self.inner.trees.forget_places(&all, &[tree.request]);
+                }
             },
+            Ok(Written::Done(RequestAfter::Failed)) => self.forget_members(tree.request).await,
             _ => self.inner.trees.trees.invalidate(&tree.id),
         }
         self.inner.trees.expect_no_more(tree.id);

@@ -64,7 +64,8 @@ pub struct TreeWrite {
     pub guard: Guard,
     /// What the planner decided; it names the version that it decided upon.
     pub change: Change,
-    /// Ids for the leases that are granted when this change makes the request complete; one for each of its trees.
+    /// Ids for the leases that are granted when this change makes the request complete, in the order of its trees. Where the
+    /// request has more trees by then, the store makes the others.
     pub leases: Vec<LeaseId>,
 }
 

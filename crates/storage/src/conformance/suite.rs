@@ -337,6 +337,7 @@ macro_rules! conformance_suite {
                 a_request_that_is_ready_with_its_first_decision_is_fulfilled_at_once,
                 a_request_that_fails_with_its_first_decision_is_failed_at_once,
                 granted_leases_have_the_ids_that_came_with_the_write,
+                a_request_that_got_more_trees_than_its_writer_knew_of_is_fulfilled,
             }
         }
     };

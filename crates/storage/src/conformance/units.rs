@@ -124,6 +124,19 @@ pub async fn a_request_that_fails_with_its_first_decision_is_failed_at_once(f: &
     assert_eq!(f.store.unwanted_trees(None, 10).await.unwrap(), [sibling]);
 }
 
+pub async fn a_request_that_got_more_trees_than_its_writer_knew_of_is_fulfilled(f: &Fixture) {
+    let (request, trees) = f.accept(Order::of(&["shop/customer"]).times(2)).await;
+    f.write(Guard::None, f.ready(&trees[0])).await;
+    // Whoever writes has counted the trees before; one was given to a unit that had none in between.
+    let id = LeaseId(f.id());
+    let write = crate::trees::TreeWrite { guard: Guard::None, change: f.ready(&trees[1]), leases: vec![id] };
+    let written = f.store.write_tree(write).await.unwrap();
+    let leases = f.store.leases_of(request.id).await.unwrap();
+    assert!(matches!(written, Written::Done(RequestAfter::Fulfilled { .. })), "{written:?}");
+    assert_eq!((leases.len(), leases[0].id), (2, id));
+    assert_ne!(leases[1].id, id);
+}
+
 pub async fn granted_leases_have_the_ids_that_came_with_the_write(f: &Fixture) {
     let (request, trees) = f.accept(Order::of(&["shop/customer"])).await;
     let id = LeaseId(f.id());

@@ -20,7 +20,7 @@ use super::writer::Tx;
 use crate::stored::changes::{ChangeRow, OutcomeRow};
 use crate::stored::entities::Owned;
 use crate::stored::events::EventRow;
-use crate::stored::grants::{Grant, Granting};
+use crate::stored::grants::{Grant, Granting, lease_ids};
 use crate::stored::places::{Place, Standing, is_unwanted};
 use crate::trees::RequestAfter;
 
@@ -152,12 +152,7 @@ impl Tx {
     ) -> Result<Option<(u64, Vec<Lease>)>, Fault> {
         let mut request = self.touch_request(request).await?;
         let trees = self.count_trees(&mut request).await?;
-        // Who writes about one request cannot know how many leases another one needs.
-        let at = uuid::Timestamp::from_unix(uuid::NoContext, self.now.unsigned_abs() / 1000, 0);
-        let more = (leases.len() as i64..request.trees).map(|_| LeaseId(Uuid::new_v7(at)));
-        let leases: Vec<LeaseId> =
-            leases.iter().copied().chain(more).take(request.trees.unsigned_abs() as usize).collect();
-        let granted = self.grant_if_complete(environment, &request, trees, &leases).await?;
+        let granted = self.grant_if_complete(environment, &request, trees, leases).await?;
         Ok(granted.map(|leases| (request.revision, leases)))
     }
 
@@ -216,7 +211,7 @@ impl Tx {
             return Ok(None);
         }
         let number_of_environment = self.environment(environment).await?;
-        assert_eq!(trees.len(), leases.len(), "a complete request needs one lease id for each of its trees");
+        let leases = lease_ids(leases, trees.len(), self.now);
         if self.leave_those_held(number_of_environment, request.id, &trees).await? {
             return Ok(None);
         }
@@ -228,7 +223,7 @@ impl Tx {
         let of: Vec<Uuid> = leases.iter().map(|lease| lease.0).collect();
         self.connection.later(lease, &[&number_of_code(PartStatus::Leased), &ids, &of]).await?;
         let terms = request.terms();
-        let granting = trees.into_iter().zip(leases);
+        let granting = trees.into_iter().zip(&leases);
         let granting: Vec<Granting<'_>> =
             granting.map(|(grant, lease)| Granting { terms, grant, lease: *lease }).collect();
         let granted = self.insert_leases(number_of_environment, environment, &granting).await?;

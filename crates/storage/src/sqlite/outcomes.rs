@@ -17,6 +17,7 @@ use super::quotas::Taker;
 use super::statements::Statements;
 use super::writer::Tx;
 use super::writes::{ChangeRow, OutcomeRow};
+use crate::stored::grants::lease_ids;
 pub(super) use crate::stored::grants::{Grant, Terms};
 pub(super) use crate::stored::places::is_unwanted;
 use crate::trees::RequestAfter;
@@ -171,12 +172,7 @@ impl Tx<'_> {
     ) -> rusqlite::Result<Option<(u64, Vec<Lease>)>> {
         let mut request = self.touch_request(request)?;
         self.count_trees(&mut request)?;
-        // Who writes about one request cannot know how many leases another one needs.
-        let at = uuid::Timestamp::from_unix(uuid::NoContext, self.now.unsigned_abs() / 1000, 0);
-        let more = (leases.len() as i64..request.trees).map(|_| LeaseId(uuid::Uuid::new_v7(at)));
-        let leases: Vec<LeaseId> =
-            leases.iter().copied().chain(more).take(request.trees.unsigned_abs() as usize).collect();
-        let granted = self.grant_if_complete(environment, &request, &leases)?;
+        let granted = self.grant_if_complete(environment, &request, leases)?;
         Ok(granted.map(|leases| (request.revision, leases)))
     }
 
@@ -289,12 +285,12 @@ impl Tx<'_> {
                 Ok(Grant { tree: TreeId(id(row, 0)?), unit, counter, owns })
             },
         )?;
-        assert_eq!(trees.len(), leases.len(), "a complete request needs one lease id for each of its trees");
+        let leases = lease_ids(leases, trees.len(), self.now);
         if self.leave_those_held(number, request.id, &trees)? {
             return Ok(None);
         }
         let mut granted = Vec::with_capacity(trees.len());
-        for (grant, lease) in trees.iter().zip(leases) {
+        for (grant, lease) in trees.iter().zip(&leases) {
             // The root is as the tree says: its own row is written with its next change.
             self.connection.run(
                 "UPDATE tree SET version = version + 1, status = ?2, lease = ?3, fence = ?4 WHERE id = ?1",

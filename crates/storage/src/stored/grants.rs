@@ -28,3 +28,11 @@ pub(crate) struct Granting<'a> {
     pub(crate) grant: Grant,
     pub(crate) lease: LeaseId,
 }
+
+/// Ids for so many leases: those that came, and new ones. Whoever writes about a tree may not know how many its request has
+/// by then: units that had none are given one by others.
+pub(crate) fn lease_ids(given: &[LeaseId], needed: usize, now_ms: i64) -> Vec<LeaseId> {
+    let at = uuid::Timestamp::from_unix(uuid::NoContext, now_ms.unsigned_abs() / 1000, 0);
+    let more = (given.len()..needed).map(|_| LeaseId(uuid::Uuid::new_v7(at)));
+    given.iter().copied().chain(more).take(needed).collect()
+}

@@ -43,6 +43,7 @@ mod successors;
 mod sweeps;
 mod tasks;
 mod tokens;
+mod tree_cache;
 mod trees;
 mod vacancies;
 mod wakeups;
@@ -129,7 +130,7 @@ struct Inner {
     settings: EngineSettings,
     catalogues: catalogues::Catalogues,
     overlaid: channels::Overlaid,
-    trees: trees::TreeCache,
+    trees: tree_cache::TreeCache,
     parked: parked::Parked,
     /// Whoever wants to hear of every change of a request.
     requests: watch::Watch<sixpack_model::ids::RequestId>,
@@ -155,7 +156,7 @@ struct Inner {
 impl Engine {
     /// An engine over a store. Catalogues are read now; nothing runs in the background until a [`Sweeper`] does.
     pub async fn start(store: Arc<dyn Store>, settings: EngineSettings) -> Result<Self, StoreError> {
-        let trees = trees::TreeCache::new(settings.cached_parts);
+        let trees = tree_cache::TreeCache::new(settings.cached_parts);
         let engine = Self {
             inner: Arc::new(Inner {
                 store,

@@ -3,22 +3,17 @@
 //! Read the tree (from memory when it is there), let the planner decide, write guarded by the version; when somebody else
 //! was faster, read again. What the write makes ready is offered to waiting suppliers in the same commit.
 
-use std::collections::{BTreeSet, HashMap};
-use std::sync::{Arc, Mutex as SyncMutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::{join, join_all};
 use jiff::Timestamp;
-use moka::sync::Cache;
 use sixpack_model::ids::{LeaseId, RequestId, TaskId, TreeId};
 use sixpack_model::plan::{self, Change, FoundOut, Happened, World};
-use sixpack_model::request::Request;
 use sixpack_model::tree::{PartStatus, Tree};
 use sixpack_storage::StoreError;
-use sixpack_storage::requests::{How, Taken};
 use sixpack_storage::tasks::Claims;
 use sixpack_storage::trees::{Clash, Guard, RequestAfter, TreeWrite, Written};
-use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use crate::joining::Kept;
@@ -28,116 +23,8 @@ use crate::requests::Fulfilment;
 use crate::successors::Successors;
 use crate::{Engine, mint};
 
-/// Writers of one tree take turns, so that they do not make each other's decisions stale; trees share the places.
-const TURNS: usize = 256;
-
-/// Requests whose trees are remembered; those of a forgotten one are read again.
-const MEMBERS: u64 = 10_000;
-
-/// Requests of which is remembered what could not be handed over to them; of a forgotten one it is asked about once more.
-const UNCONFIRMED: u64 = 10_000;
-
 /// How often a decision may become stale before the caller is told to come back: only other servers can cause it.
 const STALE_LIMIT: u32 = 20;
-
-/// Trees in memory, and the turns of those who change them.
-pub(crate) struct TreeCache {
-    trees: Cache<TreeId, Arc<Tree>>,
-    /// The trees of a request; whoever finds one that belongs to another reads them again.
-    pub(crate) members: Cache<RequestId, Arc<[TreeId]>>,
-    /// What a request was given from stock and nobody could tell about.
-    pub(crate) unconfirmed: Cache<RequestId, Arc<BTreeSet<TreeId>>>,
-    /// Trees as they will be once a write that is under way is committed: whoever is handed a task of such a version
-    /// knows by that that it is. One entry for each write that waits.
-    coming: SyncMutex<HashMap<TreeId, Arc<Tree>>>,
-    turns: Vec<Mutex<()>>,
-}
-
-impl TreeCache {
-    pub(crate) fn new(parts: u64) -> Self {
-        let trees = Cache::builder()
-            .max_capacity(parts)
-            .weigher(|_, tree: &Arc<Tree>| u32::try_from(tree.parts.len()).unwrap_or(u32::MAX))
-            .build();
-        let turns = (0..TURNS).map(|_| Mutex::new(())).collect();
-        let (members, unconfirmed) = (Cache::new(MEMBERS), Cache::new(UNCONFIRMED));
-        Self { trees, members, unconfirmed, coming: SyncMutex::default(), turns }
-    }
-
-    /// Notes what a write makes of a tree, before it is written.
-    pub(crate) fn expect(&self, tree: &Arc<Tree>) {
-        self.coming().insert(tree.id, Arc::clone(tree));
-    }
-
-    /// The write of the tree has come to its end, whichever.
-    pub(crate) fn expect_no_more(&self, tree: TreeId) {
-        self.coming().remove(&tree);
-    }
-
-    fn coming(&self) -> MutexGuard<'_, HashMap<TreeId, Arc<Tree>>> {
-        // Single inserts and removals: a panic elsewhere leaves nothing half done.
-        self.coming.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Brings a tree up to date that a request was given.
-    pub(crate) fn taken(&self, request: &Request, taken: &Taken, lease: Option<LeaseId>) {
-        let before = self.trees.get(&taken.tree).filter(|tree| tree.version + 1 == taken.version);
-        let (Some(before), How::Ready) = (before, taken.how) else {
-            return self.trees.invalidate(&taken.tree);
-        };
-        let mut tree = Tree::clone(&before);
-        tree.version = taken.version;
-        tree.request = request.id;
-        tree.unit = taken.unit;
-        tree.priority = request.priority;
-        if lease.is_some() {
-            tree.lease = lease;
-            tree.parts[0].status = PartStatus::Leased;
-        }
-        self.trees.insert(tree.id, Arc::new(tree));
-    }
-
-    /// The tree under a lease, if it is remembered as it was when that was granted, or later.
-    pub(crate) fn under_lease(&self, id: TreeId, lease: LeaseId) -> Option<Arc<Tree>> {
-        self.trees.get(&id).filter(|tree| tree.lease == Some(lease))
-    }
-
-    /// Forgets trees that the store has changed without being told what about them.
-    pub(crate) fn forget(&self, trees: &[TreeId]) {
-        trees.iter().for_each(|tree| self.trees.invalidate(tree));
-    }
-
-    /// Forgets a tree that is older than this.
-    pub(crate) fn forget_before(&self, id: TreeId, version: u64) {
-        if self.trees.get(&id).is_some_and(|tree| tree.version < version) {
-            self.trees.invalidate(&id);
-        }
-    }
-
-    /// Forgets all that can be read again.
-    pub(crate) fn forget_all(&self) {
-        self.trees.invalidate_all();
-        self.members.invalidate_all();
-    }
-
-    /// Forgets where trees and requests belong that have changed their places.
-    fn forget_places(&self, trees: &[TreeId], requests: &[RequestId]) {
-        trees.iter().for_each(|tree| self.trees.invalidate(tree));
-        requests.iter().for_each(|request| self.members.invalidate(request));
-    }
-
-    fn turn(&self, id: TreeId) -> &Mutex<()> {
-        &self.turns[(id.0.as_u128() % TURNS as u128) as usize]
-    }
-
-    pub(crate) fn keep(&self, tree: &Arc<Tree>) {
-        if tree.root().status.ended() {
-            self.trees.invalidate(&tree.id);
-        } else {
-            self.trees.insert(tree.id, Arc::clone(tree));
-        }
-    }
-}
 
 /// What changes make ready, and whom to offer it.
 #[derive(Default)]
@@ -200,7 +87,7 @@ impl Engine {
 
     /// The tree, at least as new as this version: for decisions that the store guards by what they have read.
     pub(crate) async fn remembered(&self, id: TreeId, version: u64) -> Result<Option<Arc<Tree>>, StoreError> {
-        if let Some(tree) = self.inner.trees.trees.get(&id).filter(|tree| tree.version >= version) {
+        if let Some(tree) = self.inner.trees.known(id, version) {
             return Ok(Some(tree));
         }
         // Not kept: a writer may have gone on in the meantime, and only writers take turns.
@@ -213,7 +100,7 @@ impl Engine {
         id: TreeId,
         version: u64,
     ) -> Result<Option<Arc<Tree>>, StoreError> {
-        let coming = self.inner.trees.coming().get(&id).filter(|tree| tree.version == version).cloned();
+        let coming = self.inner.trees.expected(id, version);
         match coming {
             Some(tree) => Ok(Some(tree)),
             None => self.remembered(id, version).await,
@@ -312,11 +199,11 @@ impl Engine {
             match self.write_tree(write, successors).await? {
                 Written::Done(_) => return Ok(Turn::Over(Changed::Done(decided), sought)),
                 Written::Refused => {
-                    self.inner.trees.trees.invalidate(&id);
+                    self.inner.trees.forget(&[id]);
                     let tree = self.tree(id).await?;
                     return Ok(Turn::Over(tree.map_or(Changed::Unknown, Changed::Refused), Vec::new()));
                 }
-                Written::Stale => self.inner.trees.trees.invalidate(&id),
+                Written::Stale => self.inner.trees.forget(&[id]),
                 // The same again, in the knowledge that it is somebody else's.
                 Written::EntityHeld(clash) if clash.tree == id => found_out.held.push(clash.held),
                 // The same again, in the knowledge that this word alone does not count.
@@ -366,7 +253,7 @@ impl Engine {
                 }
             },
             Ok(Written::Done(RequestAfter::Failed)) => self.forget_members(tree.request).await,
-            _ => self.inner.trees.trees.invalidate(&tree.id),
+            _ => self.inner.trees.forget(&[tree.id]),
         }
         self.inner.trees.expect_no_more(tree.id);
         if let Ok(Written::Done(after)) = &written {
@@ -502,7 +389,7 @@ impl Engine {
 
     async fn forget_members(&self, request: RequestId) {
         match self.members(request).await {
-            Ok(members) => members.iter().for_each(|tree| self.inner.trees.trees.invalidate(tree)),
+            Ok(members) => self.inner.trees.forget(&members),
             // Whoever writes next on what is remembered finds it stale.
             Err(error) => tracing::warn!(%request, %error, "the trees of a request could not be read"),
         }

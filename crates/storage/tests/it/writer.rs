@@ -1,5 +1,8 @@
 //! The writer: what fails, fails alone.
 
+use std::sync::Arc;
+
+use sixpack_model::tree::Part;
 use sixpack_storage::StoreError;
 use sixpack_storage::conformance::Order;
 use sixpack_storage::trees::{Guard, TreeWrite};
@@ -10,8 +13,12 @@ use crate::conformance::open;
 async fn a_write_that_panics_is_rolled_back_alone() {
     let f = open().await;
     let (request, trees) = f.accept(Order::of(&["shop/customer"])).await;
-    // A complete request without ids for its leases is a mistake of the caller.
-    let mistaken = TreeWrite { guard: Guard::None, change: f.ready(&trees[0]), leases: Vec::new() };
+    // To change a part that was never created is a mistake of the caller, found when much is written already.
+    let mut change = f.change(&trees[0]);
+    let parts = &mut Arc::make_mut(&mut change.tree).parts;
+    parts.push(Part { part: 2, ..parts[1].clone() });
+    change.changed.push(2);
+    let mistaken = TreeWrite { guard: Guard::None, change, leases: Vec::new() };
     let order = f.new_request(Order::of(&["shop/customer"]));
     let id = order.request.id;
     let (failed, accepted) = futures::join!(f.store.write_tree(mistaken), f.store.create_request(order));

@@ -1,6 +1,7 @@
 /** The sheet of all keys. */
-import { Kbd, Modal, Switch } from "@mantine/core";
+import { Kbd, Switch } from "@mantine/core";
 import { useState } from "react";
+import { Dialog } from "~/components/Dialog";
 import { keysWanted, wantKeys } from "~/lib/shortcuts";
 import { PAGES } from "./pages";
 
@@ -15,13 +16,7 @@ const KEYS: [keys: string[], does: string][] = [
 export function KeySheet({ opened, onClose }: { opened: boolean; onClose: () => void }) {
   const [wanted, setWanted] = useState(keysWanted);
   return (
-    <Modal
-      opened={opened}
-      onClose={onClose}
-      title="Keys"
-      lockScroll={false}
-      closeButtonProps={{ "aria-label": "Close" }}
-    >
+    <Dialog opened={opened} onClose={onClose} title="Keys">
       <div className="stack">
         <ul className="stack" style={{ gap: 6 }}>
           {KEYS.map(([keys, does]) => (
@@ -46,6 +41,6 @@ export function KeySheet({ opened, onClose }: { opened: boolean; onClose: () => 
           }}
         />
       </div>
-    </Modal>
+    </Dialog>
   );
 }

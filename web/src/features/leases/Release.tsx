@@ -1,9 +1,10 @@
 /** Giving a lease back: how it went decides what becomes of the data. */
-import { Button, Modal, Radio, Textarea } from "@mantine/core";
+import { Button, Radio, Textarea } from "@mantine/core";
 import { useMutation } from "@tanstack/react-query";
 import { useState } from "react";
 import { api, body } from "~/api/client";
 import type { Lease } from "~/api/schema";
+import { Dialog } from "~/components/Dialog";
 import { ProblemView } from "~/components/Problem";
 
 const OUTCOMES = [
@@ -36,13 +37,7 @@ export function Release({ lease, opened, onClose, onReleased }: ReleaseProps) {
     },
   });
   return (
-    <Modal
-      opened={opened}
-      onClose={onClose}
-      title="Release"
-      lockScroll={false}
-      closeButtonProps={{ "aria-label": "Close" }}
-    >
+    <Dialog opened={opened} onClose={onClose} title="Release">
       <form
         className="stack"
         onSubmit={(event) => {
@@ -75,6 +70,6 @@ export function Release({ lease, opened, onClose, onReleased }: ReleaseProps) {
           </Button>
         </div>
       </form>
-    </Modal>
+    </Dialog>
   );
 }

@@ -1,9 +1,10 @@
 /** Taking a lease away from whoever holds it, with the reason that they read. */
-import { Button, Modal, TextInput } from "@mantine/core";
+import { Button, TextInput } from "@mantine/core";
 import { useMutation } from "@tanstack/react-query";
 import { useState } from "react";
 import { api, body } from "~/api/client";
 import type { Lease } from "~/api/schema";
+import { Dialog } from "~/components/Dialog";
 import { ProblemView } from "~/components/Problem";
 
 interface RevokeProps {
@@ -24,13 +25,7 @@ export function Revoke({ lease, opened, onClose, onRevoked }: RevokeProps) {
     },
   });
   return (
-    <Modal
-      opened={opened}
-      onClose={onClose}
-      title="Take it away"
-      lockScroll={false}
-      closeButtonProps={{ "aria-label": "Close" }}
-    >
+    <Dialog opened={opened} onClose={onClose} title="Take it away">
       <form
         className="stack"
         onSubmit={(event) => {
@@ -58,6 +53,6 @@ export function Revoke({ lease, opened, onClose, onRevoked }: RevokeProps) {
           </Button>
         </div>
       </form>
-    </Modal>
+    </Dialog>
   );
 }

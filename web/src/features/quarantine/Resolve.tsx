@@ -1,9 +1,10 @@
 /** Deciding about a dataset in quarantine, with the reason that everybody reads afterwards. */
-import { Button, Modal, Radio, TextInput } from "@mantine/core";
+import { Button, Radio, TextInput } from "@mantine/core";
 import { useMutation, useQueryClient } from "@tanstack/react-query";
 import { useState } from "react";
 import { api, body } from "~/api/client";
 import type { QuarantinedDataset } from "~/api/schema";
+import { Dialog } from "~/components/Dialog";
 import { ProblemView } from "~/components/Problem";
 
 const WAYS = [
@@ -42,12 +43,10 @@ export function Resolve({ dataset, onClose }: { dataset: QuarantinedDataset | un
     },
   });
   return (
-    <Modal
+    <Dialog
       opened={dataset !== undefined}
       onClose={onClose}
       title={dataset === undefined ? "" : `Decide about ${dataset.contract}`}
-      lockScroll={false}
-      closeButtonProps={{ "aria-label": "Close" }}
     >
       {dataset !== undefined && (
         <form
@@ -80,6 +79,6 @@ export function Resolve({ dataset, onClose }: { dataset: QuarantinedDataset | un
           </div>
         </form>
       )}
-    </Modal>
+    </Dialog>
   );
 }

@@ -1,10 +1,11 @@
 /** A new token: what it is for, what it may, and its secret, which is shown this once. */
-import { Button, Modal, NativeSelect, TextInput } from "@mantine/core";
+import { Button, NativeSelect, TextInput } from "@mantine/core";
 import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { useState } from "react";
 import { api, body } from "~/api/client";
 import { environments } from "~/api/queries";
 import { Snippet } from "~/components/Copy";
+import { Dialog } from "~/components/Dialog";
 import { ProblemView } from "~/components/Problem";
 
 const DAY_S = 86_400;
@@ -48,13 +49,7 @@ export function NewToken({ opened, onClose }: { opened: boolean; onClose: () => 
     setName("");
   };
   return (
-    <Modal
-      opened={opened}
-      onClose={close}
-      title="A new token"
-      lockScroll={false}
-      closeButtonProps={{ "aria-label": "Close" }}
-    >
+    <Dialog opened={opened} onClose={close} title="A new token">
       {make.data?.token !== undefined ? (
         <div className="stack">
           <p>This is shown once, and kept nowhere: copy it now.</p>
@@ -113,6 +108,6 @@ export function NewToken({ opened, onClose }: { opened: boolean; onClose: () => 
           </div>
         </form>
       )}
-    </Modal>
+    </Dialog>
   );
 }

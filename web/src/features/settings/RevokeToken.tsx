@@ -1,8 +1,9 @@
 /** Taking a token back, once somebody has read what that means. */
-import { Button, Modal } from "@mantine/core";
+import { Button } from "@mantine/core";
 import { useMutation, useQueryClient } from "@tanstack/react-query";
 import { api, body } from "~/api/client";
 import type { Token } from "~/api/schema";
+import { Dialog } from "~/components/Dialog";
 import { ProblemView } from "~/components/Problem";
 
 export function RevokeToken({ token, onClose }: { token: Token | undefined; onClose: () => void }) {
@@ -15,13 +16,7 @@ export function RevokeToken({ token, onClose }: { token: Token | undefined; onCl
     },
   });
   return (
-    <Modal
-      opened={token !== undefined}
-      onClose={onClose}
-      title={`Take ${token?.name ?? "it"} back?`}
-      lockScroll={false}
-      closeButtonProps={{ "aria-label": "Close" }}
-    >
+    <Dialog opened={token !== undefined} onClose={onClose} title={`Take ${token?.name ?? "it"} back?`}>
       <div className="stack">
         <p>
           Whoever uses it is refused within seconds, browsers that signed in with it are signed out, and its suppliers
@@ -37,6 +32,6 @@ export function RevokeToken({ token, onClose }: { token: Token | undefined; onCl
           </Button>
         </div>
       </div>
-    </Modal>
+    </Dialog>
   );
 }

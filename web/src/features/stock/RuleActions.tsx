@@ -1,10 +1,11 @@
 /** What can be done with a stock rule while it is at work: another target, a pause, a drain, the end. */
-import { Button, Menu, Modal } from "@mantine/core";
+import { Button, Menu } from "@mantine/core";
 import { useMutation, useQueryClient } from "@tanstack/react-query";
 import { useState } from "react";
 import { api, body } from "~/api/client";
 import { stockRules } from "~/api/queries";
 import type { EditStockRule, StockRule } from "~/api/schema";
+import { Dialog } from "~/components/Dialog";
 import { ProblemView } from "~/components/Problem";
 import { useMayNotPublish } from "~/components/role";
 import { Count } from "~/components/form/Count";
@@ -65,13 +66,7 @@ export function RuleActions({ env, rule }: { env: string; rule: StockRule }) {
         </Menu.Dropdown>
       </Menu>
       {edit.isError && <ProblemView error={edit.error} />}
-      <Modal
-        opened={target !== undefined}
-        onClose={() => setTarget(undefined)}
-        title={`Target of ${rule.name}`}
-        lockScroll={false}
-        closeButtonProps={{ "aria-label": "Close" }}
-      >
+      <Dialog opened={target !== undefined} onClose={() => setTarget(undefined)} title={`Target of ${rule.name}`}>
         <form
           className="stack"
           onSubmit={(event) => {
@@ -93,14 +88,8 @@ export function RuleActions({ env, rule }: { env: string; rule: StockRule }) {
             </Button>
           </div>
         </form>
-      </Modal>
-      <Modal
-        opened={deleting}
-        onClose={() => setDeleting(false)}
-        title={`Delete ${rule.name}?`}
-        lockScroll={false}
-        closeButtonProps={{ "aria-label": "Close" }}
-      >
+      </Dialog>
+      <Dialog opened={deleting} onClose={() => setDeleting(false)} title={`Delete ${rule.name}?`}>
         <div className="stack">
           <p>What it keeps is undone, unless another rule keeps the same.</p>
           {remove.isError && <ProblemView error={remove.error} />}
@@ -113,7 +102,7 @@ export function RuleActions({ env, rule }: { env: string; rule: StockRule }) {
             </Button>
           </div>
         </div>
-      </Modal>
+      </Dialog>
     </>
   );
 }

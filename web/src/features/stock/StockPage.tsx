@@ -1,10 +1,11 @@
 /** Stock: what is kept ready, how it stands against its target, and what keeps it away. */
-import { Button, Modal } from "@mantine/core";
+import { Button } from "@mantine/core";
 import { useQuery } from "@tanstack/react-query";
 import { useNavigate, useParams, useSearch } from "@tanstack/react-router";
 import { useState } from "react";
 import { stockRules } from "~/api/queries";
 import type { StockRule } from "~/api/schema";
+import { Dialog } from "~/components/Dialog";
 import { OwnerLine } from "~/components/Owner";
 import { Facts, Page, Panel } from "~/components/Panel";
 import { Empty, Read } from "~/components/States";
@@ -57,16 +58,9 @@ export function StockPage() {
           return shown.map((rule) => <Rule key={rule.name} env={env} rule={rule} />);
         }}
       </Read>
-      <Modal
-        opened={adding}
-        onClose={() => setAdding(false)}
-        title="A new stock rule"
-        size="lg"
-        lockScroll={false}
-        closeButtonProps={{ "aria-label": "Close" }}
-      >
+      <Dialog opened={adding} onClose={() => setAdding(false)} title="A new stock rule" size="lg">
         <NewRule env={env} onDone={() => setAdding(false)} />
-      </Modal>
+      </Dialog>
     </Page>
   );
 }

@@ -59,6 +59,7 @@ mod columns;
 mod contracts;
 mod counting;
 mod datasets;
+mod decisions;
 mod doubts;
 mod entities;
 mod events;
@@ -86,6 +87,7 @@ mod restores;
 mod retention;
 mod services;
 mod sessions;
+mod starting;
 mod statements;
 mod stock;
 mod stock_rules;
@@ -114,10 +116,13 @@ use tokio_util::task::TaskTracker;
 use crate::durability::Durability;
 use crate::error::StoreError;
 
+use accepting::FromStock;
 pub use address::{Address, AddressError};
 use board::Board;
+use decisions::Decision;
 use limits::{CONNECT, CONNECTIONS, POOL_WAIT, TURN};
 use memory::Memory;
+use starting::Start;
 use statements::Connection;
 use time::Time;
 use together::Together;
@@ -147,7 +152,12 @@ impl Default for Settings {
 pub struct PostgresStore {
     inner: Arc<Inner>,
     turns: Arc<Turns>,
-    together: Arc<Together>,
+    /// Requests that take from stock.
+    takings: Arc<Together<FromStock>>,
+    /// Requests of which everything is made.
+    starts: Arc<Together<Start>>,
+    /// What follows from results.
+    decisions: Arc<Together<Decision>>,
     under_way: TaskTracker,
     board: Arc<Board>,
     // Listening ends with the store.
@@ -197,7 +207,16 @@ impl PostgresStore {
         let (board, stop) = (Arc::<Board>::default(), CancellationToken::new());
         tokio::spawn(listening::run(address.clone(), Arc::clone(&board), stop.clone()));
         let (turns, under_way) = (Arc::default(), TaskTracker::new());
-        Ok(Self { inner, turns, together: Arc::default(), under_way, board, _listening: stop.drop_guard() })
+        Ok(Self {
+            inner,
+            turns,
+            takings: Arc::default(),
+            starts: Arc::default(),
+            decisions: Arc::default(),
+            under_way,
+            board,
+            _listening: stop.drop_guard(),
+        })
     }
 
     /// Finishes what is under way, and takes nothing any more: everything asked afterwards is answered `Closed`.

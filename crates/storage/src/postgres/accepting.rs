@@ -17,7 +17,8 @@ use super::limits::KEY_MS;
 use super::quotas::Taker;
 use super::requests::{COLUMNS, find_key, read_request};
 use super::taking::Handed;
-use super::writer::Tx;
+use super::together::Shared;
+use super::writer::{Doing, Tx};
 use crate::requests::{Created, Filled, How, Idempotency, OverQuota, Served};
 use crate::stored::accepting::{Found, NewRequestRow, UnitFillRow};
 use crate::stored::changes::ChangeRow;
@@ -26,6 +27,30 @@ use crate::stored::events::EventRow;
 use crate::stored::failures::failure_text;
 use crate::stored::places::Place;
 use crate::trees::RequestAfter;
+
+/// What is being done, for errors.
+pub(super) const ACCEPTING: &str = "accepting a request";
+
+/// A request that takes what it wishes from stock, or nothing.
+pub(super) struct FromStock(pub(super) NewRequestRow);
+
+impl Shared for FromStock {
+    type Answer = Created;
+
+    const DOING: &'static str = ACCEPTING;
+
+    fn goes_with(&self, group: &[Self]) -> bool {
+        self.0.is_alike(&group[0].0)
+    }
+
+    fn serve_all<'a>(tx: &'a mut Tx, all: &'a [Self]) -> Doing<'a, Vec<Option<Created>>> {
+        Box::pin(tx.accept_alike(all))
+    }
+
+    fn serve_one<'a>(tx: &'a mut Tx, one: &'a Self) -> Doing<'a, Created> {
+        Box::pin(tx.accept(&one.0))
+    }
+}
 
 impl Tx {
     /// Keeps a key, or says what it stands for already.
@@ -210,29 +235,26 @@ impl Tx {
         Ok(served)
     }
 
-    /// Accepts requests that are [alike](NewRequestRow::is_alike): the first get what there is, the others nothing. `None`, and
-    /// nothing of it is kept, when there would be too many leases: each is to be accepted by itself then.
-    pub(super) async fn accept_alike(
-        &mut self,
-        all: &[NewRequestRow],
-    ) -> Result<Option<Vec<Created>>, Fault> {
-        let (first, wish) =
-            all.first().and_then(|new| Some((new, new.only_wish()?))).expect("they have a wish");
+    /// Accepts requests that are [alike](NewRequestRow::is_alike): the first get what there is, the others nothing. Nothing of it is
+    /// kept when there would be too many leases: each is to be accepted by itself then.
+    async fn accept_alike(&mut self, all: &[FromStock]) -> Result<Vec<Option<Created>>, Fault> {
+        let first = &all.first().expect("there are at least two").0;
+        let wish = first.only_wish().expect("they have a wish");
         let environment = self.environment(&first.request.environment).await?;
         let found = self.find_fresh(wish, all.len()).await?;
         if found.is_empty() {
-            return self.refuse(Some(all.iter().map(|_| Created::Short).collect()));
+            return self.refuse(all.iter().map(|_| Some(Created::Short)).collect());
         }
         let handed = all.iter().zip(&found);
         let handed: Vec<Handed<'_>> =
-            handed.map(|(new, found)| Handed { new, found: std::slice::from_ref(found) }).collect();
+            handed.map(|(new, found)| Handed { new: &new.0, found: std::slice::from_ref(found) }).collect();
         let served = self.accept_all_served(&handed).await?;
         let taker = Taker { token: first.request.token.0, environment };
         if self.take_places(taker, served.len(), first.quota).await?.is_some() {
-            return self.refuse(None);
+            return self.refuse(Vec::new());
         }
         let short = all[served.len()..].iter().map(|_| Created::Short);
-        Ok(Some(served.into_iter().map(Created::Served).chain(short).collect()))
+        Ok(served.into_iter().map(Created::Served).chain(short).map(Some).collect())
     }
 
     /// The line that an open request refills, and the tree that it makes for it.
@@ -244,7 +266,11 @@ impl Tx {
     }
 
     /// Writes requests of one environment as they begin; those that are fulfilled from the beginning end at `served_at`.
-    async fn insert_requests(&mut self, all: &[&NewRequestRow], served_at: Option<i64>) -> Result<(), Fault> {
+    pub(super) async fn insert_requests(
+        &mut self,
+        all: &[&NewRequestRow],
+        served_at: Option<i64>,
+    ) -> Result<(), Fault> {
         let first = &all.first().expect("there is at least one").request;
         let environment = self.environment(&first.environment).await?;
         let mut contracts = Vec::with_capacity(all.len());

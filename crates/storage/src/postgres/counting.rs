@@ -5,6 +5,7 @@ use sixpack_model::ids::{LineId, RequestId, TokenId, TreeId};
 use sixpack_model::request::RequestStatus;
 use sixpack_model::tree::PartStatus;
 use tokio_postgres::Row;
+use uuid::Uuid;
 
 use super::columns::{code, get, id, number, number_of, number_of_code, parsed_of};
 use super::faults::Fault;
@@ -37,11 +38,11 @@ impl RequestState {
 }
 
 /// What [`read_state`] reads, in its order.
-const STATE: &str = "status, revision, ready, trees, ttl_ms, holder, token, line, refills IS NOT NULL";
+const STATE: &str = "status, revision, ready, trees, ttl_ms, holder, token, line, refills IS NOT NULL, id";
 
-fn read_state(row: &Row, id: RequestId) -> Result<RequestState, Fault> {
+fn read_state(row: &Row) -> Result<RequestState, Fault> {
     Ok(RequestState {
-        id,
+        id: RequestId(id(row, 9)?),
         status: code(row, 0)?,
         revision: number(row, 1)?,
         ready: get(row, 2)?,
@@ -58,7 +59,13 @@ impl Tx {
     /// Holds a request, and reads it for whoever touches it then: nobody else changes it in between.
     pub(super) async fn hold_and_read(&self, request: RequestId) -> Result<Option<RequestState>, Fault> {
         let lock = format!("SELECT {STATE} FROM request WHERE id = $1 FOR NO KEY UPDATE");
-        self.connection.one(&lock, &[&request.0], |row| read_state(row, request)).await
+        self.connection.one(&lock, &[&request.0], read_state).await
+    }
+
+    /// The same for several, in the order of their ids.
+    pub(super) async fn hold_and_read_all(&self, requests: &[Uuid]) -> Result<Vec<RequestState>, Fault> {
+        let lock = format!("SELECT {STATE} FROM request WHERE id = ANY ($1) ORDER BY id FOR NO KEY UPDATE");
+        self.connection.all(&lock, &[&requests], read_state).await
     }
 
     /// Counts a visible change of a request, and says what it is.
@@ -70,7 +77,7 @@ impl Tx {
             return Ok(state);
         }
         let touch = format!("UPDATE request SET revision = revision + 1 WHERE id = $1 RETURNING {STATE}");
-        let found = self.connection.one(&touch, &[&id.0], |row| read_state(row, id)).await?;
+        let found = self.connection.one(&touch, &[&id.0], read_state).await?;
         Ok(found.expect("a tree that is with its request has one"))
     }
 

@@ -3,6 +3,7 @@
 use sixpack_model::ids::TreeId;
 use sixpack_model::tree::Part;
 use tokio_postgres::Row;
+use uuid::Uuid;
 
 use super::columns::{code, get, named, number, number_of, parsed, shared_of, time_at, time_of, unreadable};
 use super::faults::Fault;
@@ -13,28 +14,26 @@ use crate::stored::parts::{Detail, PartColumns, PartRow};
 pub(super) const PART_COLUMNS: &str = "d.part, d.parent, d.step, d.place, c.name, d.version, d.status, \
      d.created_at, d.started_at, d.input, d.output, d.facts, d.detail";
 
+/// A part with its tree.
+pub(super) type PartOf<'p> = (TreeId, &'p PartRow);
+
 impl Tx {
     /// Writes parts that are new, all at once; `contracts` are the numbers of theirs.
-    pub(super) async fn insert_parts(
-        &self,
-        tree: TreeId,
-        parts: &[PartRow],
-        contracts: &[i64],
-    ) -> Result<(), Fault> {
+    pub(super) async fn insert_parts(&self, parts: &[PartOf<'_>], contracts: &[i64]) -> Result<(), Fault> {
         if parts.is_empty() {
             return Ok(());
         }
         let insert =
             "INSERT INTO dataset (tree, part, parent, step, place, contract, version, status, failed, created_at,
                                   started_at, input, output, facts, detail)
-             SELECT $1::uuid, * FROM unnest($2::bigint[], $3::bigint[], $4::text[], $5::bigint[], $6::bigint[],
-                                            $7::bigint[], $8::bigint[], $9::boolean[], $10::bigint[], $11::bigint[],
-                                            $12::text[], $13::text[], $14::text[], $15::text[])";
+             SELECT * FROM unnest($1::uuid[], $2::bigint[], $3::bigint[], $4::text[], $5::bigint[], $6::bigint[],
+                                  $7::bigint[], $8::bigint[], $9::boolean[], $10::bigint[], $11::bigint[], $12::text[],
+                                  $13::text[], $14::text[], $15::text[])";
         self.connection
             .later(
                 insert,
                 &[
-                    &tree.0,
+                    &trees(parts),
                     &each(parts, |part| i64::from(part.part)),
                     &each(parts, |part| part.parent.map(i64::from)),
                     &each(parts, |part| part.step.as_str()),
@@ -54,24 +53,24 @@ impl Tx {
             .await
     }
 
-    /// Writes what can change of parts, all at once. Their tree is locked.
-    pub(super) async fn update_parts(&self, tree: TreeId, parts: &[PartRow]) -> Result<(), Fault> {
+    /// Writes what can change of parts, all at once. Their trees are locked.
+    pub(super) async fn update_parts(&self, parts: &[PartOf<'_>]) -> Result<(), Fault> {
         if parts.is_empty() {
             return Ok(());
         }
         let update =
             "UPDATE dataset d SET status = p.status, failed = p.failed, started_at = p.started_at, input = p.input,
                                   output = p.output, facts = p.facts, detail = p.detail, version = p.version
-             FROM unnest($2::bigint[], $3::bigint[], $4::boolean[], $5::bigint[], $6::text[], $7::text[], $8::text[],
-                         $9::text[], $10::bigint[])
-                  AS p (part, status, failed, started_at, input, output, facts, detail, version)
-             WHERE d.tree = $1 AND d.part = p.part";
+             FROM unnest($1::uuid[], $2::bigint[], $3::bigint[], $4::boolean[], $5::bigint[], $6::text[], $7::text[],
+                         $8::text[], $9::text[], $10::bigint[])
+                  AS p (tree, part, status, failed, started_at, input, output, facts, detail, version)
+             WHERE d.tree = p.tree AND d.part = p.part";
         // A part that is to be changed was created.
         self.connection
             .later_all(
                 update,
                 &[
-                    &tree.0,
+                    &trees(parts),
                     &each(parts, |part| i64::from(part.part)),
                     &each(parts, |part| part.status),
                     &each(parts, |part| part.failed),
@@ -89,9 +88,13 @@ impl Tx {
     }
 }
 
+fn trees(parts: &[PartOf<'_>]) -> Vec<Uuid> {
+    parts.iter().map(|(tree, _)| tree.0).collect()
+}
+
 /// One column of all rows.
-fn each<'p, T>(parts: &'p [PartRow], column: impl Fn(&'p PartRow) -> T) -> Vec<T> {
-    parts.iter().map(column).collect()
+fn each<'p, T>(parts: &[PartOf<'p>], column: impl Fn(&'p PartRow) -> T) -> Vec<T> {
+    parts.iter().map(|(_, part)| column(part)).collect()
 }
 
 /// Reads a part from [`PART_COLUMNS`].

@@ -7,12 +7,13 @@ use tokio_postgres::Row;
 use uuid::Uuid;
 
 use super::PostgresStore;
+use super::accepting::{ACCEPTING, FromStock};
 use super::columns::{Int, code, get, id, id_of, number, parsed, parsed_of, time_at, time_of, unreadable};
 use super::faults::Fault;
 use super::limits::KEY_MS;
 use super::looks::{self, Source};
+use super::starting::Start;
 use super::statements::Connection;
-use super::together::ACCEPTING;
 use super::writer::Tx;
 use crate::error::StoreError;
 use crate::page::{Listed, Page};
@@ -33,9 +34,12 @@ impl Requests for PostgresStore {
     async fn create_request(&self, new: NewRequest) -> Result<Created, StoreError> {
         let new = NewRequestRow::from(new);
         if new.only_wish().is_some() {
-            return self.accept_together(new).await;
+            return self.share(&self.takings, FromStock(new)).await;
         }
-        self.write(ACCEPTING, new, |tx, new| Box::pin(tx.accept(new))).await
+        match Start::plain(new) {
+            Ok(plain) => self.share(&self.starts, plain).await,
+            Err(new) => self.write(ACCEPTING, new, |tx, new| Box::pin(tx.accept(new))).await,
+        }
     }
 
     async fn fill_unit(&self, fill: UnitFill) -> Result<Filled, StoreError> {

@@ -1,7 +1,7 @@
-//! Together: requests that wish the same from stock are served by one transaction.
+//! Together: calls that may share a transaction are served by one.
 //!
 //! ```text
-//! request --> waiting --those that are alike, when the one before is served--> one transaction --> each its own answer
+//! call --> waiting --those that go together, when the ones before are served--> one transaction --> each its own answer
 //! ```
 //!
 //! Nobody waits for others to come: whoever comes while others are being served is served behind them, with all who came
@@ -13,121 +13,146 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::oneshot;
 
 use super::turns::Turn;
+use super::writer::{Doing, Tx};
 use super::{Inner, PostgresStore};
 use crate::error::StoreError;
-use crate::requests::Created;
-use crate::stored::accepting::NewRequestRow;
 
-/// What is being done, for errors.
-pub(super) const ACCEPTING: &str = "accepting a request";
-
-/// Requests that are served at once: what they write fits into a few packets, and nobody waits long for the others' rows.
+/// Calls that are served at once: what they write fits into a few packets, and nobody waits long for the others' rows.
 const AT_ONCE: usize = 64;
 
 /// How many such transactions there may be at one time: one is being flushed while the next is carried out.
 const SERVING: usize = 2;
 
-/// Requests that are to be served.
-#[derive(Default)]
-pub(super) struct Together(Mutex<Queue>);
+/// A call that may share its transaction with others.
+pub(super) trait Shared: Sized + Send + Sync + 'static {
+    /// What the caller is told.
+    type Answer: Send + 'static;
 
-#[derive(Default)]
-struct Queue {
+    /// What is being done, for errors.
+    const DOING: &'static str;
+
+    /// Whether it may be served with these, of which there is at least one.
+    fn goes_with(&self, group: &[Self]) -> bool;
+
+    /// Serves all of them, which are at least two; whoever gets `None` is to be served by itself, and nothing has happened for it.
+    fn serve_all<'a>(tx: &'a mut Tx, all: &'a [Self]) -> Doing<'a, Vec<Option<Self::Answer>>>;
+
+    /// Serves one by itself.
+    fn serve_one<'a>(tx: &'a mut Tx, one: &'a Self) -> Doing<'a, Self::Answer>;
+}
+
+/// Calls that are to be served.
+pub(super) struct Together<C: Shared>(Mutex<Queue<C>>);
+
+struct Queue<C: Shared> {
     // Each belongs to one waiting caller, and callers are limited before they come here.
-    waiting: VecDeque<Waiting>,
+    waiting: VecDeque<(C, Caller<C>)>,
     serving: usize,
 }
 
-struct Waiting {
-    new: NewRequestRow,
+struct Caller<C: Shared> {
     turn: Turn,
-    answer: oneshot::Sender<Result<Created, StoreError>>,
+    answer: oneshot::Sender<Result<C::Answer, StoreError>>,
 }
 
-impl Together {
-    /// Takes a request in; true when somebody has to begin to serve.
-    fn join(&self, waiting: Waiting) -> bool {
+impl<C: Shared> Caller<C> {
+    fn tell(self, answer: Result<C::Answer, StoreError>) {
+        drop(self.turn);
+        // Whoever has gone away finds out what was done when it comes again.
+        let _ = self.answer.send(answer);
+    }
+}
+
+impl<C: Shared> Default for Together<C> {
+    fn default() -> Self {
+        Self(Mutex::new(Queue { waiting: VecDeque::new(), serving: 0 }))
+    }
+}
+
+impl<C: Shared> Together<C> {
+    /// Takes a call in; true when somebody has to begin to serve.
+    fn join(&self, call: C, caller: Caller<C>) -> bool {
         let mut queue = self.lock();
-        queue.waiting.push_back(waiting);
+        queue.waiting.push_back((call, caller));
         let begins = queue.serving < SERVING;
         queue.serving += usize::from(begins);
         begins
     }
 
     /// Those who are served next; `None`, and somebody less serves, when there are none.
-    fn next(&self) -> Option<Vec<Waiting>> {
+    fn next(&self) -> Option<(Vec<C>, Vec<Caller<C>>)> {
         let mut queue = self.lock();
-        let Some(first) = queue.waiting.pop_front() else {
+        let Some((first, caller)) = queue.waiting.pop_front() else {
             queue.serving -= 1;
             return None;
         };
-        let mut group = vec![first];
+        let (mut group, mut callers) = (vec![first], vec![caller]);
         let mut others = VecDeque::with_capacity(queue.waiting.len());
-        while let Some(other) = queue.waiting.pop_front() {
-            let alike = group.len() < AT_ONCE && other.new.is_alike(&group[0].new);
-            if alike { group.push(other) } else { others.push_back(other) }
+        while let Some((call, caller)) = queue.waiting.pop_front() {
+            if group.len() < AT_ONCE && call.goes_with(&group) {
+                group.push(call);
+                callers.push(caller);
+            } else {
+                others.push_back((call, caller));
+            }
         }
         queue.waiting = others;
-        Some(group)
+        Some((group, callers))
     }
 
-    fn lock(&self) -> MutexGuard<'_, Queue> {
+    fn lock(&self) -> MutexGuard<'_, Queue<C>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl PostgresStore {
-    /// Accepts a request that takes what it wishes from stock or nothing.
-    pub(super) async fn accept_together(&self, new: NewRequestRow) -> Result<Created, StoreError> {
+    /// Carries a call out, with others that go with it.
+    pub(super) async fn share<C: Shared>(
+        &self,
+        together: &Arc<Together<C>>,
+        call: C,
+    ) -> Result<C::Answer, StoreError> {
         let (answer, answered) = oneshot::channel();
-        if self.together.join(Waiting { new, turn: self.turns.take(), answer }) {
-            let (inner, together) = (Arc::clone(&self.inner), Arc::clone(&self.together));
+        if together.join(call, Caller { turn: self.turns.take(), answer }) {
+            let (inner, together) = (Arc::clone(&self.inner), Arc::clone(together));
             self.under_way.spawn(async move {
-                while let Some(group) = together.next() {
+                while let Some((group, callers)) = together.next() {
                     // By itself, so that a panic is not that of whoever serves the next.
-                    let _ = tokio::spawn(Arc::clone(&inner).serve(group)).await;
+                    let _ = tokio::spawn(Arc::clone(&inner).serve(group, callers)).await;
                 }
             });
         }
-        answered.await.unwrap_or_else(|gone| Err(StoreError::Broken { doing: ACCEPTING, cause: gone.into() }))
+        answered.await.unwrap_or_else(|gone| Err(StoreError::Broken { doing: C::DOING, cause: gone.into() }))
     }
 }
 
 impl Inner {
-    async fn serve(self: Arc<Self>, group: Vec<Waiting>) {
-        let mut rows = Vec::with_capacity(group.len());
-        let mut callers = Vec::with_capacity(group.len());
-        for Waiting { new, turn, answer } in group {
-            rows.push(new);
-            callers.push((turn, answer));
-        }
-        let mut together = None;
-        if rows.len() > 1 {
-            together =
-                match self.carry_out(ACCEPTING, &rows, &|tx, rows| Box::pin(tx.accept_alike(rows))).await {
-                    Ok(created) => created.map(|all| all.into_iter().map(Ok).collect::<Vec<_>>()),
-                    // Nobody knows whether it was done: it must not be done once more.
-                    Err(StoreError::Unanswered { cause, .. }) => {
-                        let told = cause.to_string();
-                        let unanswered =
-                            || StoreError::Unanswered { doing: ACCEPTING, cause: told.clone().into() };
-                        Some(rows.iter().map(|_| Err(unanswered())).collect())
-                    }
-                    Err(_) => None,
-                };
-        }
-        let Some(all) = together else {
-            for (new, (turn, answer)) in rows.iter().zip(callers) {
-                let created = self.carry_out(ACCEPTING, new, &|tx, new| Box::pin(tx.accept(new))).await;
-                drop(turn);
-                let _ = answer.send(created);
+    async fn serve<C: Shared>(self: Arc<Self>, group: Vec<C>, callers: Vec<Caller<C>>) {
+        let mut answers = Vec::new();
+        if group.len() > 1 {
+            match self.carry_out(C::DOING, &group, &|tx, all| C::serve_all(tx, all)).await {
+                Ok(served) => answers = served.into_iter().map(|answer| answer.map(Ok)).collect(),
+                // Nobody knows whether it was done: it must not be done once more.
+                Err(StoreError::Unanswered { cause, .. }) => {
+                    let told = cause.to_string();
+                    let unanswered =
+                        || StoreError::Unanswered { doing: C::DOING, cause: told.clone().into() };
+                    answers = group.iter().map(|_| Some(Err(unanswered()))).collect();
+                }
+                // Each is told what is wrong with its own.
+                Err(_) => {}
             }
-            return;
-        };
-        for (created, (turn, answer)) in all.into_iter().zip(callers) {
-            drop(turn);
-            // Whoever has gone away finds it by its key, or lets the lease end.
-            let _ = answer.send(created);
+        }
+        answers.resize_with(group.len(), || None);
+        let mut alone = Vec::new();
+        for ((call, caller), answer) in group.into_iter().zip(callers).zip(answers) {
+            match answer {
+                Some(answer) => caller.tell(answer),
+                None => alone.push((call, caller)),
+            }
+        }
+        for (call, caller) in alone {
+            caller.tell(self.carry_out(C::DOING, &call, &|tx, call| C::serve_one(tx, call)).await);
         }
     }
 }

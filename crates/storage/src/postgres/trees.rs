@@ -22,6 +22,7 @@ use super::PostgresStore;
 use super::columns::{
     Int, code, code_of, get, id, id_of, number, number_of, number_of_code, parsed, time_of, unreadable,
 };
+use super::decisions::{Decision, WRITING};
 use super::faults::Fault;
 use super::limits::{LATELY_MS, LATELY_ROWS};
 use super::parts::{PART_COLUMNS, read_part};
@@ -43,11 +44,15 @@ impl Trees for PostgresStore {
 
     async fn write_tree(&self, write: TreeWrite) -> Result<Written, StoreError> {
         let TreeWrite { guard, change, leases } = write;
-        let input = (guard, ChangeRow::from(change), leases);
-        self.write("writing a tree", input, |tx, (guard, change, leases)| {
-            Box::pin(tx.write_tree(guard, change, leases))
-        })
-        .await
+        match Decision::plain(guard, ChangeRow::from(change), leases) {
+            Ok(plain) => self.share(&self.decisions, plain).await,
+            Err(input) => {
+                self.write(WRITING, input, |tx, (guard, change, leases)| {
+                    Box::pin(tx.write_tree(guard, change, leases))
+                })
+                .await
+            }
+        }
     }
 
     async fn unwanted_trees(&self, after: Option<TreeId>, limit: u32) -> Result<Vec<TreeId>, StoreError> {
@@ -65,8 +70,9 @@ impl Trees for PostgresStore {
         let input = (after.map_or(Uuid::nil(), |tree| tree.0), Int::from(limit));
         self.read("reading due trees", input, |connection, (after, limit)| {
             Box::pin(async move {
-                let list =
-                    "SELECT id FROM tree WHERE due_at <= sixpack_now() AND id > $1 ORDER BY id LIMIT $2";
+                // Found by when they are due, and sorted then: by id, all that ever were would be read to find a few.
+                let list = "WITH due AS MATERIALIZED (SELECT id FROM tree WHERE due_at <= sixpack_now())
+                            SELECT id FROM due WHERE id > $1 ORDER BY id LIMIT $2";
                 connection.all(list, &[after, limit], |row| id(row, 0).map(TreeId)).await
             })
         })
@@ -160,7 +166,7 @@ impl Passed {
 }
 
 impl Tx {
-    async fn write_tree(
+    pub(super) async fn write_tree(
         &mut self,
         guard: &Guard,
         change: &ChangeRow,

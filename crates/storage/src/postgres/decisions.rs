@@ -1,0 +1,266 @@
+//! Decisions: what follows from the results of suppliers, for many trees by one transaction.
+//!
+//! ```text
+//! requests, then trees: held and read -> claims given up -> rows of all trees -> leases of those that are complete
+//! ```
+//!
+//! Only plain ones go together: a result that its tree takes in by itself, and that touches neither stock nor anybody else. What
+//! turns out not to be plain when it is held is left to be written by itself, as is everything else.
+
+use std::collections::HashMap;
+
+use futures::future::try_join;
+use serde_json::json;
+use sixpack_model::ids::{LeaseId, RequestId, TreeId};
+use sixpack_model::request::RequestStatus;
+use sixpack_model::tree::Claim;
+use tokio_postgres::Row;
+use uuid::Uuid;
+
+use super::columns::{get, id, number};
+use super::counting::RequestState;
+use super::faults::Fault;
+use super::together::Shared;
+use super::writer::{Doing, Tx};
+use super::writes::{Below, RootRow};
+use crate::stored::changes::{ChangeRow, OutcomeRow};
+use crate::stored::codes::Code;
+use crate::stored::events::EventRow;
+use crate::stored::grants::{Grant, Granting, lease_ids};
+use crate::stored::places::Place;
+use crate::trees::{Guard, RequestAfter, Written};
+
+/// What is being done, for errors.
+pub(super) const WRITING: &str = "writing a tree";
+
+/// A decision about a tree upon a result, which gives up the claim that it came for.
+pub(super) struct Decision {
+    claim: Claim,
+    change: ChangeRow,
+    leases: Vec<LeaseId>,
+}
+
+/// A tree as it is held.
+struct HeldTree {
+    version: i64,
+    place: Place,
+    fence: i64,
+}
+
+/// What is held of all.
+struct HeldAll {
+    requests: HashMap<RequestId, RequestState>,
+    trees: HashMap<TreeId, HeldTree>,
+}
+
+impl Decision {
+    /// A decision that may be written with others; gives back what it is made of when it may not.
+    pub(super) fn plain(
+        guard: Guard,
+        change: ChangeRow,
+        leases: Vec<LeaseId>,
+    ) -> Result<Self, (Guard, ChangeRow, Vec<LeaseId>)> {
+        match guard {
+            Guard::Claim(claim) if is_plain(&change) && leases.len() < 2 => {
+                Ok(Self { claim, change, leases })
+            }
+            guard => Err((guard, change, leases)),
+        }
+    }
+
+    fn is_ready(&self) -> bool {
+        matches!(self.change.outcome, Some(OutcomeRow::Ready(_)))
+    }
+
+    /// Whether it is as plain as it looked, now that its request and its tree are held.
+    fn is_plain_with(&self, request: &RequestState, tree: &HeldTree) -> bool {
+        if request.status.ended() || matches!(tree.place, Place::Stock | Place::Apart) {
+            return false;
+        }
+        !self.is_ready() || (tree.place == Place::Request && request.line.is_none() && request.trees == 1)
+    }
+}
+
+fn is_plain(change: &ChangeRow) -> bool {
+    // What is being made for stock touches that only when it is ready.
+    let is_by_itself = change.channel.is_none()
+        && (change.line.is_none() || change.outcome.is_none())
+        && change.joins.is_none()
+        && change.found.is_none()
+        && change.pins.is_none()
+        && change.upon.is_none()
+        && change.said.is_empty()
+        && change.withdrawn.is_empty();
+    // What owns something is compared with what others own.
+    let owns_nothing = change.owns.as_ref().is_none_or(Vec::is_empty);
+    is_by_itself && owns_nothing && matches!(change.outcome, None | Some(OutcomeRow::Ready(_)))
+}
+
+impl Shared for Decision {
+    type Answer = Written;
+
+    const DOING: &'static str = WRITING;
+
+    fn goes_with(&self, group: &[Self]) -> bool {
+        group.iter().all(|other| {
+            self.change.environment == other.change.environment
+                && self.change.tree != other.change.tree
+                && self.change.request != other.change.request
+        })
+    }
+
+    fn serve_all<'a>(tx: &'a mut Tx, all: &'a [Self]) -> Doing<'a, Vec<Option<Written>>> {
+        Box::pin(tx.decide(all))
+    }
+
+    fn serve_one<'a>(tx: &'a mut Tx, one: &'a Self) -> Doing<'a, Written> {
+        Box::pin(async { tx.write_tree(&Guard::Claim(one.claim), &one.change, &one.leases).await })
+    }
+}
+
+impl Tx {
+    async fn decide(&mut self, all: &[Decision]) -> Result<Vec<Option<Written>>, Fault> {
+        let mut held = self.hold_all(all).await?;
+        let mut answers: Vec<Option<Written>> = Vec::with_capacity(all.len());
+        answers.resize_with(all.len(), || None);
+        let mut going: Vec<(usize, &Decision)> = Vec::with_capacity(all.len());
+        for (number, decision) in all.iter().enumerate() {
+            let tree = held.trees.get(&decision.change.tree);
+            let Some(tree) = tree.filter(|tree| tree.version == decision.change.expected) else {
+                answers[number] = Some(Written::Stale);
+                continue;
+            };
+            let request = held.requests.get(&decision.change.request);
+            if request.is_some_and(|request| decision.is_plain_with(request, tree)) {
+                going.push((number, decision));
+            }
+        }
+        let claimed = self.drop_claims(&going).await?;
+        going.retain(|(number, decision)| {
+            let is_claimed = claimed.contains_key(&decision.change.tree);
+            if !is_claimed {
+                answers[*number] = Some(Written::Refused);
+            }
+            is_claimed
+        });
+        if going.is_empty() {
+            return self.refuse(answers);
+        }
+        for ((number, _), after) in going.iter().zip(self.write_all(&going, &claimed, &mut held).await?) {
+            answers[*number] = Some(Written::Done(after));
+        }
+        Ok(answers)
+    }
+
+    /// Holds the requests and the trees, each in the order of their ids.
+    async fn hold_all(&self, all: &[Decision]) -> Result<HeldAll, Fault> {
+        let requests: Vec<Uuid> = all.iter().map(|decision| decision.change.request.0).collect();
+        let trees: Vec<Uuid> = all.iter().map(|decision| decision.change.tree.0).collect();
+        let list =
+            "SELECT id, version, place, fence FROM tree WHERE id = ANY ($1) ORDER BY id FOR NO KEY UPDATE";
+        let read = |row: &Row| {
+            let place = Place::from_code(number(row, 2)?);
+            Ok((TreeId(id(row, 0)?), HeldTree { version: number(row, 1)?, place, fence: number(row, 3)? }))
+        };
+        let (requests, trees) =
+            try_join(self.hold_and_read_all(&requests), self.connection.all(list, &[&trees], read)).await?;
+        let requests = requests.into_iter().map(|request| (request.id, request)).collect();
+        Ok(HeldAll { requests, trees: trees.into_iter().collect() })
+    }
+
+    /// Gives up the claims that are still there; says since when each was held, by its tree.
+    async fn drop_claims(&self, going: &[(usize, &Decision)]) -> Result<HashMap<TreeId, i64>, Fault> {
+        if going.is_empty() {
+            return Ok(HashMap::new());
+        }
+        let drop = "DELETE FROM task_claim c
+                    USING unnest($1::uuid[], $2::bigint[], $3::bigint[], $4::bigint[], $5::uuid[])
+                          AS g (tree, part, serial, attempt, session)
+                    WHERE c.tree = g.tree AND c.part = g.part AND c.serial = g.serial AND c.attempt = g.attempt
+                      AND c.session = g.session
+                    RETURNING c.tree, c.claimed_at";
+        let read = |row: &Row| Ok((TreeId(id(row, 0)?), get(row, 1)?));
+        let claims = || going.iter().map(|(_, decision)| &decision.claim);
+        let trees: Vec<Uuid> = claims().map(|claim| claim.task.tree.0).collect();
+        let parts: Vec<i64> = claims().map(|claim| claim.task.part.into()).collect();
+        let serials: Vec<i64> = claims().map(|claim| claim.task.serial.into()).collect();
+        let attempts: Vec<i64> = claims().map(|claim| claim.attempt.into()).collect();
+        let sessions: Vec<Uuid> = claims().map(|claim| claim.session.0).collect();
+        let dropped =
+            self.connection.all(drop, &[&trees, &parts, &serials, &attempts, &sessions], read).await?;
+        Ok(dropped.into_iter().collect())
+    }
+
+    /// Writes all rows, and waits for nothing; returns what it means for the requests.
+    async fn write_all(
+        &mut self,
+        going: &[(usize, &Decision)],
+        claimed: &HashMap<TreeId, i64>,
+        held: &mut HeldAll,
+    ) -> Result<Vec<RequestAfter>, Fault> {
+        let (_, first) = going.first().expect("somebody goes");
+        let name = &first.change.environment;
+        let environment = self.environment(name).await?;
+        let (mut below, mut changes, mut roots) = (Below::default(), Vec::new(), Vec::new());
+        let mut ready = Vec::new();
+        for (_, decision) in going {
+            let change = &decision.change;
+            self.name_more_below(environment, change, &mut below).await?;
+            let granted =
+                decision.is_ready().then(|| lease_ids(&decision.leases, 1, self.now)).map(|ids| ids[0]);
+            changes.push(change);
+            roots.push(RootRow { change, pins: None, granted });
+            ready.push(granted);
+            let request = held.requests.get_mut(&change.request).expect("its request is held");
+            request.revision += 1;
+        }
+        self.update_roots(&roots).await?;
+        self.write_below(environment, &changes, &below).await?;
+        self.touch_all(&changes, &ready).await?;
+        for change in &changes {
+            self.tell_of(&change.events, claimed.get(&change.tree).copied());
+        }
+        let granting: Vec<Granting<'_>> = changes
+            .iter()
+            .zip(&ready)
+            .filter_map(|(change, lease)| {
+                let (tree, unit) = (change.tree, change.unit);
+                let counter = held.trees[&tree].fence.unsigned_abs() + 1;
+                let grant = Grant { tree, unit, counter, owns: Vec::new() };
+                Some(Granting { terms: held.requests[&change.request].terms(), grant, lease: (*lease)? })
+            })
+            .collect();
+        let mut granted = if granting.is_empty() {
+            Vec::new().into_iter()
+        } else {
+            self.insert_leases(environment, name, &granting).await?.into_iter()
+        };
+        let mut after = Vec::with_capacity(changes.len());
+        for (change, lease) in changes.iter().zip(&ready) {
+            after.push(if let Some(lease) = lease {
+                let data = json!({ "leases": [lease.to_string()] });
+                let (request, kind) = (change.request, "request.fulfilled");
+                self.tell(&EventRow::told(self.now, name, kind, request, None, &data));
+                let leases = granted.next().into_iter().collect();
+                RequestAfter::Fulfilled { revision: held.requests[&request].revision, leases }
+            } else {
+                RequestAfter::GoesOn
+            });
+        }
+        Ok(after)
+    }
+
+    /// Counts a visible change of each request, and ends those whose only tree is leased with it.
+    async fn touch_all(&self, changes: &[&ChangeRow], leased: &[Option<LeaseId>]) -> Result<(), Fault> {
+        let touch =
+            "UPDATE request r SET revision = r.revision + 1, ready = CASE WHEN g.ends THEN 1 ELSE r.ready END,
+                                  status = CASE WHEN g.ends THEN $3::smallint ELSE r.status END,
+                                  ended_at = CASE WHEN g.ends THEN $4::bigint ELSE r.ended_at END
+             FROM unnest($1::uuid[], $2::boolean[]) AS g (id, ends) WHERE r.id = g.id";
+        let requests: Vec<Uuid> = changes.iter().map(|change| change.request.0).collect();
+        let ends: Vec<bool> = leased.iter().map(Option::is_some).collect();
+        let fulfilled = i16::try_from(RequestStatus::Fulfilled.code()).expect("it is a small number");
+        let rows = requests.len() as u64;
+        self.connection.later_all(touch, &[&requests, &ends, &fulfilled, &self.now], rows, None).await
+    }
+}

@@ -1,0 +1,123 @@
+//! Starting: requests of which everything is made, accepted by one transaction.
+
+use std::collections::HashSet;
+
+use sixpack_model::ids::RequestId;
+use tokio_postgres::Row;
+use uuid::Uuid;
+
+use super::accepting::ACCEPTING;
+use super::columns::id;
+use super::faults::Fault;
+use super::quotas::Taker;
+use super::together::Shared;
+use super::writer::{Doing, Tx};
+use super::writes::Below;
+use crate::requests::{Created, Idempotency};
+use crate::stored::accepting::NewRequestRow;
+use crate::stored::changes::ChangeRow;
+
+/// A request for one dataset that is made.
+pub(super) struct Start(NewRequestRow);
+
+impl Start {
+    /// A request that may be accepted with others; gives it back when it may not.
+    pub(super) fn plain(new: NewRequestRow) -> Result<Self, Box<NewRequestRow>> {
+        let is_plain = match new.trees.as_slice() {
+            [tree] => {
+                !tree.settles() && tree.channel.is_none() && tree.found.is_none() && tree.joins.is_none()
+            }
+            _ => false,
+        };
+        let is_made = new.wishes.is_empty() && new.line.is_none() && new.request.units.len() == 1;
+        if is_plain && is_made { Ok(Self(new)) } else { Err(Box::new(new)) }
+    }
+
+    fn tree(&self) -> &ChangeRow {
+        &self.0.trees[0]
+    }
+}
+
+impl Shared for Start {
+    type Answer = Created;
+
+    const DOING: &'static str = ACCEPTING;
+
+    fn goes_with(&self, group: &[Self]) -> bool {
+        let (one, first) = (&self.0, &group[0].0);
+        let is_alike = one.request.environment == first.request.environment
+            && one.request.token == first.request.token
+            && one.quota == first.quota;
+        let is_same = |other: &Self| matches!((&one.idempotency, &other.0.idempotency), (Some(one), Some(other)) if one.key == other.key);
+        is_alike && !group.iter().any(is_same)
+    }
+
+    fn serve_all<'a>(tx: &'a mut Tx, all: &'a [Self]) -> Doing<'a, Vec<Option<Created>>> {
+        Box::pin(tx.start(all))
+    }
+
+    fn serve_one<'a>(tx: &'a mut Tx, one: &'a Self) -> Doing<'a, Created> {
+        Box::pin(tx.accept(&one.0))
+    }
+}
+
+impl Tx {
+    async fn start(&mut self, all: &[Start]) -> Result<Vec<Option<Created>>, Fault> {
+        let first = &all.first().expect("there are at least two").0;
+        let environment = self.environment(&first.request.environment).await?;
+        // Whose key is known is told what it stands for, which is looked up by itself.
+        let known = self.keep_keys(all).await?;
+        let starting = || all.iter().filter(|start| !known.contains(&start.0.request.id));
+        let count = starting().count();
+        if count == 0 {
+            return self.refuse(Vec::new());
+        }
+        let rows: Vec<&NewRequestRow> = starting().map(|start| &start.0).collect();
+        self.insert_requests(&rows, None).await?;
+        let (mut below, mut changes, mut pins) = (Below::default(), Vec::new(), Vec::new());
+        for start in starting() {
+            let change = start.tree();
+            self.note_own(start.0.request.id);
+            self.tell(&start.0.event);
+            pins.push(self.pins(change.pins.as_deref().unwrap_or("{}")).await?);
+            self.name_more_below(environment, change, &mut below).await?;
+            self.tell_of(&change.events, None);
+            changes.push(change);
+        }
+        self.insert_roots(environment, &changes, &pins).await?;
+        self.write_below(environment, &changes, &below).await?;
+        let taker = Taker { token: first.request.token.0, environment };
+        if self.take_places(taker, count, first.quota).await?.is_some() {
+            // Some of them may have a place.
+            return self.refuse(Vec::new());
+        }
+        let accepted = |start: &Start| (!known.contains(&start.0.request.id)).then_some(Created::Accepted);
+        Ok(all.iter().map(accepted).collect())
+    }
+
+    /// Keeps the keys of requests that have one; returns the requests whose key is there already.
+    async fn keep_keys(&self, all: &[Start]) -> Result<HashSet<RequestId>, Fault> {
+        let mut keys: Vec<(&Idempotency, RequestId)> = all
+            .iter()
+            .filter_map(|start| Some((start.0.idempotency.as_ref()?, start.0.request.id)))
+            .collect();
+        if keys.is_empty() {
+            return Ok(HashSet::new());
+        }
+        // In one sequence for all, so that no two groups wait for each other.
+        keys.sort_by(|(one, _), (other, _)| (one.token, &one.key).cmp(&(other.token, &other.key)));
+        let insert = "INSERT INTO idempotency (token, key, body, request, created_at)
+                      SELECT k.token, k.key, k.body, k.request, $5::bigint
+                      FROM unnest($1::uuid[], $2::text[], $3::bytea[], $4::uuid[]) AS k (token, key, body, request)
+                      ON CONFLICT DO NOTHING RETURNING request";
+        let tokens: Vec<Uuid> = keys.iter().map(|(key, _)| key.token.0).collect();
+        let names: Vec<&str> = keys.iter().map(|(key, _)| key.key.as_str()).collect();
+        let bodies: Vec<&[u8]> = keys.iter().map(|(key, _)| key.body.as_slice()).collect();
+        let requests: Vec<Uuid> = keys.iter().map(|(_, request)| request.0).collect();
+        let read = |row: &Row| id(row, 0).map(RequestId);
+        let kept =
+            self.connection.all(insert, &[&tokens, &names, &bodies, &requests, &self.now], read).await?;
+        let kept: HashSet<RequestId> = kept.into_iter().collect();
+        Ok(keys.into_iter().map(|(_, request)| request).filter(|request| !kept.contains(request)).collect())
+    }
+}

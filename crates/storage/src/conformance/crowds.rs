@@ -1,17 +1,19 @@
-//! Crowds: many who want the same from stock at one time, each of whom gets their own or nothing.
+//! Crowds: many calls at one time, each of which means what it would have meant by itself.
 
 use std::collections::BTreeSet;
 
 use futures::future::join_all;
 use serde_json::json;
-use sixpack_model::ids::{RequestId, TokenId};
+use sixpack_model::ids::{LeaseId, RequestId, TokenId, TreeId};
 use sixpack_model::request::RequestStatus;
+use sixpack_model::tree::{Claim, PartStatus};
 
-use super::factories::Order;
+use super::factories::{Order, Supplier};
 use super::fixture::Fixture;
 use super::stock::{asking_stock_only, level, line, status, stocked, wish};
 use crate::events::EventFilter;
-use crate::requests::{Created, NewRequest, OverQuota, Quota, QuotaOf};
+use crate::requests::{Created, Idempotency, NewRequest, OverQuota, Quota, QuotaOf};
+use crate::trees::{Guard, RequestAfter, TreeWrite, Written};
 
 /// Accepts all of these at one time.
 async fn ask(f: &Fixture, all: Vec<NewRequest>) -> Vec<(RequestId, Created)> {
@@ -85,4 +87,99 @@ pub async fn of_many_at_one_time_no_more_are_served_than_the_quota_allows(f: &Fi
         }
     }
     assert_eq!((served, level(f, line).await), (5, (11, 0)));
+}
+
+pub async fn many_new_requests_are_each_accepted_under_their_own_key(f: &Fixture) {
+    let token = TokenId(f.id());
+    let key = |number: usize| Idempotency { token, key: format!("k{number}"), body: [number as u8; 32] };
+    let quota = Quota { per_token: 20, ..Quota::UNLIMITED };
+    // Every key comes twice, and each fourth call has none.
+    let all = (0..40).map(|call| {
+        let mut new = NewRequest { quota, ..f.new_request(Order { token, ..Order::of(&["shop/customer"]) }) };
+        new.idempotency = (call % 4 != 0).then(|| key(call / 8 * 4 + call % 4));
+        new
+    });
+    let all: Vec<_> = all.collect();
+    let keys: Vec<_> = all.iter().map(|new| new.idempotency.clone()).collect();
+    let mut accepted = 0;
+    for ((id, created), key) in ask(f, all).await.into_iter().zip(keys) {
+        let request = f.store.request(id).await.unwrap();
+        match created {
+            Created::Accepted => {
+                accepted += 1;
+                assert_eq!(request.unwrap().status, RequestStatus::Building);
+                let trees = f.store.trees_of(id).await.unwrap();
+                assert_eq!(f.load(trees[0]).await.parts.len(), 2, "a root and a part");
+            }
+            Created::Replayed(first) => {
+                assert_eq!(request, None, "a key stands for one request");
+                let found = f.store.find_idempotent(&key.unwrap()).await.unwrap();
+                assert_eq!(found, Some(Created::Replayed(first)));
+            }
+            Created::OverQuota(OverQuota { of: QuotaOf::Token, limit: 20, taken: 20 }) => {
+                assert_eq!(request, None, "what is refused leaves nothing");
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(accepted, 20, "of ten without a key and fifteen keys, as many as the quota allows");
+    let session = f.supplier(Supplier::of(&["shop/customer"])).await;
+    assert_eq!(f.claim(session, 100).await.len(), 20, "each has its task");
+}
+
+pub async fn of_many_results_each_means_what_it_means_by_itself(f: &Fixture) {
+    let session = f.supplier(Supplier::of(&["shop/customer"])).await;
+    let mut trees = Vec::new();
+    for _ in 0..40 {
+        trees.push(f.one("shop/customer").await);
+    }
+    let claims: Vec<Claim> = f.claim(session, 100).await.into_iter().map(|claimed| claimed.claim).collect();
+    let claim_of =
+        |tree: TreeId| *claims.iter().find(|claim| claim.task.tree == tree).expect("it is claimed");
+    // One has moved on since it was read.
+    for tree in trees.iter().skip(1).step_by(5) {
+        f.write(Guard::None, f.change(tree)).await;
+    }
+    let writes = trees.iter().enumerate().map(|(number, tree)| {
+        let claim = claim_of(tree.id);
+        let (claim, change) = match number % 5 {
+            0 | 1 => (claim, f.made(tree, 1)),
+            2 => (Claim { attempt: claim.attempt + 1, ..claim }, f.made(tree, 1)),
+            _ => {
+                let mut change = f.ready(tree);
+                let part = &mut std::sync::Arc::make_mut(&mut change.tree).parts[1];
+                (part.status, part.task) = (PartStatus::Ready, None);
+                change.changed.push(1);
+                (claim, change)
+            }
+        };
+        let leases = vec![LeaseId(f.id())];
+        f.store.write_tree(TreeWrite { guard: Guard::Claim(claim), change, leases })
+    });
+    for (number, written) in join_all(writes).await.into_iter().enumerate() {
+        let (tree, now) = (&trees[number], f.load(trees[number].id).await);
+        let request = f.store.request(tree.request).await.unwrap().unwrap();
+        let leases = f.store.leases_of(tree.request).await.unwrap();
+        let part = now.parts[1].status;
+        match (number % 5, written.unwrap()) {
+            (0, Written::Done(RequestAfter::GoesOn)) => {
+                assert_eq!((part, request.revision, now.version), (PartStatus::Ready, 2, tree.version + 1));
+            }
+            (1, Written::Stale) | (2, Written::Refused) => assert_eq!(part, PartStatus::Building),
+            (3 | 4, Written::Done(RequestAfter::Fulfilled { revision, leases: granted })) => {
+                assert_eq!((request.status, request.revision), (RequestStatus::Fulfilled, revision));
+                assert_eq!((granted.len(), &granted), (1, &leases));
+                assert_eq!((now.lease, now.version), (Some(granted[0].id), tree.version + 2));
+                assert_eq!((now.root().status, request.ready), (PartStatus::Leased, 1));
+            }
+            (number, other) => panic!("{number}: {other:?}"),
+        }
+        assert_eq!(leases.len(), usize::from(number % 5 > 2));
+    }
+    // Whoever was not taken at its word still has its claim.
+    for (number, tree) in trees.iter().enumerate().filter(|(number, _)| matches!(number % 5, 1 | 2)) {
+        let late = f.part_change(&f.load(tree.id).await, 1, |part| part.task = None);
+        let written = f.write(Guard::Claim(claim_of(tree.id)), late).await;
+        assert_eq!(written, Written::Done(RequestAfter::GoesOn), "{number}");
+    }
 }

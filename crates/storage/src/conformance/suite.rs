@@ -69,6 +69,8 @@ macro_rules! conformance_suite {
             crowds {
                 each_of_many_who_wish_the_same_gets_one_or_nothing,
                 of_many_at_one_time_no_more_are_served_than_the_quota_allows,
+                many_new_requests_are_each_accepted_under_their_own_key,
+                of_many_results_each_means_what_it_means_by_itself,
             }
             datasets {
                 roots_are_listed_newest_first,

@@ -154,15 +154,16 @@ impl<'a> Name<'a> {
     pub const OTHER: Name<'static> = Name { first: "other", domain: "other", name: "other" };
 }
 
-/// A name that is kept.
+/// A name that is kept, with what was counted of it.
 #[derive(Debug)]
-struct Kept {
+struct Kept<T> {
     first: Box<str>,
     domain: Box<str>,
     name: Box<str>,
+    counted: T,
 }
 
-impl Kept {
+impl<T> Kept<T> {
     fn name(&self) -> Name<'_> {
         Name { first: &self.first, domain: &self.domain, name: &self.name }
     }
@@ -173,7 +174,7 @@ impl Kept {
 /// A place is taken once and for all, so that looking for one waits for nobody.
 #[derive(Debug)]
 pub struct Named<T> {
-    places: Box<[OnceLock<Box<(Kept, T)>>]>,
+    places: Box<[OnceLock<Box<Kept<T>>>]>,
     taken: AtomicUsize,
     other: T,
 }
@@ -199,15 +200,15 @@ impl<T: Default> Named<T> {
             let kept = match place.get() {
                 Some(kept) => kept,
                 None if self.taken.fetch_add(1, Ordering::Relaxed) < NAMES_MAX => {
-                    place.get_or_init(|| Box::new((kept(name), T::default())))
+                    place.get_or_init(|| Box::new(kept(name)))
                 }
                 None => {
                     self.taken.fetch_sub(1, Ordering::Relaxed);
                     return &self.other;
                 }
             };
-            if kept.0.name() == name {
-                return &kept.1;
+            if kept.name() == name {
+                return &kept.counted;
             }
         }
         &self.other
@@ -216,15 +217,20 @@ impl<T: Default> Named<T> {
     /// All that there are by name, in their order, and at last those of all further names.
     pub fn all(&self) -> Vec<(Name<'_>, &T)> {
         let kept = self.places.iter().filter_map(OnceLock::get);
-        let mut all: Vec<_> = kept.map(|kept| (kept.0.name(), &kept.1)).collect();
+        let mut all: Vec<_> = kept.map(|kept| (kept.name(), &kept.counted)).collect();
         all.sort_by_key(|(name, _)| *name);
         all.push((Name::OTHER, &self.other));
         all
     }
 }
 
-fn kept(name: Name<'_>) -> Kept {
-    Kept { first: name.first.into(), domain: name.domain.into(), name: name.name.into() }
+fn kept<T: Default>(name: Name<'_>) -> Kept<T> {
+    Kept {
+        first: name.first.into(),
+        domain: name.domain.into(),
+        name: name.name.into(),
+        counted: T::default(),
+    }
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@ mod lengths;
 mod links;
 mod manifests;
 mod openings;
+mod promises;
 mod repository;
 mod text;
 mod twins;
@@ -72,6 +73,7 @@ const RULES: &[Rule] = &[
     links::check,
     decisions::check,
     codes::check,
+    promises::check,
     dependencies::check,
     generated::check,
 ];

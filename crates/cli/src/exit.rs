@@ -131,6 +131,18 @@ impl Exit {
 mod tests {
     use super::*;
 
+    /// The unit that is shipped.
+    const UNIT: &str = include_str!("../../../deploy/sixpack.service");
+
+    #[test]
+    fn a_server_that_would_end_the_same_way_again_is_not_started_again() {
+        let for_good =
+            [Exit::Usage, Exit::Data, Exit::CannotCreate, Exit::Mismatch, Exit::NotPermitted, Exit::Settings];
+        let codes: Vec<_> = for_good.iter().map(|exit| exit.code().to_string()).collect();
+        let line = format!("RestartPreventExitStatus={}", codes.join(" "));
+        assert!(UNIT.lines().any(|told| told == line), "{line}");
+    }
+
     #[test]
     fn a_request_that_stock_could_not_serve_ends_as_one_that_was_refused() {
         for (code, exit) in

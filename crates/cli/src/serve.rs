@@ -54,6 +54,7 @@ pub(crate) async fn run(command: &ServeCommand) -> Result<Exit, Fault> {
     }
     tracing::info!(
         url = server.url(),
+        metrics = server.metrics_url(),
         data = %settings.data.display(),
         store = %settings.store,
         behind_proxy = settings.behind_proxy,

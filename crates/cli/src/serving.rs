@@ -9,12 +9,14 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use sixpack_engine::{Engine, EngineSettings, Retention, Sweeper};
-use sixpack_server::ServerSettings;
+use sixpack_server::{MetricsSettings, ServerSettings, count_panics};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::exit::Exit;
@@ -31,6 +33,7 @@ pub(crate) struct Server {
     store: OpenStore,
     listener: TcpListener,
     address: SocketAddr,
+    metrics: Option<(TcpListener, SocketAddr)>,
     settings: ServerSettings,
     signals: Signals,
 }
@@ -50,10 +53,14 @@ impl Server {
         };
         let engine = Engine::start(store.shared(), engine_settings);
         let engine = engine.await.map_err(|error| stores::refused(&error, settings))?;
-        let listener = TcpListener::bind(settings.listen).await;
-        let listener = listener.map_err(|error| no_listener(settings.listen, &error))?;
-        let address = listener.local_addr().map_err(|error| no_listener(settings.listen, &error))?;
-        Ok(Self { engine, store, listener, address, settings: server_settings(settings), signals })
+        count_panics();
+        let (listener, address) = listen(settings.listen, "listen").await?;
+        let metrics = match settings.metrics_listen {
+            Some(address) => Some(listen(address, "metrics-listen").await?),
+            None => None,
+        };
+        let settings = server_settings(settings);
+        Ok(Self { engine, store, listener, address, metrics, settings, signals })
     }
 
     /// Takes calls without a token as an administrator's.
@@ -71,9 +78,16 @@ impl Server {
         format!("http://{}", self.address)
     }
 
+    /// Where metrics are answered, if anywhere.
+    pub(crate) fn metrics_url(&self) -> Option<String> {
+        self.metrics.as_ref().map(|(_, address)| format!("http://{address}/metrics"))
+    }
+
     /// Serves until a signal comes, or the store breaks.
     pub(crate) async fn run(self) -> Result<Exit, Fault> {
-        let Self { engine, store, listener, settings, mut signals, .. } = self;
+        let Self { engine, store, listener, metrics, settings, mut signals, .. } = self;
+        let watching =
+            metrics.map(|(listener, address)| Watching::start(listener, address, &engine, &settings));
         let sweeper = Sweeper::start(&engine);
         let drain_delay = settings.edge.drain_delay;
         let shutdown = CancellationToken::new();
@@ -95,11 +109,39 @@ impl Server {
                 return Ok(Exit::Interrupted);
             }
         }
+        if let Some(watching) = watching {
+            watching.stop().await;
+        }
         sweeper.stop().await;
         drop(engine);
         store.close().await;
         tracing::info!("stopped");
         Ok(Exit::Done)
+    }
+}
+
+/// Metrics, answered until everything else was: whoever watches sees the drain to its end.
+struct Watching {
+    stop: CancellationToken,
+    serving: JoinHandle<io::Result<()>>,
+}
+
+impl Watching {
+    fn start(listener: TcpListener, address: SocketAddr, engine: &Engine, settings: &ServerSettings) -> Self {
+        let stop = CancellationToken::new();
+        let mut of = MetricsSettings::of(Arc::clone(&settings.edge.counters));
+        if address.ip().is_loopback() {
+            of.hosts = own_hosts(address);
+        }
+        let serving = sixpack_server::serve_metrics(listener, engine.clone(), of, stop.clone());
+        Self { stop, serving: tokio::spawn(serving) }
+    }
+
+    async fn stop(self) {
+        self.stop.cancel();
+        if let Ok(Err(error)) = self.serving.await {
+            tracing::warn!(%error, "metrics were not answered to the end");
+        }
     }
 }
 
@@ -153,33 +195,46 @@ fn server_settings(settings: &Settings) -> ServerSettings {
     server.edge.access_log = settings.access_log;
     server.edge.hosts = settings.public_hosts.clone();
     if settings.listen.ip().is_loopback() && !settings.behind_proxy && server.edge.hosts.is_empty() {
-        let own = match settings.listen {
-            SocketAddr::V4(address) => address.ip().to_string(),
-            SocketAddr::V6(address) => format!("[{}]", address.ip()),
-        };
-        server.edge.hosts = LOOPBACK_HOSTS.map(str::to_owned).into_iter().chain([own]).collect();
+        server.edge.hosts = own_hosts(settings.listen);
     }
     server
 }
 
-fn no_listener(address: SocketAddr, error: &io::Error) -> Fault {
+/// The names under which a loopback address is asked.
+fn own_hosts(address: SocketAddr) -> Vec<String> {
+    let own = match address {
+        SocketAddr::V4(address) => address.ip().to_string(),
+        SocketAddr::V6(address) => format!("[{}]", address.ip()),
+    };
+    LOOPBACK_HOSTS.map(str::to_owned).into_iter().chain([own]).collect()
+}
+
+/// Listens on an address that a setting names.
+async fn listen(address: SocketAddr, flag: &str) -> Result<(TcpListener, SocketAddr), Fault> {
+    let failed = |error: io::Error| no_listener(address, flag, &error);
+    let listener = TcpListener::bind(address).await.map_err(failed)?;
+    let address = listener.local_addr().map_err(failed)?;
+    Ok((listener, address))
+}
+
+fn no_listener(address: SocketAddr, flag: &str, error: &io::Error) -> Fault {
     let (exit, why, next) = match error.kind() {
         io::ErrorKind::AddrInUse => (
             Exit::Unavailable,
             "another program listens there".to_owned(),
-            "choose another port with --listen; port 0 takes any free one",
+            format!("choose another port with --{flag}; port 0 takes any free one"),
         ),
         io::ErrorKind::PermissionDenied => (
             Exit::NotPermitted,
             "ports below 1024 are for administrators".to_owned(),
-            "choose a port from 1024 with --listen",
+            format!("choose a port from 1024 with --{flag}"),
         ),
         io::ErrorKind::AddrNotAvailable => (
             Exit::Settings,
             "this machine has no such address".to_owned(),
-            "choose an address of this machine with --listen",
+            format!("choose an address of this machine with --{flag}"),
         ),
-        _ => (Exit::Unavailable, error.to_string(), "choose another address with --listen"),
+        _ => (Exit::Unavailable, error.to_string(), format!("choose another address with --{flag}")),
     };
     Fault::new(exit, format!("cannot listen on {address}: {why}")).next(next)
 }
@@ -213,7 +268,7 @@ mod tests {
             (io::ErrorKind::PermissionDenied, Exit::NotPermitted),
             (io::ErrorKind::AddrNotAvailable, Exit::Settings),
         ] {
-            let fault = no_listener(address, &io::Error::from(kind));
+            let fault = no_listener(address, "listen", &io::Error::from(kind));
             assert_eq!(fault.exit, exit);
             assert!(fault.what.contains("127.0.0.1:80"), "{}", fault.what);
         }

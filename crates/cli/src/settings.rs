@@ -28,6 +28,7 @@ pub(crate) struct Settings {
     pub(crate) store: StoreChoice,
     pub(crate) behind_proxy: bool,
     pub(crate) public_hosts: Vec<String>,
+    pub(crate) metrics_listen: Option<SocketAddr>,
     pub(crate) offline_grace_s: u64,
     pub(crate) drain_delay_s: u64,
     pub(crate) grace_s: u64,

@@ -51,7 +51,7 @@ impl Engine {
     ) -> Result<(), Refusal> {
         let lease = self.held_by(caller, id).await?;
         if lease.fence != extending.fence {
-            return Err(Refusal::LeaseFenced);
+            return Err(self.fenced("extend"));
         }
         for _ in 0..CHANGED_LIMIT {
             let tree = self.leased_tree(lease.tree).await?.ok_or_else(|| Refusal::unknown("lease", id))?;

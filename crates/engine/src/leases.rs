@@ -56,7 +56,7 @@ impl Engine {
         self.held_by(caller, id).await?;
         match self.store().renew_lease(id, fence, ttl_ms).await? {
             Renewed::Until(_) => self.lease(caller, id).await,
-            Renewed::Fenced(_) => Err(Refusal::LeaseFenced),
+            Renewed::Fenced(_) => Err(self.fenced("renew")),
             Renewed::Ended(lease) => Err(ended(lease)),
             Renewed::Unknown => Err(Refusal::unknown("lease", id)),
         }
@@ -95,7 +95,7 @@ impl Engine {
             Changed::Refused(_) => {
                 let (lease, tree) = self.lease(caller, id).await?;
                 match lease.status {
-                    _ if lease.fence != fence => Err(Refusal::LeaseFenced),
+                    _ if lease.fence != fence => Err(self.fenced("release")),
                     LeaseStatus::Released => {
                         match lease.outcome.filter(|first| said.is_some_and(|said| said != *first)) {
                             Some(first) => Err(Refusal::ReleasedAs(first)),
@@ -150,6 +150,12 @@ impl Engine {
     pub(crate) async fn held_by(&self, caller: &Caller, id: LeaseId) -> Result<Lease, Refusal> {
         let lease = self.visible_lease(caller, id).await?;
         if caller.owns(lease.token) { Ok(lease) } else { Err(Refusal::unknown("lease", id)) }
+    }
+
+    /// Refuses a call under another fence than the live one.
+    pub(crate) fn fenced(&self, operation: &str) -> Refusal {
+        self.inner.measures.fenced(operation);
+        Refusal::LeaseFenced
     }
 
     async fn visible_lease(&self, caller: &Caller, id: LeaseId) -> Result<Lease, Refusal> {

@@ -19,6 +19,7 @@ mod health;
 mod imports;
 mod joining;
 mod leases;
+mod measures;
 mod mint;
 mod offers;
 mod on_the_way;
@@ -66,6 +67,9 @@ pub use diagnosis::DiagnosisView;
 pub use doubts::Doubted;
 pub use extensions::Extending;
 pub use imports::{Import, ImportView};
+pub use measures::{
+    FENCED, LEASE_ENDS, LeaseCounts, Measures, REQUEST_ENDS, RequestEnds, StockMeasured, Waits,
+};
 pub use refusal::Refusal;
 pub use requests::{Made, RequestView, Wanted};
 pub use reruns::{GoneVersion, Rerun, RerunView};
@@ -81,10 +85,12 @@ pub use tokens::{MintedToken, NewToken};
 
 // What callers name in calls of the engine; everything else of the store stays behind it.
 pub use sixpack_storage::StoreError;
+pub use sixpack_storage::census::{Counted, SupplierCounted};
 pub use sixpack_storage::datasets::DatasetFilter;
 pub use sixpack_storage::events::EventFilter;
-pub use sixpack_storage::health::StoreKind;
+pub use sixpack_storage::health::{ATTEMPT_ENDS, Attempts, Connections, StoreKind, StoreMeasures};
 pub use sixpack_storage::leases::LeaseFilter;
+pub use sixpack_storage::measures::{Counter, Histogram, NAMES_MAX, Name, Named, QUICK, Told};
 pub use sixpack_storage::page::Page;
 pub use sixpack_storage::requests::{QuotaOf, RequestFilter};
 pub use sixpack_storage::stock_rules::{Put, StoredRule};
@@ -151,6 +157,7 @@ struct Inner {
     broken: CancellationToken,
     /// Tasks that are on their way back, because the call that they were claimed for is gone.
     going_back: TaskTracker,
+    measures: Measures,
 }
 
 impl Engine {
@@ -181,6 +188,7 @@ impl Engine {
                 lines: wakeups::Looks::default(),
                 broken: CancellationToken::new(),
                 going_back: TaskTracker::new(),
+                measures: Measures::default(),
             }),
         };
         engine.refresh_catalogues().await?;

@@ -96,8 +96,11 @@ impl Engine {
         Ok(offline)
     }
 
-    /// Asks about what a request was given from stock with evidence that is too old.
+    /// Counts what a request was given from stock, and asks about what has evidence that is too old.
     pub(crate) fn hand_over(&self, request: &Request, served: &Served) {
+        if let Some(leases) = &served.leases {
+            self.inner.measures.request_fulfilled(&request.environment, leases.len());
+        }
         for taken in served.taken.iter().filter(|taken| taken.how == How::Suspect) {
             let (engine, tree, request) = (self.clone(), taken.tree, request.clone());
             tokio::spawn(async move {

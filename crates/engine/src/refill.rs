@@ -26,6 +26,7 @@ use sixpack_storage::stock::{Discard, FillTo, Level, SharedTrouble, StoredLine};
 use uuid::Uuid;
 
 use crate::Engine;
+use crate::measures::StockMeasured;
 use crate::refusal::Refusal;
 use crate::requests::{Asked, new_request};
 use crate::shelf::Shelf;
@@ -72,6 +73,10 @@ impl Engine {
     pub(crate) async fn tend_stock(&self) -> Result<(), Refusal> {
         self.catch_up().await?;
         let served = self.inner.stock.take_served();
+        for (_, hits, misses) in &served {
+            self.inner.measures.stock_served[0].add(*hits);
+            self.inner.measures.stock_served[1].add(*misses);
+        }
         if !served.is_empty() {
             self.store().count_served(served).await?;
         }
@@ -228,6 +233,9 @@ impl Engine {
             self.inner.sweeps.unwanted.notify_one();
             level = self.store().level(line, keeping.keep.saturating_add(COUNTED_BEYOND)).await?;
         }
+        let rule = tended.rule.as_ref().map(|rule| &rule.name);
+        let measured = rule.map(|rule| StockMeasured::new(&stored.environment, rule, level, keeping.fill_to));
+        self.inner.measures.stock_looked_at(line, measured);
         let surplus = (level.ready + level.coming).saturating_sub(keeping.keep.into());
         let surplus = surplus.min(level.coming - level.importing);
         if surplus > 0 {

@@ -16,6 +16,7 @@ use sixpack_model::name::ContractName;
 use sixpack_model::plan;
 use sixpack_model::request::{Priority, Request, RequestStatus, Selection, Source};
 use sixpack_model::tree::Tree;
+use sixpack_storage::measures::Name;
 use sixpack_storage::page::{Listed, Page};
 use sixpack_storage::requests::{
     Created, Ended, Idempotency, Looking, NewRequest, OverQuota, Quota, QuotaOf, RequestFilter, Served,
@@ -250,6 +251,7 @@ impl Engine {
         let trees: Vec<Arc<Tree>> = new.trees.iter().map(|change| Arc::clone(&change.tree)).collect();
         let wishes = new.wishes.clone();
         let settled = new.trees.iter().any(|change| change.outcome.is_some());
+        let failed = new.trees.iter().any(|change| matches!(change.outcome, Some(plan::Outcome::Failed(_))));
         let due: Vec<_> =
             new.trees.iter().filter_map(|change| Some((change.at, change.tree.due_at()?))).collect();
         let (offers, sought) = (self.offers(&new.trees), sought_by(&new.trees));
@@ -258,6 +260,10 @@ impl Engine {
         let members: Vec<TreeId> = trees.iter().map(|tree| tree.id).collect();
         match &created {
             Ok(Created::Accepted) => {
+                self.inner.measures.accepted.of(Name::place(&request.environment)).add_one();
+                if failed {
+                    self.inner.measures.request_ended(&request.environment, RequestStatus::Failed);
+                }
                 self.inner.trees.members.insert(request.id, members.into());
                 due.into_iter().for_each(|(now, at)| self.remind_of_due(now, at));
                 if !settled {
@@ -266,6 +272,7 @@ impl Engine {
                 self.inner.stock.note_served(None, &wishes);
             }
             Ok(Created::Served(served)) => {
+                self.inner.measures.accepted.of(Name::place(&request.environment)).add_one();
                 self.inner.stock.note_served(Some(served), &wishes);
                 self.served_from_stock(&request, members, served);
                 self.hand_over(&request, served);
@@ -358,6 +365,7 @@ impl Engine {
         let event = request_event(request, at, told, json!({ "message": message }));
         let ended = self.store().end_request(request.id, status, RequestEnd { failure, event }).await?;
         if ended == Ended::Now {
+            self.inner.measures.request_ended(&request.environment, status);
             self.wake_request(request.id);
             self.inner.ended.wake(request.id);
             self.beat();

@@ -418,8 +418,11 @@ impl Engine {
             let page: Vec<Lease> = self.store().overdue_leases(after, PAGE).await?;
             let Some(last) = page.last() else { return outcome };
             after = Some(last.id);
+            let now = self.store().now().await?;
             let mut ended = Vec::with_capacity(page.len());
             for lease in &page {
+                let over = Duration::try_from(now.duration_since(lease.expires_at)).unwrap_or_default();
+                self.inner.measures.reap_delay.note_span(over);
                 let keep = self.is_reusable(lease.tree).await?;
                 ended.push((lease.tree, Guard::Overdue(lease.id), Happened::LeaseEnded { keep }));
             }

@@ -300,11 +300,17 @@ impl Engine {
         Ok(claims)
     }
 
+    fn assignment(&self, tree: &Tree, claimed: &Claimed) -> Option<Assignment> {
+        let assignment = Assignment::of(tree, claimed)?;
+        self.inner.measures.handed_out(&tree.environment, &assignment.contract, claimed.waited_ms);
+        Some(assignment)
+    }
+
     async fn assignments(&self, claimed: Vec<Claimed>) -> Vec<Assignment> {
         let mut assignments = Vec::with_capacity(claimed.len());
         for claimed in claimed {
             match self.tree_of_claim(claimed.claim.task.tree, claimed.tree_version).await {
-                Ok(Some(tree)) => match Assignment::of(&tree, &claimed) {
+                Ok(Some(tree)) => match self.assignment(&tree, &claimed) {
                     Some(assignment) if claimed.operation == Operation::Find => {
                         let part = &tree.parts[claimed.claim.task.part as usize];
                         let exclude = self.excluded(&tree, part).await;

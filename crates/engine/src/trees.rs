@@ -17,6 +17,7 @@ use sixpack_storage::trees::{Clash, Guard, RequestAfter, TreeWrite, Written};
 use tokio::time::Instant;
 
 use crate::joining::Kept;
+use crate::measures::lease_end;
 use crate::parked::{Poller, Queue};
 use crate::refusal::Refusal;
 use crate::requests::Fulfilment;
@@ -218,6 +219,7 @@ impl Engine {
     async fn write_tree(&self, mut write: TreeWrite, successors: &Successors) -> Result<Written, StoreError> {
         let tree = Arc::clone(&write.change.tree);
         let at = write.change.at;
+        let ends = lease_end(&write.guard);
         let withdrawn = !write.change.withdrawn.is_empty();
         if matches!(write.change.outcome, Some(plan::Outcome::Ready(_))) {
             let members = self.members(tree.request).await?;
@@ -257,6 +259,7 @@ impl Engine {
         }
         self.inner.trees.expect_no_more(tree.id);
         if let Ok(Written::Done(after)) = &written {
+            self.inner.measures.written(&tree.environment, after, ends);
             self.tell_tree(tree.id, tree.version);
             self.tell_waiting(tree.request, after);
             if let Some(line) = tree.line.filter(|_| *after != RequestAfter::GoesOn) {

@@ -20,9 +20,11 @@ use futures::FutureExt;
 use http::header::{CONTENT_LENGTH, HOST};
 use http::request::Parts;
 use http::{HeaderMap, Method, StatusCode};
+use sixpack_engine::Name;
 use tokio_util::sync::CancellationToken;
 use tower::Service;
 
+mod calls;
 pub mod check;
 mod chunks;
 mod connection;
@@ -41,8 +43,9 @@ pub mod request_id;
 mod settings;
 pub mod sse;
 
+pub use calls::{Calls, CallsOf};
 pub use connection::serve;
-pub use settings::{Counter, Counters, EdgeSettings};
+pub use settings::{Counters, EdgeSettings, Taken};
 
 use overload::{Admission, InFlight};
 use problem::{Problem, echoed};
@@ -91,12 +94,17 @@ impl Edge {
                 self.route(request, &asked).await
             }
         };
-        self.finish(response, &asked)
+        let response = self.finish(response, &asked);
+        let took = (!in_flight.was_parked()).then(|| asked.at.elapsed());
+        self.settings.counters.calls.note(in_flight.operation(), response.status(), took);
+        response
     }
 
     /// Answers a request that the guard refused.
     fn refuse<B>(&self, request: &http::Request<B>, problem: Problem, from: Peer) -> Response {
-        self.finish(problem.into_response(), &Asked::new(request, from))
+        let response = self.finish(problem.into_response(), &Asked::new(request, from));
+        self.settings.counters.calls.note(None, response.status(), None);
+        response
     }
 
     fn settings(&self) -> Arc<EdgeSettings> {
@@ -161,6 +169,7 @@ impl Edge {
             }
         }
         if let Some(problem) = response.extensions_mut().remove::<Problem>() {
+            self.settings.counters.refused.of(Name::place(problem.code())).add_one();
             *response.body_mut() = Body::from(problem.render(asked.id.as_str()));
             response.headers_mut().remove(CONTENT_LENGTH);
         }

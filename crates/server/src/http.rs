@@ -48,6 +48,11 @@ use crate::edge::fallback::json_only;
 
 pub use document::openapi;
 
+/// Method and path of every operation, by its number.
+pub(crate) fn operations_by_number() -> impl Iterator<Item = (&'static str, &'static str)> {
+    auth::OPERATIONS.iter().map(|(_, method, path, _)| (*method, *path))
+}
+
 /// What the handlers share; all of it is cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Server {
@@ -67,7 +72,7 @@ impl FromRef<Server> for Engine {
 
 /// The router of all operations; `shutdown` is what `/readyz` watches.
 pub(crate) fn router(engine: Engine, settings: &ServerSettings, shutdown: CancellationToken) -> Router {
-    let waiting = waiting::Places::new(settings.long_polls_per_token);
+    let waiting = waiting::Places::new(settings.long_polls_per_token, &settings.edge.counters);
     let ServerSettings { insecure_dev, secure_cookies, .. } = *settings;
     let pinged = health::Pinged::default();
     let server = Server { engine, insecure_dev, secure_cookies, waiting, pinged, shutdown };

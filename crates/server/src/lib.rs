@@ -6,16 +6,20 @@
 
 pub mod edge;
 mod http;
+mod metrics;
 
 use std::io;
+use std::sync::Arc;
 
 use axum::Router;
 use sixpack_engine::Engine;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+use self::edge::Counters;
 pub use self::edge::EdgeSettings;
 pub use self::http::openapi;
+pub use self::metrics::{MetricsSettings, count_panics, serve_metrics};
 
 /// Calls that one token may have parked: a build farm behind one token, each call on a connection of its own.
 pub const LONG_POLLS_PER_TOKEN: usize = 2_000;
@@ -38,7 +42,8 @@ pub struct ServerSettings {
 
 impl Default for ServerSettings {
     fn default() -> Self {
-        let edge = EdgeSettings { is_urgent: http::is_urgent, ..EdgeSettings::default() };
+        let counters = Arc::new(Counters::of(http::operations_by_number().count()));
+        let edge = EdgeSettings { is_urgent: http::is_urgent, counters, ..EdgeSettings::default() };
         Self { edge, insecure_dev: false, secure_cookies: false, long_polls_per_token: LONG_POLLS_PER_TOKEN }
     }
 }

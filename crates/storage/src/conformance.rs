@@ -6,6 +6,7 @@
 #![allow(missing_docs, reason = "a case is named by the sentence that it proves")]
 #![allow(clippy::unwrap_used, reason = "the cases are tests; a store that fails fails them")]
 
+pub mod census;
 pub mod channels;
 pub mod claims;
 pub mod contracts;

@@ -7,6 +7,7 @@
 //! is polled behind another one, such as a claim behind the write that makes a task ready, sees its effects, and a write
 //! whose caller goes away is carried out all the same.
 
+pub mod census;
 pub mod channels;
 pub mod clock;
 #[cfg(feature = "conformance")]
@@ -21,6 +22,7 @@ pub mod events;
 pub mod health;
 pub mod imports;
 pub mod leases;
+pub mod measures;
 pub mod page;
 pub mod postgres;
 pub mod requests;
@@ -42,7 +44,8 @@ pub use error::StoreError;
 
 /// Everything that a store can do.
 pub trait Store:
-    channels::Channels
+    census::Census
+    + channels::Channels
     + contracts::Contracts
     + datasets::Datasets
     + doubts::Doubts
@@ -65,7 +68,8 @@ pub trait Store:
 }
 
 impl<T> Store for T where
-    T: channels::Channels
+    T: census::Census
+        + channels::Channels
         + contracts::Contracts
         + datasets::Datasets
         + doubts::Doubts

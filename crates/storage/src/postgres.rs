@@ -53,6 +53,7 @@
 mod accepting;
 mod address;
 mod board;
+mod census;
 mod channels;
 mod claiming;
 mod columns;
@@ -115,6 +116,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::durability::Durability;
 use crate::error::StoreError;
+use crate::health::StoreMeasures;
 
 use accepting::FromStock;
 pub use address::{Address, AddressError};
@@ -171,6 +173,7 @@ struct Inner {
     memory: Arc<Memory>,
     pins: Arc<PinsRead>,
     fence_epoch: u64,
+    measures: StoreMeasures,
 }
 
 /// Creates the schema of a store if it is not there, and brings it up to date; the store need not be opened for it.
@@ -203,7 +206,14 @@ impl PostgresStore {
         let fence_epoch = opening::first_row(address).await?;
         let pool = pool(address, settings.connections.clamp(1, CONNECTIONS))?;
         let time = Time::new(self::pool(address, 1)?);
-        let inner = Arc::new(Inner { pool, time, memory: Arc::default(), pins: Arc::default(), fence_epoch });
+        let inner = Arc::new(Inner {
+            pool,
+            time,
+            memory: Arc::default(),
+            pins: Arc::default(),
+            fence_epoch,
+            measures: StoreMeasures::default(),
+        });
         let (board, stop) = (Arc::<Board>::default(), CancellationToken::new());
         tokio::spawn(listening::run(address.clone(), Arc::clone(&board), stop.clone()));
         let (turns, under_way) = (Arc::default(), TaskTracker::new());

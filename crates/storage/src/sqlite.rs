@@ -10,6 +10,7 @@
 
 mod accepting;
 pub mod backup;
+mod census;
 mod channels;
 mod checkpointer;
 mod columns;
@@ -52,7 +53,7 @@ mod writer;
 mod writes;
 
 use std::fs::File;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -61,6 +62,7 @@ use rusqlite::Connection;
 use crate::clock::{Clock, SystemClock};
 pub use crate::durability::Durability;
 use crate::error::StoreError;
+use crate::health::StoreMeasures;
 use crate::stored::{codes, failures};
 
 use checkpointer::Checkpointer;
@@ -98,6 +100,8 @@ pub struct SqliteStore {
     _checkpointer: Arc<Checkpointer>,
     clock: Arc<dyn Clock>,
     pins: Arc<PinsRead>,
+    measures: Arc<StoreMeasures>,
+    folder: PathBuf,
     _lock: File,
 }
 
@@ -112,9 +116,23 @@ impl SqliteStore {
         let opened = opening::open(&file, settings.durability, settings.clock.as_ref())?;
         let checkpointer = Arc::new(Checkpointer::start(&file)?);
         let readers = Readers::start(&file, settings.readers.max(1))?;
-        let writer = Writer::start(opened, Arc::clone(&settings.clock), Arc::clone(&checkpointer))?;
-        let pins = Arc::default();
-        Ok(Self { writer, readers, _checkpointer: checkpointer, clock: settings.clock, pins, _lock: lock })
+        let measures = Arc::<StoreMeasures>::default();
+        let writer = Writer::start(
+            opened,
+            Arc::clone(&settings.clock),
+            Arc::clone(&checkpointer),
+            Arc::clone(&measures),
+        )?;
+        Ok(Self {
+            writer,
+            readers,
+            _checkpointer: checkpointer,
+            clock: settings.clock,
+            pins: Arc::default(),
+            measures,
+            folder: folder.to_owned(),
+            _lock: lock,
+        })
     }
 
     /// Writes what is queued, and takes nothing any more: everything asked afterwards is answered `Closed`.
@@ -133,7 +151,7 @@ impl SqliteStore {
         T: Send + 'static,
         F: FnMut(&mut Tx<'_>) -> rusqlite::Result<T> + Send + 'static,
     {
-        self.writer.submit(doing, work).await
+        self.writer.submit(doing, work).await.inspect_err(|error| self.measures.failed(error))
     }
 
     /// Runs `work` on one snapshot of the store.
@@ -142,7 +160,7 @@ impl SqliteStore {
         T: Send + 'static,
         F: FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
     {
-        self.readers.submit(doing, work).await
+        self.readers.submit(doing, work).await.inspect_err(|error| self.measures.failed(error))
     }
 
     fn clock_ms(&self) -> i64 {

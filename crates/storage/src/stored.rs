@@ -1,6 +1,7 @@
 //! What both databases write alike: the numbers of states, values that are stored as JSON, and rows before they are written.
 
 pub(crate) mod accepting;
+pub(crate) mod attempts;
 pub(crate) mod changes;
 pub(crate) mod codes;
 pub(crate) mod entities;

@@ -19,6 +19,8 @@ pub struct Claimed {
     pub operation: Operation,
     /// How long the supplier has.
     pub timeout_ms: u64,
+    /// How long it had been due.
+    pub waited_ms: u64,
 }
 
 /// What one session gets.

@@ -38,6 +38,11 @@ const CRATE_FENCES: &[CrateFence] = &[
         why: "only the model knows how expressions, schemas and scenario files are read",
     },
     CrateFence {
+        crates: &["prometheus-client"],
+        only_in: &["crates/server/"],
+        why: "layers count by themselves, and the server writes it down",
+    },
+    CrateFence {
         crates: &["croner"],
         only_in: &["crates/model/"],
         why: "only the model knows when a window opens",
@@ -110,6 +115,13 @@ const CALL_FENCES: &[CallFence] = &[
         except: &["crates/model/src/stock/window.rs"],
         why: "only windows know cron expressions and the calendars of time zones",
         fix: "ask a `Window` whether it is open",
+    },
+    CallFence {
+        pattern: r"\bprometheus_client::",
+        inside: &["crates/server/"],
+        except: &["crates/server/src/metrics/page.rs"],
+        why: "only the page of metrics knows the format",
+        fix: "add the number to the page",
     },
     CallFence {
         pattern: r"\bstd::(?:fs|net|process|thread)\b|\btokio::|\basync fn\b|\basync move\b|\.await\b",

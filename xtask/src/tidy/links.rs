@@ -12,7 +12,7 @@ use super::Fault;
 use super::repository::{Repository, TextFile};
 
 /// Folders whose files are named in documents by their full path.
-const NAMED_FOLDERS: &str = "crates|sdks|examples|xtask|docs|api|web|verify|\\.ci";
+const NAMED_FOLDERS: &str = "crates|sdks|examples|xtask|docs|api|web|verify|deploy|\\.ci";
 
 /// Documents about how things were; the paths they name need not exist any more.
 const HISTORY: &[&str] = &["CHANGELOG.md", "docs/decisions/"];

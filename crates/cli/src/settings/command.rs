@@ -58,6 +58,9 @@ pub(crate) struct SettingsArgs {
     /// Hosts that the server answers to, with commas between
     #[arg(long, value_name = "HOSTS")]
     public_hosts: Option<String>,
+    /// Address and port for metrics [default: none]
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    metrics_listen: Option<String>,
     /// How long a dataset may wait for an absent supplier
     #[arg(long, value_name = "SECONDS")]
     offline_grace_s: Option<String>,
@@ -110,6 +113,7 @@ impl SettingsArgs {
             ("store_password_file", self.store_password_file.clone()),
             ("behind_proxy", switch(self.behind_proxy)),
             ("public_hosts", self.public_hosts.clone()),
+            ("metrics_listen", self.metrics_listen.clone()),
             ("offline_grace_s", self.offline_grace_s.clone()),
             ("drain_delay_s", self.drain_delay_s.clone()),
             ("grace_s", self.grace_s.clone()),

@@ -19,6 +19,8 @@ pub(crate) struct Key {
 pub(crate) enum Kind {
     /// An address and a port.
     Address,
+    /// An address and a port, or nothing.
+    AddressOrNone,
     /// A path.
     Folder,
     /// A path, or nothing.
@@ -63,6 +65,7 @@ pub(crate) const KEYS: &[Key] = &[
     Key { name: "store_password_file", kind: Kind::File },
     Key { name: "behind_proxy", kind: Kind::Switch },
     Key { name: "public_hosts", kind: Kind::Hosts },
+    Key { name: "metrics_listen", kind: Kind::AddressOrNone },
     Key { name: "offline_grace_s", kind: Kind::Number { min: 1, max: 86_400 } },
     Key { name: "drain_delay_s", kind: Kind::Number { min: 0, max: 300 } },
     Key { name: "grace_s", kind: Kind::Number { min: 0, max: 600 } },
@@ -109,7 +112,7 @@ impl Kind {
             Self::Hosts => Value::List(
                 text.split(',').map(str::trim).filter(|host| !host.is_empty()).map(str::to_owned).collect(),
             ),
-            Self::Address | Self::Folder | Self::File | Self::Store | Self::Word(_) => {
+            Self::Address | Self::AddressOrNone | Self::Folder | Self::File | Self::Store | Self::Word(_) => {
                 Value::Text(text.to_owned())
             }
         };
@@ -119,7 +122,8 @@ impl Kind {
     /// Accepts a value that the setting can have, and returns it in its usual form.
     pub(crate) fn check(self, value: Value) -> Result<Value, String> {
         match (self, value) {
-            (Self::Address, Value::Text(text)) => match address(&text) {
+            (Self::AddressOrNone, Value::Text(text)) if text.is_empty() => Ok(Value::Text(text)),
+            (Self::Address | Self::AddressOrNone, Value::Text(text)) => match address(&text) {
                 Some(_) => Ok(Value::Text(text)),
                 None => Err(self.expected(&quoted(&text))),
             },
@@ -144,6 +148,11 @@ impl Kind {
     pub(crate) fn expected(self, found: &str) -> String {
         match self {
             Self::Address => format!("must be an address and a port like \"127.0.0.1:6776\", not {found}"),
+            Self::AddressOrNone => {
+                format!(
+                    "must be an address and a port like \"127.0.0.1:6777\", or \"\" for none, not {found}"
+                )
+            }
             Self::Folder => format!("must be the path of a folder, not {found}"),
             Self::File => format!("must be the path of a file, or \"\" for none, not {found}"),
             Self::Store => format!("must be {STORES}, not {found}"),

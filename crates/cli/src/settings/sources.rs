@@ -1,9 +1,10 @@
 //! Where settings come from: flags, environment, file, defaults, each stronger than the next.
 
+mod reach;
+
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fmt;
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use sixpack_model::text::did_you_mean;
@@ -92,7 +93,8 @@ pub(crate) fn effective(
     let password = reading.password(&found, password);
     let settings = settings_of(&found, password.as_deref());
     if let Some(settings) = &settings {
-        reading.faults.extend(contradictions(settings, &found));
+        let origin = |name: &str| found.get(name).map(|(_, origin)| origin.to_string());
+        reading.faults.extend(reach::faults(settings, origin));
     }
     let rows = KEYS
         .iter()
@@ -249,13 +251,14 @@ impl Reading {
 /// The values that hold when nobody says anything else.
 fn defaults() -> Found {
     let text = |text: &str| Value::Text(text.to_owned());
-    let values: [(&'static str, Value); 19] = [
+    let values: [(&'static str, Value); 20] = [
         ("listen", text("127.0.0.1:6776")),
         ("data", text(".sixpack")),
         ("store", text(SQLITE)),
         ("store_password_file", text("")),
         ("behind_proxy", Value::Switch(false)),
         ("public_hosts", Value::List(Vec::new())),
+        ("metrics_listen", text("")),
         ("offline_grace_s", Value::Number(60)),
         ("drain_delay_s", Value::Number(5)),
         ("grace_s", Value::Number(25)),
@@ -293,6 +296,7 @@ fn settings_of(found: &Found, password: Option<&str>) -> Option<Settings> {
         store: store_of(found, password)?,
         behind_proxy: switch("behind_proxy"),
         public_hosts,
+        metrics_listen: address(&text("metrics_listen")?),
         offline_grace_s: number("offline_grace_s")?,
         drain_delay_s: number("drain_delay_s")?,
         grace_s: number("grace_s")?,
@@ -317,25 +321,6 @@ fn store_of(found: &Found, password: Option<&str>) -> Option<StoreChoice> {
         _ => address,
     };
     Some(StoreChoice::Postgres(Box::new(address)))
-}
-
-/// Values that are possible, but not together.
-fn contradictions(settings: &Settings, found: &Found) -> Option<SettingFault> {
-    if settings.listen.ip().is_loopback() || settings.behind_proxy {
-        return None;
-    }
-    let (_, origin) = found.get("listen")?;
-    Some(SettingFault {
-        name: "listen".into(),
-        origin: origin.to_string(),
-        what: reachable_by_others(settings.listen),
-    })
-}
-
-fn reachable_by_others(address: SocketAddr) -> String {
-    format!(
-        "others can reach {address}, and tokens would travel unencrypted; listen on 127.0.0.1, or put a proxy with TLS before the server and set behind_proxy = true"
-    )
 }
 
 fn value_of(kind: Kind, value: &DeValue<'_>) -> Result<Value, String> {

@@ -20,3 +20,4 @@ mod stock;
 mod telling;
 #[cfg(target_os = "linux")]
 mod wall_clock;
+mod watching;

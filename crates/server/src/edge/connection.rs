@@ -235,8 +235,10 @@ struct Place {
 
 impl Caps {
     fn new(settings: &EdgeSettings) -> Self {
+        let total = Arc::new(Semaphore::new(settings.connections_max));
+        settings.counters.open.are(&total, settings.connections_max);
         Self {
-            total: Arc::new(Semaphore::new(settings.connections_max)),
+            total,
             told: Arc::new(Semaphore::new(TOLD_MAX)),
             by_address: Arc::default(),
             by_address_max: settings.connections_per_address_max,

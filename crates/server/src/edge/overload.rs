@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 use std::convert::Infallible;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::extract::FromRequestParts;
@@ -13,7 +14,7 @@ use http::request::Parts;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::problem::Problem;
-use super::settings::EdgeSettings;
+use super::settings::{EdgeSettings, Taken};
 
 /// When to ask again: most requests take milliseconds, so a second makes room.
 const RETRY_AFTER_S: u64 = 1;
@@ -33,7 +34,17 @@ pub(super) struct Admission {
 
 /// The place of one request in flight. Handlers take it as an extractor to park a long poll.
 #[derive(Debug, Clone, Default)]
-pub struct InFlight(Arc<Mutex<Option<OwnedSemaphorePermit>>>);
+pub struct InFlight(Arc<Request>);
+
+/// What is known of a request while it is answered.
+#[derive(Debug, Default)]
+struct Request {
+    place: Mutex<Option<OwnedSemaphorePermit>>,
+    /// The number of its operation, from 1; 0 before it is known.
+    operation: AtomicUsize,
+    /// Whether it waited for news.
+    parked: AtomicBool,
+}
 
 /// The long polls of a server: a cap for each key (a token) and one for all.
 #[derive(Debug, Clone)]
@@ -53,10 +64,13 @@ pub struct PollPlace {
 
 impl Admission {
     pub(super) fn new(settings: &EdgeSettings) -> Self {
-        Self {
+        let admission = Self {
             places: Arc::new(Semaphore::new(settings.in_flight_max)),
             urgent: Arc::new(Semaphore::new(settings.in_flight_urgent_max)),
-        }
+        };
+        settings.counters.in_flight.are(&admission.places, settings.in_flight_max);
+        settings.counters.in_flight_urgent.are(&admission.urgent, settings.in_flight_urgent_max);
+        admission
     }
 
     /// Fills `in_flight` with a place, or refuses at once: a queue here would only make everybody slow.
@@ -67,7 +81,7 @@ impl Admission {
         }
         let place =
             place.map_err(|_| overloaded("Too many requests are being worked on; ask again shortly."))?;
-        *in_flight.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(place);
+        *in_flight.0.place.lock().unwrap_or_else(PoisonError::into_inner) = Some(place);
         Ok(())
     }
 }
@@ -75,7 +89,23 @@ impl Admission {
 impl InFlight {
     /// Gives the place back before the request ends; a second time does nothing.
     fn give_back(&self) {
-        drop(self.0.lock().unwrap_or_else(PoisonError::into_inner).take());
+        self.0.parked.store(true, Ordering::Relaxed);
+        drop(self.0.place.lock().unwrap_or_else(PoisonError::into_inner).take());
+    }
+
+    /// Says which operation it is of, by its number.
+    pub(crate) fn is_of(&self, operation: usize) {
+        self.0.operation.store(operation + 1, Ordering::Relaxed);
+    }
+
+    /// Which operation it is of, once that is known.
+    pub(super) fn operation(&self) -> Option<usize> {
+        self.0.operation.load(Ordering::Relaxed).checked_sub(1)
+    }
+
+    /// Whether it waited for news.
+    pub(super) fn was_parked(&self) -> bool {
+        self.0.parked.load(Ordering::Relaxed)
     }
 }
 
@@ -97,6 +127,11 @@ impl LongPolls {
     /// Room for `per_key_max` long polls of one key and `total_max` of all.
     pub fn new(per_key_max: usize, total_max: usize) -> Self {
         Self { total: Arc::new(Semaphore::new(total_max)), by_key: Arc::default(), per_key_max }
+    }
+
+    /// Has the places of all parked calls counted.
+    pub(crate) fn counted_by(&self, taken: &Taken, total_max: usize) {
+        taken.are(&self.total, total_max);
     }
 
     /// Parks the request `in_flight` as a long poll of `key`; its place in flight is given back.

@@ -1,10 +1,13 @@
 //! The limits of the edge, each with its reason; tests and operators may override every one.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use http::Method;
+use sixpack_engine::{Counter, Named};
+use tokio::sync::Semaphore;
+
+use super::calls::Calls;
 
 /// What the edge allows. [`EdgeSettings::default`] is meant for a server that faces a network.
 #[derive(Debug, Clone)]
@@ -79,8 +82,8 @@ impl Default for EdgeSettings {
     }
 }
 
-/// How often the edge did what an operator should know of, since the start.
-#[derive(Debug, Default)]
+/// What the edge did that an operator should know of, since the start, and what it is at.
+#[derive(Debug)]
 pub struct Counters {
     /// Connections accepted.
     pub connections: Counter,
@@ -92,19 +95,57 @@ pub struct Counters {
     pub overloaded: Counter,
     /// Handlers that panicked.
     pub panics: Counter,
+    /// What was answered.
+    pub calls: Calls,
+    /// Refusals by code.
+    pub refused: Named<Counter>,
+    /// Open connections.
+    pub open: Taken,
+    /// Requests that are worked on.
+    pub in_flight: Taken,
+    /// The same beyond the places of all, of those that are urgent.
+    pub in_flight_urgent: Taken,
+    /// Calls that wait for news.
+    pub parked: Taken,
 }
 
-/// A number that only grows.
-#[derive(Debug, Default)]
-pub struct Counter(AtomicU64);
+impl Counters {
+    /// Nothing yet, of so many operations.
+    pub(crate) fn of(operations: usize) -> Self {
+        Self {
+            connections: Counter::default(),
+            connections_refused: Counter::default(),
+            heads_refused: Counter::default(),
+            overloaded: Counter::default(),
+            panics: Counter::default(),
+            calls: Calls::of(operations),
+            refused: Named::default(),
+            open: Taken::default(),
+            in_flight: Taken::default(),
+            in_flight_urgent: Taken::default(),
+            parked: Taken::default(),
+        }
+    }
+}
 
-impl Counter {
-    /// The number so far.
-    pub fn get(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
+impl Default for Counters {
+    fn default() -> Self {
+        Self::of(0)
+    }
+}
+
+/// How many places are taken of those that there are; none before whoever gives them out has said so.
+#[derive(Debug, Default)]
+pub struct Taken(OnceLock<(Arc<Semaphore>, usize)>);
+
+impl Taken {
+    /// Says which places these are. Only the first time counts: a second server with these counters counts for itself.
+    pub(crate) fn are(&self, places: &Arc<Semaphore>, of: usize) {
+        let _ = self.0.set((Arc::clone(places), of));
     }
 
-    pub(super) fn add_one(&self) {
-        self.0.fetch_add(1, Ordering::Relaxed);
+    /// How many are taken now.
+    pub fn now(&self) -> usize {
+        self.0.get().map_or(0, |(places, of)| of.saturating_sub(places.available_permits()))
     }
 }

@@ -14,6 +14,7 @@ use sixpack_model::token::Role::{self, Admin, Consumer, Supplier};
 use uuid::Uuid;
 
 use super::{Server, browser};
+use crate::edge::overload::InFlight;
 use crate::edge::problem::Problem;
 
 /// Longest `Authorization` value that is looked at; a token has 50 characters.
@@ -130,9 +131,12 @@ pub(super) async fn authorize(
         method => method,
     };
     let operation =
-        OPERATIONS.iter().find(|(_, its_method, its_path, _)| *its_path == path && *its_method == method);
+        OPERATIONS.iter().position(|(_, its_method, its_path, _)| *its_path == path && *its_method == method);
+    if let (Some(operation), Some(call)) = (operation, request.extensions().get::<InFlight>()) {
+        call.is_of(operation);
+    }
     let access = match operation {
-        Some((_, _, _, access)) => *access,
+        Some(operation) => OPERATIONS[operation].3,
         // The method router answers for methods that a path does not have.
         None if OPERATIONS.iter().any(|(_, _, its_path, _)| *its_path == path) => Access::Open,
         None => Access::To(&[]),

@@ -9,9 +9,9 @@ use sixpack_engine::Caller;
 use sixpack_model::ids::SessionId;
 
 use crate::CLAIMS_PER_SESSION;
-use crate::edge::Stopping;
 use crate::edge::overload::{InFlight, LongPolls, POLLS_MAX, PollPlace};
 use crate::edge::problem::Problem;
+use crate::edge::{Counters, Stopping};
 
 /// The places of parked calls.
 #[derive(Clone)]
@@ -21,11 +21,11 @@ pub(super) struct Places {
 }
 
 impl Places {
-    pub(super) fn new(per_token: usize) -> Self {
-        Self {
-            by_token: LongPolls::new(per_token, POLLS_MAX),
-            by_session: LongPolls::new(CLAIMS_PER_SESSION, POLLS_MAX),
-        }
+    pub(super) fn new(per_token: usize, counters: &Counters) -> Self {
+        let by_token = LongPolls::new(per_token, POLLS_MAX);
+        // Every call that waits has a place of its token.
+        by_token.counted_by(&counters.parked, POLLS_MAX);
+        Self { by_token, by_session: LongPolls::new(CLAIMS_PER_SESSION, POLLS_MAX) }
     }
 
     /// A place for a call that waits `wait`; none is needed for one that does not.

@@ -28,6 +28,7 @@ mod joining;
 mod leases;
 mod lists;
 mod log;
+mod metrics;
 mod quarantine;
 mod requests;
 mod reruns;

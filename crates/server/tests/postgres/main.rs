@@ -51,6 +51,8 @@ mod leases;
 mod lists;
 #[path = "../it/log.rs"]
 mod log;
+#[path = "../it/metrics.rs"]
+mod metrics;
 #[path = "../it/quarantine.rs"]
 mod quarantine;
 #[path = "../it/requests.rs"]

@@ -13,6 +13,13 @@ macro_rules! conformance_suite {
     };
     ($open:path, $run:path) => {
         $crate::conformance_suite! { $open, $run =>
+            census {
+                an_empty_store_has_nothing_but_its_size,
+                what_there_is_is_counted,
+                what_is_overdue_says_since_when,
+                no_more_is_counted_than_was_asked_for,
+                an_attempt_that_ends_is_counted_with_how_long_it_took,
+            }
             channels {
                 a_session_in_a_channel_reads_back_as_it_was_registered,
                 a_channel_is_there_while_somebody_is_live_in_it,

@@ -249,7 +249,9 @@ impl Tx {
             let attempt = number(row, 3)?;
             let (operation, tree_version) = (code(row, 4)?, number(row, 5)?);
             let claim = Claim { task, attempt, session };
-            Ok((get::<i64>(row, 6)?, Claimed { claim, tree_version, operation, timeout_ms }))
+            let ready_at: i64 = get(row, 6)?;
+            let waited_ms = self.now.saturating_sub(ready_at).max(0).unsigned_abs();
+            Ok((ready_at, Claimed { claim, tree_version, operation, timeout_ms, waited_ms }))
         };
         let (priority, undo) = (number_of_code(priority), number_of_code(Operation::Undo));
         let mut tasks = self

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{PostgresStore, opening};
-use crate::health::{Health, StoreKind};
+use crate::health::{Connections, Health, StoreKind, StoreMeasures};
 
 impl Health for PostgresStore {
     fn kind(&self) -> StoreKind {
@@ -16,5 +16,14 @@ impl Health for PostgresStore {
 
     fn writing_for(&self) -> Duration {
         Duration::ZERO
+    }
+
+    fn measures(&self) -> &StoreMeasures {
+        &self.inner.measures
+    }
+
+    fn connections(&self) -> Option<Connections> {
+        let status = self.inner.pool.status();
+        Some(Connections { used: status.size.saturating_sub(status.available), waiting: status.waiting })
     }
 }

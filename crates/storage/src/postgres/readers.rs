@@ -15,7 +15,7 @@ impl Inner {
         let mut attempt = 1;
         loop {
             match ended(self.time.now().await, attempt) {
-                Some(result) => return result.map_err(|fault| failed(doing, fault)),
+                Some(result) => return result.map_err(|fault| self.failed(doing, fault)),
                 None => attempt += 1,
             }
         }
@@ -38,7 +38,7 @@ impl Inner {
                 work(&connection, input).await
             };
             match ended(looked.await, attempt) {
-                Some(result) => return result.map_err(|fault| failed(doing, fault)),
+                Some(result) => return result.map_err(|fault| self.failed(doing, fault)),
                 None => attempt += 1,
             }
         }
@@ -65,10 +65,17 @@ impl Inner {
                 result
             };
             match ended(looked.await, attempt) {
-                Some(result) => return result.map_err(|fault| failed(doing, fault)),
+                Some(result) => return result.map_err(|fault| self.failed(doing, fault)),
                 None => attempt += 1,
             }
         }
+    }
+
+    fn failed(&self, doing: &'static str, fault: Fault) -> StoreError {
+        tracing::error!(doing, ?fault, "a read failed");
+        let error = fault.told(doing);
+        self.measures.failed(&error);
+        error
     }
 }
 
@@ -82,9 +89,4 @@ fn ended<T>(result: Result<T, Fault>, attempt: u32) -> Option<Result<T, Fault>> 
         }
         result => Some(result),
     }
-}
-
-fn failed(doing: &'static str, fault: Fault) -> StoreError {
-    tracing::error!(doing, ?fault, "a read failed");
-    fault.told(doing)
 }

@@ -30,6 +30,7 @@ use super::statements::Connection;
 use super::writer::Tx;
 use super::writes::read_recheck;
 use crate::error::StoreError;
+use crate::stored::attempts::{Attempt, TreeWritten};
 use crate::stored::changes::{ChangeRow, OutcomeRow};
 use crate::stored::places::Standing;
 use crate::trees::{Guard, Lately, TreeWrite, Trees, Written};
@@ -44,7 +45,8 @@ impl Trees for PostgresStore {
 
     async fn write_tree(&self, write: TreeWrite) -> Result<Written, StoreError> {
         let TreeWrite { guard, change, leases } = write;
-        match Decision::plain(guard, ChangeRow::from(change), leases) {
+        let attempt = Attempt::of(&guard, &change);
+        let written = match Decision::plain(guard, ChangeRow::from(change), leases) {
             Ok(plain) => self.share(&self.decisions, plain).await,
             Err(input) => {
                 self.write(WRITING, input, |tx, (guard, change, leases)| {
@@ -52,7 +54,8 @@ impl Trees for PostgresStore {
                 })
                 .await
             }
-        }
+        };
+        Ok(written?.counted(attempt.as_ref(), &self.inner.measures))
     }
 
     async fn unwanted_trees(&self, after: Option<TreeId>, limit: u32) -> Result<Vec<TreeId>, StoreError> {
@@ -159,6 +162,11 @@ struct Passed {
 }
 
 impl Passed {
+    /// How long that was.
+    fn held_ms(&self, now: i64) -> Option<u64> {
+        self.claimed_at.map(|at| now.saturating_sub(at).max(0).unsigned_abs())
+    }
+
     /// Of a statement that touched so many rows.
     fn by(rows: u64) -> Option<Self> {
         (rows > 0).then(Self::default)
@@ -171,7 +179,7 @@ impl Tx {
         guard: &Guard,
         change: &ChangeRow,
         leases: &[LeaseId],
-    ) -> Result<Written, Fault> {
+    ) -> Result<TreeWritten, Fault> {
         let (from, claim) = match guard {
             Guard::Claim(claim) if change.channel.is_none() && change.joins.is_none() => {
                 self.hold_with_claim(change, leases, claim).await?
@@ -179,19 +187,19 @@ impl Tx {
             _ => (self.hold_for(change, leases).await?, None),
         };
         let Some(from) = from.filter(|from| from.version == change.expected) else {
-            return self.refuse(Written::Stale);
+            return self.refuse(Written::Stale.into());
         };
         if let Some(clash) = self.clash(change, from, leases.len()).await? {
-            return self.refuse(Written::EntityHeld(clash));
+            return self.refuse(Written::EntityHeld(clash).into());
         }
         if let Some(contract) = self.doubted_upon(change).await? {
-            return self.refuse(Written::Doubted(contract));
+            return self.refuse(Written::Doubted(contract).into());
         }
         let joins = match change.joins.as_deref() {
             None => None,
             Some(joins) => match self.joins_from(joins).await? {
                 Some(stocked) => Some((joins, stocked)),
-                None => return self.refuse(Written::Refused),
+                None => return self.refuse(Written::Refused.into()),
             },
         };
         let environment = self.environment(&change.environment).await?;
@@ -200,7 +208,7 @@ impl Tx {
             Some(passed) => passed,
             None => self.pass(guard, change).await?,
         };
-        let Some(passed) = passed else { return self.refuse(Written::Refused) };
+        let Some(passed) = passed else { return self.refuse(Written::Refused.into()) };
         if let Some((joins, stocked)) = joins {
             self.join(change.tree, joins, stocked).await?;
         }
@@ -213,7 +221,7 @@ impl Tx {
         if before.ended {
             self.note_unwanted(change).await?;
         }
-        Ok(Written::Done(before.after))
+        Ok(TreeWritten { written: Written::Done(before.after), held_ms: passed.held_ms(self.now) })
     }
 
     /// Holds what may change with a decision, and gives up the claim that it was made under behind that, in one round trip. What

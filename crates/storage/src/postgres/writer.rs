@@ -9,7 +9,7 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::time::timeout;
 
@@ -65,19 +65,28 @@ impl Inner {
         F: for<'a> Fn(&'a mut Tx, &'a I) -> Doing<'a, T>,
     {
         let mut attempt = 1;
+        let failed = |error: StoreError| {
+            self.measures.failed(&error);
+            Err(error)
+        };
         loop {
+            let begun = Instant::now();
             let fault = match self.attempt(input, work).await {
-                Ok(value) => return Ok(value),
+                Ok(value) => {
+                    self.measures.commits.note_span(begun.elapsed());
+                    return Ok(value);
+                }
                 Err(Ended::Unknown(cause)) => {
                     tracing::error!(doing, error = ?cause, "the answer to a commit was lost");
-                    return Err(StoreError::Unanswered { doing, cause: cause.into_cause() });
+                    return failed(StoreError::Unanswered { doing, cause: cause.into_cause() });
                 }
                 Err(Ended::Undone(fault)) => fault,
             };
             if !fault.is_passing() || attempt == ATTEMPTS {
                 tracing::error!(doing, ?fault, attempt, "a write failed and was rolled back");
-                return Err(fault.told(doing));
+                return failed(fault.told(doing));
             }
+            self.measures.again.add_one();
             tracing::debug!(doing, ?fault, attempt, "a write is carried out again");
             tokio::time::sleep(pause(attempt)).await;
             attempt += 1;

@@ -105,7 +105,17 @@ pub fn back_up(folder: &Path, file: &Path) -> Result<Backup, BackupError> {
     }
     let backup = made?;
     flush_folder(file)?;
+    note_backup(folder);
     Ok(backup)
+}
+
+/// Leaves word for the server that shows when the last backup was done. Whoever backs up may not be allowed to write there: the
+/// backup is as good without.
+fn note_backup(folder: &Path) {
+    let note = opening::backup_note(folder);
+    if let Err(error) = std::fs::write(&note, "The time of this file is that of the last backup.\n") {
+        tracing::warn!(note = %note.display(), %error, "the time of the last backup could not be noted");
+    }
 }
 
 /// Looks a backup through: that it is ours and not of a newer build, that every page of it is sound, and that what refers to

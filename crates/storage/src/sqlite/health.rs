@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{SqliteStore, opening};
-use crate::health::{Health, StoreKind};
+use crate::health::{Connections, Health, StoreKind, StoreMeasures};
 
 impl Health for SqliteStore {
     fn kind(&self) -> StoreKind {
@@ -16,5 +16,13 @@ impl Health for SqliteStore {
 
     fn writing_for(&self) -> Duration {
         self.writer.at_it_for()
+    }
+
+    fn measures(&self) -> &StoreMeasures {
+        &self.measures
+    }
+
+    fn connections(&self) -> Option<Connections> {
+        None
     }
 }

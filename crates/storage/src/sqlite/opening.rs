@@ -1,7 +1,7 @@
 //! Opening: the lock on the folder, the settings of the connections, whose file it is, and its schema.
 
 use std::fs::{File, OpenOptions, TryLockError};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use rusqlite::config::DbConfig;
@@ -34,6 +34,16 @@ const LOCK_WAIT: Duration = Duration::from_millis(500);
 
 /// The pause between two looks at it.
 const LOCK_PAUSE: Duration = Duration::from_millis(10);
+
+/// The log of the database within the folder of a store.
+pub(super) fn log_of(folder: &Path) -> PathBuf {
+    folder.join(DATABASE_FILE).with_extension("db-wal")
+}
+
+/// A file within the folder of a store that tells by its time when the last backup of it was done.
+pub(super) fn backup_note(folder: &Path) -> PathBuf {
+    folder.join("last-backup")
+}
 
 mod migrations {
     refinery::embed_migrations!("migrations/sqlite");

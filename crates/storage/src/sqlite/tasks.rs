@@ -362,6 +362,7 @@ fn hand_out(tx: &Tx<'_>, session: SessionId, offer: &Offer, waiting: &Waiting) -
         tree_version,
         operation,
         timeout_ms: offer.queue.timeout_ms.unsigned_abs(),
+        waited_ms: tx.now.saturating_sub(waiting.ready_at).max(0).unsigned_abs(),
     })
 }
 

@@ -23,6 +23,7 @@ use super::statements::Statements;
 use super::writer::Tx;
 use super::writes::{ChangeRow, read_recheck};
 use crate::error::StoreError;
+use crate::stored::attempts::{Attempt, TreeWritten};
 use crate::trees::{Guard, Lately, TreeWrite, Trees, Written};
 
 #[async_trait]
@@ -34,24 +35,25 @@ impl Trees for SqliteStore {
 
     async fn write_tree(&self, write: TreeWrite) -> Result<Written, StoreError> {
         let TreeWrite { guard, change, leases } = write;
+        let attempt = Attempt::of(&guard, &change);
         let change = ChangeRow::from(change);
-        self.write("writing a tree", move |tx| {
+        let written = self.write("writing a tree", move |tx| {
             let Some(from) = tx.standing(change.tree)?.filter(|from| from.version == change.expected) else {
-                return Ok(Written::Stale);
+                return Ok(Written::Stale.into());
             };
             if let Some(clash) = tx.clash(&change, from, leases.len())? {
-                return Ok(Written::EntityHeld(clash));
+                return Ok(Written::EntityHeld(clash).into());
             }
             if let Some(contract) = tx.doubted_upon(&change)? {
-                return Ok(Written::Doubted(contract));
+                return Ok(Written::Doubted(contract).into());
             }
             let joins = change.joins.as_deref();
             let stocked = joins.map(|joins| tx.joins_from(joins)).transpose()?.flatten();
             if joins.is_some() && stocked.is_none() {
-                return Ok(Written::Refused);
+                return Ok(Written::Refused.into());
             }
             let Some(passed) = tx.pass(&guard, &change)? else {
-                return Ok(Written::Refused);
+                return Ok(Written::Refused.into());
             };
             if let (Some(joins), Some(stocked)) = (joins, stocked) {
                 tx.join(change.tree, joins, stocked)?;
@@ -65,9 +67,9 @@ impl Trees for SqliteStore {
             if before.ended {
                 tx.note_unwanted(&change)?;
             }
-            Ok(Written::Done(before.after))
-        })
-        .await
+            Ok(TreeWritten { written: Written::Done(before.after), held_ms: passed.held_ms(tx.now) })
+        });
+        Ok(written.await?.counted(attempt.as_ref(), &self.measures))
     }
 
     async fn unwanted_trees(&self, after: Option<TreeId>, limit: u32) -> Result<Vec<TreeId>, StoreError> {
@@ -169,6 +171,11 @@ struct Passed {
 }
 
 impl Passed {
+    /// How long that was.
+    fn held_ms(&self, now: i64) -> Option<u64> {
+        self.claimed_at.map(|at| now.saturating_sub(at).max(0).unsigned_abs())
+    }
+
     /// Of a statement that touched so many rows.
     fn by(rows: usize) -> Option<Self> {
         (rows > 0).then(Self::default)

@@ -28,6 +28,7 @@ use super::opening::Opened;
 use super::statements::Statements;
 use crate::clock::Clock;
 use crate::error::StoreError;
+use crate::health::StoreMeasures;
 
 /// What a write works with.
 pub(super) struct Tx<'a> {
@@ -57,6 +58,7 @@ impl Writer {
         opened: Opened,
         clock: Arc<dyn Clock>,
         checkpointer: Arc<Checkpointer>,
+        measures: Arc<StoreMeasures>,
     ) -> Result<Self, StoreError> {
         let (jobs, waiting) = channel();
         let at_it_since = AtItSince::default();
@@ -68,6 +70,7 @@ impl Writer {
             memory: Memory::default(),
             broken: None,
             commits: 0,
+            measures,
             at_it_since: Arc::clone(&at_it_since),
         };
         let thread = Builder::new()
@@ -190,6 +193,7 @@ struct Desk {
     memory: Memory,
     broken: Option<String>,
     commits: u32,
+    measures: Arc<StoreMeasures>,
     at_it_since: AtItSince,
 }
 
@@ -204,11 +208,12 @@ impl Desk {
             };
             match first {
                 Ok(first) => {
-                    self.note(Some(Instant::now()));
+                    let begun = Instant::now();
+                    self.note(Some(begun));
                     let mut batch = Vec::with_capacity(16);
                     batch.push(first);
                     batch.extend(waiting.try_iter().take(BATCH - 1));
-                    self.carry_out(batch, waiting);
+                    self.carry_out(batch, waiting, begun);
                     log_is_empty = false;
                     self.note(None);
                 }
@@ -225,7 +230,7 @@ impl Desk {
         *self.at_it_since.lock().unwrap_or_else(PoisonError::into_inner) = since;
     }
 
-    fn carry_out(&mut self, mut batch: Vec<Box<dyn Job>>, waiting: &Receiver<Box<dyn Job>>) {
+    fn carry_out(&mut self, mut batch: Vec<Box<dyn Job>>, waiting: &Receiver<Box<dyn Job>>, begun: Instant) {
         if let Some(cause) = &self.broken {
             return refuse_all(batch, cause);
         }
@@ -241,6 +246,8 @@ impl Desk {
         }
         match result {
             Ok(()) => {
+                self.measures.commits.note_span(begun.elapsed());
+                self.measures.writes_per_commit.note(batch.len() as u64);
                 batch.into_iter().for_each(Job::answer);
                 self.watch_log();
             }

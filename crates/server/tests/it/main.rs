@@ -35,6 +35,7 @@ mod scenarios;
 mod sessions;
 mod sign_ins;
 mod staleness;
+mod statistics;
 mod steps;
 mod stock;
 mod stock_rules;

@@ -99,8 +99,11 @@ export function withoutImplied(edges: GraphEdge[]): GraphEdge[] {
   for (const { from, to } of edges) next.set(from, [...(next.get(from) ?? []), to]);
   const leads = (from: string, to: string, seen: Set<string>): boolean =>
     (next.get(from) ?? []).some((each) => each === to || (!seen.has(each) && leads(each, to, seen.add(each))));
+  // Within a circle everything implies everything: there, each line stands for itself.
   return edges.filter(
-    ({ from, to }) => !(next.get(from) ?? []).some((via) => via !== to && leads(via, to, new Set([via]))),
+    ({ from, to }) =>
+      leads(to, from, new Set([to])) ||
+      !(next.get(from) ?? []).some((via) => via !== to && leads(via, to, new Set([via]))),
   );
 }
 

@@ -18,8 +18,11 @@ import { span } from "~/lib/times";
 import { Level } from "./Level";
 import { NewRule } from "./NewRule";
 import { RuleActions } from "./RuleActions";
+import { RuleTable } from "./RuleTable";
 
 const FROM = "/frame/env/$env/stock";
+/** More rules than this are a table, each with a page of its own: nobody scrolls through a hundred charts. */
+const PANELS_MAX = 12;
 
 export function StockPage() {
   const { env } = useParams({ from: FROM });
@@ -55,7 +58,11 @@ export function StockPage() {
               </Empty>
             );
           }
-          return shown.map((rule) => <Rule key={rule.name} env={env} rule={rule} />);
+          return shown.length > PANELS_MAX ? (
+            <RuleTable rules={shown} env={env} />
+          ) : (
+            shown.map((rule) => <Rule key={rule.name} env={env} rule={rule} />)
+          );
         }}
       </Read>
       <Dialog opened={adding} onClose={() => setAdding(false)} title="A new stock rule" size="lg">

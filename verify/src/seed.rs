@@ -76,7 +76,9 @@ async fn fill(api: &Api, wish: &Wish, say: &impl Fn(&str)) -> anyhow::Result<Vec
     world.drift();
     life::find_drift(api, domains).await?;
     // Domains go on: one build takes more, one breaks scenarios of others, and some suppliers are away.
-    if let [.., away, breaks, wider] = domains {
+    if let [.., away, _, wider] = domains {
+        // One of those that others build on.
+        let breaks = &domains[domains.len() / 5];
         for (domain, build) in [(wider, Build::Wider), (breaks, Build::Renamed)] {
             let newer = world.supplier(domain, build).await?;
             replace(&mut suppliers, domains, domain, Some(newer)).await?;

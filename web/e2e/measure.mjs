@@ -68,35 +68,39 @@ function memoryOf(id) {
 }
 
 /** What tabs cost the server that each follow a request of their own while it is made. */
-async function tabs(browser, { url, token, api, server }) {
+async function tabs(browser, landscape) {
+    // A server that has just published a thousand contracts has memory to spare, and would hide what tabs take.
+    await landscape.restartServer(async () => undefined);
+    const { url, token, api } = landscape;
     const wait = { name: "waiting", output: { type: "object" }, input: { type: "object" } };
-    const manifest = {
+    const owner = { team: "Slow" };
+    await api("POST", "/v1/sessions", {
         environment: "large",
         domain: "slow",
         instance: "one",
-        owner: { team: "Slow" },
+        owner,
         capabilities: [wait],
-    };
-    await api("POST", "/v1/sessions", manifest);
-    const requests = [];
-    for (let tab = 0; tab < TABS; tab += 1)
-        requests.push(await api("POST", "/v1/requests", { environment: "large", contract: "slow/waiting" }));
-    const before = memoryOf(server.pid);
+    });
     const opened = [];
-    for (const request of requests) {
+    const follow = async () => {
+        const request = await api("POST", "/v1/requests", { environment: "large", contract: "slow/waiting" });
         // A window of its own, because a tab that is not seen does not listen.
         const tab = await openTab(browser, { baseURL: url });
         opened.push(tab);
         await tab.page.request.put("/v1/sign-in", { data: { token }, headers: { "sec-fetch-site": "same-origin" } });
         await tab.page.goto(`/env/large/requests/${request.id}`);
         await tab.page.getByText(/0 of 1 made/).waitFor();
+    };
+    // The first has the server warm up.
+    await follow();
+    const before = memoryOf(landscape.server.pid);
+    let most = before;
+    for (let tab = 0; tab < TABS; tab += 1) {
+        await follow();
+        most = Math.max(most, memoryOf(landscape.server.pid));
     }
-    // Something happens, and all of them hear of it.
-    for (let round = 0; round < 20; round += 1)
-        await api("POST", "/v1/requests", { environment: "large", contract: "slow/waiting" });
-    const after = memoryOf(server.pid);
     await Promise.all(opened.map((tab) => tab.close()));
-    return { tabs: TABS, server_before_mb: Math.round(before), server_cost_mb: Math.round((after - before) * 10) / 10 };
+    return { tabs: TABS, server_mb: Math.round(before), cost_mb: Math.round((most - before) * 10) / 10 };
 }
 
 const landscape = await startLandscape(programs);

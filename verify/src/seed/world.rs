@@ -65,6 +65,9 @@ const SCENARIOS: [(&str, &str); 8] = [
     ("upgraded-plan", "active"),
 ];
 
+/// Domains that all others build on, the first.
+const CORE: usize = 8;
+
 /// Contracts of one domain.
 pub(super) const CONTRACTS_EACH: usize = NOUNS.len() * STATES.len() + SCENARIOS.len();
 
@@ -202,8 +205,8 @@ impl World {
         let all = self.domains().iter().enumerate();
         let file = |(number, domain): (usize, &&str), place: usize| {
             let (name, second) = SCENARIOS[place];
-            // Domains build on those before them, as they do where people work: nobody goes in circles.
-            let other = |by: usize| DOMAINS[(number * 7 + by * (place + 3)) % number.max(1)];
+            // Everybody builds on the few at the core, and those on the ones before them: nobody goes in circles.
+            let other = |by: usize| DOMAINS[(number + by * (place + 3)) % number.clamp(1, CORE)];
             let nouns = [0, 1, 2].map(|by| NOUNS[(place + by) % NOUNS.len()]);
             let (one, two, three) = (domain, other(1), other(2));
             let text = format!(

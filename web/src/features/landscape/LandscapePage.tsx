@@ -56,8 +56,12 @@ function Domains({ env, all }: { env: string; all: ContractEntry[] }) {
     below: [counted(domain.contracts.length, "contract"), suppliersOf(domain, live)].filter(Boolean).join(", "),
     state: domain.name === down ? "failed" : stopped.includes(domain.name) ? "suspect" : domain.state,
   }));
-  const edges = domains.flatMap((domain) =>
-    domain.uses.map((from): GraphEdge => ({ from, to: domain.name, active: from === down })),
+  const edges = useMemo(
+    () =>
+      domains.flatMap((domain) =>
+        domain.uses.map((from): GraphEdge => ({ from, to: domain.name, active: from === down })),
+      ),
+    [domains, down],
   );
   return (
     <>

@@ -46,8 +46,10 @@ export function RuleTable({ env, rules }: { env: string; rules: StockRule[] }) {
 function need({ state, target, stock, faults }: StockRule): string {
   if (faults.length > 0) return "does not fit";
   if (stock.doubted !== undefined) return "doubted";
+  // What rests or is drained is not to be filled.
+  if (state !== "active") return "";
   if (stock.starved !== undefined) return "starved";
-  return state === "active" && stock.ready < target ? "filling" : "";
+  return stock.ready < target ? "filling" : "";
 }
 
 const URGENCY = ["", "filling", "starved", "doubted", "does not fit"];
@@ -76,6 +78,7 @@ function columnsOf(env: string): Column<StockRule>[] {
     },
     {
       head: "What keeps it away",
+      fill: true,
       cell: (rule) => {
         const what = need(rule);
         const why = rule.stock.doubted?.message ?? rule.stock.starved?.message ?? rule.faults[0]?.message;
@@ -89,7 +92,7 @@ function columnsOf(env: string): Column<StockRule>[] {
       },
     },
     { head: "Contract", from: "medium", cell: ({ contract }) => <ContractLink env={env} name={contract} /> },
-    { head: "Input", from: "wide", cell: ({ input }) => <span className="mono dim">{shown(input)}</span> },
+    { head: "Input", from: "huge", cell: ({ input }) => <span className="mono dim">{shown(input)}</span> },
     {
       head: "From stock",
       end: true,

@@ -31,10 +31,12 @@ export function StockPage() {
   const mayNot = useMayNotPublish();
   const [adding, setAdding] = useState(false);
   const query = useQuery(stockRules(env));
+  const many = chosen === undefined && (query.data?.items.length ?? 0) > PANELS_MAX;
   return (
     <Page
       title="Stock"
       name={`Stock of ${env}`}
+      full={many}
       actions={
         <>
           {chosen !== undefined && (
@@ -58,7 +60,7 @@ export function StockPage() {
               </Empty>
             );
           }
-          return shown.length > PANELS_MAX ? (
+          return many ? (
             <RuleTable rules={shown} env={env} />
           ) : (
             shown.map((rule) => <Rule key={rule.name} env={env} rule={rule} />)

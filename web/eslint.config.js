@@ -53,6 +53,7 @@ export default tseslint.config(
         fetch: "readonly",
         performance: "readonly",
         PerformanceObserver: "readonly",
+        requestAnimationFrame: "readonly",
       },
     },
   },

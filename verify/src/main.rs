@@ -13,6 +13,7 @@ mod postgres;
 mod processes;
 mod proxy;
 mod replicas;
+mod seed;
 mod sizes;
 mod stock;
 mod supplier;
@@ -74,6 +75,24 @@ enum Command {
         #[arg(long, requires = "store")]
         database_setting: Vec<String>,
     },
+    /// Fills a server with very many of everything, and keeps it up to be looked at.
+    Seed {
+        /// The server's binary.
+        #[arg(long)]
+        server: PathBuf,
+        /// Where the server keeps what it has; a folder that is removed at the end when it is left out.
+        #[arg(long)]
+        folder: Option<PathBuf>,
+        /// How many contracts.
+        #[arg(long, default_value_t = 1_000)]
+        contracts: usize,
+        /// How many datasets, about.
+        #[arg(long, default_value_t = 100_000)]
+        datasets: usize,
+        /// End when everything is there.
+        #[arg(long)]
+        once: bool,
+    },
     /// Performs the capabilities of one domain; started by the other commands.
     #[command(hide = true)]
     Supplier {
@@ -119,6 +138,15 @@ async fn run(command: Command) -> anyhow::Result<()> {
                     replicas::run(&programs, seconds, replicas, &database_setting, only).await
                 }
             }
+        }
+        Command::Seed { server, folder, contracts, datasets, once } => {
+            let wish = seed::Wish { server: server.canonicalize()?, folder, contracts, datasets, once };
+            let say = |line: &str| {
+                let mut out = std::io::stdout().lock();
+                // Whoever has stopped to listen misses nothing that is needed.
+                let _ = writeln!(out, "{line}").and_then(|()| out.flush());
+            };
+            seed::run(&wish, say).await
         }
         Command::Supplier { domain, instance, effects, seed } => {
             supplier::run(&domain, instance, effects, seed).await

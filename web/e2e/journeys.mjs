@@ -53,6 +53,16 @@ export const JOURNEYS = {
         assert.match(await page.evaluate(() => navigator.clipboard.readText()), /^cus_/);
     },
 
+    "a newcomer gets from the first page to a paid order without typing": async ({ page }) => {
+        await page.goto("/");
+        await page.getByRole("link", { name: "checkout/ready-customer" }).click();
+        await page.getByRole("button", { name: "Request it" }).click();
+        await page.getByRole("link", { name: "Open the lease" }).click();
+        await page.getByRole("button", { name: "order/paid-order" }).click();
+        await page.getByRole("button", { name: "Extend", exact: true }).click();
+        await page.getByRole("group", { name: "Extensions" }).getByText("ready").waitFor();
+    },
+
     "stock serves at once": async ({ page, landscape }) => {
         await landscape.api("GET", "/v1/environments/default/stock-rules");
         await page.goto("/env/default/stock");
@@ -229,7 +239,9 @@ export async function pagesOf({ api }) {
         "contract-graph": `${READY}?tab=graph`,
         "contract-versions": `${READY}?tab=versions`,
         "contract-lately": `${READY}?tab=runs`,
+        "contract-import": "/env/default/contracts/customer/active-customer?tab=import",
         requests: "/env/default/requests",
+        joint: "/env/default/requests/new?of=customer/active-customer,checkout/ready-customer",
         request: `/env/default/requests/${made.id}`,
         "request-failed": `/env/default/requests/${failed.items[0].id}`,
         lease: `/env/default/leases/${lease.id}`,

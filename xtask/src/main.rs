@@ -25,6 +25,8 @@ enum Command {
     Verify(trials::VerifyFlags),
     /// Measure throughput, latency and memory of a release build; prints one JSON object
     Bench(trials::BenchFlags),
+    /// Fill a server with 1,000 contracts and 100,000 datasets, and keep it up to look at the pages
+    Seed(trials::SeedFlags),
     /// Run everything that must pass before a change goes in: format, tidy, lints, all tests
     Test,
     /// Check what no compiler checks: allowed arrows, file heads, words, links, lengths
@@ -37,6 +39,7 @@ fn main() -> ExitCode {
         Command::Demo(flags) => demo::run(root, &flags),
         Command::Verify(flags) => trials::verify(root, &flags),
         Command::Bench(flags) => trials::bench(root, &flags),
+        Command::Seed(flags) => trials::seed(root, &flags),
         Command::Test => test::run(root),
         Command::Tidy => tidy::run(root),
     };

@@ -1,6 +1,6 @@
-//! Fault trial and benchmark: builds what they need and runs it.
+//! Fault trial, benchmark and seed: builds what they need and runs it.
 //!
-//! Both live in the package `verify`, so that this one stays quick to build.
+//! All live in the package `verify`, so that this one stays quick to build.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -8,6 +8,7 @@ use std::process::Command;
 use anyhow::Context;
 use clap::{Args, ValueEnum};
 
+use crate::pages;
 use crate::test::{cargo, machine, programs};
 
 /// What to strike, and how often.
@@ -67,6 +68,23 @@ pub(crate) struct BenchFlags {
     database_setting: Vec<String>,
 }
 
+/// How much to seed, and where.
+#[derive(Args)]
+pub(crate) struct SeedFlags {
+    /// Where the server keeps what it has; a folder that is removed at the end when it is left out
+    #[arg(long)]
+    folder: Option<PathBuf>,
+    /// How many contracts, 40 to 1,000
+    #[arg(long, default_value_t = 1_000)]
+    contracts: u32,
+    /// How many datasets, about
+    #[arg(long, default_value_t = 100_000)]
+    datasets: u32,
+    /// End when everything is there
+    #[arg(long)]
+    once: bool,
+}
+
 /// Strikes servers, suppliers and database at random under load. `true` when nothing was lost, doubled or left behind.
 pub(crate) fn verify(root: &Path, flags: &VerifyFlags) -> anyhow::Result<bool> {
     machine::prepare_to_build()?;
@@ -101,14 +119,7 @@ pub(crate) fn verify_as_test(root: &Path) -> anyhow::Result<bool> {
 /// Measures a release build and prints one JSON object.
 pub(crate) fn bench(root: &Path, flags: &BenchFlags) -> anyhow::Result<bool> {
     machine::prepare_to_build()?;
-    let packages = ["--package", "sixpack-cli", "--package", "verify", "--bins"];
-    let status = cargo()
-        .args(["build", "--release", "--locked"])
-        .args(packages)
-        .current_dir(root)
-        .status()
-        .context("cannot start cargo")?;
-    anyhow::ensure!(status.success(), "the programs could not be built");
+    let release = released(root)?;
     // By itself, because it needs what only the tests of the store need, and the server shall not get that.
     let status = cargo()
         .args(["build", "--release", "--locked", "--package", "sixpack-storage", "--example", "bench_store"])
@@ -116,8 +127,6 @@ pub(crate) fn bench(root: &Path, flags: &BenchFlags) -> anyhow::Result<bool> {
         .status()
         .context("cannot start cargo")?;
     anyhow::ensure!(status.success(), "what measures the bare store could not be built");
-    let debug = programs_folder()?;
-    let release = debug.parent().context("the programs lie in no target folder")?.join("release");
     let mut command = program(&release, "bench");
     command.arg("--bench-store").arg(release.join("examples/bench_store"));
     command.args(["--seconds", &flags.seconds.to_string()]);
@@ -136,6 +145,35 @@ pub(crate) fn bench(root: &Path, flags: &BenchFlags) -> anyhow::Result<bool> {
         command.args(["--only", part]);
     }
     Ok(command.status().context("cannot start `verify`")?.success())
+}
+
+/// Fills a server with very many of everything, and keeps it up.
+pub(crate) fn seed(root: &Path, flags: &SeedFlags) -> anyhow::Result<bool> {
+    machine::prepare_to_build()?;
+    pages::build_if_possible(root);
+    let mut command = program(&released(root)?, "seed");
+    command.args(["--contracts", &flags.contracts.to_string(), "--datasets", &flags.datasets.to_string()]);
+    if let Some(folder) = &flags.folder {
+        command.arg("--folder").arg(folder);
+    }
+    if flags.once {
+        command.arg("--once");
+    }
+    Ok(command.status().context("cannot start `verify`")?.success())
+}
+
+/// Builds the programs for release; returns where they lie.
+fn released(root: &Path) -> anyhow::Result<PathBuf> {
+    let packages = ["--package", "sixpack-cli", "--package", "verify", "--bins"];
+    let status = cargo()
+        .args(["build", "--release", "--locked"])
+        .args(packages)
+        .current_dir(root)
+        .status()
+        .context("cannot start cargo")?;
+    anyhow::ensure!(status.success(), "the programs could not be built");
+    let debug = programs_folder()?;
+    Ok(debug.parent().context("the programs lie in no target folder")?.join("release"))
 }
 
 fn program(programs: &Path, what: &str) -> Command {

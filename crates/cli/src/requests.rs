@@ -58,6 +58,9 @@ pub(crate) struct ListRequests {
     /// Only those of this contract (domain/name)
     #[arg(long)]
     contract: Option<String>,
+    /// Only those of this holder, exactly
+    #[arg(long)]
+    holder: Option<String>,
     /// Only those that refill stock
     #[arg(long, conflicts_with = "no_refills")]
     refills: bool,
@@ -169,6 +172,7 @@ async fn show_all(list: &ListRequests, output: &mut Output) -> Result<(), Fault>
         status: list.status,
         contract: list.contract.clone(),
         refills: (list.refills || list.no_refills).then_some(list.refills),
+        holder: list.holder.clone(),
         ..RequestFilter::default()
     };
     let page = async |limit, cursor| {

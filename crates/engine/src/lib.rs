@@ -37,6 +37,7 @@ mod retention;
 mod sessions;
 mod shelf;
 mod shortage;
+mod statistics;
 mod stock;
 mod stock_levels;
 mod stock_rules;
@@ -77,6 +78,7 @@ pub use retention::Retention;
 pub use sessions::{Opened, SessionView};
 pub use shelf::Shelf;
 pub use shortage::Shortage;
+pub use statistics::LimitsView;
 pub use stock_levels::{RuleStock, Starved};
 pub use stock_rules::{AppliedRule, RuleView};
 pub use sweeps::{Sweep, Sweeper};
@@ -92,7 +94,7 @@ pub use sixpack_storage::health::{ATTEMPT_ENDS, Attempts, Connections, StoreKind
 pub use sixpack_storage::leases::LeaseFilter;
 pub use sixpack_storage::measures::{Counter, Histogram, NAMES_MAX, Name, Named, QUICK, Told};
 pub use sixpack_storage::page::Page;
-pub use sixpack_storage::requests::{QuotaOf, RequestFilter};
+pub use sixpack_storage::requests::{QuotaOf, QuotaTaken, RequestFilter};
 pub use sixpack_storage::stock_rules::{Put, StoredRule};
 pub use sixpack_storage::trees::Lately;
 

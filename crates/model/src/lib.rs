@@ -32,6 +32,7 @@ pub mod rerun;
 pub mod scenario;
 pub mod schema;
 pub mod session;
+pub mod statistics;
 pub mod stock;
 pub mod task;
 pub mod template;

@@ -315,3 +315,16 @@ pub const TREE_PARTS: usize = 10_000;
 /// Differences of a dataset that was made again that are listed; more are counted. Whoever sees a hundred knows that it is
 /// another state.
 pub const RERUN_DIFFERENCES: usize = 100;
+
+// Statistics.
+
+/// Requests and datasets that the statistics of one contract are told from: nine of ten are told to the tenth, and reading so many
+/// takes some milliseconds.
+pub const STATISTICS_SAMPLES: u32 = 200;
+
+/// The same where the contracts of a whole page are told: enough for a median, and a page of a hundred takes some dozens of
+/// milliseconds.
+pub const STATISTICS_LISTED_SAMPLES: u32 = 30;
+
+/// Reasons of failures that are told of one contract: more than anybody reads.
+pub const STATISTICS_CAUSES: usize = 10;

@@ -29,6 +29,7 @@ mod sessions;
 mod shapes;
 mod shortage;
 mod sign_ins;
+mod statistics;
 mod stock_rules;
 mod tasks;
 mod tokens;
@@ -117,6 +118,9 @@ fn operations() -> OpenApiRouter<Server> {
         .routes(routes!(contracts::list_contracts))
         .routes(routes!(contracts::get_contract, contracts::remove_contract))
         .routes(routes!(contracts::get_contract_version))
+        .routes(routes!(statistics::list_statistics))
+        .routes(routes!(statistics::get_statistics))
+        .routes(routes!(statistics::get_limits))
         .routes(routes!(scenarios::apply_scenarios))
         .routes(routes!(stock_rules::list_stock_rules))
         .routes(routes!(imports::import_datasets))

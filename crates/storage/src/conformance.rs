@@ -29,6 +29,7 @@ pub mod requests;
 pub mod restores;
 pub mod retention;
 pub mod sessions;
+pub mod statistics;
 pub mod stock;
 pub mod stock_rechecks;
 pub mod stock_rules;

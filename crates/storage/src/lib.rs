@@ -30,6 +30,7 @@ pub mod restores;
 pub mod retention;
 pub mod sessions;
 pub mod sqlite;
+pub mod statistics;
 pub mod stock;
 pub mod stock_rules;
 mod stored;
@@ -58,6 +59,7 @@ pub trait Store:
     + restores::Restores
     + retention::Retention
     + sessions::Sessions
+    + statistics::Statistics
     + stock::Stock
     + stock_rules::StockRules
     + tasks::Tasks
@@ -82,6 +84,7 @@ impl<T> Store for T where
         + restores::Restores
         + retention::Retention
         + sessions::Sessions
+        + statistics::Statistics
         + stock::Stock
         + stock_rules::StockRules
         + tasks::Tasks

@@ -90,6 +90,7 @@ mod services;
 mod sessions;
 mod starting;
 mod statements;
+mod statistics;
 mod stock;
 mod stock_rules;
 mod taking;

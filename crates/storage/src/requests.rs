@@ -72,6 +72,15 @@ impl Quota {
     pub const UNLIMITED: Self = Self { per_token: u64::MAX, per_environment: u64::MAX };
 }
 
+/// How many leases there are, held ones and those that open requests have asked for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct QuotaTaken {
+    /// Of the token.
+    pub by_token: u64,
+    /// Of all tokens in the environment.
+    pub in_environment: u64,
+}
+
 /// Whose quota a request would exceed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum QuotaOf {
@@ -200,6 +209,8 @@ pub struct RequestFilter {
     pub contract: Option<String>,
     /// Only those that refill stock, or only the others.
     pub refills: Option<bool>,
+    /// Only requests of this holder.
+    pub holder: Option<String>,
 }
 
 /// Reads and writes requests.
@@ -242,6 +253,9 @@ pub trait Requests: Send + Sync {
         filter: &RequestFilter,
         page: Page<RequestId>,
     ) -> Result<Listed<Request, RequestId>, StoreError>;
+
+    /// How many leases count against the quotas of a token and of an environment.
+    async fn quota_taken(&self, token: TokenId, environment: &str) -> Result<QuotaTaken, StoreError>;
 
     /// Ends an open request as `status` (cancelled, expired or failed). Its trees are taken down afterwards by whoever
     /// finds them among the unwanted.

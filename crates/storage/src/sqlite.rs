@@ -41,6 +41,7 @@ mod retention;
 mod services;
 mod sessions;
 mod statements;
+mod statistics;
 mod stock;
 mod stock_rules;
 mod taking;

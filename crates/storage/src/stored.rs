@@ -18,5 +18,6 @@ pub(crate) mod requests;
 pub(crate) mod restores;
 pub(crate) mod retention;
 pub(crate) mod searches;
+pub(crate) mod statistics;
 pub(crate) mod tasks;
 pub(crate) mod values;

@@ -1,7 +1,10 @@
 /** What is read from the server: one entry a noun, with the key under which it is kept. */
 import { infiniteQueryOptions, keepPreviousData, queryOptions } from "@tanstack/react-query";
 import { PAGE, api, body } from "./client";
-import type { Dataset } from "./schema";
+import type { ContractStatistics, Dataset } from "./schema";
+
+/** Statistics are told from dozens of requests: one more changes them little. */
+const STATISTICS_MS = 30_000;
 
 /** Lists are read page by page as somebody scrolls. */
 interface Page<T> {
@@ -84,6 +87,7 @@ export interface RequestFilter {
   status?: "building" | "fulfilled" | "failed" | "cancelled" | "expired";
   contract?: string;
   refills?: boolean;
+  holder?: string;
 }
 
 export function requests(env: string, filter: RequestFilter = {}) {
@@ -92,12 +96,46 @@ export function requests(env: string, filter: RequestFilter = {}) {
   );
 }
 
-/** The last requests of everybody, from which the catalogue tells how contracts have been doing. */
-export function lastRequests(env: string) {
+/** How all contracts have been doing, by name. It changes little from one request to the next, and is read again after a while. */
+export function statistics(env: string) {
   return queryOptions({
-    queryKey: ["last-requests", env],
+    queryKey: ["statistics", env],
+    queryFn: async ({ signal }) => {
+      const all = new Map<string, ContractStatistics>();
+      let cursor: string | undefined;
+      do {
+        const page: Page<ContractStatistics> = await body(
+          api.GET("/v1/environments/{env}/statistics", { params: { path: { env }, query: { limit, cursor } }, signal }),
+        );
+        for (const each of page.items) all.set(each.contract, each);
+        cursor = page.next_cursor;
+      } while (cursor !== undefined);
+      return all;
+    },
+    staleTime: STATISTICS_MS,
+    refetchInterval: STATISTICS_MS,
+  });
+}
+
+/** How one contract has been doing, with its failures by reason. */
+export function contractStatistics(env: string, name: string) {
+  const [domain = "", last = ""] = name.split("/");
+  return queryOptions({
+    queryKey: ["contract-statistics", env, name],
     queryFn: ({ signal }) =>
-      body(api.GET("/v1/requests", { params: { query: { environment: env, refills: false, limit } }, signal })),
+      body(
+        api.GET("/v1/environments/{env}/contracts/{domain}/{name}/statistics", {
+          params: { path: { env, domain, name: last } },
+          signal,
+        }),
+      ),
+  });
+}
+
+export function limits(env: string) {
+  return queryOptions({
+    queryKey: ["limits", env],
+    queryFn: ({ signal }) => body(api.GET("/v1/environments/{env}/limits", { params: { path: { env } }, signal })),
   });
 }
 

@@ -269,6 +269,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/environments/{env}/contracts/{domain}/{name}/statistics": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Tells how a contract has been doing
+         * @description Told from its last 200 requests and its last 200 datasets, those of channels left out: it costs the same however long the history is.
+         */
+        get: operations["get_statistics"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/environments/{env}/contracts/{domain}/{name}/versions/{version}": {
         parameters: {
             query?: never;
@@ -307,6 +327,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/environments/{env}/limits": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Tells what the caller and an environment may have */
+        get: operations["get_limits"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/environments/{env}/scenarios/{domain}/{name}": {
         parameters: {
             query?: never;
@@ -325,6 +362,26 @@ export interface paths {
         post?: never;
         /** Deletes a scenario that no other and no stock rule uses */
         delete: operations["delete_scenario"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/environments/{env}/statistics": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Tells how the contracts of an environment have been doing; by name
+         * @description Each is told from its last 30 requests and its last 30 datasets: enough for a list. Reading one contract tells more.
+         */
+        get: operations["list_statistics"];
+        put?: never;
+        post?: never;
+        delete?: never;
         options?: never;
         head?: never;
         patch?: never;
@@ -1028,6 +1085,16 @@ export interface components {
             /** Format: int32 */
             version: number;
         };
+        /** @description How a contract has been doing, told from the last of its requests and datasets. */
+        ContractStatistics: {
+            contract: string;
+            datasets: components["schemas"]["DatasetCounts"];
+            /** @description What failed, by reason, the most frequent first; not in the list. */
+            failures?: components["schemas"]["FailureCause"][];
+            /** @description What failed last. */
+            last_failure?: components["schemas"]["FailureCause"];
+            requests: components["schemas"]["RequestCounts"];
+        };
         /** @description One version of a contract. */
         ContractVersion: {
             /**
@@ -1108,6 +1175,20 @@ export interface components {
             version: number;
             /** @description Whom it waits for; only of a part whose task nobody is connected to do, in the answer about one dataset. */
             waits_for?: components["schemas"]["WaitsFor"];
+        };
+        /** @description The last datasets of it: asked for, kept in stock, or parts of others. */
+        DatasetCounts: {
+            /** Format: int64 */
+            failed: number;
+            /** Format: int64 */
+            made: number;
+            /** @description How long those that were made took. */
+            made_ms?: components["schemas"]["Spread"];
+            /**
+             * Format: date-time
+             * @description When the oldest of all of these was begun.
+             */
+            since?: string;
         };
         /** @description An effect that is owed: it could not be undone, or waits for its supplier. */
         Debt: {
@@ -1395,6 +1476,29 @@ export interface components {
             /** Format: int32 */
             version: number;
         };
+        /** @description What failed for the same reason: the same contract, class and code of the domain, or where it gave no code, the same message. */
+        FailureCause: {
+            /** @enum {string} */
+            class: "rejected" | "unavailable" | "contract_violation" | "supplier_offline" | "timeout" | "crashed" | "binding" | "invariant" | "check" | "orchestration";
+            /** @description The domain's own code. */
+            code?: string;
+            /** @description The contract to blame. */
+            contract: string;
+            /** Format: int64 */
+            count: number;
+            /** @description The dataset that failed last for it. */
+            dataset_id?: string;
+            /**
+             * Format: date-time
+             * @description When the newest was.
+             */
+            last_at: string;
+            /** @description That of the newest. */
+            message: string;
+            owner: components["schemas"]["Owner"];
+            /** @description The request that failed last for it. */
+            request_id?: string;
+        };
         /** @description The dataset that was in stock, and is a part of this one now. */
         FromStock: {
             /** @description What it was in stock: that one is gone. */
@@ -1569,6 +1673,13 @@ export interface components {
             /** Format: int64 */
             ttl_s: number;
         };
+        /** @description How many leases there may be at one time, those that open requests ask for included. */
+        LeaseLimits: {
+            /** @description Of all tokens in the environment. */
+            of_environment: components["schemas"]["Taken"];
+            /** @description Of the token that calls. */
+            of_token: components["schemas"]["Taken"];
+        };
         /** @description How long the leases last. */
         LeaseTerms: {
             /**
@@ -1586,6 +1697,16 @@ export interface components {
             output?: unknown;
             /** Format: int32 */
             version: number;
+        };
+        /** @description What the caller and an environment may have, and how long things are kept. */
+        Limits: {
+            leases: components["schemas"]["LeaseLimits"];
+            /**
+             * Format: int64
+             * @description How long a task waits for a supplier to connect before its dataset fails.
+             */
+            offline_grace_s: number;
+            retention: components["schemas"]["Retention"];
         };
         /** @description What a supplier says about itself and its capabilities. */
         Manifest: {
@@ -1798,6 +1919,16 @@ export interface components {
              *     next page: only so many are looked at for one.
              */
             items: components["schemas"]["ContractEntry"][];
+            /** @description Where the next page begins; absent at the end of the list. */
+            next_cursor?: string;
+        };
+        /** @description A page of a list. */
+        Page_ContractStatistics: {
+            /**
+             * @description At most `limit` entries; where filters have to be compared entry by entry, fewer or even none although there is a
+             *     next page: only so many are looked at for one.
+             */
+            items: components["schemas"]["ContractStatistics"][];
             /** @description Where the next page begins; absent at the end of the list. */
             next_cursor?: string;
         };
@@ -2112,6 +2243,31 @@ export interface components {
             /** @description What is probably not meant; left out in lists, and when there is nothing. */
             warnings?: components["schemas"]["RequestWarning"][];
         };
+        /** @description The last requests that somebody made for it. */
+        RequestCounts: {
+            /** Format: int64 */
+            cancelled: number;
+            /** Format: int64 */
+            expired: number;
+            /** Format: int64 */
+            failed: number;
+            /**
+             * Format: int64
+             * @description Of the fulfilled ones, those whose dataset was there, or on its way, before they asked.
+             */
+            from_stock: number;
+            /** @description How long those waited. */
+            from_stock_ms?: components["schemas"]["Spread"];
+            /** Format: int64 */
+            fulfilled: number;
+            /** @description How long the other fulfilled ones waited. */
+            made_ms?: components["schemas"]["Spread"];
+            /**
+             * Format: date-time
+             * @description When the oldest of all of these was made.
+             */
+            since?: string;
+        };
         /** @description One dataset that was asked for. */
         RequestItem: {
             contract: string;
@@ -2163,6 +2319,18 @@ export interface components {
             claim?: components["schemas"]["NextClaim"];
             /** @description Each is judged for itself. */
             results: components["schemas"]["TaskResult"][];
+        };
+        /** @description How long what has ended is kept; for ever what is absent. */
+        Retention: {
+            /**
+             * Format: int64
+             * @description Datasets that are gone or failed, with their leases and requests.
+             */
+            datasets_s?: number;
+            /** Format: int64 */
+            events_s?: number;
+            /** Format: int64 */
+            sessions_s?: number;
         };
         /** @description A step that was made anew before the dataset failed all the same. */
         Retried: {
@@ -2387,6 +2555,19 @@ export interface components {
          * @enum {string}
          */
         Source: "stock_first" | "stock_only" | "fresh" | "find_first";
+        /** @description How long something took. */
+        Spread: {
+            /**
+             * Format: int64
+             * @description Half took no longer.
+             */
+            median: number;
+            /**
+             * Format: int64
+             * @description Nine of ten took no longer.
+             */
+            p90: number;
+        };
         /** @description Why a rule is not being filled at its full pace. */
         Starved: {
             /** @enum {string} */
@@ -2491,6 +2672,13 @@ export interface components {
             next_opening_at?: string;
             opens: string;
             time_zone: string;
+        };
+        /** @description How much of a limit is taken. */
+        Taken: {
+            /** Format: int64 */
+            limit: number;
+            /** Format: int64 */
+            taken: number;
         };
         /** @description One attempt at one operation. */
         Task: {
@@ -2713,8 +2901,10 @@ export type ContractBreak = components['schemas']['ContractBreak'];
 export type ContractChange = components['schemas']['ContractChange'];
 export type ContractDetail = components['schemas']['ContractDetail'];
 export type ContractEntry = components['schemas']['ContractEntry'];
+export type ContractStatistics = components['schemas']['ContractStatistics'];
 export type ContractVersion = components['schemas']['ContractVersion'];
 export type Dataset = components['schemas']['Dataset'];
+export type DatasetCounts = components['schemas']['DatasetCounts'];
 export type Debt = components['schemas']['Debt'];
 export type Diagnosis = components['schemas']['Diagnosis'];
 export type Diagnostic = components['schemas']['Diagnostic'];
@@ -2730,6 +2920,7 @@ export type Evidence = components['schemas']['Evidence'];
 export type ExtendLease = components['schemas']['ExtendLease'];
 export type Extension = components['schemas']['Extension'];
 export type Failure = components['schemas']['Failure'];
+export type FailureCause = components['schemas']['FailureCause'];
 export type FromStock = components['schemas']['FromStock'];
 export type GivenUp = components['schemas']['GivenUp'];
 export type Health = components['schemas']['Health'];
@@ -2746,8 +2937,10 @@ export type Known = components['schemas']['Known'];
 export type Lately = components['schemas']['Lately'];
 export type Lease = components['schemas']['Lease'];
 export type LeaseLength = components['schemas']['LeaseLength'];
+export type LeaseLimits = components['schemas']['LeaseLimits'];
 export type LeaseTerms = components['schemas']['LeaseTerms'];
 export type LeasedDataset = components['schemas']['LeasedDataset'];
+export type Limits = components['schemas']['Limits'];
 export type Manifest = components['schemas']['Manifest'];
 export type ManifestOwner = components['schemas']['ManifestOwner'];
 export type ManifestSdk = components['schemas']['ManifestSdk'];
@@ -2764,6 +2957,7 @@ export type OpenedSession = components['schemas']['OpenedSession'];
 export type Outcome = components['schemas']['Outcome'];
 export type Owner = components['schemas']['Owner'];
 export type PageContractEntry = components['schemas']['Page_ContractEntry'];
+export type PageContractStatistics = components['schemas']['Page_ContractStatistics'];
 export type PageDataset = components['schemas']['Page_Dataset'];
 export type PageDebt = components['schemas']['Page_Debt'];
 export type PageEnvironment = components['schemas']['Page_Environment'];
@@ -2787,12 +2981,14 @@ export type Receipts = components['schemas']['Receipts'];
 export type ReleaseLease = components['schemas']['ReleaseLease'];
 export type RenewLease = components['schemas']['RenewLease'];
 export type Request = components['schemas']['Request'];
+export type RequestCounts = components['schemas']['RequestCounts'];
 export type RequestItem = components['schemas']['RequestItem'];
 export type RequestWarning = components['schemas']['RequestWarning'];
 export type Require = components['schemas']['Require'];
 export type Rerun = components['schemas']['Rerun'];
 export type ResolveDataset = components['schemas']['ResolveDataset'];
 export type Results = components['schemas']['Results'];
+export type Retention = components['schemas']['Retention'];
 export type Retried = components['schemas']['Retried'];
 export type Retry = components['schemas']['Retry'];
 export type RevokeLease = components['schemas']['RevokeLease'];
@@ -2807,11 +3003,13 @@ export type ShortStarved = components['schemas']['ShortStarved'];
 export type Shortage = components['schemas']['Shortage'];
 export type SignIn = components['schemas']['SignIn'];
 export type Source = components['schemas']['Source'];
+export type Spread = components['schemas']['Spread'];
 export type Starved = components['schemas']['Starved'];
 export type Step = components['schemas']['Step'];
 export type StockRule = components['schemas']['StockRule'];
 export type StockRuleFault = components['schemas']['StockRuleFault'];
 export type StockWindow = components['schemas']['StockWindow'];
+export type Taken = components['schemas']['Taken'];
 export type Task = components['schemas']['Task'];
 export type TaskResult = components['schemas']['TaskResult'];
 export type Tasks = components['schemas']['Tasks'];
@@ -4076,6 +4274,102 @@ export interface operations {
             };
         };
     };
+    get_statistics: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                env: string;
+                domain: string;
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description How it has been doing */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ContractStatistics"];
+                };
+            };
+            /** @description Not readable as HTTP, as JSON or as parameters */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unauthenticated` */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `forbidden`: the role does not suffice */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `environment_not_found`, `contract_not_found` */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Readable, and wrong: `errors` lists every fault */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `too_many_polls`, `too_many_heartbeats`: ask again after `Retry-After` */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `internal`: a mistake of the server */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unavailable`, `overloaded`: ask again after `Retry-After` */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     get_contract_version: {
         parameters: {
             query?: {
@@ -4276,6 +4570,100 @@ export interface operations {
                 };
             };
             /** @description `not_importable`; `rows_invalid`: nothing was imported, and `errors` has the first faults of all rows */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `too_many_polls`, `too_many_heartbeats`: ask again after `Retry-After` */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `internal`: a mistake of the server */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unavailable`, `overloaded`: ask again after `Retry-After` */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_limits: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                env: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The limits, and what of them is taken */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Limits"];
+                };
+            };
+            /** @description Not readable as HTTP, as JSON or as parameters */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unauthenticated` */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `forbidden`: the role does not suffice */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `environment_not_found` */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Readable, and wrong: `errors` lists every fault */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -4627,6 +5015,105 @@ export interface operations {
             };
             /** @description `contract_in_use` */
             409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Readable, and wrong: `errors` lists every fault */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `too_many_polls`, `too_many_heartbeats`: ask again after `Retry-After` */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `internal`: a mistake of the server */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unavailable`, `overloaded`: ask again after `Retry-After` */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_statistics: {
+        parameters: {
+            query?: {
+                /** @description Entries of a page; 100 when absent. */
+                limit?: number;
+                /** @description `next_cursor` of the page before. */
+                cursor?: string;
+            };
+            header?: never;
+            path: {
+                env: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A page of contracts, without `failures` */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_ContractStatistics"];
+                };
+            };
+            /** @description Not readable as HTTP, as JSON or as parameters */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unauthenticated` */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `forbidden`: the role does not suffice */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `environment_not_found` */
+            404: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -6251,6 +6738,8 @@ export interface operations {
                 contract?: string;
                 /** @description `true`: only those that refill stock; `false`: only the others. */
                 refills?: boolean;
+                /** @description Only of this holder, exactly. */
+                holder?: string;
                 /** @description Entries of a page; 100 when absent. */
                 limit?: number;
                 /** @description `next_cursor` of the page before, with the same filters. */

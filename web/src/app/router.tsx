@@ -25,7 +25,7 @@ interface Context {
 
 const KINDS = ["capability", "scenario"] as const;
 const HEALTH = ["online", "offline", "broken"] as const;
-const CONTRACT_TABS = ["request", "schema", "code", "graph", "versions", "runs"] as const;
+const CONTRACT_TABS = ["request", "schema", "code", "graph", "versions", "runs", "import"] as const;
 const REQUEST_STATUS = ["building", "fulfilled", "failed", "cancelled", "expired"] as const;
 const DATASET_STATUS = [
   "pending",
@@ -135,8 +135,16 @@ const requestsRoute = createRoute({
     status: oneOf(raw, "status", REQUEST_STATUS),
     contract: text(raw, "contract"),
     refills: on(raw, "refills"),
+    holder: text(raw, "holder"),
   })),
   component: lazyRouteComponent(() => import("~/features/requests/RequestsPage"), "RequestsPage"),
+});
+
+const jointRoute = createRoute({
+  getParentRoute: () => env,
+  path: "requests/new",
+  validateSearch: search((raw) => ({ of: text(raw, "of") })),
+  component: lazyRouteComponent(() => import("~/features/requests/JointPage"), "JointPage"),
 });
 
 const requestRoute = createRoute({
@@ -230,6 +238,7 @@ const tree = root.addChildren([
       contractsRoute,
       contractRoute,
       requestsRoute,
+      jointRoute,
       requestRoute,
       leaseRoute,
       datasetsRoute,

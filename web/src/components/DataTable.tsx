@@ -17,9 +17,11 @@ const AHEAD_ROWS = 50;
 export interface Column<T> {
   head: string;
   cell: (row: T) => ReactNode;
-  /** Left out where there is no room for it: below 1,100 or 700 pixels. */
-  from?: "wide" | "medium";
+  /** Left out where there is no room for it: below 1,500, 1,100 or 700 pixels. */
+  from?: "huge" | "wide" | "medium";
   end?: boolean;
+  /** Takes the room that the others leave, and is cut where that is little. */
+  fill?: boolean;
 }
 
 interface Listed<T> {
@@ -138,7 +140,8 @@ function Gap({ height }: { height: number }) {
 
 function classOf<T>(column: Column<T>): string {
   const end = column.end === true ? css["end"] : "";
-  return `${column.from === undefined ? "" : css[column.from]} ${end}`.trim();
+  const fill = column.fill === true ? css["fill"] : "";
+  return `${column.from === undefined ? "" : css[column.from]} ${end} ${fill}`.trim();
 }
 
 /** Arrows, j and k go from row to row; the link of a row is what Enter follows. */

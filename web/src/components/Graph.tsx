@@ -36,7 +36,9 @@ type Drawn = Node<{ name: ReactNode; below?: ReactNode; tone: Tone; state: strin
 
 export default function Graph({ label, nodes, edges, height = 340 }: GraphProps) {
   const scheme = useComputedColorScheme("light", { getInitialValueInEffect: false });
-  const places = useMemo(() => placesOf(nodes, edges), [nodes, edges]);
+  const kept = useMemo(() => withoutImplied(edges), [edges]);
+  // What is not drawn takes no room either.
+  const places = useMemo(() => placesOf(nodes, kept), [nodes, kept]);
   const drawn = nodes.map((node): Drawn => ({
     id: node.id,
     type: "thing",
@@ -46,7 +48,7 @@ export default function Graph({ label, nodes, edges, height = 340 }: GraphProps)
     selectable: false,
     focusable: false,
   }));
-  const lines = withoutImplied(edges).map((edge): Edge => ({
+  const lines = kept.map((edge): Edge => ({
     id: `${edge.from} ${edge.to}`,
     source: edge.from,
     target: edge.to,
@@ -54,15 +56,17 @@ export default function Graph({ label, nodes, edges, height = 340 }: GraphProps)
     focusable: false,
     selectable: false,
   }));
+  const tall = Math.max(...[...places.values()].map(({ y }) => y), 0) + HEIGHT_PX + 110;
   return (
-    <figure className={css["frame"]} aria-label={label} style={{ height: Math.min(height, 720) }}>
+    <figure className={css["frame"]} aria-label={label} style={{ height: Math.min(height, Math.max(tall, 220), 720) }}>
       <ReactFlow
         nodes={drawn}
         edges={lines}
         nodeTypes={NODES}
         colorMode={scheme}
         fitView
-        fitViewOptions={{ padding: 0.12, maxZoom: 1 }}
+        // Names stay readable: what is wider is moved, not made smaller.
+        fitViewOptions={{ padding: 0.12, minZoom: 0.5, maxZoom: 1 }}
         minZoom={0.15}
         maxZoom={1.6}
         nodesDraggable={false}
@@ -99,8 +103,11 @@ export function withoutImplied(edges: GraphEdge[]): GraphEdge[] {
   for (const { from, to } of edges) next.set(from, [...(next.get(from) ?? []), to]);
   const leads = (from: string, to: string, seen: Set<string>): boolean =>
     (next.get(from) ?? []).some((each) => each === to || (!seen.has(each) && leads(each, to, seen.add(each))));
+  // Within a circle everything implies everything: there, each line stands for itself.
   return edges.filter(
-    ({ from, to }) => !(next.get(from) ?? []).some((via) => via !== to && leads(via, to, new Set([via]))),
+    ({ from, to }) =>
+      leads(to, from, new Set([to])) ||
+      !(next.get(from) ?? []).some((via) => via !== to && leads(via, to, new Set([via]))),
   );
 }
 

@@ -22,6 +22,8 @@ const PATHS = {
   eye: "M2 12s4-7 10-7 10 7 10 7-4 7-10 7S2 12 2 12Zm10 3a3 3 0 1 0 0-6 3 3 0 0 0 0 6Z",
   out: "M14 4h6v6m0-6L10 14M18 14v6H4V6h6",
   plus: "M12 5v14M5 12h14",
+  down: "m6 9 6 6 6-6",
+  up: "m6 15 6-6 6 6",
 } as const;
 
 export type IconName = keyof typeof PATHS;

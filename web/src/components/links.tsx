@@ -1,5 +1,6 @@
 /** Links to the things of an environment, each written the same way everywhere. */
 import { Link } from "@tanstack/react-router";
+import type { FailureCause } from "~/api/schema";
 
 interface ToContract {
   env: string;
@@ -50,6 +51,19 @@ export function DatasetLink({ env, id, children, row }: ToThing) {
       {children ?? <Id id={id} />}
     </Link>
   );
+}
+
+interface ToCause {
+  env: string;
+  cause: FailureCause;
+  children: React.ReactNode;
+}
+
+/** Where the newest failure of a kind can be looked at. */
+export function CauseLink({ env, cause, children }: ToCause) {
+  if (cause.request_id !== undefined) return <RequestLink env={env} id={cause.request_id} children={children} />;
+  if (cause.dataset_id !== undefined) return <DatasetLink env={env} id={cause.dataset_id} children={children} />;
+  return children;
 }
 
 /** An id that keeps its kind and its end, by which people tell them apart; the whole of it on hover. */

@@ -8,7 +8,7 @@ import type { HttpHandler } from "msw";
 import { createQueryClient } from "~/app/queryClient";
 import { createAppRouter, goToSignIn } from "~/app/router";
 import { answers, server, streams } from "./server";
-import { contract } from "./things";
+import { contract, statisticsOf } from "./things";
 
 /** What every page asks for. */
 const ALWAYS = [
@@ -28,6 +28,13 @@ const ALWAYS = [
   }),
   answers("get", "/v1/environments/{env}/contracts", { items: [] }),
   answers("get", "/v1/environments/{env}/stock-rules", { items: [] }),
+  answers("get", "/v1/environments/{env}/statistics", { items: [] }),
+  answers("get", "/v1/environments/{env}/contracts/{domain}/{name}/statistics", statisticsOf()),
+  answers("get", "/v1/environments/{env}/limits", {
+    leases: { of_token: { taken: 3, limit: 1000 }, of_environment: { taken: 41, limit: 10_000 } },
+    offline_grace_s: 60,
+    retention: { datasets_s: 2_592_000 },
+  }),
   answers("get", "/v1/requests", { items: [] }),
   answers("get", "/v1/environments/{env}/contracts/{domain}/{name}/versions/{version}", () => contract()),
   streams(),

@@ -1,5 +1,5 @@
 /** Things of the API with everything that they need; a test says only what matters to it. */
-import type { Contract, ContractEntry, Dataset, Lease, Request, StockRule } from "~/api/schema";
+import type { Contract, ContractEntry, ContractStatistics, Dataset, Lease, Request, StockRule } from "~/api/schema";
 
 const AT = "2026-11-22T10:41:07.120Z";
 
@@ -45,6 +45,15 @@ export function contract(of: Partial<Contract> = {}): Contract {
     drifted: 0,
     versions: [{ version: 3, change: "new", created_at: AT, changes: [] }],
     faults: [],
+    ...of,
+  };
+}
+
+export function statisticsOf(of: Partial<ContractStatistics> = {}): ContractStatistics {
+  return {
+    contract: "billing/payment-account",
+    requests: { fulfilled: 0, failed: 0, expired: 0, cancelled: 0, from_stock: 0 },
+    datasets: { made: 0, failed: 0 },
     ...of,
   };
 }

@@ -49,6 +49,9 @@ pub(super) const OPERATIONS: &[(&str, &str, &str, Access)] = &[
     ("list_environments", "GET", "/v1/environments", ANY),
     ("list_contracts", "GET", "/v1/environments/{env}/contracts", ANY),
     ("get_contract", "GET", "/v1/environments/{env}/contracts/{domain}/{name}", ANY),
+    ("get_statistics", "GET", "/v1/environments/{env}/contracts/{domain}/{name}/statistics", ANY),
+    ("list_statistics", "GET", "/v1/environments/{env}/statistics", ANY),
+    ("get_limits", "GET", "/v1/environments/{env}/limits", ANY),
     ("remove_contract", "DELETE", "/v1/environments/{env}/contracts/{domain}/{name}", SUPPLIERS),
     (
         "get_contract_version",

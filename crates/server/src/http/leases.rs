@@ -8,7 +8,7 @@ use serde::Deserialize;
 use sixpack_engine::{Caller, Engine, LeaseFilter, Shelf};
 use sixpack_model::ids::LeaseId;
 use sixpack_model::lease::Lease;
-use sixpack_model::limits::{LINE_BYTES, REASON_BYTES};
+use sixpack_model::limits::REASON_BYTES;
 use sixpack_model::text::{line, prose};
 use sixpack_model::tree::Tree;
 use utoipa::{IntoParams, ToSchema};
@@ -19,6 +19,7 @@ use super::document::ProblemJson;
 use super::extensions::ExtendParameters;
 use super::pages::{Listing, PageJson};
 use super::requests::asked::SpanS;
+use super::requests::holder;
 use super::shapes::lease::LeaseJson;
 use super::shapes::secret::Secrets;
 use super::shapes::tree::TreeView;
@@ -28,7 +29,7 @@ use crate::edge::check::{Check, Faults};
 use crate::edge::integer::Int;
 use crate::edge::json::Json;
 use crate::edge::path::Path;
-use crate::edge::problem::{Problem, ProblemFault};
+use crate::edge::problem::Problem;
 use crate::edge::query::{Limit, NoParameters, Query};
 
 /// Bytes of a note: a few sentences about what was wrong.
@@ -127,11 +128,7 @@ pub(super) async fn list_leases(
     Query(parameters): Query<LeaseParameters>,
 ) -> Result<Response, Problem> {
     let (limit, cursor) = (parameters.limit, parameters.cursor.as_deref());
-    // In the form in which it is stored, so that both spellings of an accent find it.
-    let holder = parameters.holder.map(|holder| line("?holder", &holder, LINE_BYTES)).transpose();
-    let holder = holder.map_err(|fault| {
-        Problem::unprocessable(vec![ProblemFault::new(fault.pointer, fault.code, fault.message)])
-    })?;
+    let holder = holder(parameters.holder)?;
     let filters = (&parameters.environment, &parameters.status, &holder);
     let listing = Listing::new("GET /v1/leases", &caller, &filters, limit, cursor)?;
     let filter = LeaseFilter {

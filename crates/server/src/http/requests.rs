@@ -15,6 +15,8 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use sixpack_engine::{Caller, Engine, RequestFilter, RequestView};
 use sixpack_model::ids::RequestId;
+use sixpack_model::limits::LINE_BYTES;
+use sixpack_model::text::line;
 use utoipa::IntoParams;
 
 use asked::{Asked, NewRequestJson};
@@ -33,7 +35,7 @@ use crate::edge::check::BODY_MAX_BYTES;
 use crate::edge::integer::Int;
 use crate::edge::json::{Json, accept};
 use crate::edge::path::Path;
-use crate::edge::problem::Problem;
+use crate::edge::problem::{Problem, ProblemFault};
 use crate::edge::query::{Limit, NoParameters, Query};
 
 /// Bytes of an idempotency key, as in the drafts of the header's standard.
@@ -82,6 +84,8 @@ pub(super) struct RequestParameters {
     contract: Option<String>,
     /// `true`: only those that refill stock; `false`: only the others.
     refills: Option<bool>,
+    /// Only of this holder, exactly.
+    holder: Option<String>,
     /// Entries of a page; 100 when absent.
     #[param(inline)]
     limit: Option<Limit>,
@@ -179,13 +183,16 @@ pub(super) async fn list_requests(
     Query(parameters): Query<RequestParameters>,
 ) -> Result<Response, Problem> {
     let (limit, cursor) = (parameters.limit, parameters.cursor.as_deref());
-    let filters = (&parameters.environment, &parameters.status, &parameters.contract, &parameters.refills);
+    let holder = holder(parameters.holder.clone())?;
+    let RequestParameters { environment, status, contract, refills, .. } = &parameters;
+    let filters = (environment, status, contract, refills, &holder);
     let listing = Listing::new("GET /v1/requests", &caller, &filters, limit, cursor)?;
     let filter = RequestFilter {
         environment: parameters.environment,
         status: parameters.status.map(|Word(status)| status),
         contract: parameters.contract,
         refills: parameters.refills,
+        holder,
     };
     let found = engine.requests(&caller, filter, listing.page_as_shown()).await?;
     let now = engine.now().await?;
@@ -232,6 +239,13 @@ pub(super) async fn cancel_request(
 ) -> Result<Response, Problem> {
     let view = engine.cancel_request(&caller, id).await?;
     answer(StatusCode::OK, &engine, &caller, &view).await
+}
+
+/// A holder as a parameter names it, in the form in which it is stored: both spellings of an accent find it.
+pub(super) fn holder(given: Option<String>) -> Result<Option<String>, Problem> {
+    given.map(|holder| line("?holder", &holder, LINE_BYTES)).transpose().map_err(|fault| {
+        Problem::unprocessable(vec![ProblemFault::new(fault.pointer, fault.code, fault.message)])
+    })
 }
 
 fn wait(seconds: Option<WaitS>) -> Duration {

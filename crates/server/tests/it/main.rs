@@ -36,6 +36,7 @@ mod scenarios;
 mod sessions;
 mod sign_ins;
 mod staleness;
+mod statistics;
 mod steps;
 mod stock;
 mod stock_rules;

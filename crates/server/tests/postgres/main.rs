@@ -67,6 +67,8 @@ mod sessions;
 mod sign_ins;
 #[path = "../it/staleness.rs"]
 mod staleness;
+#[path = "../it/statistics.rs"]
+mod statistics;
 #[path = "../it/steps.rs"]
 mod steps;
 #[path = "../it/stock.rs"]

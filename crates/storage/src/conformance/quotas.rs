@@ -10,7 +10,7 @@ use sixpack_model::tree::{Ending, PartStatus, Tree};
 
 use super::factories::{ENVIRONMENT, Order, TTL_MS};
 use super::fixture::Fixture;
-use crate::requests::{Created, Idempotency, NewRequest, OverQuota, Quota, QuotaOf};
+use crate::requests::{Created, Idempotency, NewRequest, OverQuota, Quota, QuotaOf, QuotaTaken};
 use crate::trees::{Guard, LeaseEnd, RequestEnd};
 
 const CUSTOMER: &[&str] = &["shop/customer"];
@@ -158,4 +158,14 @@ pub async fn many_requests_at_once_never_exceed_a_quota(f: &Fixture) {
     let accepted = answers.iter().filter(|answer| matches!(answer, Ok(Created::Accepted))).count();
     assert_eq!(accepted, 3);
     assert!(answers.iter().all(|answer| matches!(answer, Ok(Created::Accepted)) || *answer.as_ref().unwrap() == full(10, 9)));
+}
+
+pub async fn how_much_of_a_quota_is_taken_can_be_read(f: &Fixture) {
+    let (ours, theirs) = (TokenId(f.id()), TokenId(f.id()));
+    f.accept(Order { token: ours, ..Order::of(CUSTOMER).times(3) }).await;
+    f.accept(Order { token: theirs, ..Order::of(CUSTOMER).times(2) }).await;
+    let taken = async |token, environment| f.store.quota_taken(token, environment).await.unwrap();
+    assert_eq!(taken(ours, ENVIRONMENT).await, QuotaTaken { by_token: 3, in_environment: 5 });
+    assert_eq!(taken(TokenId(f.id()), ENVIRONMENT).await, QuotaTaken { by_token: 0, in_environment: 5 });
+    assert_eq!(taken(ours, "nowhere").await, QuotaTaken { by_token: 3, in_environment: 0 });
 }

@@ -203,7 +203,7 @@ pub async fn a_filter_leaves_only_what_fits(f: &Fixture) {
             contract: contract.clone(),
             environment: Some(environment.to_owned()),
             status: Some(RequestStatus::Building),
-            refills: None,
+            ..RequestFilter::default()
         };
         assert_eq!(list(filter).await, expected, "{environment}");
     }
@@ -214,6 +214,10 @@ pub async fn a_filter_leaves_only_what_fits(f: &Fixture) {
     let line = super::stock::line(f, serde_json::json!({})).await;
     let (refill, _) = super::stock::coming(f, line).await;
     assert_eq!(list(RequestFilter { refills: Some(true), ..Default::default() }).await, [refill.id]);
+    let holder = Some("nobody".to_owned());
+    assert_eq!(list(RequestFilter { holder, ..Default::default() }).await, []);
+    let holder = Some("a test".to_owned());
+    assert_eq!(list(RequestFilter { holder, ..Default::default() }).await.len(), 4);
     let others = RequestFilter { refills: Some(false), ..Default::default() };
     assert_eq!(list(others).await, [cancelled.id, here.id, other.id]);
 }

@@ -180,6 +180,7 @@ macro_rules! conformance_suite {
                 every_end_of_a_lease_gives_one_place_back,
                 the_quota_of_an_environment_counts_all_its_tokens,
                 many_requests_at_once_never_exceed_a_quota,
+                how_much_of_a_quota_is_taken_can_be_read,
             }
             requests {
                 a_request_reads_back_as_it_was_accepted,
@@ -236,6 +237,13 @@ macro_rules! conformance_suite {
                 what_is_served_is_counted_by_version,
                 what_is_served_in_another_version_than_the_one_on_offer_is_found,
                 a_version_is_not_put_on_offer_while_somebody_performs_a_newer_one,
+            }
+            statistics {
+                samples_say_how_long_requests_waited_and_datasets_took,
+                samples_say_what_was_there_before_it_was_asked_for,
+                samples_say_why_something_failed,
+                samples_are_the_newest_of_each_contract_in_the_order_of_the_contracts,
+                samples_leave_out_what_belongs_to_channels_and_requests_for_several_contracts,
             }
             stock {
                 a_line_has_one_number_however_its_input_is_written,

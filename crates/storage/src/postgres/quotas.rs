@@ -14,9 +14,9 @@ use uuid::Uuid;
 
 use super::columns::{Int, int, number};
 use super::faults::Fault;
-use super::statements::Params;
+use super::statements::{Connection, Params};
 use super::writer::Tx;
-use crate::requests::{OverQuota, Quota, QuotaOf};
+use crate::requests::{OverQuota, Quota, QuotaOf, QuotaTaken};
 
 /// Whose places are taken: those of a token in an environment.
 #[derive(Debug, Clone, Copy)]
@@ -37,7 +37,6 @@ impl Tx {
                     ON CONFLICT (scope, owner) DO UPDATE SET leases = quota_use.leases + excluded.leases
                         WHERE quota_use.leases + excluded.leases <= $4
                     RETURNING leases";
-        let read = "SELECT leases FROM quota_use WHERE scope = $1 AND owner = $2";
         let places = int(places as u64);
         let scopes = scopes(taker);
         let limits = [quota.per_token, quota.per_environment];
@@ -55,7 +54,7 @@ impl Tx {
         let taken = [taken.0, taken.1];
         for (((of, scope, owner), limit), taken) in scopes.into_iter().zip(limits).zip(taken) {
             if taken.is_none() {
-                let taken = self.connection.one(read, &[&scope, &owner], count).await?.unwrap_or(0);
+                let taken = taken_in(&self.connection, &scope, &owner).await?;
                 return Ok(Some(OverQuota { of, limit, taken }));
             }
         }
@@ -86,6 +85,20 @@ impl Tx {
                     ON CONFLICT (scope, owner) DO UPDATE SET leases = quota_use.leases + excluded.leases";
         self.connection.later(give, &[&scopes, &owners, &places]).await
     }
+}
+
+/// How many places are taken.
+pub(super) async fn places_taken(connection: &Connection, taker: Taker) -> Result<QuotaTaken, Fault> {
+    let [(_, first, token), (_, second, environment)] = &scopes(taker);
+    let (by_token, in_environment) =
+        try_join(taken_in(connection, first, token), taken_in(connection, second, environment)).await?;
+    Ok(QuotaTaken { by_token, in_environment })
+}
+
+async fn taken_in(connection: &Connection, scope: &Int, owner: &String) -> Result<u64, Fault> {
+    let read = "SELECT leases FROM quota_use WHERE scope = $1 AND owner = $2";
+    let taken = connection.one(read, &[scope, owner], |row| number(row, 0)).await?;
+    Ok(taken.unwrap_or(0))
 }
 
 /// Both counts of a taker by their keys, that of the token first.

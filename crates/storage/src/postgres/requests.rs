@@ -12,12 +12,15 @@ use super::columns::{Int, code, get, id, id_of, number, parsed, parsed_of, time_
 use super::faults::Fault;
 use super::limits::KEY_MS;
 use super::looks::{self, Source};
+use super::quotas::{Taker, places_taken};
 use super::starting::Start;
 use super::statements::Connection;
 use super::writer::Tx;
 use crate::error::StoreError;
 use crate::page::{Listed, Page};
-use crate::requests::{Created, Ended, Filled, Idempotency, NewRequest, RequestFilter, Requests, UnitFill};
+use crate::requests::{
+    Created, Ended, Filled, Idempotency, NewRequest, QuotaTaken, RequestFilter, Requests, UnitFill,
+};
 use crate::stored::accepting::{NewRequestRow, UnitFillRow};
 use crate::stored::codes::Code;
 use crate::stored::events::EventRow;
@@ -118,6 +121,19 @@ impl Requests for PostgresStore {
                 );
                 let ids: Vec<Uuid> = found.rows.iter().map(|request| request.0).collect();
                 Ok(Listed { rows: connection.all(&list, &[&ids], read_request).await?, next: found.next })
+            })
+        })
+        .await
+    }
+
+    async fn quota_taken(&self, token: TokenId, environment: &str) -> Result<QuotaTaken, StoreError> {
+        let input = (token.0, environment.to_owned());
+        self.read("reading what quotas are taken", input, |connection, (token, environment)| {
+            Box::pin(async move {
+                let number = "SELECT id FROM environment WHERE name = $1";
+                let environment =
+                    connection.one(number, &[environment], |row| get(row, 0)).await?.unwrap_or(-1);
+                places_taken(connection, Taker { token: *token, environment }).await
             })
         })
         .await
@@ -257,6 +273,10 @@ pub(super) fn sources_of(
         if filter.environment.is_some() {
             let environment = source.value(Box::new(environments.first().copied()));
             source.matching(format!("r.environment = {environment}"));
+        }
+        if let Some(holder) = &filter.holder {
+            let holder = source.value(Box::new(holder.clone()));
+            source.matching(format!("r.holder = {holder}"));
         }
         if let Some(status) = filter.status {
             source.matching(format!("r.status = {}", status.code()));

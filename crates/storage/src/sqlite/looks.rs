@@ -102,7 +102,7 @@ mod tests {
     use crate::leases::LeaseFilter;
     use crate::requests::RequestFilter;
     use crate::sqlite::requests::OVERDUE;
-    use crate::sqlite::{Durability, Settings, SqliteStore, datasets, leases, requests};
+    use crate::sqlite::{Durability, Settings, SqliteStore, datasets, leases, requests, statistics};
 
     /// How SQLite goes about a statement, step by step.
     fn plan(connection: &Connection, sql: &str) -> String {
@@ -157,6 +157,19 @@ mod tests {
         is_read_in_its_order(&connection, &sources, expected);
         let expected = "SEARCH request USING COVERING INDEX request_open (id>?)";
         assert_eq!(plan(&connection, OVERDUE), expected);
+    }
+
+    #[test]
+    fn statistics_read_the_end_of_an_index_and_sort_nothing() {
+        let (_folder, connection) = reader();
+        for (statement, expected) in [
+            (statistics::REQUESTS, "SEARCH r USING INDEX request_by_contract (contract=?)"),
+            (statistics::PARTS, "SEARCH d USING INDEX dataset_by_contract (contract=?)"),
+        ] {
+            let plan = plan(&connection, statement);
+            assert!(plan.starts_with(expected) && !plan.contains("TEMP B-TREE"), "{plan}");
+            assert!(!plan.contains("SCAN"), "{plan}");
+        }
     }
 
     #[test]

@@ -4,13 +4,13 @@
 //! otherwise one by one, with each lease. Both counts are small rows that are always in memory, so that a request costs the same
 //! however many leases there are.
 
-use rusqlite::params;
 use rusqlite::types::Value;
+use rusqlite::{Connection, params};
 
 use super::columns::{int, unsigned};
 use super::statements::Statements;
 use super::writer::Tx;
-use crate::requests::{OverQuota, Quota, QuotaOf};
+use crate::requests::{OverQuota, Quota, QuotaOf, QuotaTaken};
 
 /// Whose places are taken: those of a token in an environment.
 #[derive(Debug, Clone, Copy)]
@@ -29,9 +29,7 @@ impl Tx<'_> {
     ) -> rusqlite::Result<Option<OverQuota>> {
         let limits = [quota.per_token, quota.per_environment];
         for ((of, scope, owner), limit) in scopes(taker).into_iter().zip(limits) {
-            let read = "SELECT leases FROM quota_use WHERE scope = ?1 AND owner = ?2";
-            let taken =
-                self.connection.one(read, params![scope, owner], |row| unsigned(row, 0))?.unwrap_or(0);
+            let taken = taken_in(self.connection, scope, &owner)?;
             if taken + places as u64 > limit {
                 return Ok(Some(OverQuota { of, limit, taken }));
             }
@@ -55,6 +53,20 @@ impl Tx<'_> {
         }
         Ok(())
     }
+}
+
+/// How many places are taken.
+pub(super) fn places_taken(connection: &Connection, taker: Taker) -> rusqlite::Result<QuotaTaken> {
+    let [(_, first, token), (_, second, environment)] = scopes(taker);
+    Ok(QuotaTaken {
+        by_token: taken_in(connection, first, &token)?,
+        in_environment: taken_in(connection, second, &environment)?,
+    })
+}
+
+fn taken_in(connection: &Connection, scope: i64, owner: &Value) -> rusqlite::Result<u64> {
+    let read = "SELECT leases FROM quota_use WHERE scope = ?1 AND owner = ?2";
+    Ok(connection.one(read, params![scope, owner], |row| unsigned(row, 0))?.unwrap_or(0))
 }
 
 /// Both counts of a taker by their keys, that of the token first.

@@ -13,10 +13,13 @@ use super::events::EventRow;
 use super::failures::{StoredFailure, failure_text};
 use super::limits::KEY_MS;
 use super::looks::{self, Source};
+use super::quotas::{Taker, places_taken};
 use super::statements::Statements;
 use crate::error::StoreError;
 use crate::page::{Listed, Page};
-use crate::requests::{Created, Ended, Filled, Idempotency, NewRequest, RequestFilter, Requests, UnitFill};
+use crate::requests::{
+    Created, Ended, Filled, Idempotency, NewRequest, QuotaTaken, RequestFilter, Requests, UnitFill,
+};
 use crate::stored::requests::{StoredSelection, units_of};
 use crate::trees::RequestEnd;
 
@@ -96,6 +99,16 @@ impl Requests for SqliteStore {
             let sources = sources_of(&filter, &environments, &contracts, page.after);
             let found = looks::look(connection, &sources, page.limit, |row| id(row, 1).map(RequestId))?;
             looks::rows(found, |request| request_by_id(connection, *request))
+        })
+        .await
+    }
+
+    async fn quota_taken(&self, token: TokenId, environment: &str) -> Result<QuotaTaken, StoreError> {
+        let environment = environment.to_owned();
+        self.read("reading what quotas are taken", move |connection| {
+            let number = "SELECT id FROM environment WHERE name = ?1";
+            let environment = connection.one(number, [environment], |row| row.get(0))?.unwrap_or(-1);
+            places_taken(connection, Taker { token: token.0.into_bytes(), environment })
         })
         .await
     }
@@ -205,6 +218,10 @@ pub(super) fn sources_of(
         if filter.environment.is_some() {
             let environment = source.value(Box::new(environments.first().copied()));
             source.matching(format!("r.environment = {environment}"));
+        }
+        if let Some(holder) = &filter.holder {
+            let holder = source.value(Box::new(holder.clone()));
+            source.matching(format!("r.holder = {holder}"));
         }
         if let Some(status) = filter.status {
             source.matching(format!("r.status = {}", status.code()));

@@ -163,6 +163,17 @@ impl Client {
         self.read(&call, "the contract").await
     }
 
+    /// Tells how the contract `domain/name` has been doing.
+    pub async fn contract_statistics(
+        &self,
+        environment: &str,
+        name: &str,
+    ) -> Result<wire::ContractStatistics, Error> {
+        let (domain, name) = split_name(name)?;
+        let call = self.get(&["v1", "environments", environment, "contracts", domain, name, "statistics"]);
+        self.read(&call, "the statistics").await
+    }
+
     /// Reads one version of the contract `domain/name`.
     pub async fn contract_version(
         &self,

@@ -425,6 +425,8 @@ pub struct RequestFilter {
     /// `true`: only those that refill stock; `false`: only the others.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub refills: Option<bool>,
+    /// Only this holder, exactly.
+    pub holder: Option<String>,
     /// Rows a page (1 to 1000).
     pub limit: Option<u32>,
     /// Where the last page ended.

@@ -4,7 +4,7 @@ import { expect, test } from "vitest";
 import type { ContractEntry } from "~/api/schema";
 import { open } from "~/testing/page";
 import { answers, eventually, refuses } from "~/testing/server";
-import { contract, contractEntry, request, stockRule } from "~/testing/things";
+import { OWNER, contract, contractEntry, statisticsOf, stockRule } from "~/testing/things";
 
 const LIST = "/v1/environments/{env}/contracts";
 const listed = answers("get", LIST, {
@@ -50,18 +50,36 @@ test("an address holds the filters", async () => {
 });
 
 test("a row says what is ready, and how its requests have been going", async () => {
-  const failed = request({ id: "req_2", status: "failed", ended_at: "2026-11-22T10:41:09.120Z" });
-  const made = request({ status: "fulfilled", ended_at: "2026-11-22T10:41:09.120Z" });
+  const told = statisticsOf({
+    requests: {
+      fulfilled: 1,
+      failed: 1,
+      expired: 0,
+      cancelled: 0,
+      from_stock: 1,
+      from_stock_ms: { median: 40, p90: 90 },
+    },
+    last_failure: {
+      contract: "billing/payment-account",
+      class: "rejected",
+      message: "closed",
+      owner: OWNER,
+      count: 1,
+      last_at: "2026-11-22T10:41:09.120Z",
+      request_id: "req_2",
+    },
+  });
   open(
     "/env/default/contracts",
     listed,
     answers("get", "/v1/environments/{env}/stock-rules", { items: [stockRule()] }),
-    answers("get", "/v1/requests", { items: [failed, made] }),
+    answers("get", "/v1/environments/{env}/statistics", { items: [told] }),
   );
   const row = (await screen.findByRole("link", { name: /payment-account/ })).closest("tr") as HTMLElement;
   expect(await within(row).findByTitle("2 ready of 5 that stock rules ask for")).toBeInTheDocument();
-  expect(await within(row).findByText("2.0 s")).toBeInTheDocument();
+  expect(await within(row).findByText("40 ms")).toBeInTheDocument();
   expect(await within(row).findByText("50 %")).toBeInTheDocument();
+  expect(within(row).getByTitle("billing/payment-account: closed")).toContainHTML("/env/default/requests/req_2");
 });
 
 test("an empty catalogue says how to begin", async () => {

@@ -6,15 +6,20 @@ import { withoutImplied } from "~/components/Graph";
 import { isLink } from "~/components/Owner";
 import { edgesOf } from "~/features/requests/RequestGraph";
 import { graphOf, nameOf } from "~/features/scenarios/reading";
+import { selectable, without } from "~/features/contracts/MoreOptions";
 import { bodyOf, quoted } from "~/features/contracts/snippets";
+import { EMPTY_DRAFT, optionsOf } from "~/features/contracts/wish";
+import { faultAt, recordsOf, rowsOf } from "~/features/contracts/importRows";
 import { entitiesOf } from "~/features/datasets/EntityLinks";
-import { causesOf, doingOf } from "~/lib/lately";
+import { domainsOf, paceOf } from "~/features/landscape/dependence";
+import { filledFrom, fits } from "~/features/leases/Extend";
+import { remaining, spread, successOf, typicalOf } from "~/lib/doing";
 import { faultsOf, resolved, typeInWords } from "~/lib/schema";
 import { COVER, covered, hasSecret, secretAt } from "~/lib/secrets";
 import { attemptsOf } from "~/lib/timeline";
 import { local, median, relative, span, utc } from "~/lib/times";
 import { count, oneOf, text } from "~/lib/search";
-import { request } from "~/testing/things";
+import { contractEntry, statisticsOf } from "~/testing/things";
 
 test("spans have two units at most", () => {
   for (const [ms, said] of [
@@ -101,34 +106,37 @@ test("a schema that cannot be read is left to the server", () => {
 });
 
 test("requests of people who changed their mind say nothing of a contract", () => {
-  const ended = (status: "fulfilled" | "failed" | "cancelled", seconds: number) =>
-    request({ status, ended_at: `2026-11-22T10:41:0${7 + seconds}.120Z` });
-  const doing = doingOf([ended("failed", 1), ended("cancelled", 1), ended("fulfilled", 2), ended("fulfilled", 2)]);
-  expect({ ...doing, failed: doing.failed?.status }).toEqual({ made: 2, tried: 3, took: 2000, failed: "failed" });
+  const told = statisticsOf({ requests: { fulfilled: 999, failed: 1, expired: 0, cancelled: 70, from_stock: 0 } });
+  expect(successOf(told)).toEqual({ made: 999, tried: 1000, percent: 99, of: "requests" });
+  expect(successOf(statisticsOf({ datasets: { made: 3, failed: 1 } }))?.of).toBe("datasets");
+  expect(successOf(statisticsOf())).toBeUndefined();
 });
 
-test("failures of one kind at one place are one cause", () => {
-  const failure = (path: string) => ({
-    path,
-    class: "rejected" as const,
-    message: "no",
-    contract: "a/b",
-    version: 1,
-    owner: { team: "A" },
-    attempts: 1,
-    blocked: [],
-    undo: { done: [], pending: [], debts: [] },
+test("what is in stock is there at once, and without it one is made", () => {
+  const [stock, made] = [
+    { median: 5, p90: 9 },
+    { median: 1200, p90: 3900 },
+  ];
+  const counts = { fulfilled: 2, failed: 0, expired: 0, cancelled: 0, from_stock: 1 };
+  const told = statisticsOf({
+    requests: { ...counts, from_stock_ms: stock },
+    datasets: { made: 1, failed: 0, made_ms: made },
   });
-  const causes = causesOf([
-    request({ failure: failure("x") }),
-    request({ failure: failure("y") }),
-    request({ failure: failure("y") }),
-    request(),
-  ]);
-  expect(causes.map(({ failure, count }) => [failure.path, count])).toEqual([
-    ["y", 2],
-    ["x", 1],
-  ]);
+  expect(typicalOf(told, 3)).toEqual({ ...stock, how: "from stock" });
+  expect(typicalOf(told, 0)).toEqual({ ...made, how: "when made" });
+  expect(spread(made)).toBe("1.2 s, 9 of 10 within 3.9 s");
+  expect(remaining(made, 1000)).toEqual({ usual: 200, most: 2900 });
+  expect(remaining(made, 4000)).toBeUndefined();
+});
+
+test("a domain is as slow as half of its contracts, and fails as often as all of them", () => {
+  const of = (contract: string, ms: number, failed: number) =>
+    statisticsOf({ contract, datasets: { made: 1, failed, made_ms: { median: ms, p90: ms } } });
+  const told = new Map(["a/x", "a/y", "a/z"].map((name, at) => [name, of(name, 100 * (at + 1), at)]));
+  const [domain] = domainsOf([...told.keys(), "a/new"].map((name) => contractEntry({ name })));
+  const pace = domain && paceOf(domain, told);
+  expect(pace).toMatchObject({ made: 3, failed: 3, usual: 200 });
+  expect(pace?.slowest?.contract).toBe("a/z");
 });
 
 test("attempts are told with the waits between them", () => {
@@ -168,6 +176,8 @@ test("lines that others imply are left out", () => {
     { from: "b", to: "a" },
   ];
   expect(withoutImplied(circle)).toEqual(circle);
+  const round = [...edges, { from: "c", to: "a" }];
+  expect(withoutImplied(round)).toEqual(round);
 });
 
 test("steps of a nested scenario follow what its own step needs", () => {
@@ -193,15 +203,7 @@ test("a scenario's graph is told from a text that is not finished", () => {
 });
 
 test("code leaves out what is as it would be anyway", () => {
-  const wish = {
-    origin: "http://x",
-    environment: "default",
-    contract: "a/b",
-    input: {},
-    source: "stock_first",
-    count: 1,
-    ttl_s: 1800,
-  };
+  const wish = { ...EMPTY_DRAFT, origin: "http://x", environment: "default", contract: "a/b" };
   expect(bodyOf(wish)).toEqual({ contract: "a/b" });
   expect(bodyOf({ ...wish, environment: "qa", count: 2, ttl_s: 60 })).toEqual({
     contract: "a/b",
@@ -209,6 +211,57 @@ test("code leaves out what is as it would be anyway", () => {
     count: 2,
     lease: { ttl_s: 60 },
   });
+});
+
+test("what is chosen from stock stands in the code, and not where nothing is taken from there", () => {
+  const wish = { ...EMPTY_DRAFT, input: { a: 1 }, prefer: { a: 2, b: 3 }, select: { slot: "x" }, fresh: true };
+  expect(optionsOf(wish)).toEqual({ prefer: { b: 3 }, select: { slot: "x" }, require: "fresh" });
+  expect(optionsOf({ ...wish, source: "fresh" })).toEqual({ source: "fresh" });
+});
+
+test("only what the output marks can be chosen by", () => {
+  const schema = { type: "object", properties: { a: { "x-selectable": true }, b: {} } };
+  expect(Object.keys((selectable(schema) as { properties: object }).properties)).toEqual(["a"]);
+  expect(selectable({ type: "object", properties: { b: {} } })).toBeUndefined();
+  expect(without(schema, ["a", "b"])).toBeUndefined();
+});
+
+test("tables are read as they are written, quotes and all", () => {
+  expect(recordsOf('a,b\r\n"x, ""y""\nz",2\n\n3,')).toEqual([
+    { line: 1, cells: ["a", "b"] },
+    { line: 2, cells: ['x, "y"\nz', "2"] },
+    { line: 5, cells: ["3", ""] },
+  ]);
+});
+
+test("rows of a file are typed by the contract, and faults name lines", () => {
+  const schemas = {
+    input: { type: "object", properties: { lines: { type: "integer" } } },
+    output: { type: "object", properties: { id: { type: "string" } } },
+  };
+  expect(rowsOf("input.lines,output.id\n7,7\n,x\n1", schemas)).toEqual({
+    rows: [
+      { line: 2, input: { lines: 7 }, output: { id: "7" } },
+      { line: 3, input: {}, output: { id: "x" } },
+    ],
+    faults: [{ line: 4, place: "", message: "has 1 values, and the table has 2 columns" }],
+  });
+  expect(rowsOf("lines,output.id\n1,2", schemas).faults[0]).toMatchObject({ line: 1, place: "lines" });
+  const { rows, faults } = rowsOf('{"output":{"id":"a"}}\n\n{"input":{}}\n{', schemas);
+  expect(rows).toEqual([{ line: 1, input: {}, output: { id: "a" } }]);
+  expect(faults.map(({ line }) => line)).toEqual([4, 3]);
+  const [fault] = [{ pointer: "/rows/0/output/id", message: "is the same as in /rows/0" }];
+  expect(faultAt(fault, rows)).toEqual({ line: 1, place: "output.id", message: "is the same as in line 1" });
+});
+
+test("what the data has need not be filled in again when it is extended", () => {
+  const input = { type: "object", required: ["id", "note"], properties: { id: { type: "string" }, note: {} } };
+  expect(filledFrom({ id: "o-1" }, input)).toEqual({
+    type: "object",
+    required: ["note"],
+    properties: { id: { type: "string", default: "o-1" }, note: {} },
+  });
+  expect([fits(input, { id: "o-1" }), fits(input, { id: "o-1", note: 1 }), fits({}, {})]).toEqual([false, true, false]);
 });
 
 test("a shell never reads more into a word than is there", () => {

@@ -16,9 +16,13 @@ interface SchemaFormProps {
   onChange: (value: Input) => void;
   /** By JSON Pointer into the value. */
   faults: ReadonlyMap<string, string>;
+  /** What is filled in; it is told apart from others on the page by this. */
+  what?: string;
+  /** What becomes of what is left out, where it is neither. */
+  says?: string;
 }
 
-export function SchemaForm({ schema, value, onChange, faults }: SchemaFormProps) {
+export function SchemaForm({ schema, value, onChange, faults, what = "input", says }: SchemaFormProps) {
   const [as, setAs] = useState("form");
   const root = resolved(schema, schema);
   const properties = propertiesOf(root, schema);
@@ -27,11 +31,16 @@ export function SchemaForm({ schema, value, onChange, faults }: SchemaFormProps)
     <div className="stack">
       <div className="row between">
         <span className="dim">
-          {properties.length === 0 ? "This contract needs no input." : "What you leave out takes its default."}
+          {says ??
+            (what !== "input"
+              ? "What you leave out may be anything."
+              : properties.length === 0
+                ? "This contract needs no input."
+                : "What you leave out takes its default.")}
         </span>
         <SegmentedControl
           size="xs"
-          aria-label="Write the input as"
+          aria-label={`Write the ${what} as`}
           value={as}
           onChange={setAs}
           data={[
@@ -41,7 +50,11 @@ export function SchemaForm({ schema, value, onChange, faults }: SchemaFormProps)
         />
       </div>
       {as === "json" ? (
-        <JsonField label="Input" value={value} onChange={(each) => onChange(isRecord(each) ? each : {})} />
+        <JsonField
+          label={what === "input" ? "Input" : `The ${what}`}
+          value={value}
+          onChange={(each) => onChange(isRecord(each) ? each : {})}
+        />
       ) : (
         <Fields root={schema} schema={root} value={value} onChange={onChange} faults={faults} pointer="" depth={0} />
       )}
@@ -50,7 +63,7 @@ export function SchemaForm({ schema, value, onChange, faults }: SchemaFormProps)
   );
 }
 
-interface FieldsProps extends SchemaFormProps {
+interface FieldsProps extends Omit<SchemaFormProps, "what" | "says"> {
   root: JsonSchema;
   pointer: string;
   depth: number;
@@ -97,7 +110,8 @@ function Field(props: FieldProps) {
   const description = [schema["description"], ...marksOf(schema)]
     .filter((text) => typeof text === "string" && text !== "")
     .join(" · ");
-  const given = "default" in schema ? `default ${shown(schema["default"])}` : required ? "" : "left out";
+  const fallback = schema["default"] ?? undefined;
+  const given = fallback !== undefined ? `default ${shown(fallback)}` : required ? "" : "left out";
   const common = {
     label: name,
     withAsterisk: required,

@@ -3,17 +3,18 @@ import { Button, NativeSelect, TextInput } from "@mantine/core";
 import { useInfiniteQuery, useQuery } from "@tanstack/react-query";
 import { useNavigate, useParams, useSearch } from "@tanstack/react-router";
 import { useDeferredValue, useMemo } from "react";
-import { contracts, lastRequests, stockRules } from "~/api/queries";
-import type { ContractEntry, StockRule } from "~/api/schema";
+import { contracts, statistics, stockRules } from "~/api/queries";
+import type { ContractEntry, ContractStatistics, StockRule } from "~/api/schema";
 import { DataTable, type Column } from "~/components/DataTable";
 import { Icon } from "~/components/Icon";
 import { Page } from "~/components/Panel";
 import { Pill, Status } from "~/components/Status";
 import { Time } from "~/components/Time";
 import { useText } from "~/components/useText";
-import { ContractLink, RequestLink } from "~/components/links";
-import { doingByContract, type Doing } from "~/lib/lately";
+import { CauseLink, ContractLink } from "~/components/links";
+import { spread, successOf, typicalOf } from "~/lib/doing";
 import { span } from "~/lib/times";
+import { counted } from "~/lib/words";
 import { Beginning } from "./Beginning";
 
 const FROM = "/frame/env/$env/contracts";
@@ -36,13 +37,16 @@ export function Catalogue() {
   );
   const wanted = useDeferredValue(asked);
   const keep = useMemo(() => (entry: ContractEntry) => fits(entry, wanted), [wanted]);
-  const doing = useDoing(env);
+  const doing = useQuery(statistics(env)).data;
   const columns = useMemo(() => columnsOf(env, stock, doing), [env, stock, doing]);
   const { domains, owners, labels } = useMemo(() => choicesOf(all), [all]);
   const filters: (string | undefined)[] = Object.values(search);
   const filtered = filters.some((value) => value !== undefined);
   return (
     <Page title="Catalogue" name={`Catalogue of ${env}`} full>
+      <p className="dim">
+        Choose the state that your test needs, and request it: you get data that all services agree on.
+      </p>
       <div className="row" role="search">
         <TextInput
           data-search
@@ -127,7 +131,7 @@ interface Ready {
 function columnsOf(
   env: string,
   stock: Map<string, Ready> | undefined,
-  doing: Map<string, Doing>,
+  doing: Map<string, ContractStatistics> | undefined,
 ): Column<ContractEntry>[] {
   return [
     {
@@ -139,7 +143,7 @@ function columnsOf(
         </span>
       ),
     },
-    { head: "What it is", cell: (entry) => <span className="dim">{entry.description}</span>, from: "wide" },
+    { head: "What it is", cell: (entry) => <span className="dim">{entry.description}</span>, from: "wide", fill: true },
     { head: "Health", cell: (entry) => <Status word={entry.status} /> },
     { head: "Owner", cell: (entry) => entry.owner.team, from: "medium" },
     {
@@ -160,7 +164,7 @@ function columnsOf(
     {
       head: "Checked",
       end: true,
-      from: "wide",
+      from: "huge",
       cell: (entry) => (
         <span title={`${entry.checked} of ${entry.of} parts have a check`}>
           {entry.checked} <span className="dim">/ {entry.of}</span>
@@ -172,20 +176,27 @@ function columnsOf(
       end: true,
       from: "wide",
       cell: (entry) => {
-        const took = doing.get(entry.name)?.took;
-        return took === undefined ? <span className="dim">–</span> : <span title={SAMPLE}>{span(took)}</span>;
+        const typical = typicalOf(doing?.get(entry.name), stock?.get(entry.name)?.ready ?? 0);
+        return typical === undefined ? (
+          <span className="dim">–</span>
+        ) : (
+          <span title={`${typical.how}: ${spread(typical)}`}>{span(typical.median)}</span>
+        );
       },
     },
     {
-      head: "Fulfilled",
+      head: "Succeeds",
       end: true,
       from: "wide",
       cell: (entry) => {
-        const { made = 0, tried = 0 } = doing.get(entry.name) ?? {};
-        return tried === 0 ? (
+        const told = doing?.get(entry.name);
+        const success = told && successOf(told);
+        return success === undefined ? (
           <span className="dim">–</span>
         ) : (
-          <span title={`${made} of ${tried}, ${SAMPLE}`}>{Math.round((100 * made) / tried)} %</span>
+          <span title={`${success.made} of the last ${counted(success.tried, success.of.slice(0, -1))}`}>
+            {success.percent} %
+          </span>
         );
       },
     },
@@ -194,24 +205,19 @@ function columnsOf(
       end: true,
       from: "wide",
       cell: (entry) => {
-        const failed = doing.get(entry.name)?.failed;
+        const failed = doing?.get(entry.name)?.last_failure;
         return failed === undefined ? (
           <span className="dim">–</span>
         ) : (
-          <RequestLink env={env} id={failed.id}>
-            <Time at={failed.ended_at ?? failed.created_at} />
-          </RequestLink>
+          <span title={`${failed.contract}: ${failed.message}`}>
+            <CauseLink env={env} cause={failed}>
+              <Time at={failed.last_at} />
+            </CauseLink>
+          </span>
         );
       },
     },
   ];
-}
-
-const SAMPLE = "told from the last 200 requests in this environment";
-
-function useDoing(env: string): Map<string, Doing> {
-  const last = useQuery(lastRequests(env)).data?.items;
-  return useMemo(() => doingByContract(last ?? []), [last]);
 }
 
 /** What the stock rules of each contract have ready together; rules for one input share their datasets. */

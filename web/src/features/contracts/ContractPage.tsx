@@ -2,8 +2,8 @@
 import { Tabs } from "@mantine/core";
 import { useQuery } from "@tanstack/react-query";
 import { Link, useNavigate, useParams, useSearch } from "@tanstack/react-router";
-import { useState } from "react";
-import { contract as contractQuery } from "~/api/queries";
+import { useState, type ReactNode } from "react";
+import { contract as contractQuery, contractStatistics, signIn } from "~/api/queries";
 import type { Contract } from "~/api/schema";
 import { CopyButton, Snippet } from "~/components/Copy";
 import { OwnerLine } from "~/components/Owner";
@@ -11,16 +11,19 @@ import { Facts, Page, Panel } from "~/components/Panel";
 import { Pill, Status } from "~/components/Status";
 import { Read } from "~/components/States";
 import { Time } from "~/components/Time";
-import { ContractLink } from "~/components/links";
+import { CauseLink, ContractLink } from "~/components/links";
+import { makingOf, spread, successOf } from "~/lib/doing";
 import { pretty } from "~/lib/exact";
 import { counted } from "~/lib/words";
 import { ContractGraph } from "./ContractGraph";
 import { Lately } from "./Lately";
-import { EMPTY_DRAFT, RequestForm, type Draft } from "./RequestForm";
+import { RequestForm } from "./RequestForm";
 import { SchemaTable } from "./SchemaTable";
 import { StockOfContract } from "./StockOfContract";
 import { Versions } from "./Versions";
 import { snippets } from "./snippets";
+import { EMPTY_DRAFT, type Draft } from "./wish";
+import { ImportPanel, isImportable } from "./ImportPanel";
 
 const FROM = "/frame/env/$env/contracts/$domain/$name";
 
@@ -70,6 +73,8 @@ function About({ env, contract }: { env: string; contract: Contract }) {
   const { tab = "request", channel } = useSearch({ from: FROM });
   const navigate = useNavigate({ from: "/env/$env/contracts/$domain/$name" });
   const [draft, setDraft] = useState<Draft>(EMPTY_DRAFT);
+  const role = useQuery(signIn).data?.role;
+  const importable = isImportable(contract) && (role === "admin" || role === "supplier");
   return (
     <>
       <Head env={env} contract={contract} />
@@ -87,6 +92,7 @@ function About({ env, contract }: { env: string; contract: Contract }) {
           <Tabs.Tab value="graph">Dependencies</Tabs.Tab>
           <Tabs.Tab value="versions">Versions</Tabs.Tab>
           <Tabs.Tab value="runs">Lately</Tabs.Tab>
+          {importable && <Tabs.Tab value="import">Import</Tabs.Tab>}
         </Tabs.List>
         <Tabs.Panel value="request">
           <div className="columns">
@@ -111,6 +117,11 @@ function About({ env, contract }: { env: string; contract: Contract }) {
         <Tabs.Panel value="runs">
           <Lately env={env} contract={contract.name} />
         </Tabs.Panel>
+        {importable && (
+          <Tabs.Panel value="import">
+            <ImportPanel env={env} contract={contract} />
+          </Tabs.Panel>
+        )}
       </Tabs>
     </>
   );
@@ -176,10 +187,46 @@ function Head({ env, contract }: { env: string; contract: Contract }) {
             ),
           ],
           ["Changed", <Time at={contract.updated_at} />],
+          ...useDoing(env, contract),
         ]}
       />
     </div>
   );
+}
+
+/** How it has been doing, as lines of the head; the tab says more. */
+function useDoing(env: string, contract: Contract): [string, ReactNode][] {
+  const told = useQuery({
+    ...contractStatistics(env, contract.name),
+    // What a channel makes is counted for nobody.
+    enabled: contract.channel === undefined,
+  }).data;
+  if (told === undefined) return [];
+  const { from_stock_ms: stock } = told.requests;
+  const made = makingOf(told);
+  const success = successOf(told);
+  const waits = [stock && `${spread(stock)} from stock`, made && `${spread(made)} when made`].filter(Boolean);
+  const failed = told.last_failure;
+  return [
+    ["Typical time", waits.join(" · ")],
+    [
+      "Succeeds",
+      success && `${success.percent} %, ${success.made} of the last ${counted(success.tried, success.of.slice(0, -1))}`,
+    ],
+    [
+      "Last failure",
+      failed && (
+        <span>
+          <CauseLink env={env} cause={failed}>
+            <Time at={failed.last_at} />
+          </CauseLink>{" "}
+          <span className="dim">
+            {failed.contract}: {failed.message}
+          </span>
+        </span>
+      ),
+    ],
+  ];
 }
 
 function Schemas({ contract }: { contract: Contract }) {

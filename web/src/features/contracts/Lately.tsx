@@ -1,82 +1,118 @@
-/** How a contract has been doing: what its last requests came to, how long they took, and what failed. */
-import { useInfiniteQuery } from "@tanstack/react-query";
+/** How a contract has been doing: how long it takes, how many succeed, what failed and for what, and its last requests. */
+import { useInfiniteQuery, useQuery } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
-import { requests } from "~/api/queries";
+import { contractStatistics, requests } from "~/api/queries";
+import type { ContractStatistics, FailureCause } from "~/api/schema";
 import { OwnerLine } from "~/components/Owner";
 import { Facts, Panel, SmallTable } from "~/components/Panel";
-import { ProblemView } from "~/components/Problem";
-import { Empty, Loading } from "~/components/States";
+import { Empty, Loading, Read } from "~/components/States";
 import { Status } from "~/components/Status";
 import { Time, Took } from "~/components/Time";
-import { RequestLink } from "~/components/links";
-import { causesOf, doingOf } from "~/lib/lately";
-import { span } from "~/lib/times";
-import { words } from "~/lib/words";
+import { CauseLink, ContractLink, RequestLink } from "~/components/links";
+import { spread, successOf } from "~/lib/doing";
+import { counted, words } from "~/lib/words";
 
 export function Lately({ env, contract }: { env: string; contract: string }) {
-  const query = useInfiniteQuery(requests(env, { contract, refills: false }));
-  const last = query.data?.pages[0]?.items;
-  if (last === undefined)
-    return query.isError ? <ProblemView error={query.error} retry={query.refetch} /> : <Loading />;
-  if (last.length === 0)
-    return (
-      <Panel title="Lately">
-        <Empty title="Nobody has asked for it yet" />
-      </Panel>
-    );
-  const { made, tried, took } = doingOf(last);
-  const causes = causesOf(last);
+  const query = useQuery(contractStatistics(env, contract));
   return (
     <div className="stack">
-      <div className="columns">
-        <Panel title={`Of the last ${last.length} requests`}>
-          <Facts
-            of={[
-              [
-                "Fulfilled",
-                tried === 0
-                  ? undefined
-                  : `${made} of ${tried} that came to an end (${Math.round((100 * made) / tried)} %)`,
-              ],
-              ["Half of them within", took === undefined ? undefined : span(took)],
-              ["Still going on", last.filter(({ ended_at }) => ended_at === undefined).length || undefined],
-            ]}
-          />
-        </Panel>
-        <Panel title="Failures by cause">
-          {causes.length === 0 ? (
-            <p className="dim">None of them failed.</p>
-          ) : (
-            <SmallTable label="Failures by cause" head={["How often", "Where", "Why", "Owner", "Last"]}>
-              {causes.map(({ failure, count, last: latest }) => (
-                <tr key={`${failure.path} ${failure.class} ${failure.code ?? ""}`}>
-                  <td className="right">{count}</td>
-                  <td>{failure.path}</td>
-                  <td>
-                    <Status word="failed" title={words(failure.class)} /> {failure.message}
-                  </td>
-                  <td>
-                    <OwnerLine owner={failure.owner} />
-                  </td>
-                  <td>
-                    <RequestLink env={env} id={latest.id}>
-                      <Time at={latest.ended_at ?? latest.created_at} />
-                    </RequestLink>
-                  </td>
-                </tr>
-              ))}
-            </SmallTable>
-          )}
-        </Panel>
-      </div>
-      <Panel
-        title="The last requests"
-        actions={
-          <Link to="/env/$env/requests" params={{ env }} search={{ contract }}>
-            all of them
-          </Link>
-        }
-      >
+      <Read query={query} rows={4}>
+        {(told) => (
+          <div className="columns">
+            <Numbers told={told} />
+            <Panel title="Failures by cause">
+              {told.failures === undefined || told.failures.length === 0 ? (
+                <p className="dim">None of them failed.</p>
+              ) : (
+                <Causes env={env} causes={told.failures} />
+              )}
+            </Panel>
+          </div>
+        )}
+      </Read>
+      <LastRequests env={env} contract={contract} />
+    </div>
+  );
+}
+
+function Numbers({ told }: { told: ContractStatistics }) {
+  const { requests, datasets } = told;
+  const success = successOf(told);
+  const since = requests.since ?? datasets.since;
+  return (
+    <Panel title="How it has been doing">
+      {since === undefined ? (
+        <p className="dim">Nobody has asked for it yet.</p>
+      ) : (
+        <Facts
+          of={[
+            [
+              "Succeeded",
+              success &&
+                `${success.made} of the last ${counted(success.tried, success.of.slice(0, -1))} (${success.percent} %)`,
+            ],
+            ["From stock", hits(told)],
+            ["Waited, from stock", requests.from_stock_ms && spread(requests.from_stock_ms)],
+            ["Waited, made", requests.made_ms && spread(requests.made_ms)],
+            ["Making one takes", datasets.made_ms && spread(datasets.made_ms)],
+            ["Datasets", `${datasets.made} made, ${datasets.failed} failed`],
+            ["Called off", requests.cancelled > 0 && counted(requests.cancelled, "request")],
+            ["Counted since", <Time at={since} />],
+          ]}
+        />
+      )}
+    </Panel>
+  );
+}
+
+function hits({ requests: { fulfilled, from_stock } }: ContractStatistics): string | undefined {
+  if (fulfilled === 0) return undefined;
+  return `${from_stock} of ${fulfilled} (${Math.round((100 * from_stock) / fulfilled)} %)`;
+}
+
+function Causes({ env, causes }: { env: string; causes: FailureCause[] }) {
+  return (
+    <SmallTable label="Failures by cause" head={["How often", "Whose", "Why", "Owner", "Last"]}>
+      {causes.map((cause) => (
+        <tr key={`${cause.contract} ${cause.class} ${cause.code ?? cause.message}`}>
+          <td className="right">{cause.count}</td>
+          <td>
+            <ContractLink env={env} name={cause.contract} />
+          </td>
+          <td>
+            <Status word="failed" title={words(cause.class)} /> {cause.message}
+          </td>
+          <td>
+            <OwnerLine owner={cause.owner} />
+          </td>
+          <td>
+            <CauseLink env={env} cause={cause}>
+              <Time at={cause.last_at} />
+            </CauseLink>
+          </td>
+        </tr>
+      ))}
+    </SmallTable>
+  );
+}
+
+function LastRequests({ env, contract }: { env: string; contract: string }) {
+  const query = useInfiniteQuery(requests(env, { contract, refills: false }));
+  const last = query.data?.pages[0]?.items;
+  return (
+    <Panel
+      title="The last requests"
+      actions={
+        <Link to="/env/$env/requests" params={{ env }} search={{ contract }}>
+          all of them
+        </Link>
+      }
+    >
+      {last === undefined ? (
+        <Loading />
+      ) : last.length === 0 ? (
+        <Empty title="Nobody has asked for it by its name yet" />
+      ) : (
         <SmallTable label="The last requests" head={["Request", "State", "For whom", "When", "Took"]}>
           {last.slice(0, 20).map((request) => (
             <tr key={request.id}>
@@ -96,7 +132,7 @@ export function Lately({ env, contract }: { env: string; contract: string }) {
             </tr>
           ))}
         </SmallTable>
-      </Panel>
-    </div>
+      )}
+    </Panel>
   );
 }

@@ -1,7 +1,7 @@
 /** The form that requests a contract: its input, where the data may come from, and for how long. */
 import { Button, NativeSelect, TextInput } from "@mantine/core";
 import { useMutation, useQuery } from "@tanstack/react-query";
-import { useNavigate } from "@tanstack/react-router";
+import { Link, useNavigate } from "@tanstack/react-router";
 import { useRef, useState } from "react";
 import { api, body } from "~/api/client";
 import { asProblem } from "~/api/problem";
@@ -12,6 +12,8 @@ import { Count } from "~/components/form/Count";
 import { SchemaForm, type Input } from "~/components/form/SchemaForm";
 import { newKey } from "~/lib/ids";
 import { faultsOf, type JsonSchema } from "~/lib/schema";
+import { MoreOptions } from "./MoreOptions";
+import { optionsOf, type Draft } from "./wish";
 
 const SOURCES: { value: Source; label: string }[] = [
   { value: "stock_first", label: "From stock, else made" },
@@ -27,15 +29,6 @@ const LENGTHS = [
   { value: "28800", label: "8 hours" },
   { value: "86400", label: "a day" },
 ];
-
-export interface Draft {
-  input: Input;
-  source: Source;
-  count: number;
-  ttl_s: number;
-}
-
-export const EMPTY_DRAFT: Draft = { input: {}, source: "stock_first", count: 1, ttl_s: 1800 };
 
 interface RequestFormProps {
   env: string;
@@ -54,14 +47,11 @@ export function RequestForm({ env, contract, channel, draft, onDraft }: RequestF
   const key = useRef<{ of: string; key: string }>(undefined);
   const make = useMutation({
     mutationFn: () => {
-      const { input, source, count, ttl_s } = draft;
       const wish = {
         environment: env,
         contract: contract.name,
-        input,
-        source,
-        count,
-        lease: { ttl_s },
+        input: draft.input,
+        ...optionsOf(draft),
         priority: "person" as const,
         ...(holder.trim() === "" ? {} : { holder: holder.trim() }),
         ...(channel === undefined ? {} : { channel }),
@@ -124,6 +114,7 @@ export function RequestForm({ env, contract, channel, draft, onDraft }: RequestF
           onChange={(event) => setHolder(event.currentTarget.value)}
         />
       </div>
+      <MoreOptions contract={contract} draft={draft} onDraft={onDraft} faults={optionFaults(make.error)} />
       {make.isError && (
         <ProblemView error={make.error} besides={(fault) => faults.has(fault.pointer.replace(/^\/input/, ""))} />
       )}
@@ -136,9 +127,19 @@ export function RequestForm({ env, contract, channel, draft, onDraft }: RequestF
           Request {draft.count > 1 ? `${draft.count} datasets` : "it"}
         </Button>
         <span className="dim">{remark(contract, who?.role)}</span>
+        <span className="grow" />
+        <Link to="/env/$env/requests/new" params={{ env }} search={{ of: contract.name }}>
+          together with others
+        </Link>
       </div>
     </form>
   );
+}
+
+/** What the server has said about how the data was to be chosen. */
+function optionFaults(error: unknown): Map<string, string> {
+  const errors = error === null ? [] : (asProblem(error).problem.errors ?? []);
+  return new Map(errors.map(({ pointer, message }) => [pointer, message]));
 }
 
 function remark(contract: Contract, role: string | undefined): string {

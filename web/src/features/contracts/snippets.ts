@@ -1,13 +1,10 @@
 /** The same request as code: in every language with what it has at hand, and in the SDK where there is one. */
+import { optionsOf, type Draft } from "./wish";
 
-export interface Wish {
+export interface Wish extends Draft {
   origin: string;
   environment: string;
   contract: string;
-  input: Record<string, unknown>;
-  source: string;
-  count: number;
-  ttl_s: number;
 }
 
 export interface Snippet {
@@ -33,14 +30,12 @@ export function snippets(wish: Wish): Snippet[] {
 
 /** What stands in the body; defaults are left out. */
 export function bodyOf(wish: Wish): Record<string, unknown> {
-  const { environment, contract, input, source, count, ttl_s } = wish;
+  const { environment, contract, input } = wish;
   return {
     ...(environment === "default" ? {} : { environment }),
     contract,
     ...(Object.keys(input).length === 0 ? {} : { input }),
-    ...(source === "stock_first" ? {} : { source }),
-    ...(count === 1 ? {} : { count }),
-    ...(ttl_s === 1800 ? {} : { lease: { ttl_s } }),
+    ...optionsOf(wish),
   };
 }
 
@@ -49,13 +44,19 @@ export function quoted(text: string): string {
   return /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
 }
 
-function cli({ environment, contract, input, source, count, ttl_s }: Wish): string {
+function cli(wish: Wish): string {
+  const { environment, contract, input } = wish;
+  const { source, count, lease, timeout_s, prefer, select, require } = optionsOf(wish);
   const flags = [
     ...(environment === "default" ? [] : ["--environment", environment]),
     ...(Object.keys(input).length === 0 ? [] : ["--input", JSON.stringify(input)]),
-    ...(source === "stock_first" ? [] : ["--source", source]),
-    ...(count === 1 ? [] : ["--count", String(count)]),
-    ...(ttl_s === 1800 ? [] : ["--ttl", String(ttl_s)]),
+    ...(source === undefined ? [] : ["--source", source]),
+    ...(count === undefined ? [] : ["--count", String(count)]),
+    ...(lease === undefined ? [] : ["--ttl", String(lease.ttl_s)]),
+    ...(timeout_s === undefined ? [] : ["--timeout", String(timeout_s)]),
+    ...(prefer === undefined ? [] : ["--prefer-json", JSON.stringify(prefer)]),
+    ...Object.entries(select ?? {}).flatMap(([name, value]) => ["--select", `${name}=${JSON.stringify(value)}`]),
+    ...(require === undefined ? [] : ["--require-fresh"]),
   ];
   return ["sixpack", "request", contract, ...flags].map(quoted).join(" ");
 }
@@ -138,18 +139,26 @@ function go({ origin }: Wish, json: string): string {
   ].join("\n");
 }
 
-function rust({ environment, contract, input, source, count, ttl_s }: Wish): string {
+function rust(wish: Wish): string {
+  const { environment, contract, input } = wish;
+  const { source, count, lease, timeout_s, prefer, select, require } = optionsOf(wish);
+  const seconds = (name: string, s: number) => `    .${name}(std::time::Duration::from_secs(${s}))`;
+  const json = (name: string, value: unknown) => `    .${name}(serde_json::json!(${JSON.stringify(value)}))`;
   const sources: Record<string, string> = { stock_only: "StockOnly", fresh: "Fresh", find_first: "FindFirst" };
   const lines = [
     "let client = sixpack::Client::from_env()?;",
     "let lease = client",
     `    .request(${JSON.stringify(contract)})`,
     ...(environment === "default" ? [] : [`    .environment(${JSON.stringify(environment)})`]),
-    ...(Object.keys(input).length === 0 ? [] : [`    .input(serde_json::json!(${JSON.stringify(input)}))`]),
-    ...(sources[source] === undefined ? [] : [`    .source(sixpack::Source::${sources[source]})`]),
-    ...(count === 1 ? [] : [`    .count(${count})`]),
-    ...(ttl_s === 1800 ? [] : [`    .ttl(std::time::Duration::from_secs(${ttl_s}))`]),
-    count === 1 ? "    .send()" : "    .send_all()",
+    ...(Object.keys(input).length === 0 ? [] : [json("input", input)]),
+    ...(source === undefined ? [] : [`    .source(sixpack::Source::${sources[source]})`]),
+    ...(count === undefined ? [] : [`    .count(${count})`]),
+    ...(lease === undefined ? [] : [seconds("ttl", lease.ttl_s)]),
+    ...(timeout_s === undefined ? [] : [seconds("timeout", timeout_s)]),
+    ...(prefer === undefined ? [] : [json("prefer", prefer)]),
+    ...(select === undefined ? [] : [json("select", select)]),
+    ...(require === undefined ? [] : ["    .require_fresh()"]),
+    count === undefined ? "    .send()" : "    .send_all()",
     "    .await?;",
   ];
   return lines.join("\n");

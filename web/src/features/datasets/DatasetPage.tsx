@@ -67,7 +67,7 @@ function Actions({ env, dataset }: { env: string; dataset: Dataset | undefined }
       </CopyButton>
       {dataset !== undefined && dataset.path === "" && (
         <Button size="compact-sm" variant="default" loading={rerun.isPending} onClick={() => rerun.mutate(dataset.id)}>
-          Once more
+          Another like it
         </Button>
       )}
       {rerun.isError && <ProblemView error={rerun.error} />}

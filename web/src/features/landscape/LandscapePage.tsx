@@ -3,8 +3,8 @@ import { NativeSelect } from "@mantine/core";
 import { useInfiniteQuery, useQuery } from "@tanstack/react-query";
 import { Link, useNavigate, useParams, useSearch } from "@tanstack/react-router";
 import { useMemo } from "react";
-import { contracts, lastRequests, sessions, stockRules } from "~/api/queries";
-import type { ContractEntry, Session } from "~/api/schema";
+import { contracts, sessions, statistics, stockRules } from "~/api/queries";
+import type { ContractEntry, ContractStatistics, Session } from "~/api/schema";
 import type { GraphEdge, GraphNode } from "~/components/Graph";
 import { LazyGraph } from "~/components/LazyGraph";
 import { OwnerLine } from "~/components/Owner";
@@ -12,9 +12,11 @@ import { Page, Panel, SmallTable } from "~/components/Panel";
 import { ProblemView } from "~/components/Problem";
 import { Empty, Loading } from "~/components/States";
 import { Pill, Status } from "~/components/Status";
-import { ContractLink } from "~/components/links";
+import { Time } from "~/components/Time";
+import { CauseLink, ContractLink } from "~/components/links";
+import { span } from "~/lib/times";
 import { counted } from "~/lib/words";
-import { domainOf, domainsOf, stoppedBy, type Domain } from "./dependence";
+import { domainOf, domainsOf, paceOf, stoppedBy, type Domain } from "./dependence";
 
 const FROM = "/frame/env/$env/landscape";
 
@@ -54,8 +56,12 @@ function Domains({ env, all }: { env: string; all: ContractEntry[] }) {
     below: [counted(domain.contracts.length, "contract"), suppliersOf(domain, live)].filter(Boolean).join(", "),
     state: domain.name === down ? "failed" : stopped.includes(domain.name) ? "suspect" : domain.state,
   }));
-  const edges = domains.flatMap((domain) =>
-    domain.uses.map((from): GraphEdge => ({ from, to: domain.name, active: from === down })),
+  const edges = useMemo(
+    () =>
+      domains.flatMap((domain) =>
+        domain.uses.map((from): GraphEdge => ({ from, to: domain.name, active: from === down })),
+      ),
+    [domains, down],
   );
   return (
     <>
@@ -121,18 +127,15 @@ function WhatIf({ env, all, domains }: { env: string; all: ContractEntry[]; doma
 }
 
 function DomainTable({ env, domains, live }: { env: string; domains: Domain[]; live: Session[] }) {
-  const last = useQuery(lastRequests(env)).data?.items ?? [];
+  const told = useQuery(statistics(env)).data;
   return (
     <Panel title="Domains">
       <SmallTable
         label="Domains"
-        head={["Domain", "Health", "Owner", "Suppliers", "Builds", `To blame in the last ${last.length} requests`]}
+        head={["Domain", "Health", "Owner", "Suppliers", "Builds", "Makes one in", "Fails", "Slowest", "Last failure"]}
       >
         {domains.map((domain) => {
           const own = live.filter((session) => session.domain === domain.name);
-          const blamed = last.filter(
-            ({ failure }) => failure !== undefined && domainOf(failure.contract) === domain.name,
-          ).length;
           return (
             <tr key={domain.name}>
               <td>
@@ -148,11 +151,48 @@ function DomainTable({ env, domains, live }: { env: string; domains: Domain[]; l
               </td>
               <td>{suppliersOf(domain, live)}</td>
               <td>{[...new Set(own.map(({ build }) => build).filter(Boolean))].join(", ")}</td>
-              <td>{blamed}</td>
+              <Doing env={env} domain={domain} told={told} />
             </tr>
           );
         })}
       </SmallTable>
     </Panel>
+  );
+}
+
+interface DoingProps {
+  env: string;
+  domain: Domain;
+  told: Map<string, ContractStatistics> | undefined;
+}
+
+/** How quickly a domain makes what it is asked for, and how often it cannot. */
+function Doing({ env, domain, told }: DoingProps) {
+  const { made, failed, usual, slowest, last } = useMemo(() => paceOf(domain, told), [domain, told]);
+  const tried = made + failed;
+  return (
+    <>
+      <td>{usual === undefined ? "" : span(usual)}</td>
+      <td>
+        {tried > 0 && <span title={`${failed} of the last ${tried}`}>{Math.ceil((100 * failed) / tried)} %</span>}
+      </td>
+      <td>
+        {slowest !== undefined && (
+          <>
+            <ContractLink env={env} name={slowest.contract} />{" "}
+            <span className="dim">{span(slowest.datasets.made_ms?.p90 ?? 0)}</span>
+          </>
+        )}
+      </td>
+      <td>
+        {last !== undefined && (
+          <span title={`${last.contract}: ${last.message}`}>
+            <CauseLink env={env} cause={last}>
+              <Time at={last.last_at} />
+            </CauseLink>
+          </span>
+        )}
+      </td>
+    </>
   );
 }

@@ -1,5 +1,6 @@
 /** What depends on what, told from the catalogue: domains with the arrows between them, and what an outage would stop. */
-import type { ContractEntry, StockRule } from "~/api/schema";
+import type { ContractEntry, ContractStatistics, FailureCause, StockRule } from "~/api/schema";
+import { median } from "~/lib/times";
 
 export interface Domain {
   name: string;
@@ -60,4 +61,30 @@ function readyOf(contract: string, rules: StockRule[]): number {
       shelves.set(JSON.stringify(rule.input), rule.stock.ready);
   }
   return [...shelves.values()].reduce((sum, ready) => sum + ready, 0);
+}
+
+export interface Pace {
+  made: number;
+  failed: number;
+  /** Half of its contracts are made sooner. */
+  usual: number | undefined;
+  slowest: ContractStatistics | undefined;
+  last: FailureCause | undefined;
+}
+
+/** How a domain has been doing: what its contracts tell together. */
+export function paceOf({ contracts }: Domain, told: Map<string, ContractStatistics> | undefined): Pace {
+  const all = contracts.flatMap(({ name }) => told?.get(name) ?? []);
+  const timed = all.flatMap((each) =>
+    each.datasets.made_ms === undefined ? [] : [{ each, ...each.datasets.made_ms }],
+  );
+  const sum = (of: (each: ContractStatistics) => number) => all.reduce((total, each) => total + of(each), 0);
+  const failures = all.flatMap(({ last_failure }) => last_failure ?? []);
+  return {
+    made: sum(({ datasets }) => datasets.made),
+    failed: sum(({ datasets }) => datasets.failed),
+    usual: median(timed.map(({ median }) => median)),
+    slowest: timed.toSorted((a, b) => b.p90 - a.p90)[0]?.each,
+    last: failures.toSorted((a, b) => b.last_at.localeCompare(a.last_at))[0],
+  };
 }

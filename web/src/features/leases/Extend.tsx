@@ -1,6 +1,6 @@
 /** Advancing the leased data by one more contract, just in time, and what came of it before. */
 import { Autocomplete, Button } from "@mantine/core";
-import { useInfiniteQuery, useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
+import { useInfiniteQuery, useMutation, useQueries, useQuery, useQueryClient } from "@tanstack/react-query";
 import { useState } from "react";
 import { api, body } from "~/api/client";
 import { asProblem } from "~/api/problem";
@@ -12,13 +12,14 @@ import { Status } from "~/components/Status";
 import { JsonOf } from "~/components/Values";
 import { ContractLink, DatasetLink } from "~/components/links";
 import { SchemaForm, type Input } from "~/components/form/SchemaForm";
+import { isRecord } from "~/lib/exact";
 import type { JsonSchema } from "~/lib/schema";
 
 export function Extend({ env, lease }: { env: string; lease: Lease }) {
   const done = lease.extensions ?? [];
   if (lease.status !== "held" && done.length === 0) return null;
   return (
-    <Panel title="Extensions">
+    <Panel title={done.length === 0 ? "Take it one state further" : "What it was extended by"}>
       <div className="stack">
         {done.length > 0 && (
           <SmallTable label="Extensions" head={["Contract", "State", "Output or failure", "More"]}>
@@ -59,6 +60,52 @@ export function Extend({ env, lease }: { env: string; lease: Lease }) {
   );
 }
 
+/** How many contracts are looked at for those that fit. */
+const LOOKED_AT = 20;
+
+/** Contracts of the domains that have a part in the data which need nothing but what it has. */
+function Fitting({ env, lease, onChoose }: { env: string; lease: Lease; onChoose: (name: string) => void }) {
+  const all = useInfiniteQuery(contracts(env)).data?.pages.flatMap(({ items }) => items) ?? [];
+  const parts = [lease.dataset.contract, ...(lease.dataset.evidence?.parts ?? []).map(({ contract }) => contract)];
+  const domains = new Set(parts.map((name) => name.split("/")[0]));
+  const near = all.filter(
+    ({ name, kind, status }) =>
+      kind === "capability" && status === "online" && domains.has(name.split("/")[0]) && !parts.includes(name),
+  );
+  const read = useQueries({ queries: near.slice(0, LOOKED_AT).map(({ name }) => contractQuery(env, name)) });
+  const fitting = read.flatMap(({ data }) =>
+    data !== undefined && fits(data.input, lease.dataset.output) ? [data] : [],
+  );
+  if (fitting.length === 0) return null;
+  return (
+    <div className="row">
+      <span className="dim">Goes on from here:</span>
+      {fitting.map(({ name, description }) => (
+        <Button key={name} size="compact-xs" variant="default" title={description} onClick={() => onChoose(name)}>
+          {name}
+        </Button>
+      ))}
+    </div>
+  );
+}
+
+/** The schema with what the data has under the same name as defaults: whoever extends it need not copy that. */
+export function filledFrom(output: unknown, schema: JsonSchema): JsonSchema {
+  const { properties, required } = schema;
+  if (!isRecord(output) || !isRecord(properties)) return schema;
+  const filled = Object.entries(properties).map(([name, each]) =>
+    name in output && isRecord(each) ? [name, { ...each, default: output[name] }] : [name, each],
+  );
+  const left = Array.isArray(required) ? required.filter((name) => !(String(name) in output)) : [];
+  return { ...schema, properties: Object.fromEntries(filled) as JsonSchema, required: left };
+}
+
+/** Whether everything that an input needs is there under the same name; one that needs nothing goes on from nothing. */
+export function fits(input: unknown, output: unknown): boolean {
+  const required = isRecord(input) && Array.isArray(input["required"]) ? input["required"] : [];
+  return required.length > 0 && isRecord(output) && required.every((name) => String(name) in output);
+}
+
 function ExtendForm({ env, lease }: { env: string; lease: Lease }) {
   const client = useQueryClient();
   const [name, setName] = useState("");
@@ -92,8 +139,10 @@ function ExtendForm({ env, lease }: { env: string; lease: Lease }) {
       }}
     >
       <p className="dim">
-        Advance this data by one more state. What you leave out is taken from the data where it has the same name.
+        A contract that goes on from this data: place its order, close its account. What you leave out is taken from the
+        data where it has the same name; whatever it makes is undone with the rest.
       </p>
+      <Fitting env={env} lease={lease} onChoose={setName} />
       <Autocomplete
         label="Contract"
         placeholder="domain/name"
@@ -104,7 +153,13 @@ function ExtendForm({ env, lease }: { env: string; lease: Lease }) {
         maw={420}
       />
       {about !== undefined && (
-        <SchemaForm schema={about.input as JsonSchema} value={input} onChange={setInput} faults={faults} />
+        <SchemaForm
+          schema={filledFrom(lease.dataset.output, about.input as JsonSchema)}
+          value={input}
+          onChange={setInput}
+          faults={faults}
+          says="What you leave out is taken from the data, or takes its default."
+        />
       )}
       {extend.isError && <ProblemView error={extend.error} />}
       <div>

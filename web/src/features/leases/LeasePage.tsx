@@ -110,7 +110,15 @@ function About({ env, lease, readAt }: { env: string; lease: Lease; readAt: numb
               ["Channel", lease.channel],
               ["Since", <Time at={lease.granted_at} absolute />],
               ["Length", span(lease.ttl_s * 1000)],
-              ["Fence", <span className="mono">{lease.fence}</span>],
+              [
+                "Fence",
+                <span
+                  className="mono"
+                  title="Grows with every lease of this dataset: a call with an older one is refused"
+                >
+                  {lease.fence}
+                </span>,
+              ],
             ]}
           />
         </Panel>
@@ -162,7 +170,7 @@ function Held({ env, lease, readAt, diagnosis }: HeldProps) {
               loading={rerun.isPending}
               onClick={() => rerun.mutate(lease.dataset.id)}
             >
-              Once more
+              Another like it
             </Button>
             <Button size="compact-sm" color="red" variant="light" onClick={() => setReleasing(true)}>
               Release

@@ -4,7 +4,7 @@ import { useInfiniteQuery, useQuery } from "@tanstack/react-query";
 import { Link, useParams } from "@tanstack/react-router";
 import { useMemo, useState } from "react";
 import { leases, requests, signIn } from "~/api/queries";
-import type { Lease, Request } from "~/api/schema";
+import type { Lease } from "~/api/schema";
 import { DataTable, type Column } from "~/components/DataTable";
 import { Page, Panel, SmallTable } from "~/components/Panel";
 import { Empty } from "~/components/States";
@@ -75,10 +75,9 @@ export function MinePage() {
 }
 
 function Underway({ env, me }: { env: string; me: string | undefined }) {
-  const query = useInfiniteQuery(requests(env, { status: "building", refills: false }));
-  const open = (query.data?.pages.flatMap(({ items }) => items) ?? []).filter(
-    (request: Request) => me === undefined || request.holder === me,
-  );
+  const whose = me === undefined ? {} : { holder: me };
+  const query = useInfiniteQuery(requests(env, { status: "building", refills: false, ...whose }));
+  const open = query.data?.pages.flatMap(({ items }) => items) ?? [];
   if (open.length === 0) return null;
   return (
     <Panel title="Being made">

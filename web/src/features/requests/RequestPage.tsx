@@ -3,7 +3,7 @@ import { Button, Progress } from "@mantine/core";
 import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { Link, useNavigate, useParams } from "@tanstack/react-router";
 import { api, body } from "~/api/client";
-import { request as requestQuery } from "~/api/queries";
+import { contractStatistics, request as requestQuery } from "~/api/queries";
 import type { Request, Step } from "~/api/schema";
 import { CopyButton } from "~/components/Copy";
 import { Gantt, type GanttRow } from "~/components/Gantt";
@@ -15,6 +15,7 @@ import { Time, Took } from "~/components/Time";
 import { JsonOf, Values } from "~/components/Values";
 import { useNow } from "~/components/now";
 import { ContractLink, DatasetLink, LeaseLink } from "~/components/links";
+import { makingOf, remaining } from "~/lib/doing";
 import { newKey } from "~/lib/ids";
 import { shown } from "~/lib/exact";
 import { span } from "~/lib/times";
@@ -138,7 +139,7 @@ function About({ env, request }: { env: string; request: Request }) {
           </ul>
         </Panel>
       )}
-      {request.ended_at === undefined && <Underway request={request} />}
+      {request.ended_at === undefined && <Underway env={env} request={request} />}
       {leases.length > 0 && (
         <Panel
           title={leases.length === 1 ? "What you got" : `The ${leases.length} datasets you got`}
@@ -151,9 +152,18 @@ function About({ env, request }: { env: string; request: Request }) {
                   <Status word={lease.status} />
                   {lease.dataset.evidence !== undefined && <Status word={lease.dataset.evidence.verdict} />}
                 </span>
-                <LeaseLink env={env} id={lease.id}>
-                  open the lease: renew, diagnose, release
-                </LeaseLink>
+                <span className="row">
+                  {lease.status === "held" && (
+                    <span className="dim">
+                      yours until <Time at={lease.expires_at} absolute />
+                    </span>
+                  )}
+                  <LeaseLink env={env} id={lease.id}>
+                    <Button size="compact-sm" component="span">
+                      Open the lease
+                    </Button>
+                  </LeaseLink>
+                </span>
               </div>
               <Values
                 env={env}
@@ -222,7 +232,7 @@ function Asked({ env, request }: { env: string; request: Request }) {
   return <JsonOf env={env} contract={contract} version={version} part="input" value={input} label="the input" />;
 }
 
-function Underway({ request }: { request: Request }) {
+function Underway({ env, request }: { env: string; request: Request }) {
   const { done, total } = request.progress;
   return (
     <Panel title={`${done} of ${total} made`}>
@@ -233,8 +243,29 @@ function Underway({ request }: { request: Request }) {
           {request.ahead !== undefined &&
             ` ${counted(request.ahead, "request")} come first in line for the same from stock.`}
         </p>
+        {request.contract !== undefined && (
+          <Remaining env={env} contract={request.contract} since={request.created_at} />
+        )}
       </div>
     </Panel>
+  );
+}
+
+/** How long it usually still takes, told from the last that were made. */
+function Remaining({ env, contract, since }: { env: string; contract: string; since: string }) {
+  const told = useQuery(contractStatistics(env, contract)).data;
+  const now = useNow();
+  const made = told && makingOf(told);
+  if (made === undefined) return null;
+  const left = remaining(made, now - Date.parse(since));
+  return (
+    <p className="dim">
+      {left === undefined
+        ? `It takes longer than usual: 9 of 10 took less than ${span(made.p90)}.`
+        : left.usual > 0
+          ? `Usually ${span(left.usual)} to go; nine of ten are there within ${span(left.most)}.`
+          : `It should be there any moment: nine of ten are within ${span(left.most)}.`}
+    </p>
   );
 }
 

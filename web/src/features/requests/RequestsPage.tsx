@@ -1,7 +1,7 @@
 /** All requests of an environment, the newest first. */
 import { NativeSelect, Switch, TextInput } from "@mantine/core";
 import { useInfiniteQuery } from "@tanstack/react-query";
-import { useNavigate, useParams, useSearch } from "@tanstack/react-router";
+import { Link, useNavigate, useParams, useSearch } from "@tanstack/react-router";
 import { useMemo } from "react";
 import { requests } from "~/api/queries";
 import type { Request } from "~/api/schema";
@@ -23,18 +23,29 @@ export function RequestsPage() {
   const navigate = useNavigate({ from: "/env/$env/requests" });
   const set = (change: Partial<typeof search>) =>
     void navigate({ search: (before) => ({ ...before, ...change }), replace: true });
-  const { status, contract, refills } = search;
+  const { status, contract, refills, holder } = search;
   const typed = useText(contract, (text) => set({ contract: text }));
+  const whom = useText(holder, (text) => set({ holder: text }));
   const filter = {
     ...(status === undefined ? {} : { status }),
     // A name that is not written to its end is no name yet.
     ...(contract !== undefined && /^[^/]+\/[^/]+$/.test(contract) ? { contract } : {}),
     ...(refills === true ? {} : { refills: false }),
+    ...(holder === undefined ? {} : { holder }),
   };
   const query = useInfiniteQuery(requests(env, filter));
   const columns = useMemo(() => requestColumns(env), [env]);
   return (
-    <Page title="Requests" name={`Requests in ${env}`} full>
+    <Page
+      title="Requests"
+      name={`Requests in ${env}`}
+      full
+      actions={
+        <Link to="/env/$env/requests/new" params={{ env }}>
+          Request several together
+        </Link>
+      }
+    >
       <div className="row">
         <NativeSelect
           aria-label="State"
@@ -43,6 +54,7 @@ export function RequestsPage() {
           onChange={(event) => set({ status: STATES.find((state) => state === event.currentTarget.value) })}
         />
         <TextInput data-search aria-label="Contract" placeholder="domain/name" {...typed.field} />
+        <TextInput aria-label="For whom, exactly" placeholder="for whom, exactly" {...whom.field} />
         <Switch
           label="Also those that refill stock"
           checked={refills === true}

@@ -2,15 +2,17 @@
 import { useInfiniteQuery, useQuery } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
 import { useState } from "react";
-import { environments, signIn, tokens, version } from "~/api/queries";
+import { environments, limits, signIn, tokens, version } from "~/api/queries";
 import type { Token } from "~/api/schema";
-import { Button } from "@mantine/core";
+import { Button, Progress } from "@mantine/core";
 import { Facts, Page, Panel, SmallTable } from "~/components/Panel";
 import { ProblemView } from "~/components/Problem";
 import { Loading, Read } from "~/components/States";
 import { Status } from "~/components/Status";
 import { Time } from "~/components/Time";
 import { useNow } from "~/components/now";
+import { lastEnvironment } from "~/lib/env";
+import { span } from "~/lib/times";
 import { NewToken } from "./NewToken";
 import { RevokeToken } from "./RevokeToken";
 
@@ -36,6 +38,7 @@ export function SettingsPage() {
         <Server />
       </div>
       <Environments />
+      <Limits />
       {who.data?.role === "admin" ? (
         <Tokens />
       ) : (
@@ -105,6 +108,47 @@ function Environments() {
     </Panel>
   );
 }
+
+/** What one may have in the environment that was looked at last. */
+function Limits() {
+  const names = useQuery(environments).data?.items.map(({ name }) => name) ?? [];
+  const last = lastEnvironment();
+  const env = last !== undefined && names.includes(last) ? last : names[0];
+  return env === undefined ? null : <LimitsOf env={env} />;
+}
+
+function LimitsOf({ env }: { env: string }) {
+  const query = useQuery(limits(env));
+  return (
+    <Panel title={`Limits in ${env}`}>
+      <Read query={query} rows={4}>
+        {({ leases, offline_grace_s, retention }) => (
+          <Facts
+            of={[
+              ["Your leases", <Taken of={leases.of_token} label="Leases of your token" />],
+              ["Everybody's leases", <Taken of={leases.of_environment} label="Leases of the environment" />],
+              ["Waits for a supplier", span(offline_grace_s * 1000)],
+              ["Ended data is kept", kept(retention.datasets_s)],
+              ["Events are kept", kept(retention.events_s)],
+              ["Ended sessions are kept", kept(retention.sessions_s)],
+            ]}
+          />
+        )}
+      </Read>
+    </Panel>
+  );
+}
+
+function Taken({ of, label }: { of: { taken: number; limit: number }; label: string }) {
+  return (
+    <span className="row">
+      {of.taken.toLocaleString()} <span className="dim">of {of.limit.toLocaleString()}</span>
+      <Progress w={120} value={Math.min(100, (100 * of.taken) / of.limit)} aria-label={label} />
+    </span>
+  );
+}
+
+const kept = (seconds: number | undefined) => (seconds === undefined ? "for ever" : span(seconds * 1000));
 
 function Tokens() {
   const query = useInfiniteQuery(tokens);

@@ -18,8 +18,11 @@ import { span } from "~/lib/times";
 import { Level } from "./Level";
 import { NewRule } from "./NewRule";
 import { RuleActions } from "./RuleActions";
+import { RuleTable } from "./RuleTable";
 
 const FROM = "/frame/env/$env/stock";
+/** More rules than this are a table, each with a page of its own: nobody scrolls through a hundred charts. */
+const PANELS_MAX = 12;
 
 export function StockPage() {
   const { env } = useParams({ from: FROM });
@@ -28,10 +31,12 @@ export function StockPage() {
   const mayNot = useMayNotPublish();
   const [adding, setAdding] = useState(false);
   const query = useQuery(stockRules(env));
+  const many = chosen === undefined && (query.data?.items.length ?? 0) > PANELS_MAX;
   return (
     <Page
       title="Stock"
       name={`Stock of ${env}`}
+      full={many}
       actions={
         <>
           {chosen !== undefined && (
@@ -55,7 +60,11 @@ export function StockPage() {
               </Empty>
             );
           }
-          return shown.map((rule) => <Rule key={rule.name} env={env} rule={rule} />);
+          return many ? (
+            <RuleTable rules={shown} env={env} />
+          ) : (
+            shown.map((rule) => <Rule key={rule.name} env={env} rule={rule} />)
+          );
         }}
       </Read>
       <Dialog opened={adding} onClose={() => setAdding(false)} title="A new stock rule" size="lg">

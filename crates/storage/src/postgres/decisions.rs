@@ -21,8 +21,10 @@ use super::columns::{get, id, number};
 use super::counting::RequestState;
 use super::faults::Fault;
 use super::together::Shared;
+use super::trees::Passed;
 use super::writer::{Doing, Tx};
 use super::writes::{Below, RootRow};
+use crate::stored::attempts::TreeWritten;
 use crate::stored::changes::{ChangeRow, OutcomeRow};
 use crate::stored::codes::Code;
 use crate::stored::events::EventRow;
@@ -59,12 +61,12 @@ impl Decision {
         guard: Guard,
         change: ChangeRow,
         leases: Vec<LeaseId>,
-    ) -> Result<Self, (Guard, ChangeRow, Vec<LeaseId>)> {
+    ) -> Result<Self, Box<(Guard, ChangeRow, Vec<LeaseId>)>> {
         match guard {
             Guard::Claim(claim) if is_plain(&change) && leases.len() < 2 => {
                 Ok(Self { claim, change, leases })
             }
-            guard => Err((guard, change, leases)),
+            guard => Err(Box::new((guard, change, leases))),
         }
     }
 
@@ -97,7 +99,7 @@ fn is_plain(change: &ChangeRow) -> bool {
 }
 
 impl Shared for Decision {
-    type Answer = Written;
+    type Answer = TreeWritten;
 
     const DOING: &'static str = WRITING;
 
@@ -109,25 +111,25 @@ impl Shared for Decision {
         })
     }
 
-    fn serve_all<'a>(tx: &'a mut Tx, all: &'a [Self]) -> Doing<'a, Vec<Option<Written>>> {
+    fn serve_all<'a>(tx: &'a mut Tx, all: &'a [Self]) -> Doing<'a, Vec<Option<TreeWritten>>> {
         Box::pin(tx.decide(all))
     }
 
-    fn serve_one<'a>(tx: &'a mut Tx, one: &'a Self) -> Doing<'a, Written> {
+    fn serve_one<'a>(tx: &'a mut Tx, one: &'a Self) -> Doing<'a, TreeWritten> {
         Box::pin(async { tx.write_tree(&Guard::Claim(one.claim), &one.change, &one.leases).await })
     }
 }
 
 impl Tx {
-    async fn decide(&mut self, all: &[Decision]) -> Result<Vec<Option<Written>>, Fault> {
+    async fn decide(&mut self, all: &[Decision]) -> Result<Vec<Option<TreeWritten>>, Fault> {
         let mut held = self.hold_all(all).await?;
-        let mut answers: Vec<Option<Written>> = Vec::with_capacity(all.len());
+        let mut answers: Vec<Option<TreeWritten>> = Vec::with_capacity(all.len());
         answers.resize_with(all.len(), || None);
         let mut going: Vec<(usize, &Decision)> = Vec::with_capacity(all.len());
         for (number, decision) in all.iter().enumerate() {
             let tree = held.trees.get(&decision.change.tree);
             let Some(tree) = tree.filter(|tree| tree.version == decision.change.expected) else {
-                answers[number] = Some(Written::Stale);
+                answers[number] = Some(Written::Stale.into());
                 continue;
             };
             let request = held.requests.get(&decision.change.request);
@@ -139,15 +141,18 @@ impl Tx {
         going.retain(|(number, decision)| {
             let is_claimed = claimed.contains_key(&decision.change.tree);
             if !is_claimed {
-                answers[*number] = Some(Written::Refused);
+                answers[*number] = Some(Written::Refused.into());
             }
             is_claimed
         });
         if going.is_empty() {
             return self.refuse(answers);
         }
-        for ((number, _), after) in going.iter().zip(self.write_all(&going, &claimed, &mut held).await?) {
-            answers[*number] = Some(Written::Done(after));
+        let written = self.write_all(&going, &claimed, &mut held).await?;
+        for ((number, decision), after) in going.iter().zip(written) {
+            let passed = Passed { claimed_at: claimed.get(&decision.change.tree).copied() };
+            let held_ms = passed.held_ms(self.now);
+            answers[*number] = Some(TreeWritten { written: Written::Done(after), held_ms });
         }
         Ok(answers)
     }

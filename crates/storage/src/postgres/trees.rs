@@ -49,7 +49,8 @@ impl Trees for PostgresStore {
         let written = match Decision::plain(guard, ChangeRow::from(change), leases) {
             Ok(plain) => self.share(&self.decisions, plain).await,
             Err(input) => {
-                self.write(WRITING, input, |tx, (guard, change, leases)| {
+                self.write(WRITING, input, |tx, input| {
+                    let (guard, change, leases) = &**input;
                     Box::pin(tx.write_tree(guard, change, leases))
                 })
                 .await
@@ -156,14 +157,14 @@ impl PinsRead {
 
 /// What a guard stood for that was true.
 #[derive(Default)]
-struct Passed {
+pub(super) struct Passed {
     /// Since when the claim was in its session's hands that is given up now.
-    claimed_at: Option<i64>,
+    pub(super) claimed_at: Option<i64>,
 }
 
 impl Passed {
     /// How long that was.
-    fn held_ms(&self, now: i64) -> Option<u64> {
+    pub(super) fn held_ms(&self, now: i64) -> Option<u64> {
         self.claimed_at.map(|at| now.saturating_sub(at).max(0).unsigned_abs())
     }
 

@@ -165,7 +165,8 @@ fn configure(connection: &Connection, durability: Durability) -> rusqlite::Resul
     Ok(())
 }
 
-/// Brings the schema up to date, each step in a transaction of its own.
+/// Brings the schema up to date, all of it in one transaction. Otherwise a step and the note that it was taken are two: a process that
+/// ends in between leaves a store in which that step cannot be taken and is not known to be, and which never opens again.
 fn migrate(connection: &mut Connection, file: &Path) -> Result<(), StoreError> {
     let runner = migrations::migrations::runner();
     let known = known_version();
@@ -178,7 +179,11 @@ fn migrate(connection: &mut Connection, file: &Path) -> Result<(), StoreError> {
         );
         return Err(StoreError::Newer { reason });
     }
-    runner.run(connection).map(|_| ()).map_err(|cause| broken("migrating the database", cause))
+    runner
+        .set_grouped(true)
+        .run(connection)
+        .map(|_| ())
+        .map_err(|cause| broken("migrating the database", cause))
 }
 
 /// The newest migration of this build.

@@ -2861,7 +2861,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `unavailable`, `overloaded`: ask again after `Retry-After` */
+            /** @description `unavailable`, `storage_full`, `overloaded`: ask again after `Retry-After` */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -3014,7 +3014,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `unavailable`, `overloaded`: ask again after `Retry-After` */
+            /** @description `unavailable`, `storage_full`, `overloaded`: ask again after `Retry-After` */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -3132,7 +3132,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `unavailable`, `overloaded`: ask again after `Retry-After` */
+            /** @description `unavailable`, `storage_full`, `overloaded`: ask again after `Retry-After` */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -3228,7 +3228,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `unavailable`, `overloaded`: ask again after `Retry-After` */
+            /** @description `unavailable`, `storage_full`, `overloaded`: ask again after `Retry-After` */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -3322,7 +3322,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `unavailable`, `overloaded`: ask again after `Retry-After` */
+            /** @description `unavailable`, `storage_full`, `overloaded`: ask again after `Retry-After` */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -3447,7 +3447,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `unavailable`, `overloaded`: ask again after `Retry-After` */
+            /** @description `unavailable`, `storage_full`, `overloaded`: ask again after `Retry-After` */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -3541,7 +3541,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `unavailable`, `overloaded`: ask again after `Retry-After` */
+            /** @description `unavailable`, `storage_full`, `overloaded`: ask again after `Retry-After` */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -3629,7 +3629,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `unavailable`, `overloaded`: ask again after `Retry-After` */
+            /** @description `unavailable`, `storage_full`, `overloaded`: ask again after `Retry-After` */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -3754,7 +3754,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `unavailable`, `overloaded`: ask again after `Retry-After` */
+            /** @description `unavailable`, `storage_full`, `overloaded`: ask again after `Retry-After` */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -3863,7 +3863,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `unavailable`, `overloaded`: ask again after `Retry-After` */
+            /** @description `unavailable`, `storage_full`, `overloaded`: ask again after `Retry-After` */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -3962,7 +3962,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `unavailable`, `overloaded`: ask again after `Retry-After` */
+            /** @description `unavailable`, `storage_full`, `overloaded`: ask again after `Retry-After` */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -4065,7 +4065,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `unavailable`, `overloaded`: ask again after `Retry-After` */
+            /** @description `unavailable`, `storage_full`, `overloaded`: ask again after `Retry-After` */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -4165,7 +4165,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `unavailable`, `overloaded`: ask again after `Retry-After` */
+            /** @description `unavailable`, `storage_full`, `overloaded`: ask again after `Retry-After` */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -4302,7 +4302,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `unavailable`, `overloaded`: ask again after `Retry-After` */
+            /** @description `unavailable`, `storage_full`, `overloaded`: ask again after `Retry-After` */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -4400,7 +4400,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `unavailable`, `overloaded`: ask again after `Retry-After` */
+            /** @description `unavailable`, `storage_full`, `overloaded`: ask again after `Retry-After` */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -4558,7 +4558,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `unavailable`, `overloaded`: ask again after `Retry-After` */
+            /** @description `unavailable`, `storage_full`, `overloaded`: ask again after `Retry-After` */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -4661,7 +4661,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `unavailable`, `overloaded`: ask again after `Retry-After` */
+            /** @description `unavailable`, `storage_full`, `overloaded`: ask again after `Retry-After` */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -4760,7 +4760,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `unavailable`, `overloaded`: ask again after `Retry-After` */
+            /** @description `unavailable`, `storage_full`, `overloaded`: ask again after `Retry-After` */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -4857,7 +4857,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `unavailable`, `overloaded`: ask again after `Retry-After` */
+            /** @description `unavailable`, `storage_full`, `overloaded`: ask again after `Retry-After` */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -5002,7 +5002,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `unavailable`, `overloaded`: ask again after `Retry-After` */
+            /** @description `unavailable`, `storage_full`, `overloaded`: ask again after `Retry-After` */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -5107,7 +5107,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `unavailable`, `overloaded`: ask again after `Retry-After` */
+            /** @description `unavailable`, `storage_full`, `overloaded`: ask again after `Retry-After` */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -5238,7 +5238,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `unavailable`, `overloaded`: ask again after `Retry-After` */
+            /** @description `unavailable`, `storage_full`, `overloaded`: ask again after `Retry-After` */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -5342,7 +5342,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `unavailable`, `overloaded`: ask again after `Retry-After` */
+            /** @description `unavailable`, `storage_full`, `overloaded`: ask again after `Retry-After` */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -5436,7 +5436,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `unavailable`, `overloaded`: ask again after `Retry-After` */
+            /** @description `unavailable`, `storage_full`, `overloaded`: ask again after `Retry-After` */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -5533,7 +5533,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `unavailable`, `overloaded`: ask again after `Retry-After` */
+            /** @description `unavailable`, `storage_full`, `overloaded`: ask again after `Retry-After` */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -5636,7 +5636,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `unavailable`, `overloaded`: ask again after `Retry-After` */
+            /** @description `unavailable`, `storage_full`, `overloaded`: ask again after `Retry-After` */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -5764,7 +5764,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `unavailable`, `overloaded`: ask again after `Retry-After` */
+            /** @description `unavailable`, `storage_full`, `overloaded`: ask again after `Retry-After` */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -5889,7 +5889,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `unavailable`, `overloaded`: ask again after `Retry-After` */
+            /** @description `unavailable`, `storage_full`, `overloaded`: ask again after `Retry-After` */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -6014,7 +6014,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `unavailable`, `overloaded`: ask again after `Retry-After` */
+            /** @description `unavailable`, `storage_full`, `overloaded`: ask again after `Retry-After` */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -6139,7 +6139,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `unavailable`, `overloaded`: ask again after `Retry-After` */
+            /** @description `unavailable`, `storage_full`, `overloaded`: ask again after `Retry-After` */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -6229,7 +6229,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `unavailable`, `overloaded`: ask again after `Retry-After` */
+            /** @description `unavailable`, `storage_full`, `overloaded`: ask again after `Retry-After` */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -6325,7 +6325,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `unavailable`, `overloaded`: ask again after `Retry-After` */
+            /** @description `unavailable`, `storage_full`, `overloaded`: ask again after `Retry-After` */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -6458,7 +6458,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `unavailable`, `overloaded`: ask again after `Retry-After` */
+            /** @description `unavailable`, `storage_full`, `overloaded`: ask again after `Retry-After` */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -6557,7 +6557,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `unavailable`, `overloaded`: ask again after `Retry-After` */
+            /** @description `unavailable`, `storage_full`, `overloaded`: ask again after `Retry-After` */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -6651,7 +6651,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `unavailable`, `overloaded`: ask again after `Retry-After` */
+            /** @description `unavailable`, `storage_full`, `overloaded`: ask again after `Retry-After` */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -6745,7 +6745,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `unavailable`, `overloaded`: ask again after `Retry-After` */
+            /** @description `unavailable`, `storage_full`, `overloaded`: ask again after `Retry-After` */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -6874,7 +6874,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `unavailable`, `overloaded`: ask again after `Retry-After` */
+            /** @description `unavailable`, `storage_full`, `overloaded`: ask again after `Retry-After` */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -6977,7 +6977,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `unavailable`, `overloaded`: ask again after `Retry-After` */
+            /** @description `unavailable`, `storage_full`, `overloaded`: ask again after `Retry-After` */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -7102,7 +7102,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `unavailable`, `overloaded`: ask again after `Retry-After` */
+            /** @description `unavailable`, `storage_full`, `overloaded`: ask again after `Retry-After` */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -7227,7 +7227,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `unavailable`, `overloaded`: ask again after `Retry-After` */
+            /** @description `unavailable`, `storage_full`, `overloaded`: ask again after `Retry-After` */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -7352,7 +7352,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `unavailable`, `overloaded`: ask again after `Retry-After` */
+            /** @description `unavailable`, `storage_full`, `overloaded`: ask again after `Retry-After` */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -7426,7 +7426,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `unavailable`, `overloaded`: ask again after `Retry-After` */
+            /** @description `unavailable`, `storage_full`, `overloaded`: ask again after `Retry-After` */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -7513,7 +7513,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `unavailable`, `overloaded`: ask again after `Retry-After` */
+            /** @description `unavailable`, `storage_full`, `overloaded`: ask again after `Retry-After` */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -7558,7 +7558,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `unavailable`, `overloaded`: ask again after `Retry-After` */
+            /** @description `unavailable`, `storage_full`, `overloaded`: ask again after `Retry-After` */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -7646,7 +7646,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `unavailable`, `overloaded`: ask again after `Retry-After` */
+            /** @description `unavailable`, `storage_full`, `overloaded`: ask again after `Retry-After` */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -7751,7 +7751,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `unavailable`, `overloaded`: ask again after `Retry-After` */
+            /** @description `unavailable`, `storage_full`, `overloaded`: ask again after `Retry-After` */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -7843,7 +7843,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `unavailable`, `overloaded`: ask again after `Retry-After` */
+            /** @description `unavailable`, `storage_full`, `overloaded`: ask again after `Retry-After` */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -7890,7 +7890,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `unavailable`, `overloaded`: ask again after `Retry-After` */
+            /** @description `unavailable`, `storage_full`, `overloaded`: ask again after `Retry-After` */
             503: {
                 headers: {
                     [name: string]: unknown;

@@ -14,6 +14,7 @@ use sixpack_model::request::RequestStatus;
 use sixpack_model::session::SESSION_TTL_MS;
 use sixpack_model::tree::{Claim, Operation, Tree};
 use sixpack_storage::StoreError;
+use sixpack_storage::mutants::{self, Mutant};
 use sixpack_storage::tasks::{Abandoned, AbandonedClaim};
 use sixpack_storage::trees::Guard;
 use tokio::sync::Notify;
@@ -420,7 +421,7 @@ impl Engine {
             after = Some(last.id);
             let mut ended = Vec::with_capacity(page.len());
             for lease in &page {
-                let keep = self.is_reusable(lease.tree).await?;
+                let keep = self.is_reusable(lease.tree).await? || mutants::on(Mutant::ExpiredIsKept);
                 ended.push((lease.tree, Guard::Overdue(lease.id), Happened::LeaseEnded { keep }));
             }
             keep_first(&mut outcome, self.change_all(ended.into_iter()).await);

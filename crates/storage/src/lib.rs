@@ -21,6 +21,7 @@ pub mod events;
 pub mod health;
 pub mod imports;
 pub mod leases;
+pub mod mutants;
 pub mod page;
 pub mod postgres;
 pub mod requests;

@@ -12,6 +12,7 @@ use super::columns::ms;
 use super::limits::{BUSY, LOG_BYTES, READER_CACHE_KIB, STATEMENTS, WRITER_CACHE_KIB};
 use crate::clock::Clock;
 use crate::error::StoreError;
+use crate::mutants::{self, Mutant};
 
 /// The database within the folder of a store.
 pub(super) const DATABASE_FILE: &str = "store.db";
@@ -152,6 +153,7 @@ fn configure(connection: &Connection, durability: Durability) -> rusqlite::Resul
         tracing::warn!(mode, "the file system does not allow a write-ahead log");
     }
     let synchronous = match durability {
+        Durability::Flushed if mutants::on(Mutant::SynchronousNormal) => "NORMAL",
         Durability::Flushed => "FULL",
         Durability::TestsOnly => "OFF",
     };

@@ -12,6 +12,7 @@
 mod audit;
 mod cluster;
 mod consumers;
+mod disk;
 mod journal;
 mod linear;
 mod rules;
@@ -31,6 +32,7 @@ use crate::effects::Effects;
 pub(crate) use cluster::Store;
 use cluster::{Cluster, DOMAINS};
 use consumers::{Consumers, Tally};
+pub(crate) use disk::enclose;
 use journal::{Act, End, Journal, Operation};
 use strikes::{Deck, Strike};
 use verdict::Verdict;
@@ -81,6 +83,8 @@ pub(crate) struct Trial {
     pub(crate) servers: usize,
     pub(crate) strikes: u32,
     pub(crate) seed: u64,
+    /// How it has a disk of its own, if it has one.
+    pub(crate) disk: Option<String>,
 }
 
 /// Runs the trial; an error says what was lost, doubled or left behind, and where the history and the logs are.
@@ -102,9 +106,13 @@ pub(crate) async fn run(trial: &Trial) -> anyhow::Result<()> {
 async fn attempt(trial: &Trial, folder: &Path) -> anyhow::Result<()> {
     let effects = Effects::default();
     let world = effects.serve().await?;
-    let mut cluster = Cluster::start(&trial.server, folder, trial.store, trial.servers).await?;
+    let mut cluster =
+        Cluster::start(&trial.server, folder, trial.store, trial.servers, trial.disk.is_some()).await?;
     let outcome = strike(trial, folder, &mut cluster, &effects, &world).await;
     cluster.keep_log_of_database()?;
+    if outcome.is_err() {
+        cluster.keep_store()?;
+    }
     outcome
 }
 
@@ -158,6 +166,7 @@ async fn strike(
         "store": format!("{:?}", trial.store).to_lowercase(),
         "servers": trial.servers,
         "strikes": trial.strikes,
+        "disk": trial.disk,
         "seconds": begun.elapsed().as_secs(),
         "pieces_hit_on_their_way": cluster.hits(),
         "suppliers_started_again": cluster.suppliers_replaced,
@@ -209,6 +218,12 @@ fn sometimes(
     ];
     if cluster.apis().len() > 1 {
         sometimes.push(("key_known_to_another_server", elsewhere as u64, one_in(50)));
+    }
+    if cluster.has(Strike::DiskFull) {
+        sometimes.extend([
+            ("write_refused_for_lack_of_room", count(&|call| call.answer.code == "storage_full"), one_in(75)),
+            ("disk_full_and_recovered", cluster.found_room.into(), one_in(75)),
+        ]);
     }
     for (strike, name) in Strike::all().filter(|(strike, _)| cluster.has(*strike)) {
         sometimes.push((name, cluster.struck.get(&strike).copied().unwrap_or_default().into(), 1));

@@ -50,6 +50,9 @@ enum Command {
         /// What the choices follow; chosen at random and printed when it is left out.
         #[arg(long)]
         seed: Option<u64>,
+        /// How the program got where it may mount a disk of its own; it tells itself.
+        #[arg(long, hide = true)]
+        disk: Option<String>,
     },
     /// Measures throughput, latency and memory; prints one JSON object.
     Bench {
@@ -114,7 +117,7 @@ enum Command {
 #[tokio::main]
 async fn main() -> ExitCode {
     match run(Arguments::parse().command).await {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             // What was found and its reasons; where in here it was found helps nobody. There is nowhere else to say it.
             let _ = writeln!(std::io::stderr(), "error: {error:#}");
@@ -123,19 +126,26 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn run(command: Command) -> anyhow::Result<()> {
+async fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
-        Command::Faults { server, store, servers, strikes, seed } => {
+        Command::Faults { server, store, servers, strikes, seed, disk } => {
+            if store == faults::Store::Sqlite && disk.is_none() {
+                if let Some(ended) = faults::enclose()? {
+                    return Ok(ended);
+                }
+                let lacks = "note: no file system can be mounted here, so no disk is filled: run it as root, or allow namespaces of users\n";
+                let _ = std::io::stderr().write_all(lacks.as_bytes());
+            }
             let (server, seed) = (server.canonicalize()?, seed.unwrap_or_else(|| fastrand::u64(..)));
-            faults::run(&faults::Trial { server, store, servers, strikes, seed }).await
+            faults::run(&faults::Trial { server, store, servers, strikes, seed, disk }).await?;
         }
         Command::Bench { server, bench_store, seconds, only, store, replicas, database_setting } => {
             let programs = bench::Programs::new(&server, &bench_store)?;
             match (store, only) {
-                (bench::StoreKind::Sqlite, None) => bench::run(&programs, seconds).await,
-                (bench::StoreKind::Sqlite, Some(part)) => bench::run_part(&programs, part, seconds).await,
+                (bench::StoreKind::Sqlite, None) => bench::run(&programs, seconds).await?,
+                (bench::StoreKind::Sqlite, Some(part)) => bench::run_part(&programs, part, seconds).await?,
                 (bench::StoreKind::Postgres, only) => {
-                    replicas::run(&programs, seconds, replicas, &database_setting, only).await
+                    replicas::run(&programs, seconds, replicas, &database_setting, only).await?;
                 }
             }
         }
@@ -149,7 +159,8 @@ async fn run(command: Command) -> anyhow::Result<()> {
             seed::run(&wish, say).await
         }
         Command::Supplier { domain, instance, effects, seed } => {
-            supplier::run(&domain, instance, effects, seed).await
+            supplier::run(&domain, instance, effects, seed).await?;
         }
     }
+    Ok(ExitCode::SUCCESS)
 }

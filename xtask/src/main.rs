@@ -5,6 +5,7 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "commands for people talk on the terminal")]
 
 mod demo;
+mod mutants;
 mod pages;
 mod test;
 mod tidy;

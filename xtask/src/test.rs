@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 
 use self::tally::Tally;
-use crate::{demo, pages, tidy, trials};
+use crate::{demo, mutants, pages, tidy, trials};
 
 struct Stage {
     name: &'static str,
@@ -29,6 +29,8 @@ enum Run {
     Pages(&'static str),
     /// The pages in a browser, before the real programs.
     Browser,
+    /// Known mistakes, each of which a test has to find.
+    Mutants,
     /// The real programs, struck at random over both stores.
     Verify,
     /// Arguments for cargo. What it prints is shown and searched for results of tests.
@@ -55,6 +57,8 @@ const STAGES: &[Stage] = &[
         name: "documentation tests",
         run: Run::Cargo(&["test", "--workspace", "--locked", "--no-fail-fast", "--doc"]),
     },
+    // Of the same programs as the tests: nothing is built anew.
+    Stage { name: "mutants", run: Run::Mutants },
     Stage { name: "demo", run: Run::Demo },
     Stage { name: "pages in a browser", run: Run::Browser },
     Stage { name: "fault trial", run: Run::Verify },
@@ -86,6 +90,7 @@ fn run_stage(root: &Path, run: &Run) -> anyhow::Result<Tally> {
         Run::Demo => Ok(Tally::default().finished(demo::run_once(root)?)),
         Run::Pages(script) => counted(&mut pages::script(root, script)?),
         Run::Browser => counted(&mut pages::in_a_browser(root, &programs(root)?)?),
+        Run::Mutants => Ok(Tally::default().finished(mutants::run(root)?)),
         Run::Verify => Ok(Tally::default().finished(trials::verify_as_test(root)?)),
         Run::Cargo(arguments) => run_cargo(root, arguments),
     }
@@ -162,6 +167,7 @@ impl Run {
             Self::Demo => "cargo xtask demo --once".to_owned(),
             Self::Pages(script) => format!("npm run {script}, in web/"),
             Self::Browser => "npm run e2e, in web/".to_owned(),
+            Self::Mutants => "cargo xtask verify --mutants".to_owned(),
             Self::Verify => "cargo xtask verify".to_owned(),
             Self::Cargo(arguments) => format!("cargo {}", arguments.join(" ")),
         }

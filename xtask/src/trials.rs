@@ -8,6 +8,7 @@ use std::process::Command;
 use anyhow::Context;
 use clap::{Args, ValueEnum};
 
+use crate::mutants;
 use crate::pages;
 use crate::test::{cargo, machine, programs};
 
@@ -29,7 +30,15 @@ pub(crate) struct VerifyFlags {
     /// What the choices follow; chosen at random and printed when it is left out
     #[arg(long)]
     seed: Option<u64>,
+    /// Make known mistakes instead, one after the other, and show which test finds each
+    #[arg(long, conflicts_with_all = ["store", "servers", "strikes", "seed"])]
+    mutants: bool,
 }
+
+/// How many images of a store in SQLite are made as a power cut would leave them, in the time that there is: about a minute, and
+/// about half an hour.
+const POWER_CUTS: u32 = 6_000;
+const POWER_CUTS_AT_NIGHT: u32 = 200_000;
 
 /// How much is tried.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -88,6 +97,9 @@ pub(crate) struct SeedFlags {
 /// Strikes servers, suppliers and database at random under load. `true` when nothing was lost, doubled or left behind.
 pub(crate) fn verify(root: &Path, flags: &VerifyFlags) -> anyhow::Result<bool> {
     machine::prepare_to_build()?;
+    if flags.mutants {
+        return mutants::run(root);
+    }
     let programs = programs(root)?;
     let stores = flags.store.map_or(vec![Store::Sqlite, Store::Postgres], |store| vec![store]);
     let mut all_is_well = true;
@@ -107,13 +119,47 @@ pub(crate) fn verify(root: &Path, flags: &VerifyFlags) -> anyhow::Result<bool> {
             command.args(["--seed", &seed.to_string()]);
         }
         all_is_well &= command.status().context("cannot start `verify`")?.success();
+        if store == Store::Sqlite {
+            all_is_well &= cut_power(root, flags)?;
+        }
     }
     Ok(all_is_well)
 }
 
+/// Makes images of a store as a power cut would leave them, and opens each.
+fn cut_power(root: &Path, flags: &VerifyFlags) -> anyhow::Result<bool> {
+    // With all packages, so that it shares what the tests are built of: it needs what only they need, and the server does not get it.
+    let status = cargo()
+        .args(["build", "--workspace", "--locked", "--example", "power_cut"])
+        .current_dir(root)
+        .status()
+        .context("cannot start cargo")?;
+    anyhow::ensure!(status.success(), "the power-cut trial could not be built");
+    let images = match flags.profile {
+        Profile::Ci => POWER_CUTS,
+        Profile::Night => POWER_CUTS_AT_NIGHT,
+    };
+    let mut command = Command::new(programs_folder()?.join("examples/power_cut"));
+    command.args(["--images", &images.to_string()]);
+    if let Some(seed) = flags.seed {
+        command.args(["--seed", &seed.to_string()]);
+    }
+    Ok(command.status().context("cannot start the power-cut trial")?.success())
+}
+
 /// The trial over both stores as every change has to pass it.
 pub(crate) fn verify_as_test(root: &Path) -> anyhow::Result<bool> {
-    verify(root, &VerifyFlags { profile: Profile::Ci, store: None, servers: None, strikes: None, seed: None })
+    verify(
+        root,
+        &VerifyFlags {
+            profile: Profile::Ci,
+            store: None,
+            servers: None,
+            strikes: None,
+            seed: None,
+            mutants: false,
+        },
+    )
 }
 
 /// Measures a release build and prints one JSON object.

@@ -7,6 +7,7 @@ use sixpack_model::ids::{DatasetId, TaskId};
 use sixpack_model::name::ContractName;
 use sixpack_model::schema::Entity;
 use sixpack_model::tree::{Operation, Part, PartStatus, Tree};
+use sixpack_storage::mutants::{self, Mutant};
 use sixpack_storage::tasks::Claimed;
 
 /// One attempt, as it is given to a supplier.
@@ -89,7 +90,10 @@ impl Assignment {
             children: children(tree, part.part),
             seed: seed_of(made_as.seed, own),
             unique: unique_of(&made_as.unique, own),
-            idempotency_key: made_as.dataset.to_string(),
+            idempotency_key: match mutants::on(Mutant::KeyForEachAttempt) {
+                true => format!("{}-{}", made_as.dataset, claimed.claim.attempt),
+                false => made_as.dataset.to_string(),
+            },
             timeout_ms: claimed.timeout_ms,
         })
     }

@@ -14,6 +14,7 @@ use sixpack_model::request::RequestStatus;
 use sixpack_model::session::SESSION_TTL_MS;
 use sixpack_model::tree::{Claim, Operation, Tree};
 use sixpack_storage::StoreError;
+use sixpack_storage::mutants::{self, Mutant};
 use sixpack_storage::tasks::{Abandoned, AbandonedClaim};
 use sixpack_storage::trees::Guard;
 use tokio::sync::Notify;
@@ -423,7 +424,7 @@ impl Engine {
             for lease in &page {
                 let over = Duration::try_from(now.duration_since(lease.expires_at)).unwrap_or_default();
                 self.inner.measures.reap_delay.note_span(over);
-                let keep = self.is_reusable(lease.tree).await?;
+                let keep = self.is_reusable(lease.tree).await? || mutants::on(Mutant::ExpiredIsKept);
                 ended.push((lease.tree, Guard::Overdue(lease.id), Happened::LeaseEnded { keep }));
             }
             keep_first(&mut outcome, self.change_all(ended.into_iter()).await);

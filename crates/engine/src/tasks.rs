@@ -12,6 +12,7 @@ use sixpack_model::ids::{SessionId, TaskId};
 use sixpack_model::plan::{Answer, Attempt, Happened};
 use sixpack_model::tree::{Claim, Operation, Part, PartStatus, Tree};
 use sixpack_storage::StoreError;
+use sixpack_storage::mutants::{self, Mutant};
 use sixpack_storage::tasks::{Claimed, Claims};
 use sixpack_storage::trees::Guard;
 use tokio::time::Instant;
@@ -187,7 +188,9 @@ impl Engine {
             }
             Changed::Unknown => Ok(Receipt::UnknownTask),
             Changed::Refused(tree) => {
-                if let Some(output) = may_have_made(&tree, task, answer) {
+                if let Some(output) = may_have_made(&tree, task, answer)
+                    && !mutants::on(Mutant::LateEffectForgotten)
+                {
                     self.keep_orphan(task.dataset(), output).await?;
                 }
                 Ok(refused(&tree, task))

@@ -23,6 +23,7 @@ pub mod health;
 pub mod imports;
 pub mod leases;
 pub mod measures;
+pub mod mutants;
 pub mod page;
 pub mod postgres;
 pub mod requests;

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, ensure};
 use tokio::task::JoinHandle;
 
+use super::disk::Disk;
 use super::strikes::Strike;
 use crate::api::Api;
 use crate::postgres::Postgres;
@@ -26,6 +27,9 @@ const WAY_MS: std::ops::Range<u64> = 50..1_200;
 /// The database is away for so many milliseconds, beside the time that it takes to recover.
 const ABSENCE_MS: std::ops::Range<u64> = 0..400;
 
+/// No more can be written for so many milliseconds: some calls of everybody.
+const FULL_MS: std::ops::Range<u64> = 300..1_500;
+
 /// A consumer waits so long for an answer: longer than the server may wait, and than anything stands still.
 const CALL_LIMIT: Duration = Duration::from_secs(12);
 
@@ -41,6 +45,8 @@ pub(crate) struct Cluster {
     servers: Vec<Member<Server>>,
     suppliers: Vec<Member<SupplierProcess>>,
     database: Option<Postgres>,
+    /// The disk of the one server of a store in SQLite, where the trial may have one of its own.
+    disk: Option<Disk>,
     /// The ways of everybody to each server.
     calls: Vec<Proxy>,
     /// The ways of each server to the database.
@@ -53,6 +59,8 @@ pub(crate) struct Cluster {
     pub(crate) slowest_start: Duration,
     /// How often a supplier was started again because it had ended by itself: somebody had opened its session once more.
     pub(crate) suppliers_replaced: u32,
+    /// How often a server whose disk was full has come to itself.
+    pub(crate) found_room: u32,
     /// What has ended in another way than it must.
     pub(crate) wrong: Vec<String>,
 }
@@ -74,12 +82,13 @@ impl<T> Member<T> {
 }
 
 impl Cluster {
-    /// Starts so many servers over one store, below `folder`.
+    /// Starts so many servers over one store, below `folder`; on a disk of the trial's own if it is `on_a_disk`.
     pub(crate) async fn start(
         binary: &Path,
         folder: &Path,
         store: Store,
         servers: usize,
+        on_a_disk: bool,
     ) -> anyhow::Result<Self> {
         ensure!(servers > 0, "a trial needs at least one server");
         ensure!(
@@ -91,9 +100,14 @@ impl Cluster {
             Store::Postgres => Some(Postgres::start().await?),
         };
         let (mut members, mut calls, mut to_database) = (Vec::new(), Vec::new(), Vec::new());
+        let mut disk = None;
         for number in 0..servers {
             let folder = folder.join(format!("server-{number}"));
             std::fs::create_dir(&folder)?;
+            if on_a_disk && store == Store::Sqlite {
+                // What it logs lies elsewhere.
+                disk = Some(Disk::mount(&folder.join("data"))?);
+            }
             // There is no load balancer that would have to notice first.
             let mut arguments: Vec<String> =
                 ["--drain-delay-s", "0", "--grace-s", "20"].map(str::to_owned).into();
@@ -114,6 +128,7 @@ impl Cluster {
             servers: members,
             suppliers: Vec::new(),
             database,
+            disk,
             calls,
             to_database,
             folder: folder.to_owned(),
@@ -121,6 +136,7 @@ impl Cluster {
             struck: BTreeMap::new(),
             slowest_start,
             suppliers_replaced: 0,
+            found_room: 0,
             wrong: Vec::new(),
         })
     }
@@ -152,7 +168,10 @@ impl Cluster {
 
     /// Whether this can be done to it.
     pub(crate) fn has(&self, strike: Strike) -> bool {
-        self.database.is_some() || !strike.needs_database()
+        match strike {
+            Strike::DiskFull => self.disk.is_some(),
+            _ => self.database.is_some() || !strike.needs_database(),
+        }
     }
 
     /// Does one thing, and waits until it is done; what stands still goes on later, by itself.
@@ -175,6 +194,7 @@ impl Cluster {
             Strike::SupplierKilled | Strike::SupplierStopped | Strike::SupplierPaused => {
                 self.strike_supplier(strike).await?
             }
+            Strike::DiskFull => self.fill_disk().await?,
             Strike::DatabaseStopped => {
                 let database = self.database.as_mut().context("this store is no database")?;
                 database.stop_and_restart(Duration::from_millis(fastrand::u64(ABSENCE_MS))).await?;
@@ -222,6 +242,33 @@ impl Cluster {
             _ => server.process.kill_and_restart().await?,
         }
         self.slowest_start = self.slowest_start.max(server.process.ready_after);
+        Ok(true)
+    }
+
+    /// Leaves no room for a while. What is there can be read all the time, and everything goes on by itself afterwards.
+    async fn fill_disk(&mut self) -> anyhow::Result<bool> {
+        let (Some(disk), Some(server)) = (&self.disk, self.servers.first()) else { return Ok(false) };
+        // One that stands still would answer nothing, whatever its disk is like.
+        if !server.goes_on() {
+            return Ok(false);
+        }
+        let api = server.process.api()?.through(server.process.address().to_owned(), CALL_LIMIT);
+        disk.take_all_room()?;
+        let until = Instant::now() + Duration::from_millis(fastrand::u64(FULL_MS));
+        while Instant::now() < until {
+            let read = api.look("/v1/leases?limit=1").await;
+            if !read.as_ref().is_ok_and(|reply| reply.status == 200) {
+                self.wrong.push(format!("with a full disk, leases could not be read: {read:?}"));
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        disk.give_room()?;
+        let limit = Instant::now() + CALL_LIMIT;
+        while !api.is_ready().await {
+            ensure!(Instant::now() < limit, "the server is not ready although its disk has room again");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        self.found_room += 1;
         Ok(true)
     }
 
@@ -286,6 +333,11 @@ impl Cluster {
             std::fs::write(self.folder.join("postgres.log"), database.log()?)?;
         }
         Ok(())
+    }
+
+    /// Puts a store that lies on a disk of the trial's own where it stays.
+    pub(crate) fn keep_store(&self) -> anyhow::Result<()> {
+        self.disk.as_ref().map_or(Ok(()), |disk| disk.copy_to(&self.folder.join("store")))
     }
 
     fn any(&self) -> Api {

@@ -18,6 +18,8 @@ pub(crate) enum Strike {
     DatabaseStopped,
     /// One process of the database is killed: all of its connections are lost, and it recovers.
     DatabaseConnectionKilled,
+    /// No more can be written to the disk of the server, for a while.
+    DiskFull,
     /// Everything between one server and all who call it comes late.
     CallsLate,
     /// All connections to one server are cut, and new ones too.
@@ -36,7 +38,7 @@ pub(crate) enum Strike {
 }
 
 /// Every strike, with how often it is in the deck.
-const WEIGHTS: [(Strike, usize); 17] = [
+const WEIGHTS: [(Strike, usize); 18] = [
     (Strike::ServerKilled, 20),
     (Strike::ServerStopped, 4),
     (Strike::ServerPaused, 4),
@@ -45,6 +47,7 @@ const WEIGHTS: [(Strike, usize); 17] = [
     (Strike::SupplierPaused, 3),
     (Strike::DatabaseStopped, 2),
     (Strike::DatabaseConnectionKilled, 1),
+    (Strike::DiskFull, 3),
     (Strike::CallsLate, 2),
     (Strike::CallsReset, 2),
     (Strike::CallsHalfOpen, 2),
@@ -119,6 +122,7 @@ impl Strike {
             Self::SupplierPaused => "supplier_paused",
             Self::DatabaseStopped => "database_stopped",
             Self::DatabaseConnectionKilled => "database_connection_killed",
+            Self::DiskFull => "disk_full",
             Self::CallsLate => "calls_late",
             Self::CallsReset => "calls_reset",
             Self::CallsHalfOpen => "calls_half_open",

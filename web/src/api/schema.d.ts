@@ -3059,7 +3059,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `unavailable`, `overloaded`: ask again after `Retry-After` */
+            /** @description `unavailable`, `storage_full`, `overloaded`: ask again after `Retry-After` */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -3212,7 +3212,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `unavailable`, `overloaded`: ask again after `Retry-After` */
+            /** @description `unavailable`, `storage_full`, `overloaded`: ask again after `Retry-After` */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -3330,7 +3330,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `unavailable`, `overloaded`: ask again after `Retry-After` */
+            /** @description `unavailable`, `storage_full`, `overloaded`: ask again after `Retry-After` */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -3426,7 +3426,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `unavailable`, `overloaded`: ask again after `Retry-After` */
+            /** @description `unavailable`, `storage_full`, `overloaded`: ask again after `Retry-After` */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -3520,7 +3520,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `unavailable`, `overloaded`: ask again after `Retry-After` */
+            /** @description `unavailable`, `storage_full`, `overloaded`: ask again after `Retry-After` */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -3645,7 +3645,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `unavailable`, `overloaded`: ask again after `Retry-After` */
+            /** @description `unavailable`, `storage_full`, `overloaded`: ask again after `Retry-After` */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -3739,7 +3739,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `unavailable`, `overloaded`: ask again after `Retry-After` */
+            /** @description `unavailable`, `storage_full`, `overloaded`: ask again after `Retry-After` */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -3827,7 +3827,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `unavailable`, `overloaded`: ask again after `Retry-After` */
+            /** @description `unavailable`, `storage_full`, `overloaded`: ask again after `Retry-After` */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -3952,7 +3952,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `unavailable`, `overloaded`: ask again after `Retry-After` */
+            /** @description `unavailable`, `storage_full`, `overloaded`: ask again after `Retry-After` */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -4061,7 +4061,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `unavailable`, `overloaded`: ask again after `Retry-After` */
+            /** @description `unavailable`, `storage_full`, `overloaded`: ask again after `Retry-After` */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -4160,7 +4160,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `unavailable`, `overloaded`: ask again after `Retry-After` */
+            /** @description `unavailable`, `storage_full`, `overloaded`: ask again after `Retry-After` */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -4263,7 +4263,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `unavailable`, `overloaded`: ask again after `Retry-After` */
+            /** @description `unavailable`, `storage_full`, `overloaded`: ask again after `Retry-After` */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -4459,7 +4459,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `unavailable`, `overloaded`: ask again after `Retry-After` */
+            /** @description `unavailable`, `storage_full`, `overloaded`: ask again after `Retry-After` */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -4596,7 +4596,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `unavailable`, `overloaded`: ask again after `Retry-After` */
+            /** @description `unavailable`, `storage_full`, `overloaded`: ask again after `Retry-After` */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -4788,7 +4788,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `unavailable`, `overloaded`: ask again after `Retry-After` */
+            /** @description `unavailable`, `storage_full`, `overloaded`: ask again after `Retry-After` */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -4946,7 +4946,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `unavailable`, `overloaded`: ask again after `Retry-After` */
+            /** @description `unavailable`, `storage_full`, `overloaded`: ask again after `Retry-After` */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -5049,7 +5049,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `unavailable`, `overloaded`: ask again after `Retry-After` */
+            /** @description `unavailable`, `storage_full`, `overloaded`: ask again after `Retry-After` */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -5247,7 +5247,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `unavailable`, `overloaded`: ask again after `Retry-After` */
+            /** @description `unavailable`, `storage_full`, `overloaded`: ask again after `Retry-After` */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -5344,7 +5344,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `unavailable`, `overloaded`: ask again after `Retry-After` */
+            /** @description `unavailable`, `storage_full`, `overloaded`: ask again after `Retry-After` */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -5489,7 +5489,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `unavailable`, `overloaded`: ask again after `Retry-After` */
+            /** @description `unavailable`, `storage_full`, `overloaded`: ask again after `Retry-After` */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -5594,7 +5594,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `unavailable`, `overloaded`: ask again after `Retry-After` */
+            /** @description `unavailable`, `storage_full`, `overloaded`: ask again after `Retry-After` */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -5725,7 +5725,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `unavailable`, `overloaded`: ask again after `Retry-After` */
+            /** @description `unavailable`, `storage_full`, `overloaded`: ask again after `Retry-After` */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -5829,7 +5829,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `unavailable`, `overloaded`: ask again after `Retry-After` */
+            /** @description `unavailable`, `storage_full`, `overloaded`: ask again after `Retry-After` */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -5923,7 +5923,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `unavailable`, `overloaded`: ask again after `Retry-After` */
+            /** @description `unavailable`, `storage_full`, `overloaded`: ask again after `Retry-After` */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -6020,7 +6020,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `unavailable`, `overloaded`: ask again after `Retry-After` */
+            /** @description `unavailable`, `storage_full`, `overloaded`: ask again after `Retry-After` */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -6123,7 +6123,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `unavailable`, `overloaded`: ask again after `Retry-After` */
+            /** @description `unavailable`, `storage_full`, `overloaded`: ask again after `Retry-After` */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -6251,7 +6251,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `unavailable`, `overloaded`: ask again after `Retry-After` */
+            /** @description `unavailable`, `storage_full`, `overloaded`: ask again after `Retry-After` */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -6376,7 +6376,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `unavailable`, `overloaded`: ask again after `Retry-After` */
+            /** @description `unavailable`, `storage_full`, `overloaded`: ask again after `Retry-After` */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -6501,7 +6501,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `unavailable`, `overloaded`: ask again after `Retry-After` */
+            /** @description `unavailable`, `storage_full`, `overloaded`: ask again after `Retry-After` */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -6626,7 +6626,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `unavailable`, `overloaded`: ask again after `Retry-After` */
+            /** @description `unavailable`, `storage_full`, `overloaded`: ask again after `Retry-After` */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -6716,7 +6716,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `unavailable`, `overloaded`: ask again after `Retry-After` */
+            /** @description `unavailable`, `storage_full`, `overloaded`: ask again after `Retry-After` */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -6814,7 +6814,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `unavailable`, `overloaded`: ask again after `Retry-After` */
+            /** @description `unavailable`, `storage_full`, `overloaded`: ask again after `Retry-After` */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -6947,7 +6947,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `unavailable`, `overloaded`: ask again after `Retry-After` */
+            /** @description `unavailable`, `storage_full`, `overloaded`: ask again after `Retry-After` */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -7046,7 +7046,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `unavailable`, `overloaded`: ask again after `Retry-After` */
+            /** @description `unavailable`, `storage_full`, `overloaded`: ask again after `Retry-After` */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -7140,7 +7140,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `unavailable`, `overloaded`: ask again after `Retry-After` */
+            /** @description `unavailable`, `storage_full`, `overloaded`: ask again after `Retry-After` */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -7234,7 +7234,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `unavailable`, `overloaded`: ask again after `Retry-After` */
+            /** @description `unavailable`, `storage_full`, `overloaded`: ask again after `Retry-After` */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -7363,7 +7363,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `unavailable`, `overloaded`: ask again after `Retry-After` */
+            /** @description `unavailable`, `storage_full`, `overloaded`: ask again after `Retry-After` */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -7466,7 +7466,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `unavailable`, `overloaded`: ask again after `Retry-After` */
+            /** @description `unavailable`, `storage_full`, `overloaded`: ask again after `Retry-After` */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -7591,7 +7591,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `unavailable`, `overloaded`: ask again after `Retry-After` */
+            /** @description `unavailable`, `storage_full`, `overloaded`: ask again after `Retry-After` */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -7716,7 +7716,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `unavailable`, `overloaded`: ask again after `Retry-After` */
+            /** @description `unavailable`, `storage_full`, `overloaded`: ask again after `Retry-After` */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -7841,7 +7841,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `unavailable`, `overloaded`: ask again after `Retry-After` */
+            /** @description `unavailable`, `storage_full`, `overloaded`: ask again after `Retry-After` */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -7915,7 +7915,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `unavailable`, `overloaded`: ask again after `Retry-After` */
+            /** @description `unavailable`, `storage_full`, `overloaded`: ask again after `Retry-After` */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -8002,7 +8002,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `unavailable`, `overloaded`: ask again after `Retry-After` */
+            /** @description `unavailable`, `storage_full`, `overloaded`: ask again after `Retry-After` */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -8047,7 +8047,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `unavailable`, `overloaded`: ask again after `Retry-After` */
+            /** @description `unavailable`, `storage_full`, `overloaded`: ask again after `Retry-After` */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -8135,7 +8135,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `unavailable`, `overloaded`: ask again after `Retry-After` */
+            /** @description `unavailable`, `storage_full`, `overloaded`: ask again after `Retry-After` */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -8240,7 +8240,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `unavailable`, `overloaded`: ask again after `Retry-After` */
+            /** @description `unavailable`, `storage_full`, `overloaded`: ask again after `Retry-After` */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -8332,7 +8332,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `unavailable`, `overloaded`: ask again after `Retry-After` */
+            /** @description `unavailable`, `storage_full`, `overloaded`: ask again after `Retry-After` */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -8379,7 +8379,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `unavailable`, `overloaded`: ask again after `Retry-After` */
+            /** @description `unavailable`, `storage_full`, `overloaded`: ask again after `Retry-After` */
             503: {
                 headers: {
                     [name: string]: unknown;

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! cli --> server --> engine --> storage --> model        shop, verify --> sdk
-//!  |  \------------> engine, storage, model, sdk
+//!  |  \------------> engine, storage, model, sdk         power-cut --> storage, model
 //! ```
 //!
 //! A new arrow is a decision: it changes this table and gets a record in `docs/decisions`.
@@ -41,6 +41,8 @@ const ARROWS: &[Arrows] = &[
     },
     Arrows { package: "shop", may_use: &["sixpack"], tests_may_use: &[] },
     Arrows { package: "verify", may_use: &["sixpack"], tests_may_use: &[] },
+    // Its example opens a real store over what a power cut has left.
+    Arrows { package: "power-cut", may_use: &["sixpack-storage", "sixpack-model"], tests_may_use: &[] },
     Arrows { package: "xtask", may_use: &[], tests_may_use: &[] },
 ];
 

@@ -57,7 +57,7 @@ struct ProblemFaultJson {
 const EVERYWHERE: [(&str, &str); 3] = [
     ("400", "Not readable as HTTP, as JSON or as parameters"),
     ("500", "`internal`: a mistake of the server"),
-    ("503", "`unavailable`, `overloaded`: ask again after `Retry-After`"),
+    ("503", "`unavailable`, `storage_full`, `overloaded`: ask again after `Retry-After`"),
 ];
 
 /// Problems that operations answer with that need a token.

@@ -360,10 +360,11 @@ fn conflict(code: &'static str, title: &'static str) -> Problem {
 
 fn store_failed(failure: &StoreError) -> Problem {
     match failure {
-        StoreError::Full => unavailable(
-            STORE_S,
-            "The server's disk is full and nothing was changed; its operators must make room.",
-        ),
+        StoreError::Full => {
+            Problem::new(StatusCode::SERVICE_UNAVAILABLE, "storage_full", "No room to store it")
+                .detail("The server's disk is full and nothing was changed; its operators must make room.")
+                .retry_after_s(STORE_S)
+        }
         StoreError::Closed => unavailable(STORE_S, "The server is stopping; send the same call again."),
         StoreError::Unavailable { .. } => {
             tracing::warn!(error = failure as &dyn std::error::Error, "the database could not be used");

@@ -15,6 +15,7 @@ use super::columns::{code, get, id, int, number, number_of, number_of_code, time
 use super::faults::Fault;
 use super::limits::RATE_BURST_US;
 use super::writer::Tx;
+use crate::mutants::{self, Mutant};
 use crate::stored::codes::Code;
 use crate::stored::tasks::ServiceRow;
 use crate::tasks::{Claimed, Claims};
@@ -240,6 +241,10 @@ impl Tx {
                          SELECT tree, part, serial, attempt + 1, $8::uuid, queue, priority, ready_at, $3::bigint,
                                 $9::bigint, false, operation, version, tree_version FROM d
                          RETURNING tree, part, serial, attempt, operation, tree_version, ready_at";
+        let move_them = match mutants::on(Mutant::ClaimWithoutLock) {
+            true => &without_lock(move_them),
+            false => move_them,
+        };
         let ServiceRow { queue, oldest_version, version } = offer.service;
         let deadline_at = self.now.saturating_add(offer.limits.timeout_ms);
         let limit = int(limit as u64);
@@ -301,6 +306,17 @@ impl Tx {
         let empty = self.connection.one(look, &[&queues], |row| get(row, 0)).await?;
         Ok(empty.expect("a look gives a row"))
     }
+}
+
+/// The claim as it must not be: what was seen is handed out, whether or not somebody else has seen it too.
+fn without_lock(claim: &str) -> String {
+    claim
+        .replace("SELECT queue, priority, ready_at, tree, part, serial FROM", "SELECT * FROM")
+        .replace(" FOR UPDATE SKIP LOCKED", "")
+        .replace(
+            "FROM d\n",
+            "FROM c ON CONFLICT (tree, part, serial) DO UPDATE SET session = excluded.session\n",
+        )
 }
 
 fn earlier(one: Option<i64>, other: Option<i64>) -> Option<i64> {

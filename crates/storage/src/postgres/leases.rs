@@ -17,8 +17,10 @@ use super::looks::{self, Source};
 use super::quotas::Taker;
 use super::statements::Connection;
 use super::writer::Tx;
+use crate::clock::{Clock, SystemClock};
 use crate::error::StoreError;
 use crate::leases::{LeaseFilter, Leases, Renewed};
+use crate::mutants::{self, Mutant};
 use crate::page::{Listed, Page};
 use crate::stored::changes::ChangeRow;
 use crate::stored::codes::Code;
@@ -107,9 +109,13 @@ impl Leases for PostgresStore {
         let input = (after.map_or(Uuid::nil(), |lease| lease.0), Int::from(limit));
         self.read("reading overdue leases", input, |connection, (after, limit)| {
             Box::pin(async move {
+                let now = match mutants::on(Mutant::ExpiryByOwnClock) {
+                    true => SystemClock.now().as_millisecond().to_string(),
+                    false => "sixpack_now()".to_owned(),
+                };
                 let list = format!(
                     "SELECT {COLUMNS} FROM lease l JOIN environment e ON e.id = l.environment
-                     WHERE l.status = 0 AND l.expires_at <= sixpack_now() AND l.id > $1 ORDER BY l.id LIMIT $2"
+                     WHERE l.status = 0 AND l.expires_at <= {now} AND l.id > $1 ORDER BY l.id LIMIT $2"
                 );
                 connection.all(&list, &[after, limit], read_lease).await
             })
@@ -150,6 +156,7 @@ impl Tx {
     /// Ends a lease by somebody's word; false, and nothing written, when it is not held with this fence, or its deadline has
     /// passed.
     pub(super) async fn end_lease(&mut self, end: &LeaseEnd, change: &ChangeRow) -> Result<bool, Fault> {
+        let fence = end.fence.filter(|_| !mutants::on(Mutant::ReleaseWithoutFence));
         let write = "UPDATE lease SET status = $4, ended_at = $5, outcome = $6, note = $7, revoked_by = $8
                      WHERE id = $1 AND tree = $2 AND status = 0 AND ($3::bigint IS NULL OR fence = $3)
                          AND expires_at > $5
@@ -161,7 +168,7 @@ impl Tx {
                 &[
                     &end.lease.0,
                     &change.tree.0,
-                    &end.fence.map(int),
+                    &fence.map(int),
                     &number_of_code(end.status),
                     &self.now,
                     &end.outcome.map(number_of_code),

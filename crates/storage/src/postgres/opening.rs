@@ -150,9 +150,11 @@ pub(super) fn known_version() -> u32 {
     newest.and_then(|version| u32::try_from(version).ok()).unwrap_or_default()
 }
 
-/// Brings the schema up to date, each step in a transaction of its own.
+/// Brings the schema up to date, all of it in one transaction.
 async fn run(client: &mut Client, address: &Address) -> Result<(), StoreError> {
-    let applied = migrations::migrations::runner().run_async(client).await;
+    // In one transaction: otherwise a step and the note that it was taken are two, and whoever ends in between leaves a database in which
+    // that step cannot be taken and is not known to be.
+    let applied = migrations::migrations::runner().set_grouped(true).run_async(client).await;
     let applied = applied.map_err(|cause| broken("migrating the database", cause))?;
     for migration in applied.applied_migrations() {
         tracing::info!(version = migration.version(), name = migration.name(), %address, "the schema was migrated");

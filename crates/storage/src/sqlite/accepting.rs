@@ -20,6 +20,7 @@ use super::statements::Statements;
 
 use super::writer::Tx;
 use super::writes::ChangeRow;
+use crate::mutants::{self, Mutant};
 use crate::requests::{Created, Filled, How, Idempotency, OverQuota, Served};
 pub(super) use crate::stored::accepting::{NewRequestRow, UnitFillRow};
 use crate::trees::RequestAfter;
@@ -31,7 +32,13 @@ impl Tx<'_> {
         idempotency: &Idempotency,
         request: RequestId,
     ) -> rusqlite::Result<Option<Created>> {
+        if mutants::on(Mutant::KeyOfAnybody)
+            && let Some(before) = find_key(self.connection, idempotency, self.now)?
+        {
+            return Ok(Some(before));
+        }
         if self.insert_key(idempotency, request)? {
+            self.split_for(Mutant::KeyInSecondTransaction)?;
             return Ok(None);
         }
         if let Some(before) = find_key(self.connection, idempotency, self.now)? {

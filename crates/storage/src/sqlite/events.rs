@@ -13,6 +13,7 @@ use super::statements::Statements;
 use super::writer::Tx;
 use crate::error::StoreError;
 use crate::events::{EventFilter, Events};
+use crate::mutants::Mutant;
 pub(super) use crate::stored::events::EventRow;
 
 #[async_trait]
@@ -83,6 +84,7 @@ impl Tx<'_> {
 
     /// Appends an event of a change that gives up a claim; what it tells of the attempt says how long that took.
     pub(super) fn tell_of(&self, event: &EventRow, claimed_at: Option<i64>) -> rusqlite::Result<()> {
+        self.split_for(Mutant::EventInSecondTransaction)?;
         let claimed_at = claimed_at.filter(|_| event.is_about_attempt());
         let duration_ms = claimed_at.map(|claimed_at| self.now.saturating_sub(claimed_at).max(0));
         self.connection.run(

@@ -17,6 +17,7 @@ use super::writer::Tx;
 use super::writes::ChangeRow;
 use crate::error::StoreError;
 use crate::leases::{LeaseFilter, Leases, Renewed};
+use crate::mutants::{self, Mutant};
 use crate::page::{Listed, Page};
 use crate::trees::LeaseEnd;
 
@@ -143,10 +144,11 @@ impl Tx<'_> {
     /// Ends a lease by somebody's word; false, and nothing written, when it is not held with this fence, or its deadline has
     /// passed.
     pub(super) fn end_lease(&self, end: &LeaseEnd, change: &ChangeRow) -> rusqlite::Result<bool> {
+        let fence = end.fence.filter(|_| !mutants::on(Mutant::ReleaseWithoutFence));
         let taker = self.connection.one(
             "SELECT token, environment FROM lease
              WHERE id = ?1 AND tree = ?2 AND status = 0 AND (?3 IS NULL OR fence = ?3) AND expires_at > ?4",
-            params![end.lease.0.as_bytes(), change.tree.0.as_bytes(), end.fence.map(int), self.now],
+            params![end.lease.0.as_bytes(), change.tree.0.as_bytes(), fence.map(int), self.now],
             read_taker,
         )?;
         let Some(taker) = taker else { return Ok(false) };

@@ -16,6 +16,7 @@ use super::looks::{self, Source};
 use super::quotas::{Taker, places_taken};
 use super::statements::Statements;
 use crate::error::StoreError;
+use crate::mutants::{self, Mutant};
 use crate::page::{Listed, Page};
 use crate::requests::{
     Created, Ended, Filled, Idempotency, NewRequest, QuotaTaken, RequestFilter, Requests, UnitFill,
@@ -245,8 +246,9 @@ pub(super) fn find_key(
     idempotency: &Idempotency,
     now: i64,
 ) -> rusqlite::Result<Option<Created>> {
+    let whose = if mutants::on(Mutant::KeyOfAnybody) { "?1 IS NOT NULL" } else { "token = ?1" };
     connection.one(
-        "SELECT body, request FROM idempotency WHERE token = ?1 AND key = ?2 AND created_at >= ?3",
+        &format!("SELECT body, request FROM idempotency WHERE {whose} AND key = ?2 AND created_at >= ?3"),
         params![idempotency.token.0.as_bytes(), idempotency.key, now.saturating_sub(KEY_MS)],
         |row| {
             let body: [u8; 32] = row.get(0)?;

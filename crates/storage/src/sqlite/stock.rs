@@ -25,6 +25,7 @@ use super::statements::Statements;
 use super::troubles::shared_troubles;
 use super::writer::Tx;
 use crate::error::StoreError;
+use crate::mutants::{self, Mutant};
 use crate::requests::NewRequest;
 use crate::stock::{
     Discard, FillTo, Level, Pace, SharedTrouble, Stock, StockWish, Stocked, StoredLine, Trouble,
@@ -125,6 +126,7 @@ impl Stock for SqliteStore {
                 "SELECT count(*) FROM (SELECT 1 FROM stock_coming WHERE line = ?1 LIMIT ?2)",
                 u32::MAX,
             )?;
+            let coming = if mutants::on(Mutant::RefillWithoutComing) { 0 } else { coming };
             let room = (i64::from(fill_to.target) - ready - coming).min(i64::from(fill_to.ahead) - coming);
             let (room_in_trouble, troubles) = tx.room_in_trouble(line, &tree.environment, &needs)?;
             let accepted = usize::try_from(room).unwrap_or(0).min(requests.len()).min(room_in_trouble);

@@ -29,6 +29,7 @@ use super::statements::Statements;
 use crate::clock::Clock;
 use crate::error::StoreError;
 use crate::health::StoreMeasures;
+use crate::mutants::{self, Mutant};
 
 /// What a write works with.
 pub(super) struct Tx<'a> {
@@ -40,6 +41,13 @@ pub(super) struct Tx<'a> {
     pub(super) memory: &'a mut Memory,
     /// The upper part of every fence.
     pub(super) fence_epoch: u64,
+}
+
+impl Tx<'_> {
+    /// Commits what was written so far, and goes on in another transaction: what `mutant` does, and nobody else.
+    pub(super) fn split_for(&self, mutant: Mutant) -> rusqlite::Result<()> {
+        if mutants::on(mutant) { self.connection.execute_batch("COMMIT; BEGIN IMMEDIATE") } else { Ok(()) }
+    }
 }
 
 /// The thread that writes, seen from outside.
@@ -249,6 +257,9 @@ impl Desk {
                 self.measures.commits.note_span(begun.elapsed());
                 self.measures.writes_per_commit.note(batch.len() as u64);
                 batch.into_iter().for_each(Job::answer);
+                if mutants::on(Mutant::AnswerBeforeCommit) {
+                    let _ = self.control("COMMIT");
+                }
                 self.watch_log();
             }
             Err(BatchFault::Full) => {
@@ -260,7 +271,7 @@ impl Desk {
             Err(BatchFault::Broken(cause)) => {
                 tracing::error!(cause, "the store is broken and takes no writes any more");
                 refuse_all(batch, &cause);
-                self.broken = Some(cause);
+                self.broken = Some(cause).filter(|_| !mutants::on(Mutant::GoesOnAfterFailure));
             }
             Err(BatchFault::One(..)) => {
                 unreachable!("one write's fault does not fail a batch with savepoints")
@@ -288,7 +299,7 @@ impl Desk {
                 batch.extend(waiting.try_iter().take(BATCH - at));
             }
         }
-        self.control("COMMIT")
+        if mutants::on(Mutant::AnswerBeforeCommit) { Ok(()) } else { self.control("COMMIT") }
     }
 
     /// Runs each write in a savepoint of its own: a failing one leaves the others.

@@ -3,12 +3,16 @@
 use serde_json::json;
 
 use super::events::EventRow;
+use crate::mutants::{self, Mutant};
 
 /// 2025-01-01T00:00:00Z: fence epochs are minutes since then, so that they stay below 2^25 for half a century.
 const FENCE_EPOCH_START_MS: i64 = 1_735_689_600_000;
 
 /// The fence epoch of a restored store: the minute of now, and above the one that it had in any case.
 pub(crate) fn next_epoch(now: i64, before: i64) -> i64 {
+    if mutants::on(Mutant::RestoreKeepsFences) {
+        return before;
+    }
     ((now - FENCE_EPOCH_START_MS).max(0) / 60_000).max(before + 1)
 }
 

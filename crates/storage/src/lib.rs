@@ -21,6 +21,8 @@ pub mod events;
 pub mod health;
 pub mod imports;
 pub mod leases;
+pub mod migrations;
+pub mod moving;
 pub mod page;
 pub mod postgres;
 pub mod requests;

@@ -61,6 +61,7 @@ pub(crate) const KEYS: &[Key] = &[
     Key { name: "data", kind: Kind::Folder },
     Key { name: "store", kind: Kind::Store },
     Key { name: "store_password_file", kind: Kind::File },
+    Key { name: "migrate", kind: Kind::Switch },
     Key { name: "behind_proxy", kind: Kind::Switch },
     Key { name: "public_hosts", kind: Kind::Hosts },
     Key { name: "offline_grace_s", kind: Kind::Number { min: 1, max: 86_400 } },

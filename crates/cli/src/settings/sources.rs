@@ -249,11 +249,12 @@ impl Reading {
 /// The values that hold when nobody says anything else.
 fn defaults() -> Found {
     let text = |text: &str| Value::Text(text.to_owned());
-    let values: [(&'static str, Value); 19] = [
+    let values: [(&'static str, Value); 20] = [
         ("listen", text("127.0.0.1:6776")),
         ("data", text(".sixpack")),
         ("store", text(SQLITE)),
         ("store_password_file", text("")),
+        ("migrate", Value::Switch(false)),
         ("behind_proxy", Value::Switch(false)),
         ("public_hosts", Value::List(Vec::new())),
         ("offline_grace_s", Value::Number(60)),
@@ -291,6 +292,7 @@ fn settings_of(found: &Found, password: Option<&str>) -> Option<Settings> {
         listen: address(&text("listen")?)?,
         data: PathBuf::from(text("data")?),
         store: store_of(found, password)?,
+        migrate: switch("migrate"),
         behind_proxy: switch("behind_proxy"),
         public_hosts,
         offline_grace_s: number("offline_grace_s")?,

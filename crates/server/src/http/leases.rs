@@ -108,6 +108,8 @@ pub(super) struct LeaseParameters {
     /// Only in this state.
     #[param(inline)]
     status: Option<LeaseStatusWord>,
+    /// Only of datasets of this contract.
+    contract: Option<String>,
     /// Only of this holder, exactly.
     holder: Option<String>,
     /// Entries of a page; 100 when absent.
@@ -132,11 +134,12 @@ pub(super) async fn list_leases(
     let holder = holder.map_err(|fault| {
         Problem::unprocessable(vec![ProblemFault::new(fault.pointer, fault.code, fault.message)])
     })?;
-    let filters = (&parameters.environment, &parameters.status, &holder);
+    let filters = (&parameters.environment, &parameters.status, &parameters.contract, &holder);
     let listing = Listing::new("GET /v1/leases", &caller, &filters, limit, cursor)?;
     let filter = LeaseFilter {
         environment: parameters.environment,
         status: parameters.status.map(|Word(status)| status),
+        contract: parameters.contract,
         holder,
         token: None,
     };

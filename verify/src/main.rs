@@ -156,7 +156,7 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
                 // Whoever has stopped to listen misses nothing that is needed.
                 let _ = writeln!(out, "{line}").and_then(|()| out.flush());
             };
-            seed::run(&wish, say).await
+            seed::run(&wish, say).await?;
         }
         Command::Supplier { domain, instance, effects, seed } => {
             supplier::run(&domain, instance, effects, seed).await?;

@@ -244,7 +244,8 @@ fn told(error: BackupError) -> Fault {
         BackupError::InUse(_) | BackupError::Store(StoreError::InUse { .. }) => {
             Fault::new(Exit::TryLater, what).next("wait for the one who is at it")
         }
-        BackupError::Store(StoreError::Newer { .. }) => {
+        BackupError::Store(StoreError::Busy { .. }) => Fault::new(Exit::TryLater, what),
+        BackupError::Store(StoreError::Newer { .. } | StoreError::Older { .. }) => {
             Fault::new(Exit::Mismatch, what).next("use the build that wrote it, or a newer one")
         }
         BackupError::Unsound { .. } | BackupError::Store(StoreError::Unreadable { .. }) => {

@@ -55,6 +55,9 @@ pub(crate) struct ListLeases {
     /// Also those that have ended
     #[arg(long)]
     all: bool,
+    /// Only those of datasets of this contract
+    #[arg(long)]
+    contract: Option<String>,
     /// Only those of this holder
     #[arg(long)]
     holder: Option<String>,
@@ -286,6 +289,7 @@ async fn show_all(list: &ListLeases, output: &mut Output) -> Result<(), Fault> {
     let filter = LeaseFilter {
         environment: Some(list.environment.name()),
         status: (!list.all).then_some(LeaseStatus::Held),
+        contract: list.contract.clone(),
         holder: list.holder.clone(),
         ..LeaseFilter::default()
     };

@@ -16,6 +16,8 @@ mod fault;
 mod imports;
 mod leases;
 mod logging;
+mod migrate;
+mod moving;
 mod paging;
 mod printing;
 mod quarantine;
@@ -85,6 +87,9 @@ enum Command {
     Settings(settings::SettingsCommand),
     Backup(backups::BackupCommand),
     Restore(backups::RestoreCommand),
+    Migrate(migrate::MigrateCommand),
+    Export(moving::ExportCommand),
+    ImportStore(moving::ImportStoreCommand),
     /// Prints the OpenAPI 3.1 document of the HTTP API
     Openapi,
     Version(about::VersionCommand),
@@ -172,6 +177,9 @@ async fn run(command: &Command) -> Result<Exit, Fault> {
         Command::Settings(command) => settings::run(command, output),
         Command::Backup(command) => backups::run_backup(command, output).await,
         Command::Restore(command) => backups::run_restore(command, output).await,
+        Command::Migrate(command) => migrate::run(command, output).await,
+        Command::Export(command) => moving::run_export(command, output).await,
+        Command::ImportStore(command) => moving::run_import(command, output).await,
         Command::Openapi => about::run_openapi(output),
         Command::Version(command) => about::run_version(command, output).await,
         Command::Completions(command) => about::run_completions(command, Program::command(), output),
@@ -247,6 +255,9 @@ impl Command {
             Self::Settings(command) => command.json,
             Self::Backup(command) => command.wants_json(),
             Self::Restore(command) => command.json,
+            Self::Migrate(command) => command.wants_json(),
+            Self::Export(command) => command.store.json,
+            Self::ImportStore(command) => command.store.json,
             Self::Version(command) => command.json,
         }
     }

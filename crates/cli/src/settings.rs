@@ -26,6 +26,7 @@ pub(crate) struct Settings {
     pub(crate) listen: SocketAddr,
     pub(crate) data: PathBuf,
     pub(crate) store: StoreChoice,
+    pub(crate) migrate: bool,
     pub(crate) behind_proxy: bool,
     pub(crate) public_hosts: Vec<String>,
     pub(crate) metrics_listen: Option<SocketAddr>,
@@ -58,6 +59,16 @@ impl fmt::Display for StoreChoice {
         match self {
             Self::Sqlite => f.write_str("SQLite"),
             Self::Postgres(address) => write!(f, "PostgreSQL: {address}"),
+        }
+    }
+}
+
+impl Settings {
+    /// Where the store is, in one phrase.
+    pub(crate) fn place(&self) -> String {
+        match &self.store {
+            StoreChoice::Sqlite => self.data.display().to_string(),
+            StoreChoice::Postgres(address) => address.to_string(),
         }
     }
 }

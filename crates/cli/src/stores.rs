@@ -1,6 +1,5 @@
 //! The store of a server: which one, how it is opened and closed, and why it cannot be used.
 
-use std::future::pending;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -13,6 +12,7 @@ use sixpack_storage::{Store, StoreError};
 
 use crate::exit::Exit;
 use crate::fault::Fault;
+use crate::migrate;
 use crate::serving::chain;
 use crate::settings::{Settings, StoreChoice};
 
@@ -40,6 +40,9 @@ impl OpenStore {
                 Ok(Self::Sqlite(Arc::new(store)))
             }
             StoreChoice::Postgres(address) => {
+                if settings.migrate {
+                    migrate::up_before_serving(address).await.map_err(refused)?;
+                }
                 let store = PostgresStore::open(address, postgres::Settings::default()).await;
                 Ok(Self::Postgres(Arc::new(store.map_err(refused)?)))
             }
@@ -68,11 +71,20 @@ impl OpenStore {
     /// Returns when the store cannot be trusted any more.
     ///
     /// Of PostgreSQL nothing is in this process that a new start would mend: a server that cannot use it says so to whoever asks,
-    /// and goes on when it can.
+    /// and goes on when it can. Only when its schema has left this build behind, nothing will help but another build.
     pub(crate) async fn broken(&self, engine: &Engine) -> Fault {
         match self {
             Self::Sqlite(_) => broken(engine).await,
-            Self::Postgres(_) => pending().await,
+            Self::Postgres(store) => left_behind(store).await,
+        }
+    }
+}
+
+async fn left_behind(store: &PostgresStore) -> Fault {
+    loop {
+        tokio::time::sleep(STORE_ASKED_EVERY).await;
+        if let Err(error @ StoreError::Newer { .. }) = store.check_schema().await {
+            return Fault::new(Exit::Mismatch, error.to_string()).next(NEWER);
         }
     }
 }
@@ -114,13 +126,19 @@ pub(crate) fn refused(error: &StoreError, settings: &Settings) -> Fault {
     }
 }
 
+const NEWER: &str = "start the build that wrote it, or a newer one; it was not changed";
+const OLDER: &str =
+    "nothing was changed; `sixpack serve --migrate` does it at the start, when one server is all there is";
+
 fn no_database(error: &StoreError, address: &Address) -> Fault {
     let cannot = || format!("{address} cannot be used: {}", chain(error));
     match error {
         StoreError::Unreadable { .. } => Fault::new(Exit::Data, error.to_string())
             .next("name another schema or database with --store; this one was not changed"),
         StoreError::Newer { .. } => Fault::new(Exit::Mismatch, error.to_string())
-            .next("start the build that wrote it, or a newer one; it was not changed"),
+            .next(NEWER),
+        StoreError::Older { .. } => Fault::new(Exit::Mismatch, error.to_string()).next(OLDER),
+        StoreError::Busy { .. } => Fault::new(Exit::TryLater, error.to_string()),
         StoreError::Unsuitable { .. } => Fault::new(Exit::Settings, error.to_string())
             .next("have the database set up otherwise, or name another one with --store"),
         StoreError::Denied { .. } => Fault::new(Exit::NotPermitted, cannot())
@@ -145,8 +163,9 @@ fn no_folder(error: &StoreError, folder: &Path) -> Fault {
         }
         StoreError::Unreadable { .. } => Fault::new(Exit::Data, error.to_string())
             .next("name another folder with --data; this one was not changed"),
-        StoreError::Newer { .. } => Fault::new(Exit::Mismatch, error.to_string())
-            .next("start the build that wrote it, or a newer one; it was not changed"),
+        StoreError::Newer { .. } => Fault::new(Exit::Mismatch, error.to_string()).next(NEWER),
+        StoreError::Older { .. } => Fault::new(Exit::Mismatch, error.to_string()).next(OLDER),
+        StoreError::Busy { .. } => Fault::new(Exit::TryLater, error.to_string()),
         StoreError::Full => Fault::new(Exit::Io, error.to_string()),
         StoreError::Broken { .. } => {
             let what = format!("the store in {place} cannot be opened: {}", chain(error));
@@ -188,6 +207,8 @@ mod tests {
             (StoreError::InUse { path: "/data/lock".into() }, Exit::TryLater),
             (StoreError::Unreadable { reason: "x".into() }, Exit::Data),
             (StoreError::Newer { reason: "x".into() }, Exit::Mismatch),
+            (StoreError::Older { reason: "x".into() }, Exit::Mismatch),
+            (StoreError::Busy { reason: "x".into() }, Exit::TryLater),
             (StoreError::Full, Exit::Io),
             (broken(io::ErrorKind::PermissionDenied), Exit::NotPermitted),
             (broken(io::ErrorKind::Other), Exit::Io),
@@ -204,6 +225,8 @@ mod tests {
         for (error, exit) in [
             (StoreError::Unreadable { reason: "x".into() }, Exit::Data),
             (StoreError::Newer { reason: "x".into() }, Exit::Mismatch),
+            (StoreError::Older { reason: "x".into() }, Exit::Mismatch),
+            (StoreError::Busy { reason: "x".into() }, Exit::TryLater),
             (StoreError::Unsuitable { reason: "x".into() }, Exit::Settings),
             (StoreError::Denied { doing, cause: cause() }, Exit::NotPermitted),
             (StoreError::Unavailable { doing, cause: cause() }, Exit::Unavailable),

@@ -24,6 +24,18 @@ pub enum StoreError {
         /// Which version was found, and which is known.
         reason: String,
     },
+    /// What is stored is of an older version, and is to be brought up to date first.
+    #[error("this store is older than this build: {reason}")]
+    Older {
+        /// Which version was found, and what to do.
+        reason: String,
+    },
+    /// Somebody else is at it.
+    #[error("the store is busy: {reason}")]
+    Busy {
+        /// Who is at what.
+        reason: String,
+    },
     /// The database is too old, or is set up so that it may lose what it acknowledges.
     #[error("this database cannot hold a store: {reason}")]
     Unsuitable {

@@ -27,6 +27,8 @@ pub struct LeaseFilter {
     pub environment: Option<String>,
     /// Only this status.
     pub status: Option<LeaseStatus>,
+    /// Only leases of datasets of this contract.
+    pub contract: Option<String>,
     /// Only leases of this holder.
     pub holder: Option<String>,
     /// Only leases that this token asked for.

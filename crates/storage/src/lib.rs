@@ -23,6 +23,8 @@ pub mod health;
 pub mod imports;
 pub mod leases;
 pub mod measures;
+pub mod migrations;
+pub mod moving;
 pub mod mutants;
 pub mod page;
 pub mod postgres;

@@ -1,7 +1,7 @@
 //! The PostgreSQL store: one schema of a database, used by any number of servers at once.
 //!
 //! ```text
-//! open: look at the server -> lock -> check it is ours -> migrate -> unlock -> first row -> pool
+//! open: look at the server -> check it is ours -> made, if it is new -> of a version that fits -> first row -> pool
 //! ```
 //!
 //! One method is one transaction, READ COMMITTED, with explicit row locks. What a statement changes, it changes under a
@@ -75,11 +75,14 @@ mod locks;
 mod looking;
 mod looks;
 mod memory;
+pub mod migrations;
+pub mod moving;
 mod names;
 mod opening;
 mod outcomes;
 mod parts;
 mod placing;
+mod presence;
 mod queues;
 mod quotas;
 mod readers;
@@ -123,6 +126,7 @@ use accepting::FromStock;
 pub use address::{Address, AddressError};
 use board::Board;
 use decisions::Decision;
+use faults::Fault;
 use limits::{CONNECT, CONNECTIONS, POOL_WAIT, TURN};
 use memory::Memory;
 use starting::Start;
@@ -163,6 +167,9 @@ pub struct PostgresStore {
     decisions: Arc<Together<Decision>>,
     under_way: TaskTracker,
     board: Arc<Board>,
+    address: Address,
+    /// The version of the schema that it works with.
+    known: u32,
     // Listening ends with the store.
     _listening: DropGuard,
 }
@@ -177,10 +184,12 @@ struct Inner {
     measures: StoreMeasures,
 }
 
-/// Creates the schema of a store if it is not there, and brings it up to date; the store need not be opened for it.
-pub async fn migrate(address: &Address, durability: Durability) -> Result<(), StoreError> {
-    opening::migrate(address, durability).await
+/// Creates the schema of a store if it is not there; the store need not be opened for it.
+pub async fn create(address: &Address, durability: Durability) -> Result<(), StoreError> {
+    migrations::prepare(address, durability, migrations::known_version()).await
 }
+
+const CHECKING: &str = "looking at the version of the schema";
 
 /// Connections that are made when they are needed.
 fn pool(address: &Address, connections: usize) -> Result<Pool, StoreError> {
@@ -200,10 +209,21 @@ impl PostgresStore {
     /// Opens the store at an address, and creates its schema if it is not there. The database must be.
     ///
     /// Fails with [`StoreError::Unsuitable`] when the server is too old or may lose what it acknowledges, with
-    /// [`StoreError::Unreadable`] when what is in the schema is no store, with [`StoreError::Newer`] when it is one of a newer
-    /// version, and with [`StoreError::Denied`] when the database does not let us in.
+    /// [`StoreError::Unreadable`] when what is in the schema is no store, with [`StoreError::Older`] when its version is to be brought
+    /// up to date first, with [`StoreError::Newer`] when it needs a newer build, and with [`StoreError::Denied`] when the database
+    /// does not let us in.
     pub async fn open(address: &Address, settings: Settings) -> Result<Self, StoreError> {
-        opening::migrate(address, settings.durability).await?;
+        Self::open_knowing(address, settings, migrations::known_version()).await
+    }
+
+    /// Opens the store as a build would that knows only this version of the schema.
+    #[cfg(feature = "conformance")]
+    pub async fn open_as(address: &Address, settings: Settings, known: u32) -> Result<Self, StoreError> {
+        Self::open_knowing(address, settings, known).await
+    }
+
+    async fn open_knowing(address: &Address, settings: Settings, known: u32) -> Result<Self, StoreError> {
+        migrations::prepare(address, settings.durability, known).await?;
         let fence_epoch = opening::first_row(address).await?;
         let pool = pool(address, settings.connections.clamp(1, CONNECTIONS))?;
         let time = Time::new(self::pool(address, 1)?);
@@ -216,7 +236,7 @@ impl PostgresStore {
             measures: StoreMeasures::default(),
         });
         let (board, stop) = (Arc::<Board>::default(), CancellationToken::new());
-        tokio::spawn(listening::run(address.clone(), Arc::clone(&board), stop.clone()));
+        tokio::spawn(listening::run(address.clone(), known, Arc::clone(&board), stop.clone()));
         let (turns, under_way) = (Arc::default(), TaskTracker::new());
         Ok(Self {
             inner,
@@ -226,8 +246,16 @@ impl PostgresStore {
             decisions: Arc::default(),
             under_way,
             board,
+            address: address.clone(),
+            known,
             _listening: stop.drop_guard(),
         })
+    }
+
+    /// Finds out whether the schema is still one that this build can work with: somebody may have finalized the next version.
+    pub async fn check_schema(&self) -> Result<(), StoreError> {
+        let client = self.inner.pool.get().await.map_err(|cause| Fault::from(cause).told(CHECKING))?;
+        migrations::found(&client, &self.address, self.known).await?.check(&self.address)
     }
 
     /// Finishes what is under way, and takes nothing any more: everything asked afterwards is answered `Closed`.

@@ -27,6 +27,8 @@ mod limits;
 mod looking;
 mod looks;
 mod memory;
+pub mod migrations;
+pub mod moving;
 mod names;
 mod opening;
 mod outcomes;
@@ -109,12 +111,24 @@ pub struct SqliteStore {
 impl SqliteStore {
     /// Opens the store in `folder`, and creates both if they are not there.
     ///
+    /// An older schema is brought up to date, and stays open for the build before until it is finalized.
+    ///
     /// Fails with [`StoreError::InUse`] when another process has it, with [`StoreError::Unreadable`] when what is
-    /// there is no store, and with [`StoreError::Newer`] when it is one of a newer version.
+    /// there is no store, and with [`StoreError::Newer`] when it is one that needs a newer build.
     pub fn open(folder: &Path, settings: Settings) -> Result<Self, StoreError> {
+        Self::open_knowing(folder, settings, migrations::known_version())
+    }
+
+    /// Opens the store as a build would that knows only this version of the schema.
+    #[cfg(feature = "conformance")]
+    pub fn open_as(folder: &Path, settings: Settings, known: u32) -> Result<Self, StoreError> {
+        Self::open_knowing(folder, settings, known)
+    }
+
+    fn open_knowing(folder: &Path, settings: Settings, known: u32) -> Result<Self, StoreError> {
         let lock = opening::lock(folder)?;
         let file = folder.join(opening::DATABASE_FILE);
-        let opened = opening::open(&file, settings.durability, settings.clock.as_ref())?;
+        let opened = opening::open(&file, settings.durability, settings.clock.as_ref(), known)?;
         let checkpointer = Arc::new(Checkpointer::start(&file)?);
         let readers = Readers::start(&file, settings.readers.max(1))?;
         let measures = Arc::<StoreMeasures>::default();

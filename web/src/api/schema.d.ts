@@ -5847,6 +5847,8 @@ export interface operations {
                 environment?: string;
                 /** @description Only in this state. */
                 status?: "held" | "released" | "expired" | "revoked";
+                /** @description Only of datasets of this contract. */
+                contract?: string;
                 /** @description Only of this holder, exactly. */
                 holder?: string;
                 /** @description Entries of a page; 100 when absent. */

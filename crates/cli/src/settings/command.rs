@@ -52,6 +52,9 @@ pub(crate) struct SettingsArgs {
     /// File with the password of the PostgreSQL store [default: what PGPASSWORD says]
     #[arg(long, value_name = "FILE")]
     store_password_file: Option<String>,
+    /// Bring an older schema of a PostgreSQL store up to date before serving, as `sixpack migrate up` does
+    #[arg(long)]
+    migrate: bool,
     /// A proxy with TLS stands before the server: any address may be listened on
     #[arg(long)]
     behind_proxy: bool,
@@ -111,6 +114,7 @@ impl SettingsArgs {
             ("data", self.data.clone()),
             ("store", self.store.clone()),
             ("store_password_file", self.store_password_file.clone()),
+            ("migrate", switch(self.migrate)),
             ("behind_proxy", switch(self.behind_proxy)),
             ("public_hosts", self.public_hosts.clone()),
             ("metrics_listen", self.metrics_listen.clone()),

@@ -63,6 +63,7 @@ pub(crate) const KEYS: &[Key] = &[
     Key { name: "data", kind: Kind::Folder },
     Key { name: "store", kind: Kind::Store },
     Key { name: "store_password_file", kind: Kind::File },
+    Key { name: "migrate", kind: Kind::Switch },
     Key { name: "behind_proxy", kind: Kind::Switch },
     Key { name: "public_hosts", kind: Kind::Hosts },
     Key { name: "metrics_listen", kind: Kind::AddressOrNone },

@@ -9,6 +9,7 @@ mod diagnosing;
 mod draining;
 mod importing;
 mod log;
+mod moving;
 mod postgres;
 mod program;
 mod quarantine;

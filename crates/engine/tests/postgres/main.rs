@@ -28,6 +28,7 @@ mod importing;
 mod joining;
 #[path = "../it/leasing.rs"]
 mod leasing;
+mod moving;
 #[path = "../it/out_of_stock.rs"]
 mod out_of_stock;
 mod place;

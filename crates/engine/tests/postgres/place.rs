@@ -24,6 +24,11 @@ impl Place {
         (Self(address), clock)
     }
 
+    /// Where it is.
+    pub(crate) fn address(&self) -> &Address {
+        &self.0
+    }
+
     /// The store, opened anew; others may have it as well.
     pub(crate) async fn store(&self, _: &ManualClock) -> Arc<dyn Store> {
         let settings = Settings { connections: CONNECTIONS, durability: Durability::TestsOnly };

@@ -109,6 +109,8 @@ pub(super) struct LeaseParameters {
     /// Only in this state.
     #[param(inline)]
     status: Option<LeaseStatusWord>,
+    /// Only of datasets of this contract.
+    contract: Option<String>,
     /// Only of this holder, exactly.
     holder: Option<String>,
     /// Entries of a page; 100 when absent.
@@ -129,11 +131,12 @@ pub(super) async fn list_leases(
 ) -> Result<Response, Problem> {
     let (limit, cursor) = (parameters.limit, parameters.cursor.as_deref());
     let holder = holder(parameters.holder)?;
-    let filters = (&parameters.environment, &parameters.status, &holder);
+    let filters = (&parameters.environment, &parameters.status, &parameters.contract, &holder);
     let listing = Listing::new("GET /v1/leases", &caller, &filters, limit, cursor)?;
     let filter = LeaseFilter {
         environment: parameters.environment,
         status: parameters.status.map(|Word(status)| status),
+        contract: parameters.contract,
         holder,
         token: None,
     };

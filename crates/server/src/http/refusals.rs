@@ -387,6 +387,8 @@ fn store_failed(failure: &StoreError) -> Problem {
         StoreError::InUse { .. }
         | StoreError::Unreadable { .. }
         | StoreError::Newer { .. }
+        | StoreError::Older { .. }
+        | StoreError::Busy { .. }
         | StoreError::Unsuitable { .. }
         | StoreError::Denied { .. }
         | StoreError::Broken { .. } => {

@@ -233,6 +233,10 @@ pub async fn leases_are_listed_newest_first_and_filtered(f: &Fixture) {
     assert_eq!(list(LeaseFilter { token, ..Default::default() }, ten()).await, []);
     let environment = Some("qa2".to_owned());
     assert_eq!(list(LeaseFilter { environment, ..Default::default() }, ten()).await, []);
+    for (contract, found) in [("shop/ready-customer", vec![second.id, first.id]), ("shop/customer", vec![])] {
+        let contract = Some(contract.to_owned());
+        assert_eq!(list(LeaseFilter { contract, ..Default::default() }, ten()).await, found);
+    }
 }
 
 pub async fn held_leases_are_counted_by_environment(f: &Fixture) {

@@ -23,7 +23,7 @@ use tokio_postgres::NoTls;
 
 use crate::clock::ManualClock;
 use crate::durability::Durability;
-use crate::postgres::{Address, migrate};
+use crate::postgres::{Address, create};
 
 /// Where packages put programs that are not in the path.
 const PACKAGES: &str = "/usr/lib/postgresql";
@@ -191,7 +191,7 @@ impl PostgresServer {
 
     /// Makes the schema of a store whose time is that of `clock`: its function for the time reads a table that follows the clock.
     pub async fn migrate_with(&self, address: &Address, clock: ManualClock) -> ManualClock {
-        migrate(address, Durability::TestsOnly).await.expect("a new schema can be made");
+        create(address, Durability::TestsOnly).await.expect("a new schema can be made");
         let schema = address.schema();
         self.run(&format!(
             "CREATE TABLE {schema}.test_clock (ms bigint NOT NULL);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{PostgresStore, opening};
+use super::{PostgresStore, migrations};
 use crate::health::{Connections, Health, StoreKind, StoreMeasures};
 
 impl Health for PostgresStore {
@@ -11,7 +11,7 @@ impl Health for PostgresStore {
     }
 
     fn schema_version(&self) -> u32 {
-        opening::known_version()
+        migrations::known_version()
     }
 
     fn writing_for(&self) -> Duration {

@@ -30,6 +30,10 @@ use crate::trees::LeaseEnd;
 const COLUMNS: &str = "l.id, l.tree, e.name, l.request, l.holder, l.token, l.fence, l.status, l.ttl_ms, \
      l.granted_at, l.expires_at, l.ended_at, l.outcome, l.note, l.revoked_by";
 
+/// The number of the contract that was asked for. A build before the second version of the schema does not write it down.
+const CONTRACT: &str =
+    "coalesce(l.contract, (SELECT d.contract FROM dataset d WHERE d.tree = l.tree AND d.part = 0))";
+
 #[async_trait]
 impl Leases for PostgresStore {
     async fn lease(&self, id: LeaseId) -> Result<Option<Lease>, StoreError> {
@@ -60,7 +64,11 @@ impl Leases for PostgresStore {
                 if environments.is_empty() {
                     return Ok(Listed::empty());
                 }
-                let source = source_of(filter, &environments, page.after);
+                let contracts = match &filter.contract {
+                    Some(contract) => looks::contracts(connection, contract, &environments).await?,
+                    None => Vec::new(),
+                };
+                let source = source_of(filter, &environments, contracts, page.after);
                 let key = |row: &Row| id(row, 0).map(LeaseId);
                 let found = looks::look(connection, &[source], page.limit, key).await?;
                 let list = format!(
@@ -125,7 +133,12 @@ impl Leases for PostgresStore {
 }
 
 /// Where the leases of a list are looked for.
-pub(super) fn source_of(filter: &LeaseFilter, environments: &[i64], after: Option<LeaseId>) -> Source {
+pub(super) fn source_of(
+    filter: &LeaseFilter,
+    environments: &[i64],
+    contracts: Vec<i64>,
+    after: Option<LeaseId>,
+) -> Source {
     let mut source = looks::source("l.id", "l.id DESC");
     let before = source.value(Box::new(after.map_or(Uuid::max(), |lease| lease.0)));
     // Held ones are few among all that ever were; written out, because the index is one on held leases only.
@@ -140,6 +153,10 @@ pub(super) fn source_of(filter: &LeaseFilter, environments: &[i64], after: Optio
     }
     if let Some(status) = filter.status {
         source.matching(format!("l.status = {}", status.code()));
+    }
+    if filter.contract.is_some() {
+        let contracts = source.value(Box::new(contracts));
+        source.matching(format!("{CONTRACT} = ANY ({contracts})"));
     }
     if let Some(holder) = &filter.holder {
         let holder = source.value(Box::new(holder.clone()));

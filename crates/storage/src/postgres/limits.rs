@@ -38,8 +38,27 @@ pub(super) const TRANSACTION: Duration = Duration::from_secs(30);
 /// How long a write waits for those of this process that came before it. They end by themselves in less.
 pub(super) const TURN: Duration = Duration::from_secs(30);
 
-/// How long a migration may take, and how long the one of another server is waited for.
+/// How long a statement of a migration may take, such as one that looks at every row; and how long somebody else who makes the same
+/// new store is waited for.
 pub(super) const MIGRATION_MS: u64 = 600_000;
+
+/// How long a statement of a migration waits for a table or a row that somebody else holds: as long as everybody else may have to wait
+/// behind it.
+pub(super) const MIGRATION_LOCK_MS: u64 = 500;
+
+/// The shortest pause before it is tried again: as long again as it has held others up.
+pub(super) const MIGRATION_PAUSE_MS: u64 = 500;
+
+/// How often it is tried: for some minutes. Whoever holds a table for longer will hold it when somebody has looked why.
+pub(super) const MIGRATION_TRIES: u32 = 120;
+
+/// Rows that a migration brings to their new form with one commit: some ten milliseconds, in which nobody waits who does not want
+/// one of them.
+pub(super) const MOVED_AT_ONCE: i64 = 1_000;
+
+/// How soon the database finds out that a migrator is gone whose machine was lost: another one may begin then.
+pub(super) const GUARD_PROBES: &str =
+    "-c tcp_keepalives_idle=15 -c tcp_keepalives_interval=5 -c tcp_keepalives_count=3";
 
 /// How often a transaction is carried out at most. One that is refused because of another one is likely to pass the next
 /// time; one that is refused so often meets a stream of others, and its caller had better come back later.

@@ -24,14 +24,15 @@ use super::board::Board;
 use super::faults::Fault;
 use super::limits::{CONNECT, ECHO_EVERY, GATHER, LISTEN_AGAIN};
 use super::opening::connector;
+use super::presence::announce;
 use crate::error::StoreError;
 use crate::wakeups::Wakeup;
 
 /// Tells and hears until it is stopped.
-pub(super) async fn run(address: Address, board: Arc<Board>, stop: CancellationToken) {
+pub(super) async fn run(address: Address, known: u32, board: Arc<Board>, stop: CancellationToken) {
     let listening = async {
         loop {
-            let ended = listen(&address, &board).await;
+            let ended = listen(&address, known, &board).await;
             board.set_proven(false);
             tracing::debug!(?ended, "wake-ups of other servers are not heard");
             sleep(LISTEN_AGAIN).await;
@@ -61,7 +62,7 @@ impl Drop for Hearing {
     }
 }
 
-async fn listen(address: &Address, board: &Arc<Board>) -> Result<(), Deaf> {
+async fn listen(address: &Address, known: u32, board: &Arc<Board>) -> Result<(), Deaf> {
     let mut config = address.config.clone();
     let name = config.get_application_name().unwrap_or("sixpack").to_owned();
     config.application_name(format!("{name} wake-ups"));
@@ -77,6 +78,8 @@ async fn listen(address: &Address, board: &Arc<Board>) -> Result<(), Deaf> {
         }
     });
     let mut hearing = Hearing(hearing);
+    // So that whoever finalizes the next version knows that this server is there.
+    run_statement(&client, &announce(known)).await?;
     let channel = channel(&client).await?;
     run_statement(&client, &format!("LISTEN {channel}")).await?;
     // Numbers go on from one connection to the next: an echo of an earlier one proves nothing.

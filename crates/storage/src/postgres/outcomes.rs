@@ -280,9 +280,10 @@ impl Tx {
         let spans: Vec<i64> = granting.iter().map(|one| one.terms.ttl_ms).collect();
         let ends: Vec<i64> = granted.iter().map(|lease| ms(lease.expires_at)).collect();
         let insert = "INSERT INTO lease (id, tree, environment, request, unit, holder, token, fence, status, ttl_ms,
-                                         granted_at, expires_at)
+                                         granted_at, expires_at, contract)
                       SELECT g.id, g.tree, $10::bigint, g.request, g.unit, g.holder, g.token, g.fence, $11::smallint,
-                             g.ttl_ms, $12::bigint, g.expires_at
+                             g.ttl_ms, $12::bigint, g.expires_at,
+                             (SELECT d.contract FROM dataset d WHERE d.tree = g.tree AND d.part = 0)
                       FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::bigint[], $5::text[], $6::uuid[], $7::bigint[],
                                   $8::bigint[], $9::bigint[])
                            AS g (id, tree, request, unit, holder, token, fence, ttl_ms, expires_at)";

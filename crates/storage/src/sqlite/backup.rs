@@ -18,6 +18,7 @@ use super::limits::BUSY;
 use super::opening::{self, DATABASE_FILE};
 use super::{Settings, SqliteStore};
 use crate::error::StoreError;
+use crate::moving::MoveError;
 use crate::restores::{Restored, Restores};
 
 /// Where a store is put together before it takes its place.
@@ -71,6 +72,21 @@ pub enum BackupError {
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+/// An empty folder is made ready for a moved store as for a restored one.
+impl From<BackupError> for MoveError {
+    fn from(error: BackupError) -> Self {
+        match error {
+            BackupError::Io { path, doing, cause } => MoveError::Io { path, doing, cause },
+            BackupError::Store(error) => MoveError::Store(error),
+            BackupError::Occupied(_) => MoveError::Occupied(error.to_string()),
+            BackupError::InUse(_) => MoveError::Store(StoreError::Busy { reason: error.to_string() }),
+            BackupError::NoStore(_) | BackupError::Unsound { .. } => {
+                MoveError::Store(StoreError::Unreadable { reason: error.to_string() })
+            }
+        }
+    }
 }
 
 /// Writes the store in `folder` into a file that is not there yet. A server may go on in the folder meanwhile; what it commits later
@@ -138,31 +154,48 @@ pub fn verify(file: &Path) -> Result<Backup, BackupError> {
 /// Puts the store of a backup into a folder in which nothing is, and makes it go on: see [`Restores::after_restore`].
 pub async fn restore(file: &Path, folder: &Path, from: &str) -> Result<(Backup, Restored), BackupError> {
     let backup = verify(file)?;
-    let making = folder.join(RESTORING);
-    // Looked at before anything is made in it, and again when nobody else can restore into it or serve from it.
-    empty(folder, &making)?;
-    make_folder(folder)?;
+    let making = make_place(folder)?;
     let _held = opening::lock(folder)?;
-    empty(folder, &making)?;
-    match std::fs::remove_dir_all(&making) {
-        Err(cause) if cause.kind() != io::ErrorKind::NotFound => {
-            return Err(io_error(&making, "removed", cause));
-        }
-        _ => make_folder(&making)?,
-    }
+    let making = begin_in(folder, &making)?;
     let database = making.join(DATABASE_FILE);
     std::fs::copy(file, &database).map_err(|cause| io_error(&database, "written", cause))?;
     let store = SqliteStore::open(&making, Settings::default())?;
     let restored = store.after_restore(from).await?;
     // The log is folded into the database when the last connection goes.
     drop(store);
-    let place = folder.join(DATABASE_FILE);
+    put_in_place(folder, &making)?;
+    Ok((backup, restored))
+}
+
+/// Makes a folder in which nothing may be; returns where in it a store is put together.
+pub(super) fn make_place(folder: &Path) -> Result<PathBuf, BackupError> {
+    let making = folder.join(RESTORING);
+    // Looked at before anything is made in it, and again when nobody else can restore into it or serve from it.
+    empty(folder, &making)?;
+    make_folder(folder)?;
+    Ok(making)
+}
+
+/// Makes the place anew for whoever has the folder for itself.
+pub(super) fn begin_in(folder: &Path, making: &Path) -> Result<PathBuf, BackupError> {
+    empty(folder, making)?;
+    match std::fs::remove_dir_all(making) {
+        Err(cause) if cause.kind() != io::ErrorKind::NotFound => {
+            return Err(io_error(making, "removed", cause));
+        }
+        _ => make_folder(making)?,
+    }
+    Ok(making.to_owned())
+}
+
+/// Gives a store that was put together, and that nobody has open, its place in the folder.
+pub(super) fn put_in_place(folder: &Path, making: &Path) -> Result<(), BackupError> {
+    let (database, place) = (making.join(DATABASE_FILE), folder.join(DATABASE_FILE));
     let flushed = File::open(&database).and_then(|database| database.sync_all());
     flushed.map_err(|cause| io_error(&database, "flushed", cause))?;
     std::fs::rename(&database, &place).map_err(|cause| io_error(&place, "written", cause))?;
     flush_folder(&place)?;
-    std::fs::remove_dir_all(&making).map_err(|cause| io_error(&making, "removed", cause))?;
-    Ok((backup, restored))
+    std::fs::remove_dir_all(making).map_err(|cause| io_error(making, "removed", cause))
 }
 
 /// Takes the place of the partial file for this process, whatever another one has left of it.

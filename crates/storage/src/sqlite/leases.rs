@@ -24,6 +24,10 @@ use crate::trees::LeaseEnd;
 const COLUMNS: &str = "l.id, l.tree, e.name, l.request, l.holder, l.token, l.fence, l.status, l.ttl_ms, \
      l.granted_at, l.expires_at, l.ended_at, l.outcome, l.note, l.revoked_by";
 
+/// The number of the contract that was asked for. A build before the eighteenth version of the schema does not write it down.
+const CONTRACT: &str =
+    "coalesce(l.contract, (SELECT d.contract FROM dataset d WHERE d.tree = l.tree AND d.part = 0))";
+
 #[async_trait]
 impl Leases for SqliteStore {
     async fn lease(&self, id: LeaseId) -> Result<Option<Lease>, StoreError> {
@@ -52,7 +56,11 @@ impl Leases for SqliteStore {
             if environments.is_empty() {
                 return Ok(Listed::empty());
             }
-            let source = source_of(filter, &environments, page.after);
+            let contracts = match &filter.contract {
+                Some(contract) => looks::contracts(connection, contract, &environments)?,
+                None => Vec::new(),
+            };
+            let source = source_of(filter, &environments, &contracts, page.after);
             let found = looks::look(connection, &[source], page.limit, |row| id(row, 1).map(LeaseId))?;
             looks::rows(found, |lease| lease_by_id(connection, *lease))
         })
@@ -110,7 +118,12 @@ impl Leases for SqliteStore {
 }
 
 /// Where the leases of a list are looked for.
-pub(super) fn source_of(filter: LeaseFilter, environments: &[i64], after: Option<LeaseId>) -> Source {
+pub(super) fn source_of(
+    filter: LeaseFilter,
+    environments: &[i64],
+    contracts: &[i64],
+    after: Option<LeaseId>,
+) -> Source {
     let mut source = looks::source("l.id", "l.id DESC");
     let before = after.map_or([0xff; 16], |id| id.0.into_bytes());
     let before = source.value(Box::new(before));
@@ -128,6 +141,11 @@ pub(super) fn source_of(filter: LeaseFilter, environments: &[i64], after: Option
     }
     if let Some(status) = filter.status {
         source.matching(format!("l.status = {}", status.code()));
+    }
+    if filter.contract.is_some() {
+        let contracts: Vec<String> =
+            contracts.iter().map(|contract| source.value(Box::new(*contract))).collect();
+        source.matching(format!("{CONTRACT} IN ({})", contracts.join(", ")));
     }
     if let Some(holder) = filter.holder {
         let holder = source.value(Box::new(holder));

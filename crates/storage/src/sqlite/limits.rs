@@ -37,3 +37,6 @@ pub(super) const REMEMBERED: usize = 20_000;
 /// Outputs of trees that are being made that are looked at for the same: few are being made at a time, and a few of these may be
 /// large.
 pub(super) const FIND_OUTPUTS: usize = 2_000;
+
+/// Rows that a migration brings to their new form with one commit: some ten milliseconds, so that whoever ends it waits for nothing.
+pub(super) const MOVED_AT_ONCE: u32 = 5_000;

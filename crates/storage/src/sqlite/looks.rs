@@ -195,8 +195,9 @@ mod tests {
             let sources = datasets::sources_of(&connection, &filter, None).unwrap();
             is_read_in_its_order(&connection, &sources, expected);
         }
-        let ended = LeaseFilter { status: Some(LeaseStatus::Expired), ..LeaseFilter::default() };
-        let sources = [leases::source_of(ended, &[1, 2], None)];
+        let (status, contract) = (Some(LeaseStatus::Expired), Some("shop/a".to_owned()));
+        let ended = LeaseFilter { status, contract, ..LeaseFilter::default() };
+        let sources = [leases::source_of(ended, &[1, 2], &[1, 2], None)];
         is_read_in_its_order(&connection, &sources, "SEARCH l USING PRIMARY KEY (id<?)");
     }
 }

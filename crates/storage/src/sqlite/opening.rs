@@ -7,11 +7,12 @@ use std::time::{Duration, Instant};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
-use super::Durability;
 use super::columns::ms;
 use super::limits::{BUSY, LOG_BYTES, READER_CACHE_KIB, STATEMENTS, WRITER_CACHE_KIB};
+use super::{Durability, migrations};
 use crate::clock::Clock;
 use crate::error::StoreError;
+use crate::migrations::Fit;
 use crate::mutants::{self, Mutant};
 
 /// The database within the folder of a store.
@@ -46,10 +47,6 @@ pub(super) fn backup_note(folder: &Path) -> PathBuf {
     folder.join("last-backup")
 }
 
-mod migrations {
-    refinery::embed_migrations!("migrations/sqlite");
-}
-
 /// An open database, for the writer.
 pub(super) struct Opened {
     pub(super) connection: Connection,
@@ -80,21 +77,42 @@ pub(super) fn lock(folder: &Path) -> Result<File, StoreError> {
     }
 }
 
-/// Opens the database for writing, creates or migrates it.
-pub(super) fn open(file: &Path, durability: Durability, clock: &dyn Clock) -> Result<Opened, StoreError> {
-    if rusqlite::version_number() < OLDEST_SQLITE {
-        let reason = format!("SQLite {} can lose commits; 3.51.3 or newer is needed", rusqlite::version());
-        return Err(StoreError::Unreadable { reason });
-    }
+/// Opens the database for writing, creates or migrates it, for a build that knows this version.
+pub(super) fn open(
+    file: &Path,
+    durability: Durability,
+    clock: &dyn Clock,
+    known: u32,
+) -> Result<Opened, StoreError> {
     check_files(file)?;
-    let mut connection = Connection::open(file).map_err(|cause| told(file, "opening the database", cause))?;
-    check_owner(&connection, file)?;
-    configure(&connection, durability).map_err(|cause| told(file, "setting the database up", cause))?;
-    migrate(&mut connection, file)?;
+    let mut connection = open_writer(file, durability)?;
+    migrations::prepare(&mut connection, file, known)?;
     let now_ms = ms(clock.now());
     let fence_epoch =
         first_row(&connection, now_ms).map_err(|cause| told(file, "reading the database", cause))?;
     Ok(Opened { connection, fence_epoch })
+}
+
+/// The database of a folder in which there is a store.
+pub(super) fn existing(folder: &Path) -> Result<PathBuf, StoreError> {
+    let file = folder.join(DATABASE_FILE);
+    check_files(&file)?;
+    if file.is_file() {
+        return Ok(file);
+    }
+    Err(StoreError::Unreadable { reason: format!("there is no store in {}", folder.display()) })
+}
+
+/// Opens a database of ours, or an empty one, for writing, whatever its version.
+pub(super) fn open_writer(file: &Path, durability: Durability) -> Result<Connection, StoreError> {
+    if rusqlite::version_number() < OLDEST_SQLITE {
+        let reason = format!("SQLite {} can lose commits; 3.51.3 or newer is needed", rusqlite::version());
+        return Err(StoreError::Unreadable { reason });
+    }
+    let connection = Connection::open(file).map_err(|cause| told(file, "opening the database", cause))?;
+    check_owner(&connection, file)?;
+    configure(&connection, durability).map_err(|cause| told(file, "setting the database up", cause))?;
+    Ok(connection)
 }
 
 /// Opens the database for reading.
@@ -138,17 +156,19 @@ fn check_owner(connection: &Connection, file: &Path) -> Result<(), StoreError> {
     }
 }
 
-/// A store of ours, and not of a newer build; returns the version of its schema.
+/// A store of ours that this build can work with, or an older one; returns the version of its schema.
 pub(super) fn check_ours(connection: &Connection, file: &Path) -> Result<u32, StoreError> {
     let read = |cause| told(file, "reading the database", cause);
     let owner: i32 = connection.query_row("PRAGMA application_id", [], |row| row.get(0)).map_err(read)?;
-    let found = schema_version(connection).map_err(read)?;
-    let known = known_version();
-    let reason = match u32::try_from(found) {
-        _ if owner != APPLICATION_ID => format!("{} is no store of Sixpack", file.display()),
-        Ok(found) if (1..=known).contains(&found) => return Ok(found),
-        _ => format!("{} has schema version {found}, this build knows 1 to {known}", file.display()),
-    };
+    if owner != APPLICATION_ID {
+        return Err(StoreError::Unreadable { reason: format!("{} is no store of Sixpack", file.display()) });
+    }
+    let schema = migrations::found(connection, file, migrations::known_version())?;
+    if schema.version > 0 && schema.fit() != Fit::Newer {
+        return Ok(schema.version);
+    }
+    let (found, known) = (schema.version, schema.known);
+    let reason = format!("{} has schema version {found}, this build knows 1 to {known}", file.display());
     Err(StoreError::Unreadable { reason })
 }
 
@@ -177,36 +197,8 @@ fn configure(connection: &Connection, durability: Durability) -> rusqlite::Resul
     Ok(())
 }
 
-/// Brings the schema up to date, all of it in one transaction. Otherwise a step and the note that it was taken are two: a process that
-/// ends in between leaves a store in which that step cannot be taken and is not known to be, and which never opens again.
-fn migrate(connection: &mut Connection, file: &Path) -> Result<(), StoreError> {
-    let runner = migrations::migrations::runner();
-    let known = known_version();
-    let found =
-        schema_version(connection).map_err(|cause| told(file, "reading the schema version", cause))?;
-    if found > i64::from(known) {
-        let reason = format!(
-            "{} has schema version {found}, this build knows {known}: start the newer build that wrote it",
-            file.display()
-        );
-        return Err(StoreError::Newer { reason });
-    }
-    runner
-        .set_grouped(true)
-        .run(connection)
-        .map(|_| ())
-        .map_err(|cause| broken("migrating the database", cause))
-}
-
-/// The newest migration of this build.
-pub(super) fn known_version() -> u32 {
-    let newest =
-        migrations::migrations::runner().get_migrations().iter().map(refinery::Migration::version).max();
-    newest.and_then(|version| u32::try_from(version).ok()).unwrap_or_default()
-}
-
 /// The newest migration that was applied; 0 for a new database.
-fn schema_version(connection: &Connection) -> rusqlite::Result<i64> {
+pub(super) fn schema_version(connection: &Connection) -> rusqlite::Result<i64> {
     let history = "SELECT count(*) FROM sqlite_schema WHERE name = 'refinery_schema_history'";
     let tables: i64 = connection.query_row(history, [], |row| row.get(0))?;
     if tables == 0 {
@@ -228,7 +220,7 @@ fn first_row(connection: &Connection, now_ms: i64) -> rusqlite::Result<u64> {
 }
 
 /// Tells a file that is no database from one that cannot be read.
-fn told(file: &Path, doing: &'static str, cause: rusqlite::Error) -> StoreError {
+pub(super) fn told(file: &Path, doing: &'static str, cause: rusqlite::Error) -> StoreError {
     match cause.sqlite_error_code() {
         Some(rusqlite::ErrorCode::NotADatabase) => {
             StoreError::Unreadable { reason: format!("{} is not a database", file.display()) }
@@ -242,7 +234,10 @@ fn told(file: &Path, doing: &'static str, cause: rusqlite::Error) -> StoreError 
     }
 }
 
-fn broken(doing: &'static str, cause: impl std::error::Error + Send + Sync + 'static) -> StoreError {
+pub(super) fn broken(
+    doing: &'static str,
+    cause: impl std::error::Error + Send + Sync + 'static,
+) -> StoreError {
     StoreError::Broken { doing, cause: Box::new(cause) }
 }
 
@@ -262,38 +257,5 @@ mod tests {
             let io = error.source().and_then(|cause| cause.downcast_ref::<std::io::Error>());
             assert_eq!(io.map(std::io::Error::kind), Some(std::io::ErrorKind::PermissionDenied), "{error}");
         }
-    }
-
-    #[test]
-    fn migrations_are_numbered_from_one_without_a_gap_or_a_double() {
-        let runner = migrations::migrations::runner();
-        let mut numbers: Vec<_> =
-            runner.get_migrations().iter().map(|migration| migration.version()).collect();
-        numbers.sort_unstable();
-        let expected: Vec<_> = (1..).take(numbers.len()).collect();
-        assert_eq!(numbers, expected, "two changes of the schema that meet get numbers one after the other");
-    }
-
-    #[test]
-    fn leases_and_requests_from_before_there_were_quotas_are_counted() {
-        let mut connection = Connection::open_in_memory().unwrap();
-        let before = refinery::Target::Version(5);
-        migrations::migrations::runner().set_target(before).run(&mut connection).unwrap();
-        for (id, token, environment, status) in [(1, 1, 1, 0), (2, 1, 2, 0), (3, 2, 1, 0), (4, 2, 1, 2)] {
-            let lease =
-                "INSERT INTO lease VALUES (?1, ?1, ?3, ?1, 0, 'me', ?2, 1, ?4, 1, 1, 1, NULL, NULL, NULL)";
-            connection.execute(lease, (&[id; 16], &[token; 16], environment, status)).unwrap();
-        }
-        for (id, token, trees, status) in [(1, 1, 3, 1), (2, 1, 5, 2), (3, 3, 2, 0)] {
-            let request = "INSERT INTO request VALUES (?1, 1, 1, '[]', ?3, 0, 0, 1, 'me', ?2, 1, NULL, ?4, 1, 0, 1, 1, NULL, NULL)";
-            connection.execute(request, (&[id; 16], &[token; 16], trees, status)).unwrap();
-        }
-        migrations::migrations::runner().run(&mut connection).unwrap();
-        let count = |scope: i64, owner: &dyn rusqlite::ToSql| -> i64 {
-            let read = "SELECT leases FROM quota_use WHERE scope = ?1 AND owner = ?2";
-            connection.query_row(read, rusqlite::params![scope, owner], |row| row.get(0)).unwrap()
-        };
-        assert_eq!([1_u8, 2, 3].map(|token| count(0, &[token; 16])), [5, 1, 2]);
-        assert_eq!([1, 2].map(|environment| count(1, &environment)), [7, 1]);
     }
 }

@@ -342,8 +342,9 @@ impl Tx<'_> {
         let (fence, expires_at) = (self.fence(counter), self.now.saturating_add(terms.ttl_ms));
         self.connection.run(
             "INSERT INTO lease (id, tree, environment, request, unit, holder, token, fence, status, ttl_ms,
-                                granted_at, expires_at)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, 0, ?9, ?10, ?11)",
+                                granted_at, expires_at, contract)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, 0, ?9, ?10, ?11,
+                     (SELECT d.contract FROM dataset d WHERE d.tree = ?2 AND d.part = 0))",
             params![
                 lease.0.as_bytes(),
                 tree.0.as_bytes(),

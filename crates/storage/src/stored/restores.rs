@@ -30,6 +30,12 @@ pub(crate) fn told(now: i64, from: &str, behind: i64) -> EventRow {
     }
 }
 
+/// The event that tells of a move from the other kind of store; it belongs to no environment.
+pub(crate) fn moved_event(now: i64, from: &str, behind: i64) -> EventRow {
+    let data = json!({ "from": from, "behind": behind }).to_string();
+    EventRow { kind: "store.moved".into(), data, ..told(now, from, behind) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -5,8 +5,11 @@
 mod backup;
 mod conformance;
 mod killed;
+mod migrations;
+mod moving;
 mod opening;
 mod postgres;
+mod postgres_migrations;
 mod postgres_opening;
 mod postgres_tls;
 mod postgres_wakeups;

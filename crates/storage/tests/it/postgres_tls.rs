@@ -7,7 +7,7 @@ use std::process::Command;
 use sixpack_storage::Durability;
 use sixpack_storage::StoreError;
 use sixpack_storage::conformance::PostgresServer;
-use sixpack_storage::postgres::{Address, migrate};
+use sixpack_storage::postgres::{Address, create};
 
 /// Certificates for a name of a host, and for who signs them.
 const EXTENSIONS: &str = "[req]\ndistinguished_name = name\n[name]\n[signer]\nbasicConstraints = critical, CA:TRUE\n\
@@ -51,7 +51,7 @@ async fn a_certificate_is_looked_at_as_the_mode_says() {
     ] {
         let text = format!("postgres://sixpack@{host}:{port}/postgres?hostaddr=127.0.0.1&sslmode={mode}");
         let address: Address = text.parse().unwrap();
-        match migrate(&address, Durability::TestsOnly).await {
+        match create(&address, Durability::TestsOnly).await {
             Ok(()) => assert!(accepted, "{text}"),
             Err(error) => {
                 assert!(!accepted && matches!(error, StoreError::Unavailable { .. }), "{text}: {error:?}");

@@ -336,6 +336,8 @@ pub struct LeaseFilter {
     pub environment: Option<String>,
     /// Only this status.
     pub status: Option<LeaseStatus>,
+    /// Only leases of datasets of this contract.
+    pub contract: Option<String>,
     /// Only this holder.
     pub holder: Option<String>,
     /// Rows a page (1 to 1000).

@@ -65,6 +65,7 @@ mod doubts;
 mod entities;
 mod events;
 mod faults;
+mod guards;
 mod health;
 mod imports;
 mod joins;

@@ -19,6 +19,7 @@ mod datasets;
 mod doubts;
 mod entities;
 mod events;
+mod guards;
 mod health;
 mod imports;
 mod joins;

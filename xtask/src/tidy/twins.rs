@@ -27,9 +27,17 @@ const ALONE: &[(&str, &str)] = &[
         "crates/storage/src/postgres/counting.rs",
         "a request that is held is read with the lock, of which SQLite needs none",
     ),
+    (
+        "crates/storage/src/postgres/decisions.rs",
+        "the one writer of SQLite carries all that waits out by one commit",
+    ),
     ("crates/storage/src/postgres/faults.rs", "SQLite fails by itself, and not on the way to it"),
     ("crates/storage/src/postgres/locks.rs", "the one writer of SQLite needs none"),
     ("crates/storage/src/postgres/presence.rs", "whoever has the folder is the only one"),
+    (
+        "crates/storage/src/postgres/starting.rs",
+        "the one writer of SQLite carries all that waits out by one commit",
+    ),
     ("crates/storage/src/postgres/time.rs", "the time of SQLite is that of the process"),
     ("crates/storage/src/postgres/tls.rs", "nothing of SQLite leaves the process"),
     (
@@ -165,6 +173,10 @@ mod tests {
             ("crates/storage/src/postgres/writer.rs", "pub fn carry_out() {}\n"),
             ("crates/storage/src/postgres/locks.rs", "the one writer of SQLite needs none"),
             ("crates/storage/src/postgres/presence.rs", "whoever has the folder is the only one"),
+            (
+                "crates/storage/src/postgres/starting.rs",
+                "the one writer of SQLite carries all that waits out by one commit",
+            ),
             ("crates/storage/src/postgres/time.rs", "the time of SQLite is that of the process"),
             ("crates/storage/src/postgres/tls.rs", "pub fn connector() {}\n"),
             ("crates/storage/src/postgres/tokens.rs", &LEASES.replace("own", "other")),

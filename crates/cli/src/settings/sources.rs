@@ -251,7 +251,7 @@ impl Reading {
 /// The values that hold when nobody says anything else.
 fn defaults() -> Found {
     let text = |text: &str| Value::Text(text.to_owned());
-    let values: [(&'static str, Value); 20] = [
+    let values: [(&'static str, Value); 21] = [
         ("listen", text("127.0.0.1:6776")),
         ("data", text(".sixpack")),
         ("store", text(SQLITE)),

@@ -20,20 +20,17 @@ use uuid::Uuid;
 use super::columns::{get, id, number};
 use super::counting::RequestState;
 use super::faults::Fault;
+use super::guards::Passed;
 use super::together::Shared;
-use super::trees::Passed;
 use super::writer::{Doing, Tx};
 use super::writes::{Below, RootRow};
-use crate::stored::attempts::TreeWritten;
+use crate::stored::attempts::{TreeWritten, held_ms};
 use crate::stored::changes::{ChangeRow, OutcomeRow};
 use crate::stored::codes::Code;
 use crate::stored::events::EventRow;
 use crate::stored::grants::{Grant, Granting, lease_ids};
-use crate::stored::places::Place;
+use crate::stored::places::{Place, Standing};
 use crate::trees::{Guard, RequestAfter, Written};
-
-/// What is being done, for errors.
-pub(super) const WRITING: &str = "writing a tree";
 
 /// A decision about a tree upon a result, which gives up the claim that it came for.
 pub(super) struct Decision {
@@ -70,6 +67,15 @@ impl Decision {
         }
     }
 
+    /// Whether it touches nothing that one of these touches.
+    fn is_beside(&self, others: &[Self]) -> bool {
+        others.iter().all(|other| {
+            self.change.environment == other.change.environment
+                && self.change.tree != other.change.tree
+                && self.change.request != other.change.request
+        })
+    }
+
     fn is_ready(&self) -> bool {
         matches!(self.change.outcome, Some(OutcomeRow::Ready(_)))
     }
@@ -98,17 +104,16 @@ fn is_plain(change: &ChangeRow) -> bool {
     is_by_itself && owns_nothing && matches!(change.outcome, None | Some(OutcomeRow::Ready(_)))
 }
 
+/// What is being done, for errors.
+pub(super) const WRITING: &str = "writing a tree";
+
 impl Shared for Decision {
     type Answer = TreeWritten;
 
     const DOING: &'static str = WRITING;
 
     fn goes_with(&self, group: &[Self]) -> bool {
-        group.iter().all(|other| {
-            self.change.environment == other.change.environment
-                && self.change.tree != other.change.tree
-                && self.change.request != other.change.request
-        })
+        self.is_beside(group)
     }
 
     fn serve_all<'a>(tx: &'a mut Tx, all: &'a [Self]) -> Doing<'a, Vec<Option<TreeWritten>>> {
@@ -121,6 +126,84 @@ impl Shared for Decision {
 }
 
 impl Tx {
+    /// Writes one decision by itself.
+    pub(super) async fn write_tree(
+        &mut self,
+        guard: &Guard,
+        change: &ChangeRow,
+        leases: &[LeaseId],
+    ) -> Result<TreeWritten, Fault> {
+        let (from, claim) = match guard {
+            Guard::Claim(claim) if change.channel.is_none() && change.joins.is_none() => {
+                self.hold_with_claim(change, leases, claim).await?
+            }
+            _ => (self.hold_for(change, leases).await?, None),
+        };
+        let Some(from) = from.filter(|from| from.version == change.expected) else {
+            return self.refuse(Written::Stale.into());
+        };
+        if let Some(clash) = self.clash(change, from, leases.len()).await? {
+            return self.refuse(Written::EntityHeld(clash).into());
+        }
+        if let Some(contract) = self.doubted_upon(change).await? {
+            return self.refuse(Written::Doubted(contract).into());
+        }
+        let joins = match change.joins.as_deref() {
+            None => None,
+            Some(joins) => match self.joins_from(joins).await? {
+                Some(stocked) => Some((joins, stocked)),
+                None => return self.refuse(Written::Refused.into()),
+            },
+        };
+        let environment = self.environment(&change.environment).await?;
+        self.share_queues(environment, change).await?;
+        let passed = match claim {
+            Some(passed) => passed,
+            None => self.pass(guard, change).await?,
+        };
+        let Some(passed) = passed else { return self.refuse(Written::Refused.into()) };
+        if let Some((joins, stocked)) = joins {
+            self.join(change.tree, joins, stocked).await?;
+        }
+        self.update_tree(change, passed.claimed_at).await?;
+        self.note_said(change).await?;
+        self.hold_extended(change).await?;
+        let from = self.leave_lease(guard, change, from).await?;
+        let before = self.write_request(change, from, leases).await?;
+        // A tree that was leased just now, or whose request goes on, is wanted.
+        if before.ended {
+            self.note_unwanted(change).await?;
+        }
+        Ok(TreeWritten {
+            written: Written::Done(before.after),
+            held_ms: held_ms(passed.claimed_at, self.now),
+        })
+    }
+
+    /// Holds what may change with a decision, and gives up the claim that it was made under behind that, in one round trip. What
+    /// comes of the claim is undone with the rest when the decision is refused.
+    #[allow(clippy::type_complexity, reason = "where the tree stands; and whether the claim was there")]
+    async fn hold_with_claim(
+        &mut self,
+        change: &ChangeRow,
+        leases: &[LeaseId],
+        claim: &Claim,
+    ) -> Result<(Option<Standing>, Option<Option<Passed>>), Fault> {
+        let simple = change.line.is_none()
+            && leases.len() < 2
+            && !matches!(change.outcome, Some(OutcomeRow::Failed(_)));
+        if !simple {
+            return Ok((self.hold_for(change, leases).await?, None));
+        }
+        self.hold_contracts(change).await?;
+        let (from, passed) = try_join(self.hold_own(change), self.drop_claim(claim)).await?;
+        let (from, request) = from;
+        self.read = request;
+        self.note_own(change.request);
+        Ok((from, Some(passed)))
+    }
+
+    /// Writes all of them; whoever gets `None` is to be written by itself.
     async fn decide(&mut self, all: &[Decision]) -> Result<Vec<Option<TreeWritten>>, Fault> {
         let mut held = self.hold_all(all).await?;
         let mut answers: Vec<Option<TreeWritten>> = Vec::with_capacity(all.len());
@@ -150,8 +233,7 @@ impl Tx {
         }
         let written = self.write_all(&going, &claimed, &mut held).await?;
         for ((number, decision), after) in going.iter().zip(written) {
-            let passed = Passed { claimed_at: claimed.get(&decision.change.tree).copied() };
-            let held_ms = passed.held_ms(self.now);
+            let held_ms = held_ms(claimed.get(&decision.change.tree).copied(), self.now);
             answers[*number] = Some(TreeWritten { written: Written::Done(after), held_ms });
         }
         Ok(answers)

@@ -8,32 +8,27 @@ use std::str::FromStr;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
-use futures::future::try_join;
 use jiff::Timestamp;
 use sixpack_model::channel::is_of_channel;
-use sixpack_model::ids::{LeaseId, LineId, RequestId, TaskId, TreeId};
+use sixpack_model::ids::{LeaseId, LineId, RequestId, TreeId};
 use sixpack_model::limits::CHANNEL_VERSIONS_FROM;
 use sixpack_model::name::ContractName;
-use sixpack_model::tree::{Claim, PartStatus, Tree};
+use sixpack_model::tree::{PartStatus, Tree};
 use tokio_postgres::Row;
 use uuid::Uuid;
 
 use super::PostgresStore;
-use super::columns::{
-    Int, code, code_of, get, id, id_of, number, number_of, number_of_code, parsed, time_of, unreadable,
-};
+use super::columns::{Int, code, code_of, get, id, id_of, number, number_of, parsed, time_of, unreadable};
 use super::decisions::{Decision, WRITING};
 use super::faults::Fault;
 use super::limits::{LATELY_MS, LATELY_ROWS};
 use super::parts::{PART_COLUMNS, read_part};
 use super::statements::Connection;
-use super::writer::Tx;
 use super::writes::read_recheck;
 use crate::error::StoreError;
-use crate::stored::attempts::{Attempt, TreeWritten};
-use crate::stored::changes::{ChangeRow, OutcomeRow};
-use crate::stored::places::Standing;
-use crate::trees::{Guard, Lately, TreeWrite, Trees, Written};
+use crate::stored::attempts::Attempt;
+use crate::stored::changes::ChangeRow;
+use crate::trees::{Lately, TreeWrite, Trees, Written};
 
 #[async_trait]
 impl Trees for PostgresStore {
@@ -152,175 +147,6 @@ impl PinsRead {
         }
         kept.insert(number, Arc::clone(&pins));
         Ok(pins)
-    }
-}
-
-/// What a guard stood for that was true.
-#[derive(Default)]
-pub(super) struct Passed {
-    /// Since when the claim was in its session's hands that is given up now.
-    pub(super) claimed_at: Option<i64>,
-}
-
-impl Passed {
-    /// How long that was.
-    pub(super) fn held_ms(&self, now: i64) -> Option<u64> {
-        self.claimed_at.map(|at| now.saturating_sub(at).max(0).unsigned_abs())
-    }
-
-    /// Of a statement that touched so many rows.
-    fn by(rows: u64) -> Option<Self> {
-        (rows > 0).then(Self::default)
-    }
-}
-
-impl Tx {
-    pub(super) async fn write_tree(
-        &mut self,
-        guard: &Guard,
-        change: &ChangeRow,
-        leases: &[LeaseId],
-    ) -> Result<TreeWritten, Fault> {
-        let (from, claim) = match guard {
-            Guard::Claim(claim) if change.channel.is_none() && change.joins.is_none() => {
-                self.hold_with_claim(change, leases, claim).await?
-            }
-            _ => (self.hold_for(change, leases).await?, None),
-        };
-        let Some(from) = from.filter(|from| from.version == change.expected) else {
-            return self.refuse(Written::Stale.into());
-        };
-        if let Some(clash) = self.clash(change, from, leases.len()).await? {
-            return self.refuse(Written::EntityHeld(clash).into());
-        }
-        if let Some(contract) = self.doubted_upon(change).await? {
-            return self.refuse(Written::Doubted(contract).into());
-        }
-        let joins = match change.joins.as_deref() {
-            None => None,
-            Some(joins) => match self.joins_from(joins).await? {
-                Some(stocked) => Some((joins, stocked)),
-                None => return self.refuse(Written::Refused.into()),
-            },
-        };
-        let environment = self.environment(&change.environment).await?;
-        self.share_queues(environment, change).await?;
-        let passed = match claim {
-            Some(passed) => passed,
-            None => self.pass(guard, change).await?,
-        };
-        let Some(passed) = passed else { return self.refuse(Written::Refused.into()) };
-        if let Some((joins, stocked)) = joins {
-            self.join(change.tree, joins, stocked).await?;
-        }
-        self.update_tree(change, passed.claimed_at).await?;
-        self.note_said(change).await?;
-        self.hold_extended(change).await?;
-        let from = self.leave_lease(guard, change, from).await?;
-        let before = self.write_request(change, from, leases).await?;
-        // A tree that was leased just now, or whose request goes on, is wanted.
-        if before.ended {
-            self.note_unwanted(change).await?;
-        }
-        Ok(TreeWritten { written: Written::Done(before.after), held_ms: passed.held_ms(self.now) })
-    }
-
-    /// Holds what may change with a decision, and gives up the claim that it was made under behind that, in one round trip. What
-    /// comes of the claim is undone with the rest when the decision is refused.
-    #[allow(clippy::type_complexity, reason = "where the tree stands; and whether the claim was there")]
-    async fn hold_with_claim(
-        &mut self,
-        change: &ChangeRow,
-        leases: &[LeaseId],
-        claim: &Claim,
-    ) -> Result<(Option<Standing>, Option<Option<Passed>>), Fault> {
-        let simple = change.line.is_none()
-            && leases.len() < 2
-            && !matches!(change.outcome, Some(OutcomeRow::Failed(_)));
-        if !simple {
-            return Ok((self.hold_for(change, leases).await?, None));
-        }
-        self.hold_contracts(change).await?;
-        let (from, passed) = try_join(self.hold_own(change), self.drop_claim(claim)).await?;
-        let (from, request) = from;
-        self.read = request;
-        self.note_own(change.request);
-        Ok((from, Some(passed)))
-    }
-
-    /// Checks a guard and carries out what it stands for, in one statement: nothing is kept when it is not true.
-    async fn pass(&mut self, guard: &Guard, change: &ChangeRow) -> Result<Option<Passed>, Fault> {
-        match guard {
-            Guard::None => Ok(Some(Passed::default())),
-            Guard::Claim(claim) => self.drop_claim(claim).await,
-            Guard::Abandoned(claim) => self.drop_abandoned(claim).await,
-            Guard::Withdrawn(task) => {
-                let take = "DELETE FROM task_withdrawn WHERE tree = $1 AND part = $2 AND serial = $3";
-                let (part, serial) = (Int::from(task.part), Int::from(task.serial));
-                self.connection.run(take, &[&task.tree.0, &part, &serial]).await.map(Passed::by)
-            }
-            Guard::Unclaimed(task) => self.drop_unclaimed(*task).await,
-            Guard::Lease(end) => Ok(self.end_lease(end, change).await?.then(Passed::default)),
-            Guard::Held { lease, fence } => {
-                Ok(self.is_held(*lease, *fence, change).await?.then(Passed::default))
-            }
-            Guard::Quarantined => {
-                let read = "SELECT 1 FROM tree WHERE id = $1 AND status = $2";
-                let quarantined = number_of_code(PartStatus::Quarantined);
-                let found = self.connection.one(read, &[&change.tree.0, &quarantined], |_| Ok(())).await?;
-                Ok(found.map(|()| Passed::default()))
-            }
-            Guard::Overdue(lease) => Ok(self.expire_lease(*lease, change).await?.then(Passed::default)),
-        }
-    }
-
-    async fn drop_claim(&self, claim: &Claim) -> Result<Option<Passed>, Fault> {
-        let task = claim.task;
-        let drop = "DELETE FROM task_claim
-                    WHERE tree = $1 AND part = $2 AND serial = $3 AND attempt = $4 AND session = $5
-                    RETURNING claimed_at";
-        let numbers = [task.part, task.serial, claim.attempt].map(Int::from);
-        self.connection
-            .one(drop, &[&task.tree.0, &numbers[0], &numbers[1], &numbers[2], &claim.session.0], |row| {
-                Ok(Passed { claimed_at: Some(get(row, 0)?) })
-            })
-            .await
-    }
-
-    /// Whoever sweeps has read the claim before: that nobody will answer it must still be true now. What is dead or behind its
-    /// deadline stays so.
-    async fn drop_abandoned(&self, claim: &Claim) -> Result<Option<Passed>, Fault> {
-        let task = claim.task;
-        let drop = "DELETE FROM task_claim
-                    WHERE tree = $1 AND part = $2 AND serial = $3 AND attempt = $4 AND session = $5
-                      AND (deadline_at <= $6
-                           OR NOT EXISTS (SELECT 1 FROM session s WHERE s.id = task_claim.session AND s.status < 2))
-                    RETURNING claimed_at";
-        let numbers = [task.part, task.serial, claim.attempt].map(Int::from);
-        self.connection
-            .one(
-                drop,
-                &[&task.tree.0, &numbers[0], &numbers[1], &numbers[2], &claim.session.0, &self.now],
-                |row| Ok(Passed { claimed_at: Some(get(row, 0)?) }),
-            )
-            .await
-    }
-
-    /// The tree knows under which key its task waits.
-    async fn drop_unclaimed(&self, task: TaskId) -> Result<Option<Passed>, Fault> {
-        let find = "SELECT contract, (detail::json #>> '{task,priority}')::bigint,
-                           (detail::json #>> '{task,ready_at}')::bigint FROM dataset
-                    WHERE tree = $1 AND part = $2 AND (detail::json #>> '{task,serial}')::bigint = $3";
-        let (part, serial) = (i64::from(task.part), i64::from(task.serial));
-        let key = self
-            .connection
-            .one(find, &[&task.tree.0, &part, &serial], |row| Ok((get(row, 0)?, get(row, 1)?, get(row, 2)?)))
-            .await?;
-        let Some((contract, priority, ready_at)) = key else {
-            return Ok(None);
-        };
-        let waited = self.dequeue(contract, priority, ready_at, task).await?;
-        Ok(waited.then(Passed::default))
     }
 }
 

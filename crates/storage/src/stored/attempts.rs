@@ -62,3 +62,8 @@ impl TreeWritten {
         self.written
     }
 }
+
+/// How long an attempt was in its supplier's hands that was claimed then and ends now.
+pub(crate) fn held_ms(claimed_at: Option<i64>, now: i64) -> Option<u64> {
+    claimed_at.map(|at| now.saturating_sub(at).max(0).unsigned_abs())
+}

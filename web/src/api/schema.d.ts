@@ -4359,7 +4359,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `unavailable`, `overloaded`: ask again after `Retry-After` */
+            /** @description `unavailable`, `storage_full`, `overloaded`: ask again after `Retry-After` */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -4690,7 +4690,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `unavailable`, `overloaded`: ask again after `Retry-After` */
+            /** @description `unavailable`, `storage_full`, `overloaded`: ask again after `Retry-After` */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -5148,7 +5148,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `unavailable`, `overloaded`: ask again after `Retry-After` */
+            /** @description `unavailable`, `storage_full`, `overloaded`: ask again after `Retry-After` */
             503: {
                 headers: {
                     [name: string]: unknown;

@@ -36,7 +36,7 @@ fn read_as(place: &str) -> Option<Words> {
             known(wire::CheckVerdict::ALL)
         }
         "Extension.status" => known(wire::ExtensionStatus::ALL),
-        "Failure.class" | "DriftedPart.class" => known(wire::FailureClass::ALL),
+        "Failure.class" | "FailureCause.class" | "DriftedPart.class" => known(wire::FailureClass::ALL),
         "Lease.outcome" | "ReleaseLease.outcome" => known(wire::Outcome::ALL),
         "Lease.status" | "leases?status" => known(wire::LeaseStatus::ALL),
         "NewToken.role" | "SignIn.role" | "Token.role" => known(wire::Role::ALL),

@@ -168,14 +168,16 @@ fn tls_of(mode: Option<&str>, root: Option<PathBuf>) -> Result<(SslMode, Trust),
 
 /// Settings of every connection, behind those that the address has itself, so that ours count.
 ///
-/// Every statement of ours finds its rows by an index, and a few at a time. A connection keeps the plan of a statement that it has
-/// run some times, perhaps from when a table was empty: reading a table from end to end must not look cheap then.
+/// Every statement of ours finds its rows by an index, and a few at a time, whatever its values are: it is planned once by each
+/// connection, which takes as long as carrying it out, and the plan is kept, perhaps from when a table was empty. Reading a table from
+/// end to end must not look cheap then.
 fn options(schema: &str, theirs: Option<&str>) -> String {
     let theirs = theirs.map(|options| format!("{options} ")).unwrap_or_default();
     format!(
         "{theirs}-c search_path={schema} -c statement_timeout={STATEMENT_MS} -c lock_timeout={LOCK_MS} \
          -c idle_in_transaction_session_timeout={IDLE_IN_TRANSACTION_MS} \
-         -c enable_seqscan=off -c enable_hashjoin=off -c enable_mergejoin=off -c jit=off"
+         -c plan_cache_mode=force_generic_plan -c enable_seqscan=off -c enable_hashjoin=off -c enable_mergejoin=off \
+         -c jit=off"
     )
 }
 

@@ -199,13 +199,22 @@ impl<T: Default> Named<T> {
             let place = &self.places[(first + step) % PLACES];
             let kept = match place.get() {
                 Some(kept) => kept,
-                None if self.taken.fetch_add(1, Ordering::Relaxed) < NAMES_MAX => {
-                    place.get_or_init(|| Box::new(kept(name)))
+                // Looked at first, so that what is beyond writes nothing that all of them share.
+                None if self.taken.load(Ordering::Relaxed) < NAMES_MAX
+                    && self.taken.fetch_add(1, Ordering::Relaxed) < NAMES_MAX =>
+                {
+                    let mut is_mine = false;
+                    let kept = place.get_or_init(|| {
+                        is_mine = true;
+                        Box::new(kept(name))
+                    });
+                    // Somebody else was there first, and has counted it.
+                    if !is_mine {
+                        self.taken.fetch_sub(1, Ordering::Relaxed);
+                    }
+                    kept
                 }
-                None => {
-                    self.taken.fetch_sub(1, Ordering::Relaxed);
-                    return &self.other;
-                }
+                None => return &self.other,
             };
             if kept.name() == name {
                 return &kept.counted;

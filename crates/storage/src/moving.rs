@@ -6,7 +6,7 @@
 //! [1,"default",3,1767225600000]
 //! {"end":"environment","rows":1,"hash":"…"}
 //! …
-//! {"end":"export","tables":31,"hash":"…"}
+//! {"end":"export","rows":31,"hash":"…"}
 //! ```
 //!
 //! A row is written the same whichever database it comes from. The hash of a table is a sum over its rows, so that it is that of
@@ -18,6 +18,7 @@ use std::io;
 use std::path::PathBuf;
 
 use crate::error::StoreError;
+use crate::stored::partial::PartialError;
 
 /// Rows of a table, and their hash.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -91,4 +92,17 @@ pub enum MoveError {
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+impl From<PartialError> for MoveError {
+    fn from(error: PartialError) -> Self {
+        match error {
+            PartialError::Occupied(path) => Self::Occupied(format!("{} is there already", path.display())),
+            PartialError::InUse(path) => {
+                let reason = format!("{} is being written by somebody else", path.display());
+                Self::Store(StoreError::Busy { reason })
+            }
+            PartialError::Io { path, doing, cause } => Self::Io { path, doing, cause },
+        }
+    }
 }

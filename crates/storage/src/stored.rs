@@ -12,6 +12,7 @@ pub(crate) mod grants;
 pub(crate) mod joins;
 pub(crate) mod limits;
 pub(crate) mod looks;
+pub(crate) mod partial;
 pub(crate) mod parts;
 pub(crate) mod places;
 pub(crate) mod rechecks;

@@ -4,6 +4,7 @@
 //! are taken last. Whatever is refused on the way leaves nothing.
 
 use std::collections::BTreeSet;
+use std::hash::Hash;
 
 use serde_json::json;
 use sixpack_model::ids::{LeaseId, LineId, RequestId, TreeId};
@@ -38,6 +39,10 @@ impl Shared for FromStock {
     type Answer = Created;
 
     const DOING: &'static str = ACCEPTING;
+
+    fn in_common(&self) -> impl Hash {
+        self.0.taker()
+    }
 
     fn goes_with(&self, group: &[Self]) -> bool {
         self.0.is_alike(&group[0].0)

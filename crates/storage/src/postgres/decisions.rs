@@ -8,6 +8,7 @@
 //! turns out not to be plain when it is held is left to be written by itself, as is everything else.
 
 use std::collections::HashMap;
+use std::hash::Hash;
 
 use futures::future::try_join;
 use serde_json::json;
@@ -69,11 +70,10 @@ impl Decision {
 
     /// Whether it touches nothing that one of these touches.
     fn is_beside(&self, others: &[Self]) -> bool {
-        others.iter().all(|other| {
-            self.change.environment == other.change.environment
-                && self.change.tree != other.change.tree
-                && self.change.request != other.change.request
-        })
+        others.first().is_none_or(|first| self.change.environment == first.change.environment)
+            && others.iter().all(|other| {
+                self.change.tree != other.change.tree && self.change.request != other.change.request
+            })
     }
 
     fn is_ready(&self) -> bool {
@@ -111,6 +111,10 @@ impl Shared for Decision {
     type Answer = TreeWritten;
 
     const DOING: &'static str = WRITING;
+
+    fn in_common(&self) -> impl Hash {
+        &self.change.environment
+    }
 
     fn goes_with(&self, group: &[Self]) -> bool {
         self.is_beside(group)
@@ -267,7 +271,10 @@ impl Tx {
                       AND c.session = g.session
                     RETURNING c.tree, c.claimed_at";
         let read = |row: &Row| Ok((TreeId(id(row, 0)?), get(row, 1)?));
-        let claims = || going.iter().map(|(_, decision)| &decision.claim);
+        // In one sequence with everybody who gives claims up, so that no two wait for each other.
+        let mut claims: Vec<&Claim> = going.iter().map(|(_, decision)| &decision.claim).collect();
+        claims.sort_by_key(|claim| claim.task);
+        let claims = || claims.iter();
         let trees: Vec<Uuid> = claims().map(|claim| claim.task.tree.0).collect();
         let parts: Vec<i64> = claims().map(|claim| claim.task.part.into()).collect();
         let serials: Vec<i64> = claims().map(|claim| claim.task.serial.into()).collect();

@@ -64,16 +64,7 @@ pub async fn up(
     durability: Durability,
     tell: &mut (dyn FnMut(&Schema) + Send),
 ) -> Result<Schema, StoreError> {
-    let mut migrator = Migrator::begin(address, durability).await?;
-    let done = async {
-        while migrator.step().await? == Step::More {
-            tell(&migrator.schema().await?);
-        }
-        migrator.schema().await
-    };
-    let done = done.await;
-    migrator.end().await;
-    done
+    bring(address, durability, Aim::Current, tell).await
 }
 
 /// Finalizes the version of the store at an address: builds of the version before are refused from then on. [`StoreError::Busy`]
@@ -83,12 +74,35 @@ pub async fn finalize(
     durability: Durability,
     tell: &mut (dyn FnMut(&Schema) + Send),
 ) -> Result<Schema, StoreError> {
+    bring(address, durability, Aim::Finalized, tell).await
+}
+
+/// Where a schema is brought.
+#[derive(Clone, Copy)]
+enum Aim {
+    Current,
+    Finalized,
+}
+
+async fn bring(
+    address: &Address,
+    durability: Durability,
+    aim: Aim,
+    tell: &mut (dyn FnMut(&Schema) + Send),
+) -> Result<Schema, StoreError> {
     let mut migrator = Migrator::begin(address, durability).await?;
     let done = async {
-        while migrator.close().await? == Step::More {
-            tell(&migrator.schema().await?);
+        loop {
+            let step = match aim {
+                Aim::Current => migrator.step().await?,
+                Aim::Finalized => migrator.close().await?,
+            };
+            let schema = migrator.schema().await?;
+            if step == Step::Done {
+                return Ok(schema);
+            }
+            tell(&schema);
         }
-        migrator.schema().await
     };
     let done = done.await;
     migrator.end().await;

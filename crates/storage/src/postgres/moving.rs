@@ -43,6 +43,8 @@ pub async fn export(address: &Address, file: &Path, tell: Tell<'_>) -> Result<Ve
         .start()
         .await
         .map_err(read)?;
+    // A server that starts now writes here first, and waits until what is read is all there is.
+    snapshot.batch_execute("LOCK TABLE meta IN SHARE MODE").await.map_err(read)?;
     let mut sink = Sink::begin(file, "postgres", schema.version)?;
     for table in TABLES {
         let mut sum = Sum::default();

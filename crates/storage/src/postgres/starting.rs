@@ -1,6 +1,7 @@
 //! Starting: requests of which everything is made, accepted by one transaction.
 
 use std::collections::HashSet;
+use std::hash::Hash;
 
 use sixpack_model::ids::RequestId;
 use tokio_postgres::Row;
@@ -43,13 +44,14 @@ impl Shared for Start {
 
     const DOING: &'static str = ACCEPTING;
 
+    fn in_common(&self) -> impl Hash {
+        self.0.taker()
+    }
+
     fn goes_with(&self, group: &[Self]) -> bool {
         let (one, first) = (&self.0, &group[0].0);
-        let is_alike = one.request.environment == first.request.environment
-            && one.request.token == first.request.token
-            && one.quota == first.quota;
         let is_same = |other: &Self| matches!((&one.idempotency, &other.0.idempotency), (Some(one), Some(other)) if one.key == other.key);
-        is_alike && !group.iter().any(is_same)
+        one.taker() == first.taker() && one.quota == first.quota && !group.iter().any(is_same)
     }
 
     fn serve_all<'a>(tx: &'a mut Tx, all: &'a [Self]) -> Doing<'a, Vec<Option<Created>>> {

@@ -186,6 +186,9 @@ impl Tx {
     /// Makes claims ready again, as if they had never been made. Those whose answer nobody wants are withdrawn instead. What was
     /// given up meanwhile, or belongs to somebody else, stays as it is.
     async fn give_back(&mut self, claims: &[Claim]) -> Result<(), Fault> {
+        // In one sequence with everybody who gives claims up, so that no two wait for each other.
+        let mut claims = claims.to_vec();
+        claims.sort_by_key(|claim| claim.task);
         let trees: Vec<Uuid> = claims.iter().map(|claim| claim.task.tree.0).collect();
         let parts: Vec<i64> = claims.iter().map(|claim| i64::from(claim.task.part)).collect();
         let serials: Vec<i64> = claims.iter().map(|claim| i64::from(claim.task.serial)).collect();

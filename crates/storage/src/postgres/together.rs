@@ -8,8 +8,10 @@
 //! meanwhile. What cannot be done for all of them is done for each by itself.
 
 use std::collections::VecDeque;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use futures::future::join_all;
 use tokio::sync::oneshot;
 
 use super::turns::Turn;
@@ -20,8 +22,12 @@ use crate::error::StoreError;
 /// Calls that are served at once: what they write fits into a few packets, and nobody waits long for the others' rows.
 const AT_ONCE: usize = 64;
 
-/// How many such transactions there may be at one time: one is being flushed while the next is carried out.
+/// How many such transactions there may be at one time in a lane: one is being flushed while the next is carried out.
 const SERVING: usize = 2;
+
+/// Lanes of calls that go together. Those of others wait behind each other only where they meet in one; all lanes together keep as
+/// many transactions going as there are connections.
+const LANES: usize = 8;
 
 /// A call that may share its transaction with others.
 pub(super) trait Shared: Sized + Send + Sync + 'static {
@@ -30,6 +36,9 @@ pub(super) trait Shared: Sized + Send + Sync + 'static {
 
     /// What is being done, for errors.
     const DOING: &'static str;
+
+    /// What all have in common that may be served together, such as their environment.
+    fn in_common(&self) -> impl Hash;
 
     /// Whether it may be served with these, of which there is at least one.
     fn goes_with(&self, group: &[Self]) -> bool;
@@ -42,9 +51,9 @@ pub(super) trait Shared: Sized + Send + Sync + 'static {
 }
 
 /// Calls that are to be served.
-pub(super) struct Together<C: Shared>(Mutex<Queue<C>>);
+pub(super) struct Together<C: Shared>([Mutex<Lane<C>>; LANES]);
 
-struct Queue<C: Shared> {
+struct Lane<C: Shared> {
     // Each belongs to one waiting caller, and callers are limited before they come here.
     waiting: VecDeque<(C, Caller<C>)>,
     serving: usize,
@@ -65,43 +74,49 @@ impl<C: Shared> Caller<C> {
 
 impl<C: Shared> Default for Together<C> {
     fn default() -> Self {
-        Self(Mutex::new(Queue { waiting: VecDeque::new(), serving: 0 }))
+        Self(std::array::from_fn(|_| Mutex::new(Lane { waiting: VecDeque::new(), serving: 0 })))
     }
 }
 
 impl<C: Shared> Together<C> {
-    /// Takes a call in; true when somebody has to begin to serve.
-    fn join(&self, call: C, caller: Caller<C>) -> bool {
-        let mut queue = self.lock();
-        queue.waiting.push_back((call, caller));
-        let begins = queue.serving < SERVING;
-        queue.serving += usize::from(begins);
-        begins
+    /// Takes a call in; the number of its lane when somebody has to begin to serve there.
+    fn join(&self, call: C, caller: Caller<C>) -> Option<usize> {
+        let mut hasher = DefaultHasher::new();
+        call.in_common().hash(&mut hasher);
+        let number = usize::try_from(hasher.finish() % LANES as u64).expect("a remainder is small");
+        let mut lane = self.lock(number);
+        lane.waiting.push_back((call, caller));
+        let begins = lane.serving < SERVING;
+        lane.serving += usize::from(begins);
+        begins.then_some(number)
     }
 
-    /// Those who are served next; `None`, and somebody less serves, when there are none.
-    fn next(&self) -> Option<(Vec<C>, Vec<Caller<C>>)> {
-        let mut queue = self.lock();
-        let Some((first, caller)) = queue.waiting.pop_front() else {
-            queue.serving -= 1;
+    /// Those who are served next in a lane; `None`, and somebody less serves, when there are none.
+    fn next(&self, number: usize) -> Option<(Vec<C>, Vec<Caller<C>>)> {
+        let mut lane = self.lock(number);
+        let Some((first, caller)) = lane.waiting.pop_front() else {
+            lane.serving -= 1;
             return None;
         };
         let (mut group, mut callers) = (vec![first], vec![caller]);
-        let mut others = VecDeque::with_capacity(queue.waiting.len());
-        while let Some((call, caller)) = queue.waiting.pop_front() {
-            if group.len() < AT_ONCE && call.goes_with(&group) {
+        let mut others = VecDeque::new();
+        while group.len() < AT_ONCE
+            && let Some((call, caller)) = lane.waiting.pop_front()
+        {
+            if call.goes_with(&group) {
                 group.push(call);
                 callers.push(caller);
             } else {
                 others.push_back((call, caller));
             }
         }
-        queue.waiting = others;
+        others.append(&mut lane.waiting);
+        lane.waiting = others;
         Some((group, callers))
     }
 
-    fn lock(&self) -> MutexGuard<'_, Queue<C>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self, lane: usize) -> MutexGuard<'_, Lane<C>> {
+        self.0[lane].lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -113,10 +128,10 @@ impl PostgresStore {
         call: C,
     ) -> Result<C::Answer, StoreError> {
         let (answer, answered) = oneshot::channel();
-        if together.join(call, Caller { turn: self.turns.take(), answer }) {
+        if let Some(lane) = together.join(call, Caller { turn: self.turns.take(), answer }) {
             let (inner, together) = (Arc::clone(&self.inner), Arc::clone(together));
             self.under_way.spawn(async move {
-                while let Some((group, callers)) = together.next() {
+                while let Some((group, callers)) = together.next(lane) {
                     // By itself, so that a panic is not that of whoever serves the next.
                     let _ = tokio::spawn(Arc::clone(&inner).serve(group, callers)).await;
                 }
@@ -151,8 +166,11 @@ impl Inner {
                 None => alone.push((call, caller)),
             }
         }
-        for (call, caller) in alone {
-            caller.tell(self.carry_out(C::DOING, &call, &|tx, call| C::serve_one(tx, call)).await);
-        }
+        // Side by side: what has failed for all of them, such as a database that is away, fails for each as fast.
+        let inner = &self;
+        join_all(alone.into_iter().map(async |(call, caller)| {
+            caller.tell(inner.carry_out(C::DOING, &call, &|tx, call| C::serve_one(tx, call)).await);
+        }))
+        .await;
     }
 }

@@ -70,12 +70,8 @@ impl Inner {
             Err(error)
         };
         loop {
-            let begun = Instant::now();
             let fault = match self.attempt(input, work).await {
-                Ok(value) => {
-                    self.measures.commits.note_span(begun.elapsed());
-                    return Ok(value);
-                }
+                Ok(value) => return Ok(value),
                 Err(Ended::Unknown(cause)) => {
                     tracing::error!(doing, error = ?cause, "the answer to a commit was lost");
                     return failed(StoreError::Unanswered { doing, cause: cause.into_cause() });
@@ -98,6 +94,7 @@ impl Inner {
         F: for<'a> Fn(&'a mut Tx, &'a I) -> Doing<'a, T>,
     {
         let mut tx = self.begin().await.map_err(Ended::Undone)?;
+        let begun = Instant::now();
         let worked = timeout(TRANSACTION, work(&mut tx, input)).await;
         match worked.unwrap_or(Err(Fault::Late("the transaction"))) {
             Ok(value) if tx.refused => {
@@ -110,6 +107,7 @@ impl Inner {
                     return Err(Ended::Undone(fault));
                 }
                 tx.commit().await?;
+                self.measures.commits.note_span(begun.elapsed());
                 Ok(value)
             }
             // Its connection may be at a loss: closing it undoes everything as well.

@@ -5,10 +5,9 @@
 //! restored: FILE looked through -> DIR/restoring/store.db -> migrated, leases void, fences raised -> flushed -> DIR/store.db
 //! ```
 //!
-//! A file under its final name is whole: whatever ends the process before that leaves a partial one, which the next attempt
-//! throws away.
+//! A file under its final name is whole ([`crate::stored::partial`]).
 
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -20,6 +19,7 @@ use super::{Settings, SqliteStore};
 use crate::error::StoreError;
 use crate::moving::MoveError;
 use crate::restores::{Restored, Restores};
+use crate::stored::partial::{Partial, PartialError, flush_folder};
 
 /// Where a store is put together before it takes its place.
 const RESTORING: &str = "restoring";
@@ -74,6 +74,16 @@ pub enum BackupError {
     Store(#[from] StoreError),
 }
 
+impl From<PartialError> for BackupError {
+    fn from(error: PartialError) -> Self {
+        match error {
+            PartialError::Occupied(path) => Self::Occupied(path),
+            PartialError::InUse(path) => Self::InUse(path),
+            PartialError::Io { path, doing, cause } => Self::Io { path, doing, cause },
+        }
+    }
+}
+
 /// An empty folder is made ready for a moved store as for a restored one.
 impl From<BackupError> for MoveError {
     fn from(error: BackupError) -> Self {
@@ -96,31 +106,15 @@ pub fn back_up(folder: &Path, file: &Path) -> Result<Backup, BackupError> {
     if !database.is_file() {
         return Err(BackupError::NoStore(folder.to_owned()));
     }
-    if file.exists() {
-        return Err(BackupError::Occupied(file.to_owned()));
-    }
-    let partial = partial_of(file);
-    let held = begin(&partial)?;
-    let made = write(&database, &partial).and_then(|()| verify(&partial)).and_then(|backup| {
-        held.sync_all().map_err(|cause| io_error(&partial, "flushed", cause))?;
-        // Somebody may have put something there meanwhile; renaming would throw it away. Not every file system has links.
-        match std::fs::hard_link(&partial, file) {
-            Err(cause) if cause.kind() == io::ErrorKind::AlreadyExists => {
-                Err(BackupError::Occupied(file.to_owned()))
-            }
-            Err(_) => std::fs::rename(&partial, file).map_err(|cause| io_error(file, "written", cause)),
-            Ok(()) => Ok(()),
-        }?;
-        Ok(backup)
-    });
-    match std::fs::remove_file(&partial) {
-        Err(cause) if cause.kind() != io::ErrorKind::NotFound && made.is_ok() => {
-            return Err(io_error(&partial, "removed", cause));
+    let partial = Partial::begin(file)?;
+    let backup = match write(&database, partial.path()).and_then(|()| verify(partial.path())) {
+        Ok(backup) => backup,
+        Err(error) => {
+            partial.discard();
+            return Err(error);
         }
-        _ => {}
-    }
-    let backup = made?;
-    flush_folder(file)?;
+    };
+    partial.finish()?;
     note_backup(folder);
     Ok(backup)
 }
@@ -191,28 +185,16 @@ pub(super) fn begin_in(folder: &Path, making: &Path) -> Result<PathBuf, BackupEr
 /// Gives a store that was put together, and that nobody has open, its place in the folder.
 pub(super) fn put_in_place(folder: &Path, making: &Path) -> Result<(), BackupError> {
     let (database, place) = (making.join(DATABASE_FILE), folder.join(DATABASE_FILE));
+    // SQLite folds the log into the database when it is closed, and says nothing when it cannot: a full disk leaves all of it there.
+    let log = opening::log_of(making);
+    if log.metadata().is_ok_and(|log| log.len() > 0) {
+        return Err(io_error(&log, "folded into the database", io::ErrorKind::StorageFull.into()));
+    }
     let flushed = File::open(&database).and_then(|database| database.sync_all());
     flushed.map_err(|cause| io_error(&database, "flushed", cause))?;
     std::fs::rename(&database, &place).map_err(|cause| io_error(&place, "written", cause))?;
-    flush_folder(&place)?;
+    flush_folder(&place).map_err(|cause| io_error(&place, "flushed", cause))?;
     std::fs::remove_dir_all(making).map_err(|cause| io_error(making, "removed", cause))
-}
-
-/// Takes the place of the partial file for this process, whatever another one has left of it.
-fn begin(partial: &Path) -> Result<File, BackupError> {
-    use std::os::unix::fs::OpenOptionsExt;
-    let mut options = OpenOptions::new();
-    // Its owner's only, as the store is: it holds test data and hashes of tokens.
-    let opened = options.create(true).truncate(false).write(true).mode(0o600).open(partial);
-    let held = opened.map_err(|cause| io_error(partial, "written", cause))?;
-    match held.try_lock() {
-        Ok(()) => {}
-        Err(TryLockError::WouldBlock) => return Err(BackupError::InUse(partial.to_owned())),
-        Err(TryLockError::Error(cause)) => return Err(io_error(partial, "locked", cause)),
-    }
-    // SQLite writes into an empty file, and into no other.
-    held.set_len(0).map_err(|cause| io_error(partial, "written", cause))?;
-    Ok(held)
 }
 
 fn write(database: &Path, partial: &Path) -> Result<(), BackupError> {
@@ -286,19 +268,6 @@ fn make_folder(folder: &Path) -> Result<(), BackupError> {
     use std::os::unix::fs::DirBuilderExt;
     let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder);
     made.map_err(|cause| io_error(folder, "made", cause))
-}
-
-/// What was renamed into a folder is there after a power cut only if the folder is flushed.
-fn flush_folder(file: &Path) -> Result<(), BackupError> {
-    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let flushed = File::open(folder).and_then(|folder| folder.sync_all());
-    flushed.map_err(|cause| io_error(folder, "flushed", cause))
-}
-
-fn partial_of(file: &Path) -> PathBuf {
-    let mut name = file.as_os_str().to_owned();
-    name.push(".partial");
-    PathBuf::from(name)
 }
 
 fn io_error(path: &Path, doing: &'static str, cause: io::Error) -> BackupError {

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use sixpack_model::ids::{LeaseId, LineId, RequestId, TreeId};
+use sixpack_model::ids::{LeaseId, LineId, RequestId, TokenId, TreeId};
 use sixpack_model::name::ContractName;
 use sixpack_model::request::Request;
 
@@ -103,8 +103,12 @@ impl NewRequestRow {
             |one: &WishRow, other: &WishRow| Arc::ptr_eq(&one.wish, &other.wish) || one.wish == other.wish;
         let same_wish =
             matches!((self.only_wish(), other.only_wish()), (Some(one), Some(other)) if alike(one, other));
-        let (one, two) = (&self.request, &other.request);
-        same_wish && one.environment == two.environment && one.token == two.token && self.quota == other.quota
+        same_wish && self.taker() == other.taker() && self.quota == other.quota
+    }
+
+    /// Whose quotas it takes from: those of a token, in an environment.
+    pub(crate) fn taker(&self) -> (&str, TokenId) {
+        (&self.request.environment, self.request.token)
     }
 
     /// The tree of a request that refills stock.

@@ -1,13 +1,16 @@
 //! Exports: the lines of a file that holds a whole store, written and read one row at a time.
 
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fmt;
+use std::fs::File;
 use std::io::{self, BufRead, BufReader, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 
-use serde::{Deserialize, Serialize};
-use serde_json::Value as Json;
+use serde::de::{DeserializeSeed, Error, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::value::RawValue;
 use uuid::Uuid;
 
+use super::partial::Partial;
 use super::tables::{Kind, TABLES, Table};
 use crate::moving::{MoveError, MovedTable, Progress, Tell};
 
@@ -47,18 +50,55 @@ impl Serialize for Value {
 }
 
 impl Value {
-    /// Takes what a line holds for what a column of this kind holds.
-    fn read(kind: Kind, json: Json) -> Option<Self> {
-        Some(match (kind, json) {
-            (_, Json::Null) => Self::Null,
-            (Kind::Int, Json::Number(number)) => Self::Int(number.as_i64()?),
-            (Kind::Real, Json::Number(number)) => Self::Real(number.as_f64()?),
-            (Kind::Bool, Json::Bool(yes)) => Self::Bool(yes),
-            (Kind::Text | Kind::Owner, Json::String(text)) => Self::Text(text),
-            (Kind::Id, Json::String(text)) => Self::Id(text.parse().ok()?),
-            (Kind::Bytes, Json::String(text)) => Self::Bytes(unhex(&text)?),
-            _ => return None,
+    /// Takes what a line holds, as JSON, for what a column of this kind holds.
+    fn read(kind: Kind, json: &str) -> Option<Self> {
+        fn of<'j, T: Deserialize<'j>>(json: &'j str) -> Option<T> {
+            serde_json::from_str(json).ok()
+        }
+        if json == "null" {
+            return Some(Self::Null);
+        }
+        Some(match kind {
+            Kind::Int => Self::Int(of(json)?),
+            Kind::Real => Self::Real(of(json)?),
+            Kind::Bool => Self::Bool(of(json)?),
+            Kind::Text | Kind::Owner => Self::Text(of(json)?),
+            Kind::Id => Self::Id(of::<String>(json)?.parse().ok()?),
+            Kind::Bytes => Self::Bytes(unhex(&of::<String>(json)?)?),
         })
+    }
+}
+
+/// The values of a row as they stand there, and no more of them than it may have: what a line of nothing but values would take in memory
+/// has no bound otherwise.
+struct Texts {
+    most: usize,
+}
+
+impl<'l> DeserializeSeed<'l> for Texts {
+    type Value = Vec<&'l RawValue>;
+
+    fn deserialize<D: Deserializer<'l>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_seq(self)
+    }
+}
+
+impl<'l> Visitor<'l> for Texts {
+    type Value = Vec<&'l RawValue>;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "at most {} values", self.most)
+    }
+
+    fn visit_seq<A: SeqAccess<'l>>(self, mut values: A) -> Result<Self::Value, A::Error> {
+        let mut texts = Vec::with_capacity(self.most);
+        while let Some(text) = values.next_element()? {
+            if texts.len() == self.most {
+                return Err(A::Error::custom("there are more values than columns"));
+            }
+            texts.push(text);
+        }
+        Ok(texts)
     }
 }
 
@@ -126,40 +166,21 @@ struct End<'s> {
 /// The name of the last line.
 const WHOLE: &str = "export";
 
-/// A file that is being written: under another name until it is whole.
+/// A file that is being written.
 pub(crate) struct Sink {
     out: BufWriter<File>,
     hash: blake3::Hasher,
-    file: PathBuf,
-    partial: PathBuf,
+    partial: Partial,
     sums: Vec<MovedTable>,
 }
 
 impl Sink {
     pub(crate) fn begin(file: &Path, store: &'static str, schema: u32) -> Result<Self, MoveError> {
-        use std::os::unix::fs::OpenOptionsExt;
-        if file.exists() {
-            return Err(MoveError::Occupied(format!("{} is there already", file.display())));
-        }
-        let mut partial = file.as_os_str().to_owned();
-        partial.push(".partial");
-        let partial = PathBuf::from(partial);
-        let mut options = OpenOptions::new();
-        // Its owner's only, as the store is: it holds test data and hashes of tokens.
-        let opened = options.create(true).truncate(false).write(true).mode(0o600).open(&partial);
-        let opened = opened.map_err(|cause| io_error(&partial, "written", cause))?;
-        match opened.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                let reason = format!("{} is being written by somebody else", partial.display());
-                return Err(MoveError::Store(crate::StoreError::Busy { reason }));
-            }
-            Err(TryLockError::Error(cause)) => return Err(io_error(&partial, "locked", cause)),
-        }
-        // What was left by one that did not come to its end.
-        opened.set_len(0).map_err(|cause| io_error(&partial, "written", cause))?;
+        let partial = Partial::begin(file)?;
+        let opened =
+            partial.held().try_clone().map_err(|cause| io_error(partial.path(), "written", cause))?;
         let (out, hash) = (BufWriter::with_capacity(1 << 20, opened), blake3::Hasher::new());
-        let mut sink = Self { out, hash, file: file.to_owned(), partial, sums: Vec::new() };
+        let mut sink = Self { out, hash, partial, sums: Vec::new() };
         sink.line(&Header { sixpack_export: FORM, schema, store: store.to_owned() })?;
         Ok(sink)
     }
@@ -186,20 +207,8 @@ impl Sink {
     pub(crate) fn finish(mut self) -> Result<Vec<MovedTable>, MoveError> {
         let hash = self.hash.finalize().to_hex();
         self.line(&End { end: WHOLE, rows: self.sums.len() as u64, hash: hash.as_str() })?;
-        let failed = |cause| io_error(&self.partial, "written", cause);
-        self.out.flush().and_then(|()| self.out.get_ref().sync_all()).map_err(failed)?;
-        // A link does not write over what somebody has put there meanwhile. Not every file system has them.
-        let named = match std::fs::hard_link(&self.partial, &self.file) {
-            Err(cause) if cause.kind() == io::ErrorKind::AlreadyExists => {
-                return Err(MoveError::Occupied(format!("{} is there already", self.file.display())));
-            }
-            Err(_) => std::fs::rename(&self.partial, &self.file),
-            Ok(()) => std::fs::remove_file(&self.partial),
-        };
-        named.map_err(|cause| io_error(&self.file, "written", cause))?;
-        let folder = self.file.parent().filter(|folder| !folder.as_os_str().is_empty());
-        let flushed = File::open(folder.unwrap_or(Path::new("."))).and_then(|folder| folder.sync_all());
-        flushed.map_err(|cause| io_error(&self.file, "flushed", cause))?;
+        self.out.flush().map_err(|cause| io_error(self.partial.path(), "written", cause))?;
+        self.partial.finish()?;
         Ok(self.sums)
     }
 
@@ -210,7 +219,7 @@ impl Sink {
     fn bytes(&mut self, mut line: Vec<u8>) -> Result<(), MoveError> {
         line.push(b'\n');
         self.hash.update(&line);
-        self.out.write_all(&line).map_err(|cause| io_error(&self.partial, "written", cause))
+        self.out.write_all(&line).map_err(|cause| io_error(self.partial.path(), "written", cause))
     }
 }
 
@@ -278,13 +287,15 @@ impl Source {
             }
             return Ok(Line::End(found));
         }
-        let values: Vec<Json> = serde_json::from_slice(&line).map_err(|_| wrong(self))?;
         let columns = table.columns();
+        let values =
+            Texts { most: columns.len() }.deserialize(&mut serde_json::Deserializer::from_slice(&line));
+        let values = values.map_err(|_| wrong(self))?;
         if values.len() != columns.len() {
             return Err(wrong(self));
         }
         let row = columns.iter().zip(values).map(|(column, json)| {
-            Value::read(column.kind, json).ok_or_else(|| {
+            Value::read(column.kind, json.get()).ok_or_else(|| {
                 self.damaged(format!("table {}: column {} holds something else", table.name, column.name))
             })
         });

@@ -1,6 +1,7 @@
 //! Migrations in PostgreSQL: beside servers of two builds, ended in the middle, by several at once, and not back behind the end.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use sixpack_model::lease::{Lease, LeaseStatus};
 use sixpack_storage::conformance::{Fixture, PostgresServer};
@@ -10,6 +11,7 @@ use sixpack_storage::page::Page;
 use sixpack_storage::postgres::migrations::{Migrator, finalize, status, up};
 use sixpack_storage::postgres::{Address, PostgresStore, Settings};
 use sixpack_storage::{Durability, ManualClock, StoreError};
+use tokio::time::timeout;
 use tokio_postgres::{Client, NoTls};
 
 /// Leases of before, of which a batch is only a part.
@@ -18,6 +20,9 @@ const BEFORE: u64 = 2_501;
 /// The version that the build before knows, and the one of this build.
 const OLDER: u32 = 1;
 const NEWER: u32 = 2;
+
+/// Nothing that is waited for takes as long on any machine.
+const SOON: Duration = Duration::from_secs(60);
 
 const LAX: Durability = Durability::TestsOnly;
 
@@ -66,6 +71,17 @@ impl OldStore {
         client
     }
 
+    /// Waits until there are such rows.
+    async fn has(&self, rows: &str) {
+        let (client, count) = (self.client().await, format!("SELECT count(*) FROM {rows}"));
+        let seen = async {
+            while client.query_one(&count, &[]).await.unwrap().get::<_, i64>(0) == 0 {
+                tokio::task::yield_now().await;
+            }
+        };
+        timeout(SOON, seen).await.expect("there are such rows soon");
+    }
+
     async fn count(&self, rows: &str) -> i64 {
         let count = format!("SELECT count(*) FROM {rows}");
         self.client().await.query_one(&count, &[]).await.unwrap().get(0)
@@ -109,6 +125,19 @@ impl OldStore {
 }
 
 /// A clock by which ids are above all of before.
+/// Does it until nobody else is at it.
+async fn once_free<T>(does: impl AsyncFn() -> Result<T, StoreError>) -> T {
+    let done = async {
+        loop {
+            match does().await {
+                Err(StoreError::Busy { .. }) => tokio::task::yield_now().await,
+                other => break other.unwrap(),
+            }
+        }
+    };
+    timeout(SOON, done).await.expect("whoever was at it has gone")
+}
+
 fn later() -> ManualClock {
     let clock = ManualClock::at(Fixture::start());
     clock.advance_ms(1_000);
@@ -152,21 +181,14 @@ async fn a_store_is_migrated_and_finalized_while_servers_of_two_builds_work_with
              AND classid::bigint = hashtext('{} servers')::bigint & 4294967295",
         old.address.schema()
     );
-    while old.count(&present).await == 0 {
-        tokio::task::yield_now().await;
-    }
+    old.has(&present).await;
     let Err(StoreError::Busy { reason }) = old.finalize().await else {
         panic!("it is finalized beside a server of the build before");
     };
     assert!(reason.contains("1 servers"), "{reason}");
     older.check_schema().await.unwrap();
     drop((by_older, older));
-    let finalized = loop {
-        match old.finalize().await {
-            Err(StoreError::Busy { .. }) => tokio::task::yield_now().await,
-            other => break other.unwrap(),
-        }
-    };
+    let finalized = once_free(async || old.finalize().await).await;
     assert_eq!((finalized.stage, finalized.moved), (Stage::Finalized, BEFORE + 1));
     assert_eq!(old.count("lease WHERE contract IS NULL").await, 0);
     assert_eq!(held_of_the_contract(&newer).await, 2);
@@ -189,29 +211,17 @@ async fn a_migration_that_was_ended_in_the_middle_goes_on_where_it_was() {
     let (_, stage, moved) = old.schema().await;
     assert!(stage == Stage::Expanded && 0 < moved && moved < BEFORE, "{moved}");
     PostgresStore::open(&old.address, settings()).await.unwrap().close().await;
-    let migrated = loop {
-        match old.up().await {
-            // The database has not noticed yet that the one before is gone.
-            Err(StoreError::Busy { .. }) => tokio::task::yield_now().await,
-            other => break other.unwrap(),
-        }
-    };
+    // The database may not have noticed yet that the one before is gone.
+    let migrated = once_free(async || old.up().await).await;
     assert_eq!((migrated.stage, migrated.moved), (Stage::Moved, BEFORE));
 
     old.run("UPDATE lease SET contract = NULL").await;
     let mut steps = 0;
-    loop {
-        // A new one for each step: whatever it is ended behind, the next one goes on.
-        match Migrator::begin(&old.address, LAX).await {
-            Err(StoreError::Busy { .. }) => tokio::task::yield_now().await,
-            Err(other) => panic!("{other:?}"),
-            Ok(mut migrator) => {
-                if migrator.close().await.unwrap() == Step::Done {
-                    break;
-                }
-                steps += 1;
-            }
-        }
+    // A new one for each step: whatever it is ended behind, the next one goes on.
+    while once_free(async || Migrator::begin(&old.address, LAX).await).await.close().await.unwrap()
+        != Step::Done
+    {
+        steps += 1;
     }
     assert!(steps > 4, "{steps}");
     assert_eq!(old.schema().await, (NEWER, Stage::Finalized, 2 * BEFORE));
@@ -226,15 +236,14 @@ async fn there_is_one_migrator_at_a_time_and_two_do_no_harm() {
     assert!(matches!(old.up().await, Err(StoreError::Busy { .. })));
     assert!(matches!(old.finalize().await, Err(StoreError::Busy { .. })));
     drop(first);
-    loop {
-        let both = tokio::join!(old.up(), old.up());
-        for outcome in [&both.0, &both.1] {
+    once_free(async || {
+        let (one, other) = tokio::join!(old.up(), old.up());
+        for outcome in [&one, &other] {
             assert!(matches!(outcome, Ok(_) | Err(StoreError::Busy { .. })), "{outcome:?}");
         }
-        if both.0.is_ok() || both.1.is_ok() {
-            break;
-        }
-    }
+        one.or(other)
+    })
+    .await;
     assert_eq!(old.schema().await, (NEWER, Stage::Moved, BEFORE));
 }
 
@@ -247,35 +256,28 @@ async fn a_migration_gives_way_to_whoever_holds_a_table_and_comes_back() {
     let address = old.address.clone();
     let migrating = tokio::spawn(async move { up(&address, LAX, &mut |_| {}).await });
     // It waits for the table, and everybody else behind it, until it gives up.
-    while old
-        .count("pg_locks WHERE NOT granted AND mode = 'AccessExclusiveLock' AND relation = 'lease'::regclass")
-        .await
-        == 0
-    {
-        tokio::task::yield_now().await;
-    }
+    old.has("pg_locks WHERE NOT granted AND mode = 'AccessExclusiveLock' AND relation = 'lease'::regclass")
+        .await;
     old.is_renewed_by(&older).await;
     old.is_renewed_by(&older).await;
     assert!(!migrating.is_finished());
     busy.batch_execute("COMMIT").await.unwrap();
-    assert_eq!(migrating.await.unwrap().unwrap().moved, BEFORE);
+    let migrated = timeout(SOON, migrating).await.expect("it has the table to itself now");
+    assert_eq!(migrated.unwrap().unwrap().moved, BEFORE);
 }
 
 #[tokio::test]
 async fn leases_are_renewed_while_rows_are_moved() {
     let old = OldStore::new().await;
     let older = old.older().await;
-    let migrating = old.up();
-    tokio::pin!(migrating);
-    loop {
-        tokio::select! {
-            migrated = &mut migrating => {
-                assert_eq!(migrated.unwrap().moved, BEFORE);
-                break;
-            }
-            () = old.is_renewed_by(&older) => {}
-        }
+    let mut migrator = Migrator::begin(&old.address, LAX).await.unwrap();
+    let mut steps = 0;
+    while migrator.step().await.unwrap() == Step::More {
+        old.is_renewed_by(&older).await;
+        steps += 1;
     }
+    assert!(steps > 2, "{steps}");
+    assert_eq!(old.schema().await, (NEWER, Stage::Moved, BEFORE));
 }
 
 #[tokio::test]

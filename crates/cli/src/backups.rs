@@ -245,9 +245,11 @@ fn told(error: BackupError) -> Fault {
             Fault::new(Exit::TryLater, what).next("wait for the one who is at it")
         }
         BackupError::Store(StoreError::Busy { .. }) => Fault::new(Exit::TryLater, what),
-        BackupError::Store(StoreError::Newer { .. } | StoreError::Older { .. }) => {
+        BackupError::Store(StoreError::Newer { .. }) => {
             Fault::new(Exit::Mismatch, what).next("use the build that wrote it, or a newer one")
         }
+        // It says itself what to do.
+        BackupError::Store(StoreError::Older { .. }) => Fault::new(Exit::Mismatch, what),
         BackupError::Unsound { .. } | BackupError::Store(StoreError::Unreadable { .. }) => {
             Fault::new(Exit::Data, what).next("take another backup; this one was not changed")
         }

@@ -33,9 +33,16 @@ pub(crate) struct Server {
     store: OpenStore,
     listener: TcpListener,
     address: SocketAddr,
-    metrics: Option<(TcpListener, SocketAddr)>,
+    metrics: Option<Metrics>,
     settings: ServerSettings,
     signals: Signals,
+}
+
+/// Metrics that are listened for and not answered yet.
+struct Metrics {
+    listener: TcpListener,
+    address: SocketAddr,
+    settings: MetricsSettings,
 }
 
 impl Server {
@@ -55,12 +62,17 @@ impl Server {
         let engine = engine.await.map_err(|error| stores::refused(&error, settings))?;
         count_panics();
         let (listener, address) = listen(settings.listen, "listen").await?;
+        let server = server_settings(settings);
         let metrics = match settings.metrics_listen {
-            Some(address) => Some(listen(address, "metrics-listen").await?),
+            Some(address) => {
+                let (listener, address) = listen(address, "metrics-listen").await?;
+                let mut of = MetricsSettings::of(Arc::clone(&server.edge.counters));
+                of.hosts = hosts_of(address, settings.behind_proxy);
+                Some(Metrics { listener, address, settings: of })
+            }
             None => None,
         };
-        let settings = server_settings(settings);
-        Ok(Self { engine, store, listener, address, metrics, settings, signals })
+        Ok(Self { engine, store, listener, address, metrics, settings: server, signals })
     }
 
     /// Takes calls without a token as an administrator's.
@@ -80,14 +92,13 @@ impl Server {
 
     /// Where metrics are answered, if anywhere.
     pub(crate) fn metrics_url(&self) -> Option<String> {
-        self.metrics.as_ref().map(|(_, address)| format!("http://{address}/metrics"))
+        self.metrics.as_ref().map(|metrics| format!("http://{}/metrics", metrics.address))
     }
 
     /// Serves until a signal comes, or the store breaks.
     pub(crate) async fn run(self) -> Result<Exit, Fault> {
         let Self { engine, store, listener, metrics, settings, mut signals, .. } = self;
-        let watching =
-            metrics.map(|(listener, address)| Watching::start(listener, address, &engine, &settings));
+        let watching = metrics.map(|metrics| Watching::start(metrics, &engine));
         let sweeper = Sweeper::start(&engine);
         let drain_delay = settings.edge.drain_delay;
         let shutdown = CancellationToken::new();
@@ -127,13 +138,10 @@ struct Watching {
 }
 
 impl Watching {
-    fn start(listener: TcpListener, address: SocketAddr, engine: &Engine, settings: &ServerSettings) -> Self {
+    fn start(metrics: Metrics, engine: &Engine) -> Self {
         let stop = CancellationToken::new();
-        let mut of = MetricsSettings::of(Arc::clone(&settings.edge.counters));
-        if address.ip().is_loopback() {
-            of.hosts = own_hosts(address);
-        }
-        let serving = sixpack_server::serve_metrics(listener, engine.clone(), of, stop.clone());
+        let Metrics { listener, settings, .. } = metrics;
+        let serving = sixpack_server::serve_metrics(listener, engine.clone(), settings, stop.clone());
         Self { stop, serving: tokio::spawn(serving) }
     }
 
@@ -194,10 +202,16 @@ fn server_settings(settings: &Settings) -> ServerSettings {
     server.edge.grace = Duration::from_secs(settings.grace_s);
     server.edge.access_log = settings.access_log;
     server.edge.hosts = settings.public_hosts.clone();
-    if settings.listen.ip().is_loopback() && !settings.behind_proxy && server.edge.hosts.is_empty() {
-        server.edge.hosts = own_hosts(settings.listen);
+    if server.edge.hosts.is_empty() {
+        server.edge.hosts = hosts_of(settings.listen, settings.behind_proxy);
     }
     server
+}
+
+/// The names under which an address may be asked; any, when there are none. Whoever can be reached from elsewhere, or by a proxy on this machine,
+/// has names that nobody knows here.
+fn hosts_of(address: SocketAddr, behind_proxy: bool) -> Vec<String> {
+    if address.ip().is_loopback() && !behind_proxy { own_hosts(address) } else { Vec::new() }
 }
 
 /// The names under which a loopback address is asked.

@@ -127,8 +127,6 @@ pub(crate) fn refused(error: &StoreError, settings: &Settings) -> Fault {
 }
 
 const NEWER: &str = "start the build that wrote it, or a newer one; it was not changed";
-const OLDER: &str =
-    "nothing was changed; `sixpack serve --migrate` does it at the start, when one server is all there is";
 
 fn no_database(error: &StoreError, address: &Address) -> Fault {
     let cannot = || format!("{address} cannot be used: {}", chain(error));
@@ -137,7 +135,7 @@ fn no_database(error: &StoreError, address: &Address) -> Fault {
             .next("name another schema or database with --store; this one was not changed"),
         StoreError::Newer { .. } => Fault::new(Exit::Mismatch, error.to_string())
             .next(NEWER),
-        StoreError::Older { .. } => Fault::new(Exit::Mismatch, error.to_string()).next(OLDER),
+        StoreError::Older { .. } => Fault::new(Exit::Mismatch, error.to_string()),
         StoreError::Busy { .. } => Fault::new(Exit::TryLater, error.to_string()),
         StoreError::Unsuitable { .. } => Fault::new(Exit::Settings, error.to_string())
             .next("have the database set up otherwise, or name another one with --store"),
@@ -164,7 +162,7 @@ fn no_folder(error: &StoreError, folder: &Path) -> Fault {
         StoreError::Unreadable { .. } => Fault::new(Exit::Data, error.to_string())
             .next("name another folder with --data; this one was not changed"),
         StoreError::Newer { .. } => Fault::new(Exit::Mismatch, error.to_string()).next(NEWER),
-        StoreError::Older { .. } => Fault::new(Exit::Mismatch, error.to_string()).next(OLDER),
+        StoreError::Older { .. } => Fault::new(Exit::Mismatch, error.to_string()),
         StoreError::Busy { .. } => Fault::new(Exit::TryLater, error.to_string()),
         StoreError::Full => Fault::new(Exit::Io, error.to_string()),
         StoreError::Broken { .. } => {

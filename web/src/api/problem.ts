@@ -48,3 +48,10 @@ export function asProblem(error: unknown): ApiProblem {
   const detail = error instanceof Error ? error.message : String(error);
   return new ApiProblem(0, { code: "page_fault", title: "This page has a fault", detail });
 }
+
+/** What a refusal says about what lies below a place, by the place within that. */
+export function faultsUnder(error: unknown, place: string): Map<string, string> {
+  const errors = error === null ? [] : (asProblem(error).problem.errors ?? []);
+  const inside = errors.filter(({ pointer }) => pointer.startsWith(`${place}/`));
+  return new Map(inside.map(({ pointer, message }) => [pointer.slice(place.length), message]));
+}

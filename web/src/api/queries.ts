@@ -129,6 +129,8 @@ export function contractStatistics(env: string, name: string) {
           signal,
         }),
       ),
+    staleTime: STATISTICS_MS,
+    refetchInterval: STATISTICS_MS,
   });
 }
 

@@ -14,7 +14,7 @@ export type Connection = { state: "connecting" | "open" } | { state: "lost"; sin
 
 /** The kinds of queries that an event makes stale, by the noun in its kind. */
 const STALE: Record<string, string[]> = {
-  request: ["request", "requests", "stock-rules", "contract-statistics", "limits"],
+  request: ["request", "requests", "stock-rules", "limits"],
   dataset: ["dataset", "datasets", "request", "lease", "quarantine", "debts", "stock-rules", "contracts"],
   task: ["request", "dataset", "lease"],
   lease: ["lease", "leases", "request", "dataset", "environments", "stock-rules", "limits"],

@@ -5,6 +5,7 @@ import { contractStatistics, requests } from "~/api/queries";
 import type { ContractStatistics, FailureCause } from "~/api/schema";
 import { OwnerLine } from "~/components/Owner";
 import { Facts, Panel, SmallTable } from "~/components/Panel";
+import { ProblemView } from "~/components/Problem";
 import { Empty, Loading, Read } from "~/components/States";
 import { Status } from "~/components/Status";
 import { Time, Took } from "~/components/Time";
@@ -109,7 +110,11 @@ function LastRequests({ env, contract }: { env: string; contract: string }) {
       }
     >
       {last === undefined ? (
-        <Loading />
+        query.isError ? (
+          <ProblemView error={query.error} retry={() => void query.refetch()} />
+        ) : (
+          <Loading />
+        )
       ) : last.length === 0 ? (
         <Empty title="Nobody has asked for it by its name yet" />
       ) : (

@@ -1,6 +1,7 @@
 /** What few requests need: which of what is in stock, how fresh its evidence has to be, and how long it may take. */
 import { Button, Checkbox, NativeSelect } from "@mantine/core";
 import { useState } from "react";
+import { faultsUnder } from "~/api/problem";
 import type { Contract } from "~/api/schema";
 import { Icon } from "~/components/Icon";
 import css from "~/components/form/SchemaForm.module.css";
@@ -20,10 +21,10 @@ interface MoreOptionsProps {
   contract: Contract;
   draft: Draft;
   onDraft: (draft: Draft) => void;
-  faults: ReadonlyMap<string, string>;
+  error: unknown;
 }
 
-export function MoreOptions({ contract, draft, onDraft, faults }: MoreOptionsProps) {
+export function MoreOptions({ contract, draft, onDraft, error }: MoreOptionsProps) {
   const [opened, setOpened] = useState(false);
   const choosing = selectable(contract.output as JsonSchema);
   const ranking = without(contract.input as JsonSchema, Object.keys(draft.input));
@@ -50,7 +51,7 @@ export function MoreOptions({ contract, draft, onDraft, faults }: MoreOptionsPro
                 schema={choosing}
                 value={draft.select}
                 onChange={(select) => onDraft({ ...draft, select })}
-                faults={under(faults, "/select")}
+                faults={faultsUnder(error, "/select")}
                 what="criterion"
               />
             </fieldset>
@@ -62,7 +63,7 @@ export function MoreOptions({ contract, draft, onDraft, faults }: MoreOptionsPro
                 schema={ranking}
                 value={draft.prefer}
                 onChange={(prefer) => onDraft({ ...draft, prefer })}
-                faults={under(faults, "/prefer")}
+                faults={faultsUnder(error, "/prefer")}
                 what="preference"
               />
             </fieldset>
@@ -120,9 +121,4 @@ function optional(root: JsonSchema, properties: [string, JsonSchema][]): JsonSch
   const { $defs, definitions } = root;
   const beside = { ...($defs === undefined ? {} : { $defs }), ...(definitions === undefined ? {} : { definitions }) };
   return { ...beside, type: "object", properties: Object.fromEntries(properties) };
-}
-
-function under(faults: ReadonlyMap<string, string>, place: string): Map<string, string> {
-  const inside = [...faults].filter(([pointer]) => pointer.startsWith(`${place}/`));
-  return new Map(inside.map(([pointer, fault]) => [pointer.slice(place.length), fault]));
 }

@@ -1,25 +1,19 @@
 /** The form that requests a contract: its input, where the data may come from, and for how long. */
 import { Button, NativeSelect, TextInput } from "@mantine/core";
-import { useMutation, useQuery } from "@tanstack/react-query";
-import { Link, useNavigate } from "@tanstack/react-router";
-import { useRef, useState } from "react";
-import { api, body } from "~/api/client";
-import { asProblem } from "~/api/problem";
+import { useQuery } from "@tanstack/react-query";
+import { Link } from "@tanstack/react-router";
+import { useState } from "react";
+import { faultsUnder } from "~/api/problem";
 import { signIn } from "~/api/queries";
 import type { Contract, Source } from "~/api/schema";
 import { ProblemView } from "~/components/Problem";
 import { Count } from "~/components/form/Count";
 import { SchemaForm, type Input } from "~/components/form/SchemaForm";
-import { newKey } from "~/lib/ids";
+import { SOURCES, useRequest } from "~/components/useMade";
 import { faultsOf, type JsonSchema } from "~/lib/schema";
 import { MoreOptions } from "./MoreOptions";
 import { optionsOf, type Draft } from "./wish";
 
-const SOURCES: { value: Source; label: string }[] = [
-  { value: "stock_first", label: "From stock, else made" },
-  { value: "stock_only", label: "From stock or not at all" },
-  { value: "fresh", label: "Always made" },
-];
 const FIND_FIRST = { value: "find_first", label: "What the service has, else made" } as const;
 
 const LENGTHS = [
@@ -42,34 +36,14 @@ export function RequestForm({ env, contract, channel, draft, onDraft }: RequestF
   const [holder, setHolder] = useState("");
   const [tried, setTried] = useState(false);
   const who = useQuery(signIn).data;
-  const navigate = useNavigate();
-  // One key for one wish: a second click, or a second try after a lost answer, makes no second request.
-  const key = useRef<{ of: string; key: string }>(undefined);
-  const make = useMutation({
-    mutationFn: () => {
-      const wish = {
-        environment: env,
-        contract: contract.name,
-        input: draft.input,
-        ...optionsOf(draft),
-        priority: "person" as const,
-        ...(holder.trim() === "" ? {} : { holder: holder.trim() }),
-        ...(channel === undefined ? {} : { channel }),
-      };
-      const of = JSON.stringify(wish);
-      if (key.current?.of !== of) key.current = { of, key: newKey() };
-      return body(api.POST("/v1/requests", { body: wish, params: { header: { "Idempotency-Key": key.current.key } } }));
-    },
-    onSuccess: (request) => {
-      key.current = undefined;
-      return navigate({ to: "/env/$env/requests/$id", params: { env, id: request.id } });
-    },
-  });
+  const make = useRequest(env, holder);
   const faults = faultsHere(contract, draft.input, tried, make.error);
   const sources = contract.operations?.includes("find") === true ? [...SOURCES, FIND_FIRST] : SOURCES;
   const submit = () => {
     setTried(true);
-    if (faultsOf(contract.input as JsonSchema, withDefaults(contract, draft.input)).size === 0) make.mutate();
+    if (faultsOf(contract.input as JsonSchema, withDefaults(contract, draft.input)).size > 0) return;
+    const there = channel === undefined ? {} : { channel };
+    make.mutate({ contract: contract.name, input: draft.input, ...optionsOf(draft), ...there });
   };
   return (
     <form
@@ -114,7 +88,7 @@ export function RequestForm({ env, contract, channel, draft, onDraft }: RequestF
           onChange={(event) => setHolder(event.currentTarget.value)}
         />
       </div>
-      <MoreOptions contract={contract} draft={draft} onDraft={onDraft} faults={optionFaults(make.error)} />
+      <MoreOptions contract={contract} draft={draft} onDraft={onDraft} error={make.error} />
       {make.isError && (
         <ProblemView error={make.error} besides={(fault) => faults.has(fault.pointer.replace(/^\/input/, ""))} />
       )}
@@ -136,12 +110,6 @@ export function RequestForm({ env, contract, channel, draft, onDraft }: RequestF
   );
 }
 
-/** What the server has said about how the data was to be chosen. */
-function optionFaults(error: unknown): Map<string, string> {
-  const errors = error === null ? [] : (asProblem(error).problem.errors ?? []);
-  return new Map(errors.map(({ pointer, message }) => [pointer, message]));
-}
-
 function remark(contract: Contract, role: string | undefined): string {
   if (role === "supplier") return "A token of a supplier cannot request; sign in as a consumer.";
   if (contract.status === "broken") return "Its parts no longer fit together; the faults are told above.";
@@ -155,10 +123,7 @@ function faultsHere(contract: Contract, input: Input, tried: boolean, error: unk
   const faults = tried
     ? faultsOf(contract.input as JsonSchema, withDefaults(contract, input))
     : new Map<string, string>();
-  for (const { pointer, message } of error === null ? [] : (asProblem(error).problem.errors ?? [])) {
-    if (pointer.startsWith("/input/")) faults.set(pointer.slice("/input".length), message);
-  }
-  return faults;
+  return new Map([...faults, ...faultsUnder(error, "/input")]);
 }
 
 /** The server fills defaults in before it looks; so does the form, of the outermost properties. */

@@ -95,7 +95,7 @@ function ofTable(text: string, schemas: Schemas): Rows {
   const faults: RowFault[] = [];
   for (const name of head.cells.map((cell) => cell.trim())) {
     const [, side, path] = /^(input|output)\.(.+)$/.exec(name) ?? [];
-    if (path === undefined || (side !== "input" && side !== "output")) {
+    if (path === undefined || path.split(".").includes("__proto__") || (side !== "input" && side !== "output")) {
       const message = "is no column of a row; name it after a property, such as input.country or output.id";
       faults.push({ line: head.line, place: name, message });
     } else columns.push({ side, path: path.split("."), kind: kindAt(schemas[side], path.split(".")) });
@@ -126,7 +126,8 @@ function put(into: Record<string, unknown>, [name = "", ...rest]: string[], valu
     into[name] = value;
     return;
   }
-  const inner = into[name];
+  // A name such as `__proto__` is that of something that every object has.
+  const inner = Object.hasOwn(into, name) ? into[name] : undefined;
   const object = isRecord(inner) ? inner : {};
   into[name] = object;
   put(object, rest, value);

@@ -3,7 +3,7 @@ import { Autocomplete, Button } from "@mantine/core";
 import { useInfiniteQuery, useMutation, useQueries, useQuery, useQueryClient } from "@tanstack/react-query";
 import { useState } from "react";
 import { api, body } from "~/api/client";
-import { asProblem } from "~/api/problem";
+import { faultsUnder } from "~/api/problem";
 import { contract as contractQuery, contracts, lease as leaseQuery } from "~/api/queries";
 import type { Lease } from "~/api/schema";
 import { Panel, SmallTable } from "~/components/Panel";
@@ -61,7 +61,7 @@ export function Extend({ env, lease }: { env: string; lease: Lease }) {
 }
 
 /** How many contracts are looked at for those that fit. */
-const LOOKED_AT = 20;
+const LOOKED_AT = 8;
 
 /** Contracts of the domains that have a part in the data which need nothing but what it has. */
 function Fitting({ env, lease, onChoose }: { env: string; lease: Lease; onChoose: (name: string) => void }) {
@@ -89,21 +89,17 @@ function Fitting({ env, lease, onChoose }: { env: string; lease: Lease; onChoose
   );
 }
 
-/** The schema with what the data has under the same name as defaults: whoever extends it need not copy that. */
+/** The schema without the need for what the data has under the same name. It is not shown here: it may be a secret. */
 export function filledFrom(output: unknown, schema: JsonSchema): JsonSchema {
-  const { properties, required } = schema;
-  if (!isRecord(output) || !isRecord(properties)) return schema;
-  const filled = Object.entries(properties).map(([name, each]) =>
-    name in output && isRecord(each) ? [name, { ...each, default: output[name] }] : [name, each],
-  );
-  const left = Array.isArray(required) ? required.filter((name) => !(String(name) in output)) : [];
-  return { ...schema, properties: Object.fromEntries(filled) as JsonSchema, required: left };
+  const { required } = schema;
+  if (!isRecord(output) || !Array.isArray(required)) return schema;
+  return { ...schema, required: required.filter((name) => !Object.hasOwn(output, String(name))) };
 }
 
 /** Whether everything that an input needs is there under the same name; one that needs nothing goes on from nothing. */
 export function fits(input: unknown, output: unknown): boolean {
   const required = isRecord(input) && Array.isArray(input["required"]) ? input["required"] : [];
-  return required.length > 0 && isRecord(output) && required.every((name) => String(name) in output);
+  return required.length > 0 && isRecord(output) && required.every((name) => Object.hasOwn(output, String(name)));
 }
 
 function ExtendForm({ env, lease }: { env: string; lease: Lease }) {
@@ -124,12 +120,11 @@ function ExtendForm({ env, lease }: { env: string; lease: Lease }) {
       ),
     onSuccess: (fresh) => client.setQueryData(leaseQuery(lease.id).queryKey, fresh),
   });
-  const faults = new Map(
-    (extend.error === null ? [] : (asProblem(extend.error).problem.errors ?? [])).map(({ pointer, message }) => [
-      pointer.replace(/^\/input/, ""),
-      message,
-    ]),
-  );
+  // What was filled in for another contract is not sent to this one.
+  const choose = (chosen: string) => {
+    setName(chosen);
+    setInput({});
+  };
   return (
     <form
       className="stack"
@@ -142,13 +137,13 @@ function ExtendForm({ env, lease }: { env: string; lease: Lease }) {
         A contract that goes on from this data: place its order, close its account. What you leave out is taken from the
         data where it has the same name; whatever it makes is undone with the rest.
       </p>
-      <Fitting env={env} lease={lease} onChoose={setName} />
+      <Fitting env={env} lease={lease} onChoose={choose} />
       <Autocomplete
         label="Contract"
         placeholder="domain/name"
         data={all}
         value={name}
-        onChange={setName}
+        onChange={choose}
         limit={20}
         maw={420}
       />
@@ -157,7 +152,7 @@ function ExtendForm({ env, lease }: { env: string; lease: Lease }) {
           schema={filledFrom(lease.dataset.output, about.input as JsonSchema)}
           value={input}
           onChange={setInput}
-          faults={faults}
+          faults={faultsUnder(extend.error, "/input")}
           says="What you leave out is taken from the data, or takes its default."
         />
       )}

@@ -1,30 +1,23 @@
 /** Several contracts in one request: all of them or none. */
 import { Autocomplete, Button, NativeSelect, TextInput } from "@mantine/core";
-import { useInfiniteQuery, useMutation, useQuery } from "@tanstack/react-query";
+import { useInfiniteQuery, useQuery } from "@tanstack/react-query";
 import { Link, useNavigate, useParams, useSearch } from "@tanstack/react-router";
-import { useRef, useState } from "react";
-import { api, body } from "~/api/client";
-import { asProblem } from "~/api/problem";
+import { useState } from "react";
+import { faultsUnder } from "~/api/problem";
 import { contract as contractQuery, contracts, signIn } from "~/api/queries";
 import type { Source } from "~/api/schema";
 import { Page, Panel } from "~/components/Panel";
 import { ProblemView } from "~/components/Problem";
 import { Empty, Read } from "~/components/States";
 import { ContractLink } from "~/components/links";
+import { SOURCES, useRequest } from "~/components/useMade";
 import { SchemaForm, type Input } from "~/components/form/SchemaForm";
-import { newKey } from "~/lib/ids";
 import type { JsonSchema } from "~/lib/schema";
 import { counted } from "~/lib/words";
 
 const FROM = "/frame/env/$env/requests/new";
 /** As many as the API takes. */
 const CONTRACTS_MAX = 100;
-const SOURCES: { value: Source; label: string }[] = [
-  { value: "stock_first", label: "From stock, else made" },
-  { value: "stock_only", label: "From stock or not at all" },
-  { value: "fresh", label: "Always made" },
-];
-
 export function JointPage() {
   const { env } = useParams({ from: FROM });
   const { of } = useSearch({ from: FROM });
@@ -37,27 +30,7 @@ export function JointPage() {
   const [source, setSource] = useState<Source>("stock_first");
   const [holder, setHolder] = useState("");
   const who = useQuery(signIn).data;
-  const go = useNavigate();
-  // One key for one wish: a second click makes no second request.
-  const key = useRef<{ of: string; key: string }>(undefined);
-  const make = useMutation({
-    mutationFn: () => {
-      const wish = {
-        environment: env,
-        items: names.map((contract, place) => ({ contract, input: inputs[place] ?? {} })),
-        source,
-        priority: "person" as const,
-        ...(holder.trim() === "" ? {} : { holder: holder.trim() }),
-      };
-      const of = JSON.stringify(wish);
-      if (key.current?.of !== of) key.current = { of, key: newKey() };
-      return body(api.POST("/v1/requests", { body: wish, params: { header: { "Idempotency-Key": key.current.key } } }));
-    },
-    onSuccess: (request) => {
-      key.current = undefined;
-      return go({ to: "/env/$env/requests/$id", params: { env, id: request.id } });
-    },
-  });
+  const make = useRequest(env, holder);
   const leave = (place: number) => {
     choose(names.filter((_, at) => at !== place));
     const kept = names.map((_, at) => inputs[at] ?? {}).filter((_, at) => at !== place);
@@ -78,7 +51,7 @@ export function JointPage() {
         noValidate
         onSubmit={(event) => {
           event.preventDefault();
-          make.mutate();
+          make.mutate({ source, items: names.map((contract, place) => ({ contract, input: inputs[place] ?? {} })) });
         }}
       >
         {names.length === 0 && (
@@ -93,7 +66,7 @@ export function JointPage() {
             name={name}
             value={inputs[place] ?? {}}
             onChange={(input) => setInputs({ ...inputs, [place]: input })}
-            faults={faultsAt(make.error, place)}
+            faults={faultsUnder(make.error, `/items/${place}/input`)}
             onLeave={() => leave(place)}
           />
         ))}
@@ -180,16 +153,5 @@ function Add({ env, onAdd }: { env: string; onAdd: (name: string) => void }) {
         add(text);
       }}
     />
-  );
-}
-
-/** What the server has said about the input of one of them. */
-function faultsAt(error: unknown, place: number): Map<string, string> {
-  const begin = `/items/${place}/input`;
-  const errors = error === null ? [] : (asProblem(error).problem.errors ?? []);
-  return new Map(
-    errors
-      .filter(({ pointer }) => pointer.startsWith(begin))
-      .map(({ pointer, message }) => [pointer.slice(begin.length), message]),
   );
 }

@@ -105,7 +105,7 @@ fn beat(api: Api, session: String) -> AbortOnDropHandle<()> {
 }
 
 /// Does something many times, some at once; tells how many a second, and how long each took.
-async fn many<F>(
+pub(crate) async fn many<F>(
     api: &Api,
     count: usize,
     once: impl Fn(Api, usize) -> F + Copy + Send + 'static,

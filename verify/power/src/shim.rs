@@ -70,8 +70,11 @@ fn files() -> MutexGuard<'static, Option<HashMap<usize, File>>> {
 ///
 /// `path` is null, or ends with a zero.
 unsafe fn recorded(path: *const c_char) -> Option<String> {
+    if path.is_null() {
+        return None;
+    }
     // SAFETY: the caller says so.
-    let path = unsafe { path.as_ref().map(|path| CStr::from_ptr(path))? };
+    let path = unsafe { CStr::from_ptr(path) };
     tape::recorded(Path::new(OsStr::from_bytes(path.to_bytes())))
 }
 

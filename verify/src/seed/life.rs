@@ -1,18 +1,13 @@
 //! What happens in the seeded world: stock is kept, data is asked for, leased, given back, refused, drifts and sticks.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
 use serde_json::{Value, json};
-use tokio::task::JoinSet;
 
 use super::world::{self, World};
 use crate::api::Api;
-
-/// Calls at one time: enough to keep one server busy.
-const AT_ONCE: usize = 24;
+use crate::sizes;
 
 /// Datasets of one request of the history.
 const BATCH: usize = 250;
@@ -189,25 +184,9 @@ async fn leave_debts(api: &Api, domains: &'static [&'static str]) -> anyhow::Res
 async fn many(
     api: &Api,
     count: usize,
-    body: impl Fn(usize) -> Value + Copy + Send + 'static,
+    body: impl Fn(usize) -> Value + Copy + Send + Sync + 'static,
 ) -> anyhow::Result<()> {
-    let next = Arc::new(AtomicUsize::new(0));
-    let mut tasks = JoinSet::new();
-    for _ in 0..AT_ONCE.min(count) {
-        let (api, next) = (api.clone(), Arc::clone(&next));
-        tasks.spawn(async move {
-            loop {
-                let number = next.fetch_add(1, Ordering::Relaxed);
-                if number >= count {
-                    return Ok::<_, anyhow::Error>(());
-                }
-                ask(&api, &body(number), 60).await?;
-            }
-        });
-    }
-    while let Some(ended) = tasks.join_next().await {
-        ended??;
-    }
+    sizes::many(api, count, move |api, number| async move { ask(&api, &body(number), 60).await }).await?;
     Ok(())
 }
 

@@ -1,12 +1,14 @@
 //! The trial: tapes, moments, images, and a store that is wrong on purpose.
 
 use std::collections::BTreeMap;
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
-use anyhow::{Context, ensure};
+use anyhow::{Context, anyhow, ensure};
 use fastrand::Rng;
 use power_cut::{Fate, Replay};
 use serde_json::{Value, json};
@@ -84,7 +86,8 @@ pub(crate) fn run(images: usize, seed: u64) -> anyhow::Result<Value> {
                 ensure!(seen.wrong_images > 0, "`{name}` was not found in {images} images");
                 json!({ "images": images, "wrong": seen.wrong_images, "first": seen.wrong.first() })
             }
-            Err(error) => json!({ "images": 0, "wrong": 0, "first": format!("the work failed: {error:#}") }),
+            Err(error) if !error.is::<WorkFailed>() => return Err(error),
+            Err(error) => json!({ "images": 0, "wrong": 0, "first": format!("{error:#}") }),
         };
         caught.insert(mutant.name(), told);
     }
@@ -102,7 +105,8 @@ fn tried(images: usize, random: &mut Rng) -> anyhow::Result<Seen> {
     while seen.images < images {
         let folder = folder()?;
         let runtime = runtime()?;
-        let work = load::work(&folder.path().canonicalize()?, &runtime, random)?;
+        let place = folder.path().canonicalize()?;
+        let work = told(|| load::work(&place, &runtime, random)).context(WorkFailed)?;
         seen.tapes += 1;
         seen.entries += work.tape.len();
         seen.flushes += work.tape.flushes();
@@ -145,7 +149,8 @@ fn cut_some(
         let image = || replay.image(fate, &mut Rng::with_seed(seed.wrapping_add(number as u64)));
         let folder = folder()?;
         image().write_to(folder.path()).context("writing an image")?;
-        let wrong = checks::wrong(folder.path(), &work.told, *moment, &work.clock, &runtime);
+        let wrong = told(|| Ok(checks::wrong(folder.path(), &work.told, *moment, &work.clock, &runtime)));
+        let wrong = wrong.unwrap_or_else(|error| vec![error.to_string()]);
         let mut seen = seen.lock().expect("nobody panics while holding it");
         seen.images += 1;
         *seen.by_fate.entry(format!("{fate:?}").to_lowercase()).or_default() += 1;
@@ -161,6 +166,25 @@ fn cut_some(
             }
         }
     }
+}
+
+/// That what was to be cut short did not come to its end by itself.
+#[derive(Debug)]
+struct WorkFailed;
+
+impl fmt::Display for WorkFailed {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("the work failed")
+    }
+}
+
+/// Tells of a panic as of an error: which seed and which image it was is more than where it was.
+fn told<T>(does: impl FnOnce() -> anyhow::Result<T>) -> anyhow::Result<T> {
+    catch_unwind(AssertUnwindSafe(does)).unwrap_or_else(|panic| {
+        let text = panic.downcast_ref::<String>().map(String::as_str);
+        let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
+        Err(anyhow!("it panicked: {}", text.unwrap_or("nothing was said")))
+    })
 }
 
 /// Keeps an image for whoever looks for the mistake.

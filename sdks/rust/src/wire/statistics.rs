@@ -1,4 +1,4 @@
-//! Statistics: how contracts have been doing, and what of the limits is taken.
+//! Statistics: how contracts have been doing.
 
 use serde::{Deserialize, Serialize};
 

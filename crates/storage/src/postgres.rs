@@ -55,6 +55,7 @@ mod address;
 mod board;
 mod census;
 mod channels;
+mod claimants;
 mod claiming;
 mod columns;
 mod contracts;
@@ -113,7 +114,9 @@ mod writes;
 
 use std::future::Future;
 use std::sync::Arc;
+use std::time::Duration;
 
+use deadpool::managed::QueueMode;
 use deadpool_postgres::{Manager, ManagerConfig, Pool, RecyclingMethod, Runtime};
 use tokio::time::timeout;
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -128,7 +131,7 @@ pub use address::{Address, AddressError};
 use board::Board;
 use decisions::Decision;
 use faults::Fault;
-use limits::{CONNECT, CONNECTIONS, POOL_WAIT, TURN};
+use limits::{CARRIED, CONNECT, CONNECTIONS, POOL_WAIT, TURN};
 use memory::Memory;
 use starting::Start;
 use statements::Connection;
@@ -145,12 +148,15 @@ pub struct Settings {
     pub connections: usize,
     /// What the database must promise.
     pub durability: Durability,
+    /// For how long the time of the database is carried on by this machine's clock, which only ever goes forward, before it is
+    /// asked for again. Nothing, where something else moves the database's time.
+    pub carried: Duration,
 }
 
 impl Default for Settings {
     /// Sixteen connections, to a database that loses nothing that it has acknowledged.
     fn default() -> Self {
-        Self { connections: CONNECTIONS, durability: Durability::Flushed }
+        Self { connections: CONNECTIONS, durability: Durability::Flushed, carried: CARRIED }
     }
 }
 
@@ -198,6 +204,8 @@ fn pool(address: &Address, connections: usize) -> Result<Pool, StoreError> {
     let manager = Manager::from_config(address.config.clone(), opening::connector(address)?, how);
     let pool = Pool::builder(manager)
         .max_size(connections)
+        // The one that was used last: what PostgreSQL's process for it works with is still in the caches of the machine.
+        .queue_mode(QueueMode::Lifo)
         .wait_timeout(Some(POOL_WAIT))
         .create_timeout(Some(CONNECT))
         .recycle_timeout(Some(CONNECT))
@@ -227,7 +235,7 @@ impl PostgresStore {
         migrations::prepare(address, settings.durability, known).await?;
         let fence_epoch = opening::first_row(address).await?;
         let pool = pool(address, settings.connections.clamp(1, CONNECTIONS))?;
-        let time = Time::new(self::pool(address, 1)?);
+        let time = Time::new(self::pool(address, 1)?, settings.carried);
         let inner = Arc::new(Inner {
             pool,
             time,

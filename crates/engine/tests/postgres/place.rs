@@ -1,6 +1,7 @@
 //! Where a town keeps what it has: a schema of the PostgreSQL server of all tests.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use sixpack_storage::conformance::PostgresServer;
 use sixpack_storage::postgres::{Address, PostgresStore, Settings};
@@ -31,7 +32,8 @@ impl Place {
 
     /// The store, opened anew; others may have it as well.
     pub(crate) async fn store(&self, _: &ManualClock) -> Arc<dyn Store> {
-        let settings = Settings { connections: CONNECTIONS, durability: Durability::TestsOnly };
+        let settings =
+            Settings { connections: CONNECTIONS, durability: Durability::TestsOnly, carried: Duration::ZERO };
         Arc::new(PostgresStore::open(&self.0, settings).await.expect("the store opens"))
     }
 }

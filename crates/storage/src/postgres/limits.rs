@@ -10,6 +10,10 @@ pub(super) use crate::stored::limits::{
 /// Connections of one server at most: beyond, PostgreSQL does less with each further one, not more.
 pub(super) const CONNECTIONS: usize = 16;
 
+/// How old an answer about the database's time may be that is carried on: some fifty questions a second, in place of three for each
+/// call; and as late as a step of its clock may be noticed.
+pub(super) const CARRIED: Duration = Duration::from_millis(20);
+
 /// How long a connection of the pool is waited for: longer than a full pool takes to get through what waits in front of a
 /// caller, shorter than a caller's patience.
 pub(super) const POOL_WAIT: Duration = Duration::from_secs(5);

@@ -1,9 +1,19 @@
-//! Time: that of the database, asked for once by all who want to know it at the same moment.
+//! Time: that of the database, asked for once by all who want to know it at the same moment, and carried on for a moment.
 //!
 //! It has a connection of its own, so that nobody who holds one waits for it, and whoever waits for a connection does not wait
 //! for one twice.
+//!
+//! ```text
+//! asked for ----> the database reads its clock ----> answered           wanted again
+//!                 t                                  |-- d, at most CARRIED --|  t + d, which is earlier than the database's
+//! ```
+//!
+//! What is carried on counts from the answer, not from the question: it is behind the database's time by as long as the answer
+//! took, never ahead of it, and never behind anything that was told before.
 
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex as Guarded, PoisonError};
+use std::time::{Duration, Instant};
 
 use deadpool_postgres::Pool;
 use tokio::sync::Mutex;
@@ -18,6 +28,10 @@ pub(super) struct Time {
     begun: AtomicU64,
     /// What came of the last look.
     last: Mutex<Look>,
+    /// For how long an answer is carried on.
+    carried: Duration,
+    /// The last answer, with when it came.
+    answer: Guarded<Option<(i64, Instant)>>,
 }
 
 #[derive(Default)]
@@ -34,12 +48,15 @@ enum Seen {
 
 impl Time {
     /// `pool` has one connection.
-    pub(super) fn new(pool: Pool) -> Self {
-        Self { pool, begun: AtomicU64::new(0), last: Mutex::default() }
+    pub(super) fn new(pool: Pool, carried: Duration) -> Self {
+        Self { pool, begun: AtomicU64::new(0), last: Mutex::default(), carried, answer: Guarded::default() }
     }
 
-    /// The time at some moment behind this call, in milliseconds.
+    /// The time at some moment behind this call, or at most as long before it as an answer takes, in milliseconds.
     pub(super) async fn now(&self) -> Result<i64, Fault> {
+        if let Some(now) = self.carried_on() {
+            return Ok(now);
+        }
         let before = self.begun.load(Ordering::SeqCst);
         let mut last = self.last.lock().await;
         if last.number > before
@@ -65,11 +82,22 @@ impl Time {
 
     pub(super) fn close(&self) {
         self.pool.close();
+        // A store that is closed tells nothing any more.
+        *self.answer.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    /// The last answer and the time since then.
+    fn carried_on(&self) -> Option<i64> {
+        let (now, answered) = (*self.answer.lock().unwrap_or_else(PoisonError::into_inner))?;
+        let since = answered.elapsed();
+        (since < self.carried).then(|| now.saturating_add(since.as_millis() as i64))
     }
 
     async fn look(&self) -> Result<i64, Fault> {
         let connection = Connection::of(self.pool.get().await?);
         let now = connection.one("SELECT sixpack_now()", &[], |row| number(row, 0)).await?;
-        Ok(now.expect("a function gives a row"))
+        let now = now.expect("a function gives a row");
+        *self.answer.lock().unwrap_or_else(PoisonError::into_inner) = Some((now, Instant::now()));
+        Ok(now)
     }
 }

@@ -1,6 +1,7 @@
 //! The conformance suite over PostgreSQL.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use sixpack_storage::conformance::{Fixture, PostgresServer};
 use sixpack_storage::postgres::{PostgresStore, Settings};
@@ -13,7 +14,8 @@ pub(crate) async fn open() -> Fixture {
     let server = PostgresServer::shared();
     let address = server.new_address();
     let clock = server.migrate_with(&address, ManualClock::at(Fixture::start())).await;
-    let settings = Settings { connections: CONNECTIONS, durability: Durability::TestsOnly };
+    let settings =
+        Settings { connections: CONNECTIONS, durability: Durability::TestsOnly, carried: Duration::ZERO };
     let store = PostgresStore::open(&address, settings).await.unwrap();
     Fixture::new(Arc::new(store), clock, ())
 }

@@ -27,7 +27,7 @@ const SOON: Duration = Duration::from_secs(60);
 const LAX: Durability = Durability::TestsOnly;
 
 fn settings() -> Settings {
-    Settings { connections: 3, durability: LAX }
+    Settings { connections: 3, durability: LAX, carried: Duration::ZERO }
 }
 
 /// A store of the older version, with what the store itself has written: one held lease, and many that have ended.

@@ -1,5 +1,7 @@
 //! Opening a PostgreSQL store: only servers that keep what they acknowledge, and only schemas that are ours.
 
+use std::time::Duration;
+
 use sixpack_storage::StoreError;
 use sixpack_storage::conformance::PostgresServer;
 use sixpack_storage::postgres::{Address, PostgresStore, Settings};
@@ -7,7 +9,7 @@ use sixpack_storage::tokens::Tokens;
 use sixpack_storage::{Durability, contracts::Contracts};
 
 fn settings() -> Settings {
-    Settings { connections: 2, durability: Durability::TestsOnly }
+    Settings { connections: 2, durability: Durability::TestsOnly, carried: Duration::ZERO }
 }
 
 async fn refusal(address: &Address, settings: Settings) -> String {

@@ -1,6 +1,7 @@
 //! Transactions in PostgreSQL: what is lost, what gives way, and who waits.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use sixpack_model::ids::TokenId;
 use sixpack_model::token::{Role, Token};
@@ -14,7 +15,7 @@ async fn open() -> (Address, Arc<PostgresStore>, Fixture) {
     let server = PostgresServer::shared();
     let address = server.new_address();
     let clock = server.migrate_with(&address, ManualClock::at(Fixture::start())).await;
-    let settings = Settings { connections: 4, durability: Durability::TestsOnly };
+    let settings = Settings { connections: 4, durability: Durability::TestsOnly, carried: Duration::ZERO };
     let store = Arc::new(PostgresStore::open(&address, settings).await.unwrap());
     (address, store.clone(), Fixture::new(store, clock, ()))
 }
@@ -116,7 +117,7 @@ async fn a_caller_that_gives_up_does_not_stop_its_write() {
         let _ = futures::poll!(&mut asked);
     }
     store.close().await;
-    let settings = Settings { connections: 1, durability: Durability::TestsOnly };
+    let settings = Settings { connections: 1, durability: Durability::TestsOnly, carried: Duration::ZERO };
     let store = PostgresStore::open(&address, settings).await.unwrap();
     assert_eq!(store.tokens().await.unwrap(), [one]);
 }
@@ -159,4 +160,27 @@ async fn events_go_into_the_part_of_their_week() {
         week + 4
     );
     PostgresServer::shared().run(&check).await;
+}
+
+#[tokio::test]
+async fn the_time_is_carried_on_for_as_long_as_was_said() {
+    let server = PostgresServer::shared();
+    let address = server.new_address();
+    let begun = Fixture::start();
+    let clock = server.migrate_with(&address, ManualClock::at(begun)).await;
+    let open = async |carried| {
+        let settings = Settings { connections: 1, durability: Durability::TestsOnly, carried };
+        PostgresStore::open(&address, settings).await.unwrap()
+    };
+    // Longer than this test could take.
+    let (asks, carries) = (open(Duration::ZERO).await, open(Duration::from_secs(3_600)).await);
+    assert_eq!(asks.now().await.unwrap(), begun);
+    assert_eq!(carries.now().await.unwrap(), begun);
+    clock.advance_ms(7_200_000);
+    let later = asks.now().await.unwrap();
+    assert_eq!(later.duration_since(begun).as_millis(), 7_200_000);
+    let (one, other) = (carries.now().await.unwrap(), carries.now().await.unwrap());
+    assert!(begun <= one && one <= other && other < later, "{one} {other} {later}");
+    carries.close().await;
+    carries.now().await.unwrap_err();
 }

@@ -31,6 +31,7 @@ use crate::joining::sought_by;
 use crate::refusal::Refusal;
 use crate::reruns::RerunView;
 use crate::shelf::Shelf;
+use crate::successors::Successors;
 
 pub(crate) use planned::{Accepted, Asked, Outlook, Planned, first_change, new_import, new_request};
 use planned::{accept_criteria, accept_preference, accept_units, given_of};
@@ -256,7 +257,13 @@ impl Engine {
             new.trees.iter().filter_map(|change| Some((change.at, change.tree.due_at()?))).collect();
         let (offers, sought) = (self.offers(&new.trees), sought_by(&new.trees));
         trees.iter().for_each(|tree| self.inner.trees.expect(tree));
-        let (created, offered) = self.commit_with_offers(self.store().create_request(new), offers).await;
+        let (created, offered) = match self.is_alone() {
+            true => self.commit_with_offers(self.store().create_request(new), offers).await,
+            false => {
+                let create = |claimants| self.store().create_request_claiming(new, claimants);
+                self.commit_claiming(create, offers, &Successors::of_nobody()).await
+            }
+        };
         let members: Vec<TreeId> = trees.iter().map(|tree| tree.id).collect();
         match &created {
             Ok(Created::Accepted) => {

@@ -5,13 +5,16 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use sixpack_model::ids::TaskId;
+use sixpack_model::ids::{SessionId, TaskId};
+use sixpack_storage::tasks::Claimed;
 
 use crate::parked::Queue;
 use crate::trees::Offer;
 
 /// Room for the tasks that one call's answers make ready.
 pub(crate) struct Successors {
+    /// Whose they are.
+    session: Option<SessionId>,
     queues: Arc<[Queue]>,
     room: Mutex<Room>,
 }
@@ -21,17 +24,33 @@ struct Room {
     left: usize,
     /// Those that wait to be claimed.
     taken: Vec<Offer>,
+    /// Those that were claimed with the write that made them ready.
+    claimed: Vec<Claimed>,
 }
 
 impl Successors {
     /// Room for `max` tasks of these queues.
-    pub(crate) fn of(queues: Arc<[Queue]>, max: u32) -> Self {
-        Self { queues, room: Mutex::new(Room { left: max as usize, taken: Vec::new() }) }
+    pub(crate) fn of(session: SessionId, queues: Arc<[Queue]>, max: u32) -> Self {
+        let room = Room { left: max as usize, taken: Vec::new(), claimed: Vec::new() };
+        Self { session: Some(session), queues, room: Mutex::new(room) }
     }
 
     /// No room: whatever becomes ready is offered to those who are parked.
     pub(crate) fn of_nobody() -> Self {
-        Self::of(Arc::from([]), 0)
+        let room = Room { left: 0, taken: Vec::new(), claimed: Vec::new() };
+        Self { session: None, queues: Arc::from([]), room: Mutex::new(room) }
+    }
+
+    /// Whose they are.
+    pub(crate) fn session(&self) -> Option<SessionId> {
+        self.session
+    }
+
+    /// Notes what was claimed with the write that has made it ready.
+    pub(crate) fn claimed(&self, claimed: Vec<Claimed>) {
+        let mut room = self.room();
+        room.taken.retain(|offer| !claimed.iter().any(|claimed| claimed.claim.task == offer.task));
+        room.claimed.extend(claimed);
     }
 
     /// Takes a task that the next write makes ready, if there is room for it.
@@ -48,11 +67,11 @@ impl Successors {
         true
     }
 
-    /// Takes no more, and says what was taken: a claim that follows finds no task that is written behind it.
-    pub(crate) fn close(&self) -> Vec<Offer> {
+    /// Takes no more, and says what was taken, and what of that was claimed already: a claim that follows finds no task that is written behind it.
+    pub(crate) fn close(&self) -> (Vec<Offer>, Vec<Claimed>) {
         let mut room = self.room();
         room.left = 0;
-        std::mem::take(&mut room.taken)
+        (std::mem::take(&mut room.taken), std::mem::take(&mut room.claimed))
     }
 
     fn room(&self) -> std::sync::MutexGuard<'_, Room> {
@@ -71,24 +90,28 @@ mod tests {
         Queue::new(&Arc::from("default"), name, None)
     }
 
+    fn session() -> SessionId {
+        SessionId(uuid::Uuid::nil())
+    }
+
     fn task(part: u32) -> TaskId {
         TaskId { tree: TreeId(uuid::Uuid::nil()), part, serial: 1 }
     }
 
     #[test]
     fn only_tasks_of_its_queues_are_taken_and_only_while_there_is_room() {
-        let successors = Successors::of(Arc::from([queue("a")]), 2);
+        let successors = Successors::of(session(), Arc::from([queue("a")]), 2);
         assert!(!successors.take(task(1), &queue("b")), "another supplier's");
         assert!(successors.take(task(2), &queue("a")));
         assert!(successors.take(task(3), &queue("a")));
         assert!(!successors.take(task(4), &queue("a")), "there is room for two");
-        assert_eq!(successors.close().len(), 2);
+        assert_eq!(successors.close().0.len(), 2);
     }
 
     #[test]
     fn nothing_is_taken_behind_the_claim() {
-        let successors = Successors::of(Arc::from([queue("a")]), 2);
-        assert!(successors.close().is_empty());
+        let successors = Successors::of(session(), Arc::from([queue("a")]), 2);
+        assert!(successors.close().0.is_empty());
         assert!(!successors.take(task(1), &queue("a")));
     }
 }

@@ -123,7 +123,7 @@ impl Engine {
         let engine = self.clone();
         // Detached, because a supplier that hangs up must not leave half of its answers behind.
         let all = tokio::spawn(async move {
-            let successors = Successors::of(Arc::clone(&known.queues), max);
+            let successors = Successors::of(session, Arc::clone(&known.queues), max);
             // The first poll of an answer writes it when its tree is remembered, so that the claim is right behind.
             let answering =
                 join_all(answers.into_iter().map(|one| engine.answer_one(&known, one, &successors)));
@@ -145,17 +145,21 @@ impl Engine {
         max: u32,
         successors: &Successors,
     ) -> Vec<Assignment> {
-        let expected = successors.close();
-        if max == 0 || (expected.is_empty() && !self.inner.parked.worth_a_look(session.id, &session.queues)) {
-            return Vec::new();
-        }
-        let claims = self.claim_in_store(session.id, max).await;
+        let (expected, claimed) = successors.close();
+        let more = max.saturating_sub(u32::try_from(claimed.len()).unwrap_or(u32::MAX));
+        let is_worth_a_look =
+            || !expected.is_empty() || self.inner.parked.worth_a_look(session.id, &session.queues);
+        let claims = match more > 0 && is_worth_a_look() {
+            true => self.claim_in_store(session.id, more).await,
+            false => Ok(Claims::NotLive),
+        };
         self.leave_what_nobody_took(expected, std::iter::once(&claims));
-        match claims {
-            Ok(Claims::Given { tasks, .. }) => self.assignments(tasks).await,
-            // The next claim tells the supplier itself what is wrong.
-            Ok(Claims::NotLive) | Err(_) => Vec::new(),
+        let mut all = claimed;
+        // The next claim tells the supplier itself what is wrong.
+        if let Ok(Claims::Given { tasks, .. }) = claims {
+            all.extend(tasks);
         }
+        self.assignments(all).await
     }
 
     async fn answer_one(

@@ -12,7 +12,7 @@ use sixpack_model::ids::{LeaseId, RequestId, TaskId, TreeId};
 use sixpack_model::plan::{self, Change, FoundOut, Happened, World};
 use sixpack_model::tree::{PartStatus, Tree};
 use sixpack_storage::StoreError;
-use sixpack_storage::tasks::Claims;
+use sixpack_storage::tasks::{Claimant, Claimed, Claims};
 use sixpack_storage::trees::{Clash, Guard, RequestAfter, TreeWrite, Written};
 use tokio::time::Instant;
 
@@ -32,11 +32,13 @@ const STALE_LIMIT: u32 = 20;
 pub(crate) struct Offers {
     pub(crate) pollers: Vec<Poller>,
     tasks: Vec<Offer>,
+    /// Who would claim which of the tasks.
+    claimants: Vec<Claimant>,
 }
 
 /// A task that a change makes ready.
 pub(crate) struct Offer {
-    task: TaskId,
+    pub(crate) task: TaskId,
     queue: Queue,
     /// Whether it is due at once.
     due: bool,
@@ -51,7 +53,7 @@ impl Offer {
 impl Offers {
     /// Nothing new; whatever there is.
     pub(crate) fn to(pollers: Vec<Poller>) -> Self {
-        Self { pollers, tasks: Vec::new() }
+        Self { pollers, tasks: Vec::new(), claimants: Vec::new() }
     }
 }
 
@@ -227,7 +229,13 @@ impl Engine {
         }
         let offers = self.offers_beside([&write.change], successors);
         self.inner.trees.expect(&tree);
-        let (written, offered) = self.commit_with_offers(self.store().write_tree(write), offers).await;
+        let (written, offered) = match self.is_alone() {
+            true => self.commit_with_offers(self.store().write_tree(write), offers).await,
+            false => {
+                let write = |claimants| self.store().write_tree_claiming(write, claimants);
+                self.commit_claiming(write, offers, successors).await
+            }
+        };
         match &written {
             Ok(Written::Done(RequestAfter::GoesOn | RequestAfter::Quarantined)) => {
                 self.inner.trees.keep(&tree);
@@ -333,9 +341,12 @@ impl Engine {
                 if !due {
                     self.remind(queue.clone(), change.at, task.ready_at);
                 } else if successors.take(id, &queue) {
+                    offers.claimants.extend(successors.session().map(|session| (id, session)));
                     continue;
                 } else {
-                    offers.pollers.extend(self.inner.parked.take(&queue, 1));
+                    let pollers = self.inner.parked.take(&queue, 1);
+                    offers.claimants.extend(pollers.first().map(|poller| (id, poller.session)));
+                    offers.pollers.extend(pollers);
                 }
                 offers.tasks.push(Offer { task: id, queue, due });
             }
@@ -356,6 +367,43 @@ impl Engine {
             (poller, claims)
         });
         let (written, offered) = join(write, join_all(claims)).await;
+        self.leave_what_nobody_took(offers.tasks, offered.iter().map(|(_, claims)| claims));
+        (written, offered)
+    }
+
+    /// Submits a write, with who would claim what it makes ready, and behind it a claim for each supplier that got nothing.
+    pub(crate) async fn commit_claiming<T, W>(
+        &self,
+        write: impl FnOnce(Vec<Claimant>) -> W,
+        mut offers: Offers,
+        successors: &Successors,
+    ) -> (Result<T, StoreError>, Vec<Offered>)
+    where
+        W: Future<Output = Result<(T, Vec<Claimed>), StoreError>>,
+    {
+        let claimants = std::mem::take(&mut offers.claimants);
+        let (written, mut claimed) = match write(claimants).await {
+            Ok((written, claimed)) => (Ok(written), claimed),
+            Err(error) => (Err(error), Vec::new()),
+        };
+        let claims = offers.pollers.into_iter().map(|poller| {
+            // One of what was claimed for its session: another call of the same may have been offered the others.
+            let offered = |one: &Claimed| {
+                one.claim.session == poller.session
+                    && offers.tasks.iter().any(|offer| offer.task == one.claim.task)
+            };
+            let mine = claimed.iter().position(offered).map(|place| claimed.swap_remove(place));
+            async move {
+                let claims = match mine {
+                    Some(task) => Ok(Claims::Given { tasks: vec![task], next_at: None, exhausted: false }),
+                    None => self.claim_in_store(poller.session, poller.max).await,
+                };
+                (poller, claims)
+            }
+        });
+        let claims: Vec<_> = claims.collect();
+        successors.claimed(claimed);
+        let offered = join_all(claims).await;
         self.leave_what_nobody_took(offers.tasks, offered.iter().map(|(_, claims)| claims));
         (written, offered)
     }

@@ -13,6 +13,7 @@ use sixpack_model::request::{Request, RequestStatus};
 use crate::error::StoreError;
 use crate::page::{Listed, Page};
 use crate::stock::StockWish;
+use crate::tasks::{Claimant, Claimed};
 use crate::trees::RequestEnd;
 
 /// A dataset for a unit of an open request that has none.
@@ -227,6 +228,17 @@ pub trait Requests: Send + Sync {
     /// Its leases count from now on, until it ends without them or each of them has ended: whatever is under way can be
     /// granted without exceeding the quota. A request that was accepted before is answered whatever the quota says.
     async fn create_request(&self, new: NewRequest) -> Result<Created, StoreError>;
+
+    /// The same, and tasks that it makes ready may be claimed with it, as those of
+    /// [`write_tree_claiming`](crate::trees::Trees::write_tree_claiming) are.
+    async fn create_request_claiming(
+        &self,
+        new: NewRequest,
+        claimants: Vec<Claimant>,
+    ) -> Result<(Created, Vec<Claimed>), StoreError> {
+        let _ = claimants;
+        Ok((self.create_request(new).await?, Vec::new()))
+    }
 
     /// Gives a dataset to a unit of an open request that has none.
     async fn fill_unit(&self, fill: UnitFill) -> Result<Filled, StoreError>;

@@ -23,6 +23,9 @@ pub struct Claimed {
     pub waited_ms: u64,
 }
 
+/// Who would claim a task as soon as a write has made it ready: a session that waits for one of its capability.
+pub type Claimant = (TaskId, SessionId);
+
 /// What one session gets.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Claims {

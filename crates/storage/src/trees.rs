@@ -11,6 +11,7 @@ use sixpack_model::plan::{Change, HeldEntity};
 use sixpack_model::tree::{Claim, Tree};
 
 use crate::error::StoreError;
+use crate::tasks::{Claimant, Claimed};
 
 /// What must still be true for a change to be written, besides the version of the tree.
 #[derive(Debug, Clone)]
@@ -171,6 +172,20 @@ pub trait Trees: Send + Sync {
     /// theirs. All other tasks go to the deployed suppliers. A lease whose deadline has passed is held until somebody
     /// ends it: its holder may still give it back. How a lease has ended is told before what follows from it.
     async fn write_tree(&self, write: TreeWrite) -> Result<Written, StoreError>;
+
+    /// The same, and tasks that it makes ready may be claimed with it, each by its claimant; says which were.
+    ///
+    /// A store may do so where a claim right behind the write would give the task to the same session: it is live and serves the
+    /// task, whose queue has no limits, and nothing that it serves is waiting. What is not claimed with the write is ready, as it
+    /// is with [`Trees::write_tree`].
+    async fn write_tree_claiming(
+        &self,
+        write: TreeWrite,
+        claimants: Vec<Claimant>,
+    ) -> Result<(Written, Vec<Claimed>), StoreError> {
+        let _ = claimants;
+        Ok((self.write_tree(write).await?, Vec::new()))
+    }
 
     /// Trees that are still being made, or made and not leased, although their request has ended; at most `limit`,
     /// behind `after` in id order, so that trees that cannot be mended now never hide the others.

@@ -2,15 +2,16 @@
 
 use std::collections::HashSet;
 
-use sixpack_model::ids::SessionId;
+use sixpack_model::ids::{SessionId, TaskId};
 use sixpack_model::request::Priority;
 use sixpack_model::session::SessionStatus;
 use sixpack_model::tree::{Operation, Tree};
 
 use super::factories::{Order, Supplier, TIMEOUT_MS, first_task, ready_task};
 use super::fixture::Fixture;
+use crate::requests::Created;
 use crate::tasks::Claims;
-use crate::trees::Guard;
+use crate::trees::{Guard, RequestAfter, TreeWrite, Written};
 
 const CUSTOMER: &[&str] = &["shop/customer"];
 
@@ -264,4 +265,29 @@ pub async fn a_deadline_is_counted_from_the_claim(f: &Fixture) {
     assert_eq!(f.store.abandoned_claims(None, 10).await.unwrap(), []);
     f.clock.advance_ms(1);
     assert_eq!(f.store.abandoned_claims(None, 10).await.unwrap()[0].claim, claim);
+}
+
+pub async fn what_has_a_claimant_is_claimed_with_the_write_or_ready_behind_it(f: &Fixture) {
+    let session = f.supplier(Supplier::of(CUSTOMER)).await;
+    let new = f.new_request(Order::of(CUSTOMER));
+    let first = first_task(&new.trees[0].tree, 1);
+    let (created, with) = f.store.create_request_claiming(new, vec![(first, session)]).await.unwrap();
+    assert_eq!(created, Created::Accepted);
+    let behind = f.claim(session, 10).await;
+    let claimed: Vec<_> = with.into_iter().chain(behind).collect();
+    assert_eq!(
+        claimed.iter().map(|one| (one.claim.task, one.claim.attempt)).collect::<Vec<_>>(),
+        [(first, 1)]
+    );
+    let tree = f.load(first.tree).await;
+    let change = f.next_of_part(&tree, 1);
+    let next = TaskId { serial: 2, ..first };
+    let write = TreeWrite { guard: Guard::Claim(claimed[0].claim), change, leases: Vec::new() };
+    let (written, with) = f.store.write_tree_claiming(write, vec![(next, session)]).await.unwrap();
+    assert_eq!(written, Written::Done(RequestAfter::GoesOn));
+    let behind = f.claim(session, 10).await;
+    let claimed: Vec<_> = with.into_iter().chain(behind).collect();
+    assert_eq!(claimed.len(), 1);
+    assert_eq!((claimed[0].claim.task, claimed[0].claim.attempt, claimed[0].tree_version), (next, 1, 2));
+    assert_eq!(f.store.claims_of(session).await.unwrap(), [claimed[0].claim]);
 }

@@ -228,6 +228,16 @@ impl Fixture {
         })
     }
 
+    /// A decision that the task of a part is done, and another one about it is ready.
+    pub fn next_of_part(&self, tree: &Tree, part: u32) -> Change {
+        let mut change = self.part_change(tree, part, |part| {
+            let task = part.task.as_mut().expect("a part that has a task");
+            (task.serial, task.attempt, task.ready_at) = (task.serial + 1, 0, self.now());
+        });
+        change.ready.extend(ready_task(&change.tree.parts[part as usize].clone()));
+        change
+    }
+
     /// A decision that changes one part.
     pub fn part_change(&self, tree: &Tree, part: u32, edit: impl FnOnce(&mut Part)) -> Change {
         let mut change = self.change(tree);

@@ -41,6 +41,7 @@ macro_rules! conformance_suite {
             }
             claims {
                 a_claim_says_what_is_to_be_done,
+                what_has_a_claimant_is_claimed_with_the_write_or_ready_behind_it,
                 a_task_is_handed_out_once,
                 many_claimers_at_once_never_share_an_attempt,
                 no_more_than_the_maximum_are_handed_out,

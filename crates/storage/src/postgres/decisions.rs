@@ -10,7 +10,7 @@
 use std::collections::HashMap;
 use std::hash::Hash;
 
-use futures::future::try_join;
+use futures::future::{try_join, try_join3};
 use serde_json::json;
 use sixpack_model::ids::{LeaseId, RequestId, TreeId};
 use sixpack_model::request::RequestStatus;
@@ -31,6 +31,7 @@ use crate::stored::codes::Code;
 use crate::stored::events::EventRow;
 use crate::stored::grants::{Grant, Granting, lease_ids};
 use crate::stored::places::{Place, Standing};
+use crate::tasks::{Claimant, Claimed};
 use crate::trees::{Guard, RequestAfter, Written};
 
 /// A decision about a tree upon a result, which gives up the claim that it came for.
@@ -38,6 +39,7 @@ pub(super) struct Decision {
     claim: Claim,
     change: ChangeRow,
     leases: Vec<LeaseId>,
+    claimants: Vec<Claimant>,
 }
 
 /// A tree as it is held.
@@ -62,10 +64,15 @@ impl Decision {
     ) -> Result<Self, Box<(Guard, ChangeRow, Vec<LeaseId>)>> {
         match guard {
             Guard::Claim(claim) if is_plain(&change) && leases.len() < 2 => {
-                Ok(Self { claim, change, leases })
+                Ok(Self { claim, change, leases, claimants: Vec::new() })
             }
             guard => Err(Box::new((guard, change, leases))),
         }
+    }
+
+    /// The same decision, and who would claim what it makes ready.
+    pub(super) fn with(self, claimants: Vec<Claimant>) -> Self {
+        Self { claimants, ..self }
     }
 
     /// Whether it touches nothing that one of these touches.
@@ -125,7 +132,9 @@ impl Shared for Decision {
     }
 
     fn serve_one<'a>(tx: &'a mut Tx, one: &'a Self) -> Doing<'a, TreeWritten> {
-        Box::pin(async { tx.write_tree(&Guard::Claim(one.claim), &one.change, &one.leases).await })
+        Box::pin(async {
+            tx.write_tree(&Guard::Claim(one.claim), &one.change, &one.leases, &one.claimants).await
+        })
     }
 }
 
@@ -136,10 +145,11 @@ impl Tx {
         guard: &Guard,
         change: &ChangeRow,
         leases: &[LeaseId],
+        claimants: &[Claimant],
     ) -> Result<TreeWritten, Fault> {
         let (from, claim) = match guard {
             Guard::Claim(claim) if change.channel.is_none() && change.joins.is_none() => {
-                self.hold_with_claim(change, leases, claim).await?
+                self.hold_with_claim(change, leases, claim, claimants).await?
             }
             _ => (self.hold_for(change, leases).await?, None),
         };
@@ -181,6 +191,7 @@ impl Tx {
         Ok(TreeWritten {
             written: Written::Done(before.after),
             held_ms: held_ms(passed.claimed_at, self.now),
+            claimed: std::mem::take(&mut self.claimed),
         })
     }
 
@@ -192,6 +203,7 @@ impl Tx {
         change: &ChangeRow,
         leases: &[LeaseId],
         claim: &Claim,
+        claimants: &[Claimant],
     ) -> Result<(Option<Standing>, Option<Option<Passed>>), Fault> {
         let simple = change.line.is_none()
             && leases.len() < 2
@@ -200,8 +212,10 @@ impl Tx {
             return Ok((self.hold_for(change, leases).await?, None));
         }
         self.hold_contracts(change).await?;
-        let (from, passed) = try_join(self.hold_own(change), self.drop_claim(claim)).await?;
-        let (from, request) = from;
+        let candidates = self.candidates(&[(change, claimants)]).await?;
+        let all = try_join3(self.claimed_of(&candidates), self.hold_own(change), self.drop_claim(claim));
+        let (havings, (from, request), passed) = all.await?;
+        self.havings = havings;
         self.read = request;
         self.note_own(change.request);
         Ok((from, Some(passed)))
@@ -209,7 +223,10 @@ impl Tx {
 
     /// Writes all of them; whoever gets `None` is to be written by itself.
     async fn decide(&mut self, all: &[Decision]) -> Result<Vec<Option<TreeWritten>>, Fault> {
-        let mut held = self.hold_all(all).await?;
+        let wanted: Vec<_> = all.iter().map(|one| (&one.change, &one.claimants[..])).collect();
+        let candidates = self.candidates(&wanted).await?;
+        let (havings, mut held) = try_join(self.claimed_of(&candidates), self.hold_all(all)).await?;
+        self.havings = havings;
         let mut answers: Vec<Option<TreeWritten>> = Vec::with_capacity(all.len());
         answers.resize_with(all.len(), || None);
         let mut going: Vec<(usize, &Decision)> = Vec::with_capacity(all.len());
@@ -236,9 +253,10 @@ impl Tx {
             return self.refuse(answers);
         }
         let written = self.write_all(&going, &claimed, &mut held).await?;
-        for ((number, decision), after) in going.iter().zip(written) {
+        for ((number, decision), (after, claimed_now)) in going.iter().zip(written) {
             let held_ms = held_ms(claimed.get(&decision.change.tree).copied(), self.now);
-            answers[*number] = Some(TreeWritten { written: Written::Done(after), held_ms });
+            let written = Written::Done(after);
+            answers[*number] = Some(TreeWritten { written, held_ms, claimed: claimed_now });
         }
         Ok(answers)
     }
@@ -291,15 +309,16 @@ impl Tx {
         going: &[(usize, &Decision)],
         claimed: &HashMap<TreeId, i64>,
         held: &mut HeldAll,
-    ) -> Result<Vec<RequestAfter>, Fault> {
+    ) -> Result<Vec<(RequestAfter, Vec<Claimed>)>, Fault> {
         let (_, first) = going.first().expect("somebody goes");
         let name = &first.change.environment;
         let environment = self.environment(name).await?;
         let (mut below, mut changes, mut roots) = (Below::default(), Vec::new(), Vec::new());
-        let mut ready = Vec::new();
+        let (mut ready, mut claimed_now) = (Vec::new(), Vec::with_capacity(going.len()));
         for (_, decision) in going {
             let change = &decision.change;
             self.name_more_below(environment, change, &mut below).await?;
+            claimed_now.push(std::mem::take(&mut self.claimed));
             let granted =
                 decision.is_ready().then(|| lease_ids(&decision.leases, 1, self.now)).map(|ids| ids[0]);
             changes.push(change);
@@ -330,8 +349,8 @@ impl Tx {
             self.insert_leases(environment, name, &granting).await?.into_iter()
         };
         let mut after = Vec::with_capacity(changes.len());
-        for (change, lease) in changes.iter().zip(&ready) {
-            after.push(if let Some(lease) = lease {
+        for ((change, lease), claimed) in changes.iter().zip(&ready).zip(claimed_now) {
+            let behind = if let Some(lease) = lease {
                 let data = json!({ "leases": [lease.to_string()] });
                 let (request, kind) = (change.request, "request.fulfilled");
                 self.tell(&EventRow::told(self.now, name, kind, request, None, &data));
@@ -339,7 +358,8 @@ impl Tx {
                 RequestAfter::Fulfilled { revision: held.requests[&request].revision, leases }
             } else {
                 RequestAfter::GoesOn
-            });
+            };
+            after.push((behind, claimed));
         }
         Ok(after)
     }

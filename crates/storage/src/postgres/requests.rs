@@ -26,6 +26,7 @@ use crate::stored::codes::Code;
 use crate::stored::events::EventRow;
 use crate::stored::failures::{StoredFailure, failure_text};
 use crate::stored::requests::{StoredSelection, units_of};
+use crate::tasks::{Claimant, Claimed};
 use crate::trees::RequestEnd;
 
 pub(super) const COLUMNS: &str = "r.id, e.name, r.units, r.listed, r.source, r.ttl_ms, r.holder, r.token, r.priority, \
@@ -35,13 +36,24 @@ pub(super) const COLUMNS: &str = "r.id, e.name, r.units, r.listed, r.source, r.t
 #[async_trait]
 impl Requests for PostgresStore {
     async fn create_request(&self, new: NewRequest) -> Result<Created, StoreError> {
+        Ok(self.create_request_claiming(new, Vec::new()).await?.0)
+    }
+
+    async fn create_request_claiming(
+        &self,
+        new: NewRequest,
+        claimants: Vec<Claimant>,
+    ) -> Result<(Created, Vec<Claimed>), StoreError> {
         let new = NewRequestRow::from(new);
         if new.only_wish().is_some() {
-            return self.share(&self.takings, FromStock(new)).await;
+            return Ok((self.share(&self.takings, FromStock(new)).await?, Vec::new()));
         }
-        match Start::plain(new) {
+        match Start::plain(new, claimants) {
             Ok(plain) => self.share(&self.starts, plain).await,
-            Err(new) => self.write(ACCEPTING, new, |tx, new| Box::pin(tx.accept(new))).await,
+            Err(new) => {
+                let created = self.write(ACCEPTING, new, |tx, new| Box::pin(tx.accept(new))).await?;
+                Ok((created, Vec::new()))
+            }
         }
     }
 

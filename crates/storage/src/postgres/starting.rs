@@ -1,8 +1,9 @@
 //! Starting: requests of which everything is made, accepted by one transaction.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::hash::Hash;
 
+use futures::future::try_join;
 use sixpack_model::ids::RequestId;
 use tokio_postgres::Row;
 use uuid::Uuid;
@@ -17,13 +18,14 @@ use super::writes::Below;
 use crate::requests::{Created, Idempotency};
 use crate::stored::accepting::NewRequestRow;
 use crate::stored::changes::ChangeRow;
+use crate::tasks::{Claimant, Claimed};
 
 /// A request for one dataset that is made.
-pub(super) struct Start(NewRequestRow);
+pub(super) struct Start(NewRequestRow, Vec<Claimant>);
 
 impl Start {
     /// A request that may be accepted with others; gives it back when it may not.
-    pub(super) fn plain(new: NewRequestRow) -> Result<Self, Box<NewRequestRow>> {
+    pub(super) fn plain(new: NewRequestRow, claimants: Vec<Claimant>) -> Result<Self, Box<NewRequestRow>> {
         let is_plain = match new.trees.as_slice() {
             [tree] => {
                 !tree.settles() && tree.channel.is_none() && tree.found.is_none() && tree.joins.is_none()
@@ -31,7 +33,7 @@ impl Start {
             _ => false,
         };
         let is_made = new.wishes.is_empty() && new.line.is_none() && new.request.units.len() == 1;
-        if is_plain && is_made { Ok(Self(new)) } else { Err(Box::new(new)) }
+        if is_plain && is_made { Ok(Self(new, claimants)) } else { Err(Box::new(new)) }
     }
 
     fn tree(&self) -> &ChangeRow {
@@ -40,7 +42,7 @@ impl Start {
 }
 
 impl Shared for Start {
-    type Answer = Created;
+    type Answer = (Created, Vec<Claimed>);
 
     const DOING: &'static str = ACCEPTING;
 
@@ -54,21 +56,29 @@ impl Shared for Start {
         one.taker() == first.taker() && one.quota == first.quota && !group.iter().any(is_same)
     }
 
-    fn serve_all<'a>(tx: &'a mut Tx, all: &'a [Self]) -> Doing<'a, Vec<Option<Created>>> {
+    fn serve_all<'a>(tx: &'a mut Tx, all: &'a [Self]) -> Doing<'a, Vec<Option<Self::Answer>>> {
         Box::pin(tx.start(all))
     }
 
-    fn serve_one<'a>(tx: &'a mut Tx, one: &'a Self) -> Doing<'a, Created> {
-        Box::pin(tx.accept(&one.0))
+    fn serve_one<'a>(tx: &'a mut Tx, one: &'a Self) -> Doing<'a, Self::Answer> {
+        Box::pin(async {
+            let candidates = tx.candidates(&[(one.tree(), &one.1[..])]).await?;
+            tx.havings = tx.claimed_of(&candidates).await?;
+            let created = tx.accept(&one.0).await?;
+            Ok((created, std::mem::take(&mut tx.claimed)))
+        })
     }
 }
 
 impl Tx {
-    async fn start(&mut self, all: &[Start]) -> Result<Vec<Option<Created>>, Fault> {
+    async fn start(&mut self, all: &[Start]) -> Result<Vec<Option<(Created, Vec<Claimed>)>>, Fault> {
         let first = &all.first().expect("there are at least two").0;
         let environment = self.environment(&first.request.environment).await?;
         // Whose key is known is told what it stands for, which is looked up by itself.
-        let known = self.keep_keys(all).await?;
+        let wanted: Vec<_> = all.iter().map(|start| (start.tree(), &start.1[..])).collect();
+        let candidates = self.candidates(&wanted).await?;
+        let (havings, known) = try_join(self.claimed_of(&candidates), self.keep_keys(all)).await?;
+        self.havings = havings;
         let starting = || all.iter().filter(|start| !known.contains(&start.0.request.id));
         let count = starting().count();
         if count == 0 {
@@ -77,12 +87,14 @@ impl Tx {
         let rows: Vec<&NewRequestRow> = starting().map(|start| &start.0).collect();
         self.insert_requests(&rows, None).await?;
         let (mut below, mut changes, mut pins) = (Below::default(), Vec::new(), Vec::new());
+        let mut claimed = HashMap::new();
         for start in starting() {
             let change = start.tree();
             self.note_own(start.0.request.id);
             self.tell(&start.0.event);
             pins.push(self.pins(change.pins.as_deref().unwrap_or("{}")).await?);
             self.name_more_below(environment, change, &mut below).await?;
+            claimed.insert(start.0.request.id, std::mem::take(&mut self.claimed));
             self.tell_of(&change.events, None);
             changes.push(change);
         }
@@ -93,8 +105,8 @@ impl Tx {
             // Some of them may have a place.
             return self.refuse(Vec::new());
         }
-        let accepted = |start: &Start| (!known.contains(&start.0.request.id)).then_some(Created::Accepted);
-        Ok(all.iter().map(accepted).collect())
+        let mut accepted = |start: &Start| Some((Created::Accepted, claimed.remove(&start.0.request.id)?));
+        Ok(all.iter().map(&mut accepted).collect())
     }
 
     /// Keeps the keys of requests that have one; returns the requests whose key is there already.

@@ -28,6 +28,7 @@ use super::writes::read_recheck;
 use crate::error::StoreError;
 use crate::stored::attempts::Attempt;
 use crate::stored::changes::ChangeRow;
+use crate::tasks::{Claimant, Claimed};
 use crate::trees::{Lately, TreeWrite, Trees, Written};
 
 #[async_trait]
@@ -39,14 +40,22 @@ impl Trees for PostgresStore {
     }
 
     async fn write_tree(&self, write: TreeWrite) -> Result<Written, StoreError> {
+        Ok(self.write_tree_claiming(write, Vec::new()).await?.0)
+    }
+
+    async fn write_tree_claiming(
+        &self,
+        write: TreeWrite,
+        claimants: Vec<Claimant>,
+    ) -> Result<(Written, Vec<Claimed>), StoreError> {
         let TreeWrite { guard, change, leases } = write;
         let attempt = Attempt::of(&guard, &change);
         let written = match Decision::plain(guard, ChangeRow::from(change), leases) {
-            Ok(plain) => self.share(&self.decisions, plain).await,
+            Ok(plain) => self.share(&self.decisions, plain.with(claimants)).await,
             Err(input) => {
                 self.write(WRITING, input, |tx, input| {
                     let (guard, change, leases) = &**input;
-                    Box::pin(tx.write_tree(guard, change, leases))
+                    Box::pin(tx.write_tree(guard, change, leases, &[]))
                 })
                 .await
             }

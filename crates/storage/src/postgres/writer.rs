@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use tokio::time::timeout;
 
 use super::Inner;
+use super::claimants::Havings;
 use super::counting::RequestState;
 use super::faults::Fault;
 use super::limits::{ATTEMPTS, PAUSE_MS, TRANSACTION};
@@ -23,6 +24,7 @@ use super::quotas::Taker;
 use super::statements::{Committed, Connection};
 use crate::error::StoreError;
 use crate::stored::events::EventRow;
+use crate::tasks::Claimed;
 
 /// What a closure of the store returns: it borrows what it works with and its input.
 pub(super) type Doing<'a, T> = Pin<Box<dyn Future<Output = Result<T, Fault>> + Send + 'a>>;
@@ -47,6 +49,10 @@ pub(super) struct Tx {
     pub(super) held: Held,
     /// A request that it holds, as it was read with that, for whoever touches it first.
     pub(super) read: Option<RequestState>,
+    /// Tasks that are claimed with it, of those that it makes ready.
+    pub(super) havings: Havings,
+    /// Those that were made ready, and are claimed.
+    pub(super) claimed: Vec<Claimed>,
     /// Places that it gives back, with how many, when everything else is written.
     pub(super) given_back: Vec<(Taker, i64)>,
     /// Whether its outcome is a refusal, and nothing of it is kept.
@@ -134,6 +140,8 @@ impl Inner {
             told: Vec::new(),
             held: Held::default(),
             read: None,
+            havings: Havings::new(),
+            claimed: Vec::new(),
             given_back: Vec::new(),
             refused: false,
         })

@@ -3,13 +3,14 @@
 //! Its tree is locked, and everything below a tree is written by whoever has locked it. What waits or is claimed is taken from
 //! under the tree by others, each row by one statement.
 
-use futures::future::{try_join, try_join4};
+use futures::future::{try_join, try_join5};
 use sixpack_model::ids::LeaseId;
 use sixpack_model::recheck::Recheck;
 use sixpack_model::tree::PartStatus;
 use tokio_postgres::Row;
 use uuid::Uuid;
 
+use super::claimants::Having;
 use super::columns::{Int, parsed_of, unreadable};
 use super::faults::Fault;
 use super::parts::PartOf;
@@ -34,6 +35,8 @@ pub(super) struct Below<'c> {
     contracts: Vec<i64>,
     /// What is to be done by deployed suppliers, with its queue.
     waiting: Vec<(i64, &'c Waiting)>,
+    /// What is claimed with the write, of that.
+    claimed: Vec<(i64, &'c Waiting, Having)>,
 }
 
 /// What can change of a tree itself.
@@ -209,7 +212,16 @@ impl Tx {
                 Some(channel) if task.waiting.is_of_channel() => {
                     self.enqueue_in_channel(contract, channel, &task.waiting).await?;
                 }
-                _ => below.waiting.push((self.deployed_queue(contract).await?, &task.waiting)),
+                _ => {
+                    let (queue, waiting) = (self.deployed_queue(contract).await?, &task.waiting);
+                    match self.havings.get(&waiting.task).copied() {
+                        Some(having) => {
+                            self.note_claimed(waiting, having)?;
+                            below.claimed.push((queue, waiting, having));
+                        }
+                        None => below.waiting.push((queue, waiting)),
+                    }
+                }
             }
         }
         Ok(())
@@ -226,11 +238,12 @@ impl Tx {
             changes.iter().flat_map(|change| parts(change).iter().map(|part| (change.tree, part))).collect()
         };
         let (created, changed) = (of(|change| &change.created), of(|change| &change.changed));
-        try_join4(
+        try_join5(
             self.insert_parts(&created, &below.contracts),
             self.update_parts(&changed),
             self.insert_entities(environment, changes),
             self.enqueue_all(&below.waiting),
+            self.insert_claims(&below.claimed),
         )
         .await
         .map(|_| ())

@@ -68,9 +68,10 @@ impl Trees for SqliteStore {
             Ok(TreeWritten {
                 written: Written::Done(before.after),
                 held_ms: held_ms(passed.claimed_at, tx.now),
+                claimed: Vec::new(),
             })
         });
-        Ok(written.await?.counted(attempt.as_ref(), &self.measures))
+        Ok(written.await?.counted(attempt.as_ref(), &self.measures).0)
     }
 
     async fn unwanted_trees(&self, after: Option<TreeId>, limit: u32) -> Result<Vec<TreeId>, StoreError> {

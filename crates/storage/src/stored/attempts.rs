@@ -7,6 +7,7 @@ use sixpack_model::tree::Tree;
 
 use crate::health::{ATTEMPT_ENDS, StoreMeasures};
 use crate::measures::Name;
+use crate::tasks::Claimed;
 use crate::trees::{Guard, Written};
 
 /// An attempt that ends with a write, if the write is done.
@@ -41,25 +42,31 @@ impl Attempt {
     }
 }
 
-/// What became of the write of a tree, and how long the attempt was in its supplier's hands that ended with it.
+/// What became of the write of a tree, how long the attempt was in its supplier's hands that ended with it, and what was claimed of
+/// what it made ready.
 pub(crate) struct TreeWritten {
     pub(crate) written: Written,
     pub(crate) held_ms: Option<u64>,
+    pub(crate) claimed: Vec<Claimed>,
 }
 
 impl From<Written> for TreeWritten {
     fn from(written: Written) -> Self {
-        Self { written, held_ms: None }
+        Self { written, held_ms: None, claimed: Vec::new() }
     }
 }
 
 impl TreeWritten {
     /// Counts the attempt if the write was done, and tells what became of that.
-    pub(crate) fn counted(self, attempt: Option<&Attempt>, measures: &StoreMeasures) -> Written {
+    pub(crate) fn counted(
+        self,
+        attempt: Option<&Attempt>,
+        measures: &StoreMeasures,
+    ) -> (Written, Vec<Claimed>) {
         if let (Written::Done(_), Some(attempt)) = (&self.written, attempt) {
             attempt.count(measures, self.held_ms);
         }
-        self.written
+        (self.written, self.claimed)
     }
 }
 

@@ -9,6 +9,7 @@ mod migrations;
 mod moving;
 mod opening;
 mod postgres;
+mod postgres_claimants;
 mod postgres_migrations;
 mod postgres_opening;
 mod postgres_tls;

@@ -235,10 +235,7 @@ pub trait Requests: Send + Sync {
         &self,
         new: NewRequest,
         claimants: Vec<Claimant>,
-    ) -> Result<(Created, Vec<Claimed>), StoreError> {
-        let _ = claimants;
-        Ok((self.create_request(new).await?, Vec::new()))
-    }
+    ) -> Result<(Created, Vec<Claimed>), StoreError>;
 
     /// Gives a dataset to a unit of an open request that has none.
     async fn fill_unit(&self, fill: UnitFill) -> Result<Filled, StoreError>;

@@ -182,10 +182,7 @@ pub trait Trees: Send + Sync {
         &self,
         write: TreeWrite,
         claimants: Vec<Claimant>,
-    ) -> Result<(Written, Vec<Claimed>), StoreError> {
-        let _ = claimants;
-        Ok((self.write_tree(write).await?, Vec::new()))
-    }
+    ) -> Result<(Written, Vec<Claimed>), StoreError>;
 
     /// Trees that are still being made, or made and not leased, although their request has ended; at most `limit`,
     /// behind `after` in id order, so that trees that cannot be mended now never hide the others.

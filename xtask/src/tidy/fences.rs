@@ -25,6 +25,7 @@ const CRATE_FENCES: &[CrateFence] = &[
             "rusqlite",
             "refinery",
             "tokio-postgres",
+            "deadpool",
             "deadpool-postgres",
             "tokio-postgres-rustls",
             "rustls-native-certs",

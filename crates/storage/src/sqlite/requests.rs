@@ -22,6 +22,7 @@ use crate::requests::{
     Created, Ended, Filled, Idempotency, NewRequest, QuotaTaken, RequestFilter, Requests, UnitFill,
 };
 use crate::stored::requests::{StoredSelection, units_of};
+use crate::tasks::{Claimant, Claimed};
 use crate::trees::RequestEnd;
 
 pub(super) const COLUMNS: &str = "r.id, e.name, r.units, r.listed, r.source, r.ttl_ms, r.holder, r.token, r.priority, \
@@ -37,6 +38,15 @@ impl Requests for SqliteStore {
     async fn create_request(&self, new: NewRequest) -> Result<Created, StoreError> {
         let new = NewRequestRow::from(new);
         self.write("accepting a request", move |tx| tx.accept(&new)).await
+    }
+
+    /// Nothing is claimed with it: a claim behind it shares its commit.
+    async fn create_request_claiming(
+        &self,
+        new: NewRequest,
+        _claimants: Vec<Claimant>,
+    ) -> Result<(Created, Vec<Claimed>), StoreError> {
+        Ok((self.create_request(new).await?, Vec::new()))
     }
 
     async fn fill_unit(&self, fill: UnitFill) -> Result<Filled, StoreError> {

@@ -22,6 +22,7 @@ use super::statements::Statements;
 use super::writes::{ChangeRow, read_recheck};
 use crate::error::StoreError;
 use crate::stored::attempts::{Attempt, TreeWritten, held_ms};
+use crate::tasks::{Claimant, Claimed};
 use crate::trees::{Lately, TreeWrite, Trees, Written};
 
 #[async_trait]
@@ -72,6 +73,15 @@ impl Trees for SqliteStore {
             })
         });
         Ok(written.await?.counted(attempt.as_ref(), &self.measures).0)
+    }
+
+    /// Nothing is claimed with it: a claim behind it shares its commit.
+    async fn write_tree_claiming(
+        &self,
+        write: TreeWrite,
+        _claimants: Vec<Claimant>,
+    ) -> Result<(Written, Vec<Claimed>), StoreError> {
+        Ok((self.write_tree(write).await?, Vec::new()))
     }
 
     async fn unwanted_trees(&self, after: Option<TreeId>, limit: u32) -> Result<Vec<TreeId>, StoreError> {

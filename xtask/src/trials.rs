@@ -61,9 +61,9 @@ pub(crate) struct BenchFlags {
     /// Seconds of load for each number of requests in flight
     #[arg(long, default_value_t = 8)]
     seconds: u32,
-    /// Measure one part alone: scenarios (`runs`), stock, stock in a store with a long `history`, what bad `inputs` cost, or
-    /// ordinary calls among very many of everything (`sizes`). With PostgreSQL there are the first two
-    #[arg(long, value_parser = ["runs", "stock", "history", "inputs", "sizes"])]
+    /// Measure one part alone: scenarios (`runs`), stock, stock in a store with a long `history`, a `migration` of very many datasets,
+    /// what bad `inputs` cost, or ordinary calls among very many of everything (`sizes`). With PostgreSQL there are the first four
+    #[arg(long, value_parser = ["runs", "stock", "history", "migration", "inputs", "sizes"])]
     only: Option<String>,
     /// Where servers keep what they have; `postgres` is a server of the benchmark's own, in a temporary folder, with PostgreSQL's
     /// own settings
@@ -75,6 +75,18 @@ pub(crate) struct BenchFlags {
     /// A setting of the database that is not its own default, as NAME=VALUE; may be repeated
     #[arg(long)]
     database_setting: Vec<String>,
+    /// Rows of history in PostgreSQL; 5,000,000 when it is left out
+    #[arg(long)]
+    rows: Option<u64>,
+    /// How old a snapshot is before it is measured beside it, in seconds; 300 when it is left out
+    #[arg(long)]
+    snapshot_s: Option<u64>,
+    /// Datasets that are migrated; 1,000,000 when it is left out
+    #[arg(long)]
+    datasets: Option<u64>,
+    /// Small, to see that it works: the figures mean nothing
+    #[arg(long)]
+    quick: bool,
 }
 
 /// How much to seed, and where.
@@ -189,6 +201,13 @@ pub(crate) fn bench(root: &Path, flags: &BenchFlags) -> anyhow::Result<bool> {
     }
     if let Some(part) = &flags.only {
         command.args(["--only", part]);
+    }
+    let sizes = [("--rows", flags.rows), ("--snapshot-s", flags.snapshot_s), ("--datasets", flags.datasets)];
+    for (name, value) in sizes {
+        command.args(value.into_iter().flat_map(|value| [name.to_owned(), value.to_string()]));
+    }
+    if flags.quick {
+        command.arg("--quick");
     }
     Ok(command.status().context("cannot start `verify`")?.success())
 }

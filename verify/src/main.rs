@@ -3,6 +3,7 @@
 mod api;
 mod bench;
 mod caller;
+mod disk;
 mod effects;
 mod faults;
 mod guard;
@@ -142,12 +143,11 @@ async fn main() -> ExitCode {
 async fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Faults { server, store, servers, strikes, seed, disk } => {
-            if store == faults::Store::Sqlite && disk.is_none() {
-                if let Some(ended) = faults::enclose()? {
+            if disk.is_none() {
+                if let Some(ended) = disk::enclose()? {
                     return Ok(ended);
                 }
-                let lacks = "note: no file system can be mounted here, so no disk is filled: run it as root, or allow namespaces of users\n";
-                let _ = std::io::stderr().write_all(lacks.as_bytes());
+                let _ = std::io::stderr().write_all(format!("NOT TRIED: {}\n", disk::LACKING).as_bytes());
             }
             let (server, seed) = (server.canonicalize()?, seed.unwrap_or_else(|| fastrand::u64(..)));
             faults::run(&faults::Trial { server, store, servers, strikes, seed, disk }).await?;

@@ -10,7 +10,7 @@ use clap::{Args, ValueEnum};
 
 use crate::mutants;
 use crate::pages;
-use crate::test::{cargo, machine, programs};
+use crate::test::{Tally, cargo, counted, machine, programs};
 
 /// What to strike, and how often.
 #[derive(Args)]
@@ -106,15 +106,15 @@ pub(crate) struct SeedFlags {
     once: bool,
 }
 
-/// Strikes servers, suppliers and database at random under load. `true` when nothing was lost, doubled or left behind.
-pub(crate) fn verify(root: &Path, flags: &VerifyFlags) -> anyhow::Result<bool> {
+/// Strikes servers, suppliers and database at random under load. Each trial counts as one; what one had to leave out counts as ignored.
+pub(crate) fn verify(root: &Path, flags: &VerifyFlags) -> anyhow::Result<Tally> {
     machine::prepare_to_build()?;
     if flags.mutants {
-        return mutants::run(root);
+        return Ok(Tally::default().finished(mutants::run(root)?));
     }
     let programs = programs(root)?;
     let stores = flags.store.map_or(vec![Store::Sqlite, Store::Postgres], |store| vec![store]);
-    let mut all_is_well = true;
+    let mut tally = Tally::default();
     for store in stores {
         let strikes = flags.strikes.unwrap_or(match flags.profile {
             Profile::Ci => 150,
@@ -130,16 +130,16 @@ pub(crate) fn verify(root: &Path, flags: &VerifyFlags) -> anyhow::Result<bool> {
         if let Some(seed) = flags.seed {
             command.args(["--seed", &seed.to_string()]);
         }
-        all_is_well &= command.status().context("cannot start `verify`")?.success();
+        tally = tally + trial(&mut command)?;
         if store == Store::Sqlite {
-            all_is_well &= cut_power(root, flags)?;
+            tally = tally + cut_power(root, flags)?;
         }
     }
-    Ok(all_is_well)
+    Ok(tally)
 }
 
 /// Makes images of a store as a power cut would leave them, and opens each.
-fn cut_power(root: &Path, flags: &VerifyFlags) -> anyhow::Result<bool> {
+fn cut_power(root: &Path, flags: &VerifyFlags) -> anyhow::Result<Tally> {
     // With all packages, so that it shares what the tests are built of: it needs what only they need, and the server does not get it.
     let status = cargo()
         .args(["build", "--workspace", "--locked", "--example", "power_cut"])
@@ -156,11 +156,17 @@ fn cut_power(root: &Path, flags: &VerifyFlags) -> anyhow::Result<bool> {
     if let Some(seed) = flags.seed {
         command.args(["--seed", &seed.to_string()]);
     }
-    Ok(command.status().context("cannot start the power-cut trial")?.success())
+    trial(&mut command)
+}
+
+/// Runs one trial, shows what it prints, and counts it.
+fn trial(command: &mut Command) -> anyhow::Result<Tally> {
+    let tally = counted(command)?;
+    Ok(Tally { passed: u64::from(tally.failed == 0), ..tally })
 }
 
 /// The trial over both stores as every change has to pass it.
-pub(crate) fn verify_as_test(root: &Path) -> anyhow::Result<bool> {
+pub(crate) fn verify_as_test(root: &Path) -> anyhow::Result<Tally> {
     verify(
         root,
         &VerifyFlags {

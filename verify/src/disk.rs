@@ -1,4 +1,4 @@
-//! Disk: a file system of the trial's own below the data of a server, which is as large as the trial wants it to be.
+//! Disk: a file system of the trial's own below the data of a server or a database, which is as large as the trial wants it to be.
 //!
 //! It is mounted in a namespace of the trial's own and goes with it, however that ends. Whoever may not mount for everybody may do so
 //! in a namespace of users, where that is allowed.
@@ -18,8 +18,11 @@ const ROOM: &str = "4g";
 /// What is in use may grow while it is being looked at.
 const TRIES: usize = 50;
 
+/// What a trial says that has no such disk.
+pub(crate) const LACKING: &str = "no file system can be mounted here, so that no disk is filled: run it as root, or allow namespaces of users";
+
 /// Runs this program once more where it may mount. `None` when there is no such place: the trial then goes without a full disk,
-/// and says so.
+/// and has to say so.
 pub(crate) fn enclose() -> anyhow::Result<Option<ExitCode>> {
     let place = tempfile::tempdir()?;
     for (name, arguments) in WAYS {

@@ -12,6 +12,9 @@ use anyhow::{Context, bail, ensure};
 const WAYS: [(&str, &[&str]); 2] =
     [("tmpfs", &["--mount"]), ("tmpfs, in a namespace of users", &["--user", "--map-root-user", "--mount"])];
 
+/// Whether one can be mounted in a folder, and made small.
+const PROBE: &str = "mount -t tmpfs none \"$1\" && mount -o remount,size=1m none \"$1\"";
+
 /// Far more than a trial writes; nothing of it is used before it is written.
 const ROOM: &str = "4g";
 
@@ -27,7 +30,7 @@ pub(crate) fn enclose() -> anyhow::Result<Option<ExitCode>> {
     let place = tempfile::tempdir()?;
     for (name, arguments) in WAYS {
         let mut probe = Command::new("unshare");
-        probe.args(arguments).args(["--", "mount", "-t", "tmpfs", "none"]).arg(place.path());
+        probe.args(arguments).args(["--", "sh", "-c", PROBE, "probe"]).arg(place.path());
         let works = probe.stderr(Stdio::null()).status();
         if !works.is_ok_and(|status| status.success()) {
             continue;
@@ -92,7 +95,9 @@ impl Disk {
     /// False when there is more on it.
     fn resize(&self, size: &str) -> anyhow::Result<bool> {
         let mut mount = Command::new("mount");
-        mount.args(["-o", &format!("remount,size={size},mode=0700")]).arg(&self.folder);
+        // With its source, so that nothing is added of what it has: the kernel tells of users by numbers that a namespace of users may
+        // not have, and refuses them.
+        mount.args(["-o", &format!("remount,size={size},mode=0700"), "none"]).arg(&self.folder);
         Ok(mount.stderr(Stdio::null()).status()?.success())
     }
 

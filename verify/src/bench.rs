@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, ensure};
+use anyhow::{Context, bail, ensure};
 use hdrhistogram::Histogram;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
@@ -57,6 +57,8 @@ pub(crate) enum Part {
     Stock,
     /// Leases from a large stock in a store with a long history.
     History,
+    /// How long writes wait while a store is migrated.
+    Migration,
 }
 
 /// Where servers keep what they have.
@@ -91,6 +93,7 @@ pub(crate) async fn run_part(programs: &Programs, part: Part, seconds: u64) -> a
         Part::Inputs => json!({ "machine": described, "bad_inputs": inputs::measure(server).await? }),
         Part::Stock => json!({ "machine": described, "stock": stock::measure(server, bench_store).await? }),
         Part::History => json!({ "machine": described, "history": history::measure(programs).await? }),
+        Part::Migration => bail!("a migration is measured by itself"),
         Part::Sizes => json!({ "machine": described, "sizes": sizes::measure(server).await? }),
     })
 }
@@ -123,6 +126,21 @@ pub(crate) async fn run(programs: &Programs, seconds: u64) -> anyhow::Result<()>
         "bad_inputs": bad_inputs,
     });
     print(&report)
+}
+
+/// Measures a migration of so many datasets, which needs no server, and prints one JSON object.
+pub(crate) async fn migrate(programs: &Programs, store: StoreKind, datasets: u64) -> anyhow::Result<()> {
+    let described = machine::describe();
+    let kind = match store {
+        StoreKind::Sqlite => "sqlite",
+        StoreKind::Postgres => "postgres",
+    };
+    let mut command = tokio::process::Command::new(&programs.bench_store);
+    let done = command.args(["migration", kind, &datasets.to_string()]).output().await?;
+    let told = String::from_utf8_lossy(&done.stderr);
+    ensure!(done.status.success(), "the migration could not be measured: {told}");
+    let told: Value = serde_json::from_slice(&done.stdout)?;
+    print(&json!({ "machine": described, "migration": told }))
 }
 
 pub(crate) fn print(report: &Value) -> anyhow::Result<()> {

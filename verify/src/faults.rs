@@ -12,7 +12,6 @@
 mod audit;
 mod cluster;
 mod consumers;
-mod disk;
 mod journal;
 mod linear;
 mod rules;
@@ -28,11 +27,11 @@ use anyhow::{Context, ensure};
 use serde_json::json;
 
 use crate::api::Api;
+use crate::disk;
 use crate::effects::Effects;
 pub(crate) use cluster::Store;
 use cluster::{Cluster, DOMAINS};
 use consumers::{Consumers, Tally};
-pub(crate) use disk::enclose;
 use journal::{Act, End, Journal, Operation};
 use strikes::{Deck, Strike};
 use verdict::Verdict;
@@ -167,6 +166,7 @@ async fn strike(
         "servers": trial.servers,
         "strikes": trial.strikes,
         "disk": trial.disk,
+        "not_tried": not_tried(trial),
         "seconds": begun.elapsed().as_secs(),
         "pieces_hit_on_their_way": cluster.hits(),
         "suppliers_started_again": cluster.suppliers_replaced,
@@ -176,7 +176,15 @@ async fn strike(
         "found": verdict.facts,
     });
     print(&facts.to_string());
+    for lacking in not_tried(trial) {
+        eprint(&format!("NOT TRIED: {lacking}\n"));
+    }
     enough(&sometimes, trial.strikes).with_context(|| format!("the stock at the end: {stock}"))
+}
+
+/// What was left out, and why.
+fn not_tried(trial: &Trial) -> Vec<String> {
+    trial.disk.is_none().then(|| format!("disk_full: {}", disk::LACKING)).into_iter().collect()
 }
 
 /// What must have happened, how often it has, and how often it must have: a trial in which it did not proves nothing about it.
@@ -224,6 +232,9 @@ fn sometimes(
             ("write_refused_for_lack_of_room", count(&|call| call.answer.code == "storage_full"), one_in(75)),
             ("disk_full_and_recovered", cluster.found_room.into(), one_in(75)),
         ]);
+    }
+    if cluster.has(Strike::DatabaseLogFull) {
+        sometimes.push(("database_ended_for_lack_of_room", cluster.ended_without_room.into(), one_in(75)));
     }
     for (strike, name) in Strike::all().filter(|(strike, _)| cluster.has(*strike)) {
         sometimes.push((name, cluster.struck.get(&strike).copied().unwrap_or_default().into(), 1));

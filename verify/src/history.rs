@@ -57,7 +57,8 @@ pub(crate) async fn measure(programs: &Programs) -> anyhow::Result<Value> {
     stock::fill(&api, STOCKED).await?;
     api.patch(stock::RULE, &json!({ "state": "paused" })).await?;
     let empty = stock::hand_out(&api, &server, HANDED_OUT, 3_600).await?;
-    use_up(&api).await?;
+    use_up(&api, &json!({ "contract": "bench/three-parts", "source": "stock_only" }), ORIGINALS).await?;
+    are_gone(&api, ORIGINALS).await?;
 
     server.kill().await?;
     let multiplied = multiply(programs, folder.path()).await?;
@@ -80,7 +81,7 @@ pub(crate) async fn measure(programs: &Programs) -> anyhow::Result<Value> {
 }
 
 /// What a page of each list takes.
-async fn lists(api: &Api) -> anyhow::Result<Value> {
+pub(crate) async fn lists(api: &Api) -> anyhow::Result<Value> {
     let mut taken = serde_json::Map::new();
     for path in LISTS {
         taken.insert(path.to_owned(), sizes::asked(|_| api.get(path)).await?);
@@ -88,16 +89,15 @@ async fn lists(api: &Api) -> anyhow::Result<Value> {
     Ok(taken.into())
 }
 
-/// Leases datasets and gives them back as used, until all of them are gone.
-async fn use_up(api: &Api) -> anyhow::Result<()> {
+/// Leases so many datasets and gives each of them back as used.
+pub(crate) async fn use_up(api: &Api, wanted: &Value, count: u32) -> anyhow::Result<()> {
     let mut releasing = JoinSet::new();
-    for _ in 0..ORIGINALS {
+    for _ in 0..count {
         if releasing.len() >= AT_ONCE {
             releasing.join_next().await.context("some run")???;
         }
-        let api = api.clone();
+        let (api, wanted) = (api.clone(), wanted.clone());
         releasing.spawn(async move {
-            let wanted = json!({ "contract": "bench/three-parts", "source": "stock_only" });
             let reply = api.post("/v1/requests?wait_s=10", &wanted, None).await?;
             let lease = &reply.body["leases"][0];
             let id = lease["id"].as_str().with_context(|| format!("no lease: {}", reply.body))?;
@@ -110,15 +110,17 @@ async fn use_up(api: &Api) -> anyhow::Result<()> {
     while let Some(released) = releasing.join_next().await {
         released??;
     }
+    Ok(())
+}
+
+/// Waits until so many datasets are gone.
+pub(crate) async fn are_gone(api: &Api, count: u32) -> anyhow::Result<()> {
     let begun = Instant::now();
-    loop {
-        let gone = api.get(&format!("/v1/datasets?status=gone&limit={ORIGINALS}")).await?;
-        if gone["items"].as_array().context("a list without items")?.len() >= ORIGINALS as usize {
-            return Ok(());
-        }
+    while api.list("/v1/datasets?status=gone").await?.len() < count as usize {
         ensure!(begun.elapsed() < PATIENCE, "datasets are not undone");
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
+    Ok(())
 }
 
 async fn multiply(programs: &Programs, folder: &std::path::Path) -> anyhow::Result<Value> {

@@ -3,6 +3,7 @@
 mod api;
 mod bench;
 mod caller;
+mod disk;
 mod effects;
 mod faults;
 mod guard;
@@ -21,6 +22,7 @@ mod supplier;
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 
@@ -65,7 +67,7 @@ enum Command {
         /// Seconds of load for each number of requests in flight.
         #[arg(long, default_value_t = 8)]
         seconds: u64,
-        /// Measure one part alone; `sizes` and `history` are measured in no other way, because they take some minutes.
+        /// Measure one part alone; `sizes` and `history` are measured in no other way, because they take some minutes; so is `migration`.
         #[arg(long)]
         only: Option<bench::Part>,
         /// Where servers keep what they have.
@@ -77,6 +79,18 @@ enum Command {
         /// A setting of the database that is not its own default, as NAME=VALUE.
         #[arg(long, requires = "store")]
         database_setting: Vec<String>,
+        /// Rows of history in PostgreSQL; 5,000,000 when it is left out.
+        #[arg(long)]
+        rows: Option<u64>,
+        /// How old a snapshot is before it is measured beside it, in seconds; 300 when it is left out.
+        #[arg(long)]
+        snapshot_s: Option<u64>,
+        /// Datasets that are migrated; 1,000,000 when it is left out.
+        #[arg(long)]
+        datasets: Option<u64>,
+        /// Small, to see that it works: the figures mean nothing.
+        #[arg(long)]
+        quick: bool,
     },
     /// Fills a server with very many of everything, and keeps it up to be looked at.
     Seed {
@@ -129,23 +143,50 @@ async fn main() -> ExitCode {
 async fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Faults { server, store, servers, strikes, seed, disk } => {
-            if store == faults::Store::Sqlite && disk.is_none() {
-                if let Some(ended) = faults::enclose()? {
+            if disk.is_none() {
+                if let Some(ended) = disk::enclose()? {
                     return Ok(ended);
                 }
-                let lacks = "note: no file system can be mounted here, so no disk is filled: run it as root, or allow namespaces of users\n";
-                let _ = std::io::stderr().write_all(lacks.as_bytes());
+                let _ = std::io::stderr().write_all(format!("NOT TRIED: {}\n", disk::LACKING).as_bytes());
             }
             let (server, seed) = (server.canonicalize()?, seed.unwrap_or_else(|| fastrand::u64(..)));
             faults::run(&faults::Trial { server, store, servers, strikes, seed, disk }).await?;
         }
-        Command::Bench { server, bench_store, seconds, only, store, replicas, database_setting } => {
+        Command::Bench {
+            server,
+            bench_store,
+            seconds,
+            only,
+            store,
+            replicas,
+            database_setting,
+            rows,
+            snapshot_s,
+            datasets,
+            quick,
+        } => {
             let programs = bench::Programs::new(&server, &bench_store)?;
+            let (rows_else, snapshot_else, stocked) = if quick {
+                (100_000, 60, replicas::STOCKED / 16)
+            } else {
+                (5_000_000, 300, replicas::STOCKED)
+            };
+            let datasets = datasets.unwrap_or(if quick { 20_000 } else { 1_000_000 });
             match (store, only) {
+                (store, Some(bench::Part::Migration)) => bench::migrate(&programs, store, datasets).await?,
                 (bench::StoreKind::Sqlite, None) => bench::run(&programs, seconds).await?,
                 (bench::StoreKind::Sqlite, Some(part)) => bench::run_part(&programs, part, seconds).await?,
                 (bench::StoreKind::Postgres, only) => {
-                    replicas::run(&programs, seconds, replicas, &database_setting, only).await?;
+                    let wish = replicas::Wish {
+                        seconds,
+                        servers: replicas,
+                        settings: database_setting,
+                        only,
+                        rows: rows.unwrap_or(rows_else),
+                        snapshot: Duration::from_secs(snapshot_s.unwrap_or(snapshot_else)),
+                        stocked,
+                    };
+                    replicas::run(&programs, &wish).await?;
                 }
             }
         }

@@ -3,6 +3,8 @@
 //! Servers, database, suppliers and load share the machine. Each server has a supplier and a part of the connections, so that
 //! what one server makes ready another one's supplier may carry out.
 
+mod history;
+
 use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
@@ -22,9 +24,8 @@ use crate::stock::{self, round};
 /// Requests in flight, and the runs a second that we aim for.
 const LOADS: [(usize, Option<u32>); 3] = [(1, None), (16, None), (64, Some(1_000))];
 
-/// Datasets that are there before they are handed out, and how many are.
-const STOCKED: u32 = 16_000;
-const HANDED_OUT: u32 = 14_000;
+/// Datasets that are there before they are handed out.
+pub(crate) const STOCKED: u32 = 16_000;
 
 /// Events that are read for the time from a claim to its result.
 const EVENTS: usize = 2_000;
@@ -74,6 +75,24 @@ impl Database {
     }
 }
 
+/// How much is measured.
+pub(crate) struct Wish {
+    /// Seconds of load for each number of requests in flight.
+    pub(crate) seconds: u64,
+    /// Servers.
+    pub(crate) servers: usize,
+    /// What the database has other than by default.
+    pub(crate) settings: Vec<String>,
+    /// What of it; everything but the long history when it is left out.
+    pub(crate) only: Option<Part>,
+    /// Rows of history.
+    pub(crate) rows: u64,
+    /// How long an old snapshot is held before it is measured beside it.
+    pub(crate) snapshot: Duration,
+    /// Datasets that are there before they are handed out; an eighth of them is left.
+    pub(crate) stocked: u32,
+}
+
 /// Servers over one database.
 struct Replicas {
     database: Database,
@@ -118,6 +137,22 @@ impl Replicas {
         Ok((of_servers?.iter().sum(), self.database.cpu_ms()?))
     }
 
+    /// Ends all servers, without warning.
+    async fn kill_servers(&mut self) -> anyhow::Result<()> {
+        for server in &mut self.servers {
+            server.kill().await?;
+        }
+        Ok(())
+    }
+
+    /// Starts them again; their suppliers find them by themselves.
+    async fn start_servers_again(&mut self) -> anyhow::Result<()> {
+        for server in &mut self.servers {
+            server.kill_and_restart().await?;
+        }
+        Ok(())
+    }
+
     async fn stop(self) -> anyhow::Result<()> {
         drop(self.suppliers);
         for mut server in self.servers {
@@ -128,32 +163,37 @@ impl Replicas {
 }
 
 /// Measures and prints one JSON object.
-pub(crate) async fn run(
-    programs: &Programs,
-    seconds: u64,
-    count: usize,
-    settings: &[String],
-    only: Option<Part>,
-) -> anyhow::Result<()> {
-    ensure!(matches!(only, None | Some(Part::Runs | Part::Stock)), "of PostgreSQL that is not measured");
+pub(crate) async fn run(programs: &Programs, wish: &Wish) -> anyhow::Result<()> {
+    let Wish { seconds, servers, settings, only, .. } = wish;
+    ensure!(
+        matches!(only, None | Some(Part::Runs | Part::Stock | Part::History)),
+        "of PostgreSQL that is not measured"
+    );
     let folder = tempfile::tempdir()?;
     let flush_ms = round(machine::flush_ms(folder.path())?);
-    let replicas = Replicas::start(programs, count, settings).await?;
-    let runs = if only == Some(Part::Stock) { Value::Null } else { runs(&replicas, seconds).await? };
-    let stock = if only == Some(Part::Runs) { Value::Null } else { leases(&replicas).await? };
-    replicas.stop().await?;
-    bench::print(&json!({
-        "machine": machine::describe(),
+    let described = machine::describe();
+    let mut replicas = Replicas::start(programs, *servers, settings).await?;
+    let mut report = json!({
+        "machine": described,
         "flush_ms": flush_ms,
         "settings": {
             "store": "postgres, its own defaults: fsync, full_page_writes, synchronous_commit on; through a socket",
-            "database_settings": settings, "replicas": count, "suppliers": count,
+            "database_settings": settings, "replicas": servers, "suppliers": servers,
             "http": "loopback, keep-alive, bearer token; connections to each server in turn",
             "scenario": "three no-op steps in sequence", "seconds": seconds,
         },
-        "runs": runs,
-        "lease_from_stock": stock,
-    }))
+    });
+    if *only == Some(Part::History) {
+        report["history"] = history::measure(programs, &mut replicas, wish).await?;
+    } else {
+        let is_left_out = |part| *only == Some(part);
+        report["runs"] =
+            if is_left_out(Part::Stock) { Value::Null } else { runs(&replicas, *seconds).await? };
+        report["lease_from_stock"] =
+            if is_left_out(Part::Runs) { Value::Null } else { leases(&replicas, wish.stocked).await? };
+    }
+    replicas.stop().await?;
+    bench::print(&report)
 }
 
 async fn runs(replicas: &Replicas, seconds: u64) -> anyhow::Result<Value> {
@@ -203,21 +243,24 @@ async fn claim_to_result(api: &Api) -> anyhow::Result<Value> {
     }))
 }
 
-async fn leases(replicas: &Replicas) -> anyhow::Result<Value> {
+async fn leases(replicas: &Replicas, stocked: u32) -> anyhow::Result<Value> {
     let apis = replicas.apis();
+    let handed_out = stocked - stocked / 8;
     apis[0].put_scenario("bench/three-parts", stock::SCENARIO).await?;
-    let filled = stock::fill(apis[0], STOCKED).await?;
+    // It is paused when this was measured before; there is no such rule otherwise.
+    apis[0].patch(stock::RULE, &json!({ "state": "active" })).await?;
+    let filled = stock::fill(apis[0], stocked).await?;
     apis[0].patch(stock::RULE, &json!({ "state": "paused" })).await?;
     let (servers, database) = replicas.cpu_ms()?;
-    let (latencies, span) = stock::take(&apis, HANDED_OUT, 3_600).await?;
+    let (latencies, span) = stock::take(&apis, handed_out, 3_600).await?;
     let (servers_now, database_now) = replicas.cpu_ms()?;
     let at = |quantile: f64| round(latencies.value_at_quantile(quantile) as f64 / 1000.0);
-    let each = |ms: u64| round(ms as f64 * 1000.0 / f64::from(HANDED_OUT));
+    let each = |ms: u64| round(ms as f64 * 1000.0 / f64::from(handed_out));
     Ok(json!({
         "connections": stock::CONNECTIONS,
-        "in_stock": STOCKED,
-        "filled_per_s": round(f64::from(STOCKED) / filled.as_secs_f64()),
-        "per_s": round(f64::from(HANDED_OUT) / span.as_secs_f64()),
+        "in_stock": stocked,
+        "filled_per_s": round(f64::from(stocked) / filled.as_secs_f64()),
+        "per_s": round(f64::from(handed_out) / span.as_secs_f64()),
         "aim_per_s": 5_000,
         "p50_ms": at(0.5),
         "p99_ms": at(0.99),

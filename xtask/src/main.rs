@@ -38,7 +38,10 @@ fn main() -> ExitCode {
     let root = repository_root();
     let outcome = match Command::parse() {
         Command::Demo(flags) => demo::run(root, &flags),
-        Command::Verify(flags) => trials::verify(root, &flags),
+        Command::Verify(flags) => trials::verify(root, &flags).map(|tally| {
+            println!("{tally}");
+            tally.failed == 0
+        }),
         Command::Bench(flags) => trials::bench(root, &flags),
         Command::Seed(flags) => trials::seed(root, &flags),
         Command::Test => test::run(root),

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 
-use self::tally::Tally;
+pub(crate) use self::tally::Tally;
 use crate::{demo, mutants, pages, tidy, trials};
 
 struct Stage {
@@ -91,7 +91,7 @@ fn run_stage(root: &Path, run: &Run) -> anyhow::Result<Tally> {
         Run::Pages(script) => counted(&mut pages::script(root, script)?),
         Run::Browser => counted(&mut pages::in_a_browser(root, &programs(root)?)?),
         Run::Mutants => Ok(Tally::default().finished(mutants::run(root)?)),
-        Run::Verify => Ok(Tally::default().finished(trials::verify_as_test(root)?)),
+        Run::Verify => trials::verify_as_test(root),
         Run::Cargo(arguments) => run_cargo(root, arguments),
     }
 }
@@ -101,7 +101,7 @@ fn run_cargo(root: &Path, arguments: &[&str]) -> anyhow::Result<Tally> {
 }
 
 /// Shows standard output as it comes, because a stage may take minutes, and counts the results in it.
-fn counted(command: &mut Command) -> anyhow::Result<Tally> {
+pub(crate) fn counted(command: &mut Command) -> anyhow::Result<Tally> {
     let name = command.get_program().to_string_lossy().into_owned();
     let mut child = command
         .stdin(Stdio::null())

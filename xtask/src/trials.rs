@@ -10,7 +10,7 @@ use clap::{Args, ValueEnum};
 
 use crate::mutants;
 use crate::pages;
-use crate::test::{cargo, machine, programs};
+use crate::test::{Tally, cargo, counted, machine, programs};
 
 /// What to strike, and how often.
 #[derive(Args)]
@@ -61,9 +61,9 @@ pub(crate) struct BenchFlags {
     /// Seconds of load for each number of requests in flight
     #[arg(long, default_value_t = 8)]
     seconds: u32,
-    /// Measure one part alone: scenarios (`runs`), stock, stock in a store with a long `history`, what bad `inputs` cost, or
-    /// ordinary calls among very many of everything (`sizes`). With PostgreSQL there are the first two
-    #[arg(long, value_parser = ["runs", "stock", "history", "inputs", "sizes"])]
+    /// Measure one part alone: scenarios (`runs`), stock, stock in a store with a long `history`, a `migration` of very many datasets,
+    /// what bad `inputs` cost, or ordinary calls among very many of everything (`sizes`). With PostgreSQL there are the first four
+    #[arg(long, value_parser = ["runs", "stock", "history", "migration", "inputs", "sizes"])]
     only: Option<String>,
     /// Where servers keep what they have; `postgres` is a server of the benchmark's own, in a temporary folder, with PostgreSQL's
     /// own settings
@@ -75,6 +75,18 @@ pub(crate) struct BenchFlags {
     /// A setting of the database that is not its own default, as NAME=VALUE; may be repeated
     #[arg(long)]
     database_setting: Vec<String>,
+    /// Rows of history in PostgreSQL; 5,000,000 when it is left out
+    #[arg(long)]
+    rows: Option<u64>,
+    /// How old a snapshot is before it is measured beside it, in seconds; 300 when it is left out
+    #[arg(long)]
+    snapshot_s: Option<u64>,
+    /// Datasets that are migrated; 1,000,000 when it is left out
+    #[arg(long)]
+    datasets: Option<u64>,
+    /// Small, to see that it works: the figures mean nothing
+    #[arg(long)]
+    quick: bool,
 }
 
 /// How much to seed, and where.
@@ -94,15 +106,15 @@ pub(crate) struct SeedFlags {
     once: bool,
 }
 
-/// Strikes servers, suppliers and database at random under load. `true` when nothing was lost, doubled or left behind.
-pub(crate) fn verify(root: &Path, flags: &VerifyFlags) -> anyhow::Result<bool> {
+/// Strikes servers, suppliers and database at random under load. Each trial counts as one; what one had to leave out counts as ignored.
+pub(crate) fn verify(root: &Path, flags: &VerifyFlags) -> anyhow::Result<Tally> {
     machine::prepare_to_build()?;
     if flags.mutants {
-        return mutants::run(root);
+        return Ok(Tally::default().finished(mutants::run(root)?));
     }
     let programs = programs(root)?;
     let stores = flags.store.map_or(vec![Store::Sqlite, Store::Postgres], |store| vec![store]);
-    let mut all_is_well = true;
+    let mut tally = Tally::default();
     for store in stores {
         let strikes = flags.strikes.unwrap_or(match flags.profile {
             Profile::Ci => 150,
@@ -118,16 +130,16 @@ pub(crate) fn verify(root: &Path, flags: &VerifyFlags) -> anyhow::Result<bool> {
         if let Some(seed) = flags.seed {
             command.args(["--seed", &seed.to_string()]);
         }
-        all_is_well &= command.status().context("cannot start `verify`")?.success();
+        tally = tally + trial(&mut command)?;
         if store == Store::Sqlite {
-            all_is_well &= cut_power(root, flags)?;
+            tally = tally + cut_power(root, flags)?;
         }
     }
-    Ok(all_is_well)
+    Ok(tally)
 }
 
 /// Makes images of a store as a power cut would leave them, and opens each.
-fn cut_power(root: &Path, flags: &VerifyFlags) -> anyhow::Result<bool> {
+fn cut_power(root: &Path, flags: &VerifyFlags) -> anyhow::Result<Tally> {
     // With all packages, so that it shares what the tests are built of: it needs what only they need, and the server does not get it.
     let status = cargo()
         .args(["build", "--workspace", "--locked", "--example", "power_cut"])
@@ -144,11 +156,17 @@ fn cut_power(root: &Path, flags: &VerifyFlags) -> anyhow::Result<bool> {
     if let Some(seed) = flags.seed {
         command.args(["--seed", &seed.to_string()]);
     }
-    Ok(command.status().context("cannot start the power-cut trial")?.success())
+    trial(&mut command)
+}
+
+/// Runs one trial, shows what it prints, and counts it.
+fn trial(command: &mut Command) -> anyhow::Result<Tally> {
+    let tally = counted(command)?;
+    Ok(Tally { passed: u64::from(tally.failed == 0), ..tally })
 }
 
 /// The trial over both stores as every change has to pass it.
-pub(crate) fn verify_as_test(root: &Path) -> anyhow::Result<bool> {
+pub(crate) fn verify_as_test(root: &Path) -> anyhow::Result<Tally> {
     verify(
         root,
         &VerifyFlags {
@@ -189,6 +207,13 @@ pub(crate) fn bench(root: &Path, flags: &BenchFlags) -> anyhow::Result<bool> {
     }
     if let Some(part) = &flags.only {
         command.args(["--only", part]);
+    }
+    let sizes = [("--rows", flags.rows), ("--snapshot-s", flags.snapshot_s), ("--datasets", flags.datasets)];
+    for (name, value) in sizes {
+        command.args(value.into_iter().flat_map(|value| [name.to_owned(), value.to_string()]));
+    }
+    if flags.quick {
+        command.arg("--quick");
     }
     Ok(command.status().context("cannot start `verify`")?.success())
 }

@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, ensure};
 use tokio::task::JoinHandle;
 
-use super::disk::Disk;
 use super::strikes::Strike;
 use crate::api::Api;
+use crate::disk::Disk;
 use crate::postgres::Postgres;
 use crate::processes::{Begins, Server, SupplierProcess};
 use crate::proxy::Proxy;
@@ -45,7 +45,7 @@ pub(crate) struct Cluster {
     servers: Vec<Member<Server>>,
     suppliers: Vec<Member<SupplierProcess>>,
     database: Option<Postgres>,
-    /// The disk of the one server of a store in SQLite, where the trial may have one of its own.
+    /// The disk of the one server of a store in SQLite; that of a database belongs to it.
     disk: Option<Disk>,
     /// The ways of everybody to each server.
     calls: Vec<Proxy>,
@@ -59,8 +59,10 @@ pub(crate) struct Cluster {
     pub(crate) slowest_start: Duration,
     /// How often a supplier was started again because it had ended by itself: somebody had opened its session once more.
     pub(crate) suppliers_replaced: u32,
-    /// How often a server whose disk was full has come to itself.
+    /// How often a store whose disk was full has come to itself.
     pub(crate) found_room: u32,
+    /// How often the database has ended, and all its connections with it, because there was no room for its log.
+    pub(crate) ended_without_room: u32,
     /// What has ended in another way than it must.
     pub(crate) wrong: Vec<String>,
 }
@@ -97,7 +99,7 @@ impl Cluster {
         );
         let database = match store {
             Store::Sqlite => None,
-            Store::Postgres => Some(Postgres::start().await?),
+            Store::Postgres => Some(Postgres::start(on_a_disk).await?),
         };
         let (mut members, mut calls, mut to_database) = (Vec::new(), Vec::new(), Vec::new());
         let mut disk = None;
@@ -137,6 +139,7 @@ impl Cluster {
             slowest_start,
             suppliers_replaced: 0,
             found_room: 0,
+            ended_without_room: 0,
             wrong: Vec::new(),
         })
     }
@@ -169,7 +172,8 @@ impl Cluster {
     /// Whether this can be done to it.
     pub(crate) fn has(&self, strike: Strike) -> bool {
         match strike {
-            Strike::DiskFull => self.disk.is_some(),
+            Strike::DiskFull => self.disk().is_some(),
+            Strike::DatabaseLogFull => self.database.is_some() && self.disk().is_some(),
             _ => self.database.is_some() || !strike.needs_database(),
         }
     }
@@ -194,7 +198,7 @@ impl Cluster {
             Strike::SupplierKilled | Strike::SupplierStopped | Strike::SupplierPaused => {
                 self.strike_supplier(strike).await?
             }
-            Strike::DiskFull => self.fill_disk().await?,
+            Strike::DiskFull | Strike::DatabaseLogFull => self.fill_disk(strike).await?,
             Strike::DatabaseStopped => {
                 let database = self.database.as_mut().context("this store is no database")?;
                 database.stop_and_restart(Duration::from_millis(fastrand::u64(ABSENCE_MS))).await?;
@@ -245,31 +249,61 @@ impl Cluster {
         Ok(true)
     }
 
-    /// Leaves no room for a while. What is there can be read all the time, and everything goes on by itself afterwards.
-    async fn fill_disk(&mut self) -> anyhow::Result<bool> {
-        let (Some(disk), Some(server)) = (&self.disk, self.servers.first()) else { return Ok(false) };
+    /// Leaves no room for a while. Everything goes on by itself afterwards, but for a database that has ended for want of it, which
+    /// whoever supervises it starts again.
+    async fn fill_disk(&mut self, strike: Strike) -> anyhow::Result<bool> {
         // One that stands still would answer nothing, whatever its disk is like.
-        if !server.goes_on() {
+        let going = self.servers.iter().filter(|server| server.goes_on());
+        let reached = |server: &Server| self.api.through(server.address().to_owned(), CALL_LIMIT);
+        let apis: Vec<Api> = going.map(|server| reached(&server.process)).collect();
+        let Some(disk) = self.disk() else { return Ok(false) };
+        if apis.is_empty() {
             return Ok(false);
         }
-        let api = server.process.api()?.through(server.process.address().to_owned(), CALL_LIMIT);
+        let ended_before = self.database.as_ref().map_or(Ok(0), Postgres::panics)?;
         disk.take_all_room()?;
+        if let (Strike::DatabaseLogFull, Some(database)) = (strike, &self.database) {
+            database.write_log_until_it_ends().await?;
+        }
+        // What is there can be read all the time, unless the database has ended.
+        let refusals: &[u16] = if self.database.is_some() { &[503] } else { &[] };
         let until = Instant::now() + Duration::from_millis(fastrand::u64(FULL_MS));
+        let mut wrong = Vec::new();
         while Instant::now() < until {
-            let read = api.look("/v1/leases?limit=1").await;
-            if !read.as_ref().is_ok_and(|reply| reply.status == 200) {
-                self.wrong.push(format!("with a full disk, leases could not be read: {read:?}"));
+            for api in &apis {
+                let read = api.look("/v1/leases?limit=1").await;
+                let is_fine =
+                    |reply: &crate::api::Reply| reply.status == 200 || refusals.contains(&reply.status);
+                if !read.as_ref().is_ok_and(is_fine) {
+                    wrong.push(format!("with a full disk, leases could not be read: {read:?}"));
+                }
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
         disk.give_room()?;
+        self.wrong.append(&mut wrong);
+        if let Some(database) = &mut self.database {
+            database.restart_if_ended().await?;
+            self.ended_without_room += u32::from(database.panics()? > ended_before);
+        }
         let limit = Instant::now() + CALL_LIMIT;
-        while !api.is_ready().await {
-            ensure!(Instant::now() < limit, "the server is not ready although its disk has room again");
-            tokio::time::sleep(Duration::from_millis(20)).await;
+        for api in &apis {
+            while !api.is_ready().await {
+                ensure!(
+                    Instant::now() < limit,
+                    "{} is not ready although its store has room again",
+                    api.address()
+                );
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
         }
         self.found_room += 1;
         Ok(true)
+    }
+
+    /// The disk that the store lies on, where the trial may have one of its own.
+    fn disk(&self) -> Option<&Disk> {
+        self.disk.as_ref().or_else(|| self.database.as_ref()?.disk())
     }
 
     async fn strike_supplier(&mut self, strike: Strike) -> anyhow::Result<bool> {

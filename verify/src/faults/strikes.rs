@@ -18,8 +18,10 @@ pub(crate) enum Strike {
     DatabaseStopped,
     /// One process of the database is killed: all of its connections are lost, and it recovers.
     DatabaseConnectionKilled,
-    /// No more can be written to the disk of the server, for a while.
+    /// No more can be written to the disk of the store, for a while.
     DiskFull,
+    /// The same in the middle of the database's own log, without which it cannot go on: it ends.
+    DatabaseLogFull,
     /// Everything between one server and all who call it comes late.
     CallsLate,
     /// All connections to one server are cut, and new ones too.
@@ -38,7 +40,7 @@ pub(crate) enum Strike {
 }
 
 /// Every strike, with how often it is in the deck.
-const WEIGHTS: [(Strike, usize); 18] = [
+const WEIGHTS: [(Strike, usize); 19] = [
     (Strike::ServerKilled, 20),
     (Strike::ServerStopped, 4),
     (Strike::ServerPaused, 4),
@@ -48,6 +50,7 @@ const WEIGHTS: [(Strike, usize); 18] = [
     (Strike::DatabaseStopped, 2),
     (Strike::DatabaseConnectionKilled, 1),
     (Strike::DiskFull, 3),
+    (Strike::DatabaseLogFull, 2),
     (Strike::CallsLate, 2),
     (Strike::CallsReset, 2),
     (Strike::CallsHalfOpen, 2),
@@ -87,6 +90,7 @@ impl Strike {
             self,
             Self::DatabaseStopped
                 | Self::DatabaseConnectionKilled
+                | Self::DatabaseLogFull
                 | Self::DatabaseLate
                 | Self::DatabaseReset
                 | Self::DatabaseHalfOpen
@@ -123,6 +127,7 @@ impl Strike {
             Self::DatabaseStopped => "database_stopped",
             Self::DatabaseConnectionKilled => "database_connection_killed",
             Self::DiskFull => "disk_full",
+            Self::DatabaseLogFull => "database_log_full",
             Self::CallsLate => "calls_late",
             Self::CallsReset => "calls_reset",
             Self::CallsHalfOpen => "calls_half_open",

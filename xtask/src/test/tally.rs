@@ -25,6 +25,12 @@ impl Tally {
             Regex::new(r"^\s*Tests\s+(?:(\d+) failed)?(?: \| )?(?:(\d+) passed)?.*\(\d+\)$")
                 .expect("well-formed")
         });
+        // A trial says in its report what it had to leave out.
+        static NOT_TRIED: LazyLock<Regex> =
+            LazyLock::new(|| Regex::new(r#"^\{.*"not_tried":\[((?:"[^"]*",?)*)\]"#).expect("well-formed"));
+        if let Some(found) = NOT_TRIED.captures(line) {
+            self.ignored += found[1].matches('"').count() as u64 / 2;
+        }
         if let Some(found) = PAGES.captures(line.trim_end()) {
             let number =
                 |group: usize| found.get(group).map_or(0, |text| text.as_str().parse::<u64>().unwrap_or(0));
@@ -88,6 +94,19 @@ mod tests {
         }
         assert_eq!(tally, Tally { passed: 66, failed: 5, ignored: 1 });
         assert_eq!(tally.to_string(), "66 passed, 5 failed, 1 ignored");
+    }
+
+    #[test]
+    fn what_a_trial_had_to_leave_out_is_ignored() {
+        let mut tally = Tally::default();
+        for line in [
+            r#"{"disk":null,"not_tried":["disk_full: no file system, here"],"seed":1}"#,
+            r#"{"disk":"tmpfs","not_tried":[],"seed":1}"#,
+            r#"it says "not_tried":["nothing"]"#,
+        ] {
+            tally.read(line);
+        }
+        assert_eq!(tally, Tally { passed: 0, failed: 0, ignored: 1 });
     }
 
     #[test]

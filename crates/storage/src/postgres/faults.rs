@@ -3,7 +3,7 @@
 use std::error::Error;
 
 use deadpool_postgres::PoolError;
-use tokio_postgres::error::SqlState;
+use tokio_postgres::error::{DbError, Severity, SqlState};
 
 use crate::error::StoreError;
 
@@ -74,8 +74,13 @@ impl Fault {
     }
 
     /// Whether PostgreSQL itself has refused, so that what it was told to do is certainly undone.
+    ///
+    /// One that ends over it has not refused: a commit may be in its log when it finds no room for the next piece of that, and is
+    /// done when it has recovered.
     pub(super) fn is_refusal(&self) -> bool {
-        matches!(self, Self::Sql(cause) if cause.code().is_some()) && self.remedy() != Remedy::Later
+        let Self::Sql(cause) = self else { return false };
+        let severity = cause.as_db_error().and_then(DbError::parsed_severity);
+        severity == Some(Severity::Error) && self.remedy() != Remedy::Later
     }
 
     /// Whether PostgreSQL has answered, or nobody was asked: the statement itself is certainly undone.

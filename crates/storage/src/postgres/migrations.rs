@@ -123,6 +123,20 @@ pub struct Migrator {
 impl Migrator {
     /// Takes the place of the one migrator; [`StoreError::Busy`] when somebody else has it.
     pub async fn begin(address: &Address, durability: Durability) -> Result<Self, StoreError> {
+        Self::begin_knowing(address, durability, known_version()).await
+    }
+
+    /// The same as a build would that knows only this version of the schema.
+    #[cfg(feature = "conformance")]
+    pub async fn begin_as(address: &Address, durability: Durability, known: u32) -> Result<Self, StoreError> {
+        Self::begin_knowing(address, durability, known).await
+    }
+
+    async fn begin_knowing(
+        address: &Address,
+        durability: Durability,
+        known: u32,
+    ) -> Result<Self, StoreError> {
         let (guard, client) = connect(address).await?;
         opening::check_server(&guard, durability).await?;
         let take = "SELECT pg_try_advisory_xact_lock($1, hashtext($2))";
@@ -131,7 +145,7 @@ impl Migrator {
         if !taken.map_err(|cause| told("looking for another migration", cause))?.get::<_, bool>(0) {
             return Err(StoreError::Busy { reason: format!("{address} is being migrated by somebody else") });
         }
-        Ok(Self::with(guard, client, address))
+        Ok(Self::with(guard, client, address, known))
     }
 
     /// Where the schema stands.
@@ -189,13 +203,20 @@ pub(crate) fn known_version() -> u32 {
     newest.and_then(|version| u32::try_from(version).ok()).unwrap_or_default()
 }
 
+/// The newest migration of this build, and the newest that brings rows to a new form: what trials of migrations go through.
+#[cfg(feature = "conformance")]
+pub fn newest() -> (u32, u32) {
+    let moving = MOVES.iter().map(|moving| moving.version).max();
+    (known_version(), moving.unwrap_or_else(known_version))
+}
+
 /// Looks at the server, and makes the store if there is none; one that is there must be of a version that a build can work with that
 /// knows this one.
 pub(super) async fn prepare(address: &Address, durability: Durability, known: u32) -> Result<(), StoreError> {
     let client = opening::connect(&address.config, &opening::connector(address)?).await?;
     opening::check_server(&client, durability).await?;
     if found(&client, address, known).await?.version == 0 {
-        create(address).await?;
+        create(address, known).await?;
     }
     found(&client, address, known).await?.check(address)
 }
@@ -231,8 +252,8 @@ pub(super) async fn found(client: &Client, address: &Address, known: u32) -> Res
     Ok(schema)
 }
 
-/// Makes a store that is not there; whoever else does so is waited for.
-async fn create(address: &Address) -> Result<(), StoreError> {
+/// Makes a store of this version that is not there; whoever else does so is waited for.
+async fn create(address: &Address, known: u32) -> Result<(), StoreError> {
     let (guard, client) = connect(address).await?;
     begin(&guard).await?;
     let take = format!(
@@ -240,7 +261,7 @@ async fn create(address: &Address) -> Result<(), StoreError> {
         address.schema
     );
     guard.batch_execute(&take).await.map_err(|cause| told("waiting for another migration", cause))?;
-    let mut migrator = Migrator::with(guard, client, address);
+    let mut migrator = Migrator::with(guard, client, address, known);
     let done = async {
         if migrator.schema().await?.version == 0 {
             migrator.create().await?;
@@ -270,9 +291,8 @@ async fn begin(guard: &Client) -> Result<(), StoreError> {
 }
 
 impl Migrator {
-    fn with(guard: Client, client: Client, address: &Address) -> Self {
-        let pause = Duration::ZERO;
-        Self { client, guard, address: address.clone(), known: known_version(), pause }
+    fn with(guard: Client, client: Client, address: &Address, known: u32) -> Self {
+        Self { client, guard, address: address.clone(), known, pause: Duration::ZERO }
     }
 
     /// Gives the place up at once, in place of when the database notices that the connection is gone.
@@ -286,7 +306,7 @@ impl Migrator {
         let create = format!("CREATE SCHEMA IF NOT EXISTS {}", self.address.schema);
         self.client.batch_execute(&create).await.map_err(|cause| told("creating the schema", cause))?;
         // All of it in one transaction: nobody finds a store of an older version.
-        let all = embedded::migrations::runner().set_grouped(true);
+        let all = embedded::migrations::runner().set_target(target(self.known)).set_grouped(true);
         all.run_async(&mut self.client).await.map_err(|cause| opening::broken(MIGRATING, cause))?;
         while self.close().await? == Step::More {}
         Ok(())
@@ -294,9 +314,8 @@ impl Migrator {
 
     /// Runs the statements of one version, when those who use its tables let it.
     async fn run(&mut self, version: u32) -> Result<(), StoreError> {
-        let target = refinery::Target::Version(version.try_into().expect("versions are few"));
         for _ in 0..MIGRATION_TRIES {
-            let runner = embedded::migrations::runner().set_target(target).set_grouped(true);
+            let runner = embedded::migrations::runner().set_target(target(version)).set_grouped(true);
             match runner.run_async(&mut self.client).await {
                 Ok(_) => return Ok(()),
                 Err(cause) if gave_up(&cause) => pause().await,
@@ -418,6 +437,10 @@ impl Migrator {
 }
 
 const MIGRATING: &str = "migrating the database";
+
+fn target(version: u32) -> refinery::Target {
+    refinery::Target::Version(version.try_into().expect("versions are few"))
+}
 
 /// Whether a statement gave way to somebody who holds what it needs, or to whom it would have waited for in a circle.
 fn gave_up(error: &(dyn std::error::Error + 'static)) -> bool {

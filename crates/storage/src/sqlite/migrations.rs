@@ -72,10 +72,20 @@ pub struct Migrator {
 impl Migrator {
     /// Takes the folder for this process; [`StoreError::InUse`] when a server or another migrator has it.
     pub fn begin(folder: &Path, durability: Durability) -> Result<Self, StoreError> {
+        Self::begin_knowing(folder, durability, known_version())
+    }
+
+    /// The same as a build would that knows only this version of the schema.
+    #[cfg(feature = "conformance")]
+    pub fn begin_as(folder: &Path, durability: Durability, known: u32) -> Result<Self, StoreError> {
+        Self::begin_knowing(folder, durability, known)
+    }
+
+    fn begin_knowing(folder: &Path, durability: Durability, known: u32) -> Result<Self, StoreError> {
         let file = opening::existing(folder)?;
         let lock = opening::lock(folder)?;
         let connection = opening::open_writer(&file, durability)?;
-        Ok(Self { connection, file, known: known_version(), _lock: lock })
+        Ok(Self { connection, file, known, _lock: lock })
     }
 
     /// Where the schema stands.
@@ -103,6 +113,13 @@ pub(super) fn known_version() -> u32 {
     let newest =
         embedded::migrations::runner().get_migrations().iter().map(refinery::Migration::version).max();
     newest.and_then(|version| u32::try_from(version).ok()).unwrap_or_default()
+}
+
+/// The newest migration of this build, and the newest that brings rows to a new form: what trials of migrations go through.
+#[cfg(feature = "conformance")]
+pub fn newest() -> (u32, u32) {
+    let moving = MOVES.iter().map(|moving| moving.version).max();
+    (known_version(), moving.unwrap_or_else(known_version))
 }
 
 /// Brings the schema to what a build can work with that knows this version. A store that is new is finalized at once; another

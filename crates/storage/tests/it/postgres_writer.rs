@@ -10,6 +10,8 @@ use sixpack_storage::events::{EventFilter, Events};
 use sixpack_storage::postgres::{Address, PostgresStore, Settings};
 use sixpack_storage::tokens::Tokens;
 use sixpack_storage::{Durability, ManualClock, StoreError};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{UnixListener, UnixStream};
 
 async fn open() -> (Address, Arc<PostgresStore>, Fixture) {
     let server = PostgresServer::shared();
@@ -93,6 +95,59 @@ async fn an_answer_that_is_lost_with_the_commit_is_said_to_be() {
     let result = store.create_token(token(&f, 1), f.event("token.created")).await;
     assert!(matches!(result, Err(StoreError::Unanswered { doing: "keeping a token", .. })), "{result:?}");
     store.ping().await.unwrap();
+}
+
+/// What PostgreSQL says when it ends because there is no room for its log.
+const NO_ROOM: &[u8] = b"SPANIC\0VPANIC\0C53100\0Mcould not write to file: No space left on device\0\0";
+
+/// Carries what a store and its database say to each other, until a commit is done: then it ends as if the database had, over that.
+async fn end_over_a_commit(mut caller: UnixStream, mut database: UnixStream) -> std::io::Result<()> {
+    // A letter and a length come before the word.
+    const DONE: &[u8] = b"COMMIT\0";
+    const BEFORE: usize = 5;
+    let (mut calls, mut caller) = caller.split();
+    let (mut answers, mut database) = database.split();
+    let answering = async {
+        let mut bytes = vec![0; 64 * 1024];
+        loop {
+            let read = answers.read(&mut bytes).await?;
+            let answer = &bytes[..read];
+            if let Some(done) = answer.windows(DONE.len()).position(|word| word == DONE) {
+                caller.write_all(&answer[..done - BEFORE]).await?;
+                let length = u32::try_from(NO_ROOM.len() + 4).unwrap();
+                return caller.write_all(&[b"E", &length.to_be_bytes()[..], NO_ROOM].concat()).await;
+            }
+            if read == 0 {
+                return Ok(());
+            }
+            caller.write_all(answer).await?;
+        }
+    };
+    tokio::select! {
+        ended = answering => ended,
+        ended = tokio::io::copy(&mut calls, &mut database) => ended.map(|_| ()),
+    }
+}
+
+#[tokio::test]
+async fn a_database_that_ends_over_a_commit_has_not_refused_it() {
+    let (address, store, f) = open().await;
+    let folder = tempfile::tempdir().unwrap();
+    let listener = UnixListener::bind(folder.path().join(".s.PGSQL.5432")).unwrap();
+    tokio::spawn(async move {
+        while let Ok((caller, _)) = listener.accept().await {
+            let database = UnixStream::connect(PostgresServer::shared().socket()).await.unwrap();
+            tokio::spawn(end_over_a_commit(caller, database));
+        }
+    });
+    let place = folder.path().to_str().unwrap().replace('/', "%2F");
+    let through = format!("postgres://sixpack@{place}/postgres?schema={}", address.schema());
+    let settings = Settings { connections: 1, durability: Durability::TestsOnly };
+    let ending = PostgresStore::open(&through.parse().unwrap(), settings).await.unwrap();
+    let one = token(&f, 1);
+    let result = ending.create_token(one.clone(), f.event("token.created")).await;
+    assert!(matches!(result, Err(StoreError::Unanswered { doing: "keeping a token", .. })), "{result:?}");
+    assert_eq!(store.tokens().await.unwrap(), [one]);
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! Disk: a file system of the trial's own below the data of a server, which is as large as the trial wants it to be.
+//! Disk: a file system of the trial's own below the data of a server or a database, which is as large as the trial wants it to be.
 //!
 //! It is mounted in a namespace of the trial's own and goes with it, however that ends. Whoever may not mount for everybody may do so
 //! in a namespace of users, where that is allowed.
@@ -12,19 +12,25 @@ use anyhow::{Context, bail, ensure};
 const WAYS: [(&str, &[&str]); 2] =
     [("tmpfs", &["--mount"]), ("tmpfs, in a namespace of users", &["--user", "--map-root-user", "--mount"])];
 
+/// Whether one can be mounted in a folder, and made small.
+const PROBE: &str = "mount -t tmpfs none \"$1\" && mount -o remount,size=1m none \"$1\"";
+
 /// Far more than a trial writes; nothing of it is used before it is written.
 const ROOM: &str = "4g";
 
 /// What is in use may grow while it is being looked at.
 const TRIES: usize = 50;
 
+/// What a trial says that has no such disk.
+pub(crate) const LACKING: &str = "no file system can be mounted here, so that no disk is filled: run it as root, or allow namespaces of users";
+
 /// Runs this program once more where it may mount. `None` when there is no such place: the trial then goes without a full disk,
-/// and says so.
+/// and has to say so.
 pub(crate) fn enclose() -> anyhow::Result<Option<ExitCode>> {
     let place = tempfile::tempdir()?;
     for (name, arguments) in WAYS {
         let mut probe = Command::new("unshare");
-        probe.args(arguments).args(["--", "mount", "-t", "tmpfs", "none"]).arg(place.path());
+        probe.args(arguments).args(["--", "sh", "-c", PROBE, "probe"]).arg(place.path());
         let works = probe.stderr(Stdio::null()).status();
         if !works.is_ok_and(|status| status.success()) {
             continue;
@@ -89,7 +95,9 @@ impl Disk {
     /// False when there is more on it.
     fn resize(&self, size: &str) -> anyhow::Result<bool> {
         let mut mount = Command::new("mount");
-        mount.args(["-o", &format!("remount,size={size},mode=0700")]).arg(&self.folder);
+        // With its source, so that nothing is added of what it has: the kernel tells of users by numbers that a namespace of users may
+        // not have, and refuses them.
+        mount.args(["-o", &format!("remount,size={size},mode=0700"), "none"]).arg(&self.folder);
         Ok(mount.stderr(Stdio::null()).status()?.success())
     }
 

@@ -5,7 +5,15 @@
 //! many times: a server that is started over it has the history of as many datasets. `bench_store prune COPIES` makes such a store
 //! of a thousand datasets, and takes everything away as the sweep does while somebody else writes. Each prints one JSON object.
 //! `bench_store postgres SETTING…` runs a database of its own, in a temporary folder, until its standard input ends, and prints
-//! its address.
+//! its address. Of a store in such a database, `bench_store postgres-history ADDRESS ROWS` copies what has ended until the copies
+//! have so many rows, and `bench_store snapshot ADDRESS` reads once and stays in its transaction until its standard input ends.
+//! `bench_store migration STORE DATASETS` brings a store of an older version with so many datasets up to date, under load where that
+//! is possible.
+
+mod database;
+mod file_migration;
+mod load;
+mod migration;
 
 use std::error::Error;
 use std::io::Write;
@@ -16,7 +24,7 @@ use std::time::Instant;
 use rusqlite::{Connection, params};
 use serde_json::{Value, json};
 use sixpack_storage::conformance::retention::used_up;
-use sixpack_storage::conformance::{Fixture, PostgresServer, StockLoop};
+use sixpack_storage::conformance::{Fixture, StockLoop};
 use sixpack_storage::retention::Retention;
 use sixpack_storage::sqlite::{Settings, SqliteStore};
 use sixpack_storage::tokens::Tokens;
@@ -56,24 +64,21 @@ async fn main() -> Result<(), Box<dyn Error>> {
         ["loop"] => bare_loop().await?,
         ["history", folder, copies] => history(Path::new(folder), copies.parse()?)?,
         ["prune", copies] => prune(copies.parse()?).await?,
-        ["postgres", ref settings @ ..] => return postgres(settings),
+        ["postgres", ref settings @ ..] => return database::run(settings),
+        ["postgres-history", address, rows] => database::history(address, rows.parse()?).await?,
+        ["migration", "postgres", datasets] => migration::measure(datasets.parse()?).await?,
+        ["migration", "sqlite", datasets] => file_migration::measure(datasets.parse()?).await?,
+        ["snapshot", address] => database::hold_a_snapshot(address).await?,
         _ => {
             return Err(
                 "usage: bench_store loop | bench_store history FOLDER COPIES | bench_store prune COPIES \
-                 | bench_store postgres SETTING..."
+                 | bench_store postgres SETTING... | bench_store postgres-history ADDRESS ROWS | bench_store snapshot ADDRESS \
+                 | bench_store migration sqlite|postgres DATASETS"
                     .into(),
             );
         }
     };
     writeln!(std::io::stdout(), "{told}")?;
-    Ok(())
-}
-
-/// Runs a database until the standard input ends; its address is the only line that is printed.
-fn postgres(settings: &[&str]) -> Result<(), Box<dyn Error>> {
-    let server = PostgresServer::start(settings);
-    writeln!(std::io::stdout(), "{}", server.url())?;
-    std::io::copy(&mut std::io::stdin(), &mut std::io::sink())?;
     Ok(())
 }
 

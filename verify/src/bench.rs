@@ -66,6 +66,8 @@ pub(crate) enum StoreKind {
     Sqlite,
     /// In a database that they share.
     Postgres,
+    /// The same, behind a pooler in transaction mode.
+    Pooled,
 }
 
 /// What is measured.

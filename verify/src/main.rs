@@ -144,8 +144,8 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
             match (store, only) {
                 (bench::StoreKind::Sqlite, None) => bench::run(&programs, seconds).await?,
                 (bench::StoreKind::Sqlite, Some(part)) => bench::run_part(&programs, part, seconds).await?,
-                (bench::StoreKind::Postgres, only) => {
-                    replicas::run(&programs, seconds, replicas, &database_setting, only).await?;
+                (database, only) => {
+                    replicas::run(&programs, seconds, database, replicas, &database_setting, only).await?;
                 }
             }
         }

@@ -14,7 +14,7 @@ use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 
 use crate::api::Api;
-use crate::bench::{self, Part, Programs};
+use crate::bench::{self, Part, Programs, StoreKind};
 use crate::machine;
 use crate::processes::{Begins, Server, SupplierProcess, cpu_ms_of};
 use crate::stock::{self, round};
@@ -38,9 +38,9 @@ struct Database {
 
 impl Database {
     /// Starts a database with PostgreSQL's own settings but for these; they are all durable.
-    async fn start(bench_store: &Path, settings: &[String]) -> anyhow::Result<Self> {
+    async fn start(bench_store: &Path, kind: StoreKind, settings: &[String]) -> anyhow::Result<Self> {
         let mut keeper = Command::new(bench_store)
-            .arg("postgres")
+            .arg(if kind == StoreKind::Pooled { "pooled" } else { "postgres" })
             .args(settings)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -84,9 +84,14 @@ struct Replicas {
 }
 
 impl Replicas {
-    async fn start(programs: &Programs, count: usize, settings: &[String]) -> anyhow::Result<Self> {
+    async fn start(
+        programs: &Programs,
+        kind: StoreKind,
+        count: usize,
+        settings: &[String],
+    ) -> anyhow::Result<Self> {
         ensure!(count > 0, "there is nothing to measure without a server");
-        let database = Database::start(&programs.bench_store, settings).await?;
+        let database = Database::start(&programs.bench_store, kind, settings).await?;
         let (mut servers, mut apis, mut suppliers) = (Vec::new(), Vec::<Api>::new(), Vec::new());
         let mut folders = Vec::new();
         for number in 1..=count {
@@ -131,6 +136,7 @@ impl Replicas {
 pub(crate) async fn run(
     programs: &Programs,
     seconds: u64,
+    kind: StoreKind,
     count: usize,
     settings: &[String],
     only: Option<Part>,
@@ -138,7 +144,7 @@ pub(crate) async fn run(
     ensure!(matches!(only, None | Some(Part::Runs | Part::Stock)), "of PostgreSQL that is not measured");
     let folder = tempfile::tempdir()?;
     let flush_ms = round(machine::flush_ms(folder.path())?);
-    let replicas = Replicas::start(programs, count, settings).await?;
+    let replicas = Replicas::start(programs, kind, count, settings).await?;
     let runs = if only == Some(Part::Stock) { Value::Null } else { runs(&replicas, seconds).await? };
     let stock = if only == Some(Part::Runs) { Value::Null } else { leases(&replicas).await? };
     replicas.stop().await?;
@@ -147,6 +153,7 @@ pub(crate) async fn run(
         "flush_ms": flush_ms,
         "settings": {
             "store": "postgres, its own defaults: fsync, full_page_writes, synchronous_commit on; through a socket",
+            "pooler": if kind == StoreKind::Pooled { "PgBouncer, pool_mode = transaction" } else { "none" },
             "database_settings": settings, "replicas": count, "suppliers": count,
             "http": "loopback, keep-alive, bearer token; connections to each server in turn",
             "scenario": "three no-op steps in sequence", "seconds": seconds,

@@ -5,7 +5,7 @@
 //! many times: a server that is started over it has the history of as many datasets. `bench_store prune COPIES` makes such a store
 //! of a thousand datasets, and takes everything away as the sweep does while somebody else writes. Each prints one JSON object.
 //! `bench_store postgres SETTING…` runs a database of its own, in a temporary folder, until its standard input ends, and prints
-//! its address.
+//! its address; `bench_store pooled SETTING…` that of PgBouncer before such a database.
 
 use std::error::Error;
 use std::io::Write;
@@ -16,7 +16,7 @@ use std::time::Instant;
 use rusqlite::{Connection, params};
 use serde_json::{Value, json};
 use sixpack_storage::conformance::retention::used_up;
-use sixpack_storage::conformance::{Fixture, PostgresServer, StockLoop};
+use sixpack_storage::conformance::{Fixture, PgBouncer, PostgresServer, StockLoop};
 use sixpack_storage::retention::Retention;
 use sixpack_storage::sqlite::{Settings, SqliteStore};
 use sixpack_storage::tokens::Tokens;
@@ -57,10 +57,11 @@ async fn main() -> Result<(), Box<dyn Error>> {
         ["history", folder, copies] => history(Path::new(folder), copies.parse()?)?,
         ["prune", copies] => prune(copies.parse()?).await?,
         ["postgres", ref settings @ ..] => return postgres(settings),
+        ["pooled", ref settings @ ..] => return pooled(settings),
         _ => {
             return Err(
                 "usage: bench_store loop | bench_store history FOLDER COPIES | bench_store prune COPIES \
-                 | bench_store postgres SETTING..."
+                 | bench_store postgres SETTING... | bench_store pooled SETTING..."
                     .into(),
             );
         }
@@ -72,7 +73,18 @@ async fn main() -> Result<(), Box<dyn Error>> {
 /// Runs a database until the standard input ends; its address is the only line that is printed.
 fn postgres(settings: &[&str]) -> Result<(), Box<dyn Error>> {
     let server = PostgresServer::start(settings);
-    writeln!(std::io::stdout(), "{}", server.url())?;
+    run_at(&server.url())
+}
+
+/// The same behind a pooler that lets as many connections through as three servers ask for.
+fn pooled(settings: &[&str]) -> Result<(), Box<dyn Error>> {
+    let server = PostgresServer::start(settings);
+    let pooler = PgBouncer::start(&server, &["default_pool_size = 60"]);
+    run_at(&pooler.url())
+}
+
+fn run_at(url: &str) -> Result<(), Box<dyn Error>> {
+    writeln!(std::io::stdout(), "{url}")?;
     std::io::copy(&mut std::io::stdin(), &mut std::io::sink())?;
     Ok(())
 }

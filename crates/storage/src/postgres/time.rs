@@ -5,16 +5,15 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use deadpool_postgres::Pool;
 use tokio::sync::Mutex;
 
 use super::columns::number;
+use super::connections::Connections;
 use super::faults::Fault;
-use super::statements::Connection;
 
 /// The database's clock.
 pub(super) struct Time {
-    pool: Pool,
+    pool: Connections,
     begun: AtomicU64,
     /// What came of the last look.
     last: Mutex<Look>,
@@ -34,7 +33,7 @@ enum Seen {
 
 impl Time {
     /// `pool` has one connection.
-    pub(super) fn new(pool: Pool) -> Self {
+    pub(super) fn new(pool: Connections) -> Self {
         Self { pool, begun: AtomicU64::new(0), last: Mutex::default() }
     }
 
@@ -68,8 +67,10 @@ impl Time {
     }
 
     async fn look(&self) -> Result<i64, Fault> {
-        let connection = Connection::of(self.pool.get().await?);
-        let now = connection.one("SELECT sixpack_now()", &[], |row| number(row, 0)).await?;
-        Ok(now.expect("a function gives a row"))
+        let connection = self.pool.get().await?;
+        connection.begin_to_read();
+        let now = connection.one("SELECT sixpack_now()", &[], |row| number(row, 0)).await;
+        connection.end_reading();
+        Ok(now?.expect("a function gives a row"))
     }
 }

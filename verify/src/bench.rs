@@ -68,6 +68,8 @@ pub(crate) enum StoreKind {
     Sqlite,
     /// In a database that they share.
     Postgres,
+    /// The same, behind a pooler in transaction mode.
+    Pooled,
 }
 
 /// What is measured.
@@ -134,6 +136,7 @@ pub(crate) async fn migrate(programs: &Programs, store: StoreKind, datasets: u64
     let kind = match store {
         StoreKind::Sqlite => "sqlite",
         StoreKind::Postgres => "postgres",
+        StoreKind::Pooled => anyhow::bail!("migrations are measured without a pooler: --store postgres"),
     };
     let mut command = tokio::process::Command::new(&programs.bench_store);
     let done = command.args(["migration", kind, &datasets.to_string()]).output().await?;

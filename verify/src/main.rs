@@ -176,9 +176,10 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
                 (store, Some(bench::Part::Migration)) => bench::migrate(&programs, store, datasets).await?,
                 (bench::StoreKind::Sqlite, None) => bench::run(&programs, seconds).await?,
                 (bench::StoreKind::Sqlite, Some(part)) => bench::run_part(&programs, part, seconds).await?,
-                (bench::StoreKind::Postgres, only) => {
+                (kind, only) => {
                     let wish = replicas::Wish {
                         seconds,
+                        kind,
                         servers: replicas,
                         settings: database_setting,
                         only,

@@ -16,7 +16,7 @@ use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 
 use crate::api::Api;
-use crate::bench::{self, Part, Programs};
+use crate::bench::{self, Part, Programs, StoreKind};
 use crate::machine;
 use crate::processes::{Begins, Server, SupplierProcess, cpu_ms_of};
 use crate::stock::{self, round};
@@ -39,9 +39,9 @@ struct Database {
 
 impl Database {
     /// Starts a database with PostgreSQL's own settings but for these; they are all durable.
-    async fn start(bench_store: &Path, settings: &[String]) -> anyhow::Result<Self> {
+    async fn start(bench_store: &Path, kind: StoreKind, settings: &[String]) -> anyhow::Result<Self> {
         let mut keeper = Command::new(bench_store)
-            .arg("postgres")
+            .arg(if kind == StoreKind::Pooled { "pooled" } else { "postgres" })
             .args(settings)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -79,6 +79,8 @@ impl Database {
 pub(crate) struct Wish {
     /// Seconds of load for each number of requests in flight.
     pub(crate) seconds: u64,
+    /// The database by itself, or behind a pooler.
+    pub(crate) kind: StoreKind,
     /// Servers.
     pub(crate) servers: usize,
     /// What the database has other than by default.
@@ -103,9 +105,14 @@ struct Replicas {
 }
 
 impl Replicas {
-    async fn start(programs: &Programs, count: usize, settings: &[String]) -> anyhow::Result<Self> {
+    async fn start(
+        programs: &Programs,
+        kind: StoreKind,
+        count: usize,
+        settings: &[String],
+    ) -> anyhow::Result<Self> {
         ensure!(count > 0, "there is nothing to measure without a server");
-        let database = Database::start(&programs.bench_store, settings).await?;
+        let database = Database::start(&programs.bench_store, kind, settings).await?;
         let (mut servers, mut apis, mut suppliers) = (Vec::new(), Vec::<Api>::new(), Vec::new());
         let mut folders = Vec::new();
         for number in 1..=count {
@@ -164,20 +171,25 @@ impl Replicas {
 
 /// Measures and prints one JSON object.
 pub(crate) async fn run(programs: &Programs, wish: &Wish) -> anyhow::Result<()> {
-    let Wish { seconds, servers, settings, only, .. } = wish;
+    let Wish { seconds, kind, servers, settings, only, .. } = wish;
     ensure!(
         matches!(only, None | Some(Part::Runs | Part::Stock | Part::History)),
         "of PostgreSQL that is not measured"
     );
+    ensure!(
+        *kind == StoreKind::Postgres || *only != Some(Part::History),
+        "a history is measured without a pooler: --store postgres"
+    );
     let folder = tempfile::tempdir()?;
     let flush_ms = round(machine::flush_ms(folder.path())?);
     let described = machine::describe();
-    let mut replicas = Replicas::start(programs, *servers, settings).await?;
+    let mut replicas = Replicas::start(programs, *kind, *servers, settings).await?;
     let mut report = json!({
         "machine": described,
         "flush_ms": flush_ms,
         "settings": {
             "store": "postgres, its own defaults: fsync, full_page_writes, synchronous_commit on; through a socket",
+            "pooler": if *kind == StoreKind::Pooled { "PgBouncer, pool_mode = transaction" } else { "none" },
             "database_settings": settings, "replicas": servers, "suppliers": servers,
             "http": "loopback, keep-alive, bearer token; connections to each server in turn",
             "scenario": "three no-op steps in sequence", "seconds": seconds,

@@ -66,8 +66,8 @@ pub(crate) struct BenchFlags {
     #[arg(long, value_parser = ["runs", "stock", "history", "migration", "inputs", "sizes"])]
     only: Option<String>,
     /// Where servers keep what they have; `postgres` is a server of the benchmark's own, in a temporary folder, with PostgreSQL's
-    /// own settings
-    #[arg(long, default_value = "sqlite", value_parser = ["sqlite", "postgres"])]
+    /// own settings, `pooled` is the same behind PgBouncer in transaction mode
+    #[arg(long, default_value = "sqlite", value_parser = ["sqlite", "postgres", "pooled"])]
     store: String,
     /// How many servers share the database
     #[arg(long, default_value_t = 1)]
@@ -194,15 +194,15 @@ pub(crate) fn bench(root: &Path, flags: &BenchFlags) -> anyhow::Result<bool> {
     let mut command = program(&release, "bench");
     command.arg("--bench-store").arg(release.join("examples/bench_store"));
     command.args(["--seconds", &flags.seconds.to_string()]);
-    if flags.store == "postgres" {
-        command.args(["--store", "postgres", "--replicas", &flags.replicas.to_string()]);
+    if flags.store != "sqlite" {
+        command.args(["--store", &flags.store, "--replicas", &flags.replicas.to_string()]);
         for setting in &flags.database_setting {
             command.args(["--database-setting", setting]);
         }
     } else {
         anyhow::ensure!(
             flags.replicas == 1 && flags.database_setting.is_empty(),
-            "only --store postgres is shared"
+            "only a database is shared: --store postgres"
         );
     }
     if let Some(part) = &flags.only {

@@ -23,6 +23,7 @@ pub mod joins;
 pub mod leases;
 pub mod limits;
 mod loops;
+mod pgbouncer;
 mod postgres_server;
 pub mod quotas;
 pub mod requests;
@@ -45,5 +46,6 @@ pub use factories::{
 };
 pub use fixture::Fixture;
 pub use loops::StockLoop;
+pub use pgbouncer::PgBouncer;
 pub use postgres_server::PostgresServer;
 pub use suite::run_case;

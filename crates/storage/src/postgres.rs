@@ -1,7 +1,7 @@
 //! The PostgreSQL store: one schema of a database, used by any number of servers at once.
 //!
 //! ```text
-//! open: look at the server -> check it is ours -> made, if it is new -> of a version that fits -> first row -> pool
+//! open: find out whether a pooler is in between -> look at the server -> check it is ours -> made, if it is new -> of a version that fits -> first row -> pool
 //! ```
 //!
 //! One method is one transaction, READ COMMITTED, with explicit row locks. What a statement changes, it changes under a
@@ -58,6 +58,7 @@ mod channels;
 mod claimants;
 mod claiming;
 mod columns;
+mod connections;
 mod contracts;
 mod counting;
 mod datasets;
@@ -70,6 +71,7 @@ mod guards;
 mod health;
 mod imports;
 mod joins;
+mod keys;
 mod leases;
 mod limits;
 mod listening;
@@ -84,6 +86,7 @@ mod opening;
 mod outcomes;
 mod parts;
 mod placing;
+mod pooler;
 mod presence;
 mod queues;
 mod quotas;
@@ -100,6 +103,7 @@ mod stock;
 mod stock_rules;
 mod taking;
 mod tasks;
+mod telling;
 mod time;
 mod tls;
 mod together;
@@ -108,6 +112,7 @@ mod trees;
 mod troubles;
 mod turns;
 mod values;
+mod versions;
 mod wakeups;
 mod writer;
 mod writes;
@@ -116,8 +121,6 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use deadpool::managed::QueueMode;
-use deadpool_postgres::{Manager, ManagerConfig, Pool, RecyclingMethod, Runtime};
 use tokio::time::timeout;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
@@ -129,9 +132,10 @@ use crate::health::StoreMeasures;
 use accepting::FromStock;
 pub use address::{Address, AddressError};
 use board::Board;
+use connections::Connections;
 use decisions::Decision;
 use faults::Fault;
-use limits::{CARRIED, CONNECT, CONNECTIONS, POOL_WAIT, TURN};
+use limits::{CARRIED, CONNECTIONS, TRANSACTION, TURN};
 use memory::Memory;
 use starting::Start;
 use statements::Connection;
@@ -183,7 +187,7 @@ pub struct PostgresStore {
 
 /// What transactions share.
 struct Inner {
-    pool: Pool,
+    pool: Connections,
     time: Time,
     memory: Arc<Memory>,
     pins: Arc<PinsRead>,
@@ -197,22 +201,6 @@ pub async fn create(address: &Address, durability: Durability) -> Result<(), Sto
 }
 
 const CHECKING: &str = "looking at the version of the schema";
-
-/// Connections that are made when they are needed.
-fn pool(address: &Address, connections: usize) -> Result<Pool, StoreError> {
-    let how = ManagerConfig { recycling_method: RecyclingMethod::Fast };
-    let manager = Manager::from_config(address.config.clone(), opening::connector(address)?, how);
-    let pool = Pool::builder(manager)
-        .max_size(connections)
-        // The one that was used last: what PostgreSQL's process for it works with is still in the caches of the machine.
-        .queue_mode(QueueMode::Lifo)
-        .wait_timeout(Some(POOL_WAIT))
-        .create_timeout(Some(CONNECT))
-        .recycle_timeout(Some(CONNECT))
-        .runtime(Runtime::Tokio1)
-        .build();
-    Ok(pool.expect("a pool with timeouts is told its runtime"))
-}
 
 impl PostgresStore {
     /// Opens the store at an address, and creates its schema if it is not there. The database must be.
@@ -232,10 +220,11 @@ impl PostgresStore {
     }
 
     async fn open_knowing(address: &Address, settings: Settings, known: u32) -> Result<Self, StoreError> {
+        let way = pooler::find_out(address).await?;
         migrations::prepare(address, settings.durability, known).await?;
         let fence_epoch = opening::first_row(address).await?;
-        let pool = pool(address, settings.connections.clamp(1, CONNECTIONS))?;
-        let time = Time::new(self::pool(address, 1)?, settings.carried);
+        let pool = Connections::new(address, way.clone(), settings.connections.clamp(1, CONNECTIONS))?;
+        let time = Time::new(Connections::new(address, way.clone(), 1)?, settings.carried);
         let inner = Arc::new(Inner {
             pool,
             time,
@@ -245,7 +234,7 @@ impl PostgresStore {
             measures: StoreMeasures::default(),
         });
         let (board, stop) = (Arc::<Board>::default(), CancellationToken::new());
-        tokio::spawn(listening::run(address.clone(), known, Arc::clone(&board), stop.clone()));
+        tokio::spawn(listening::run(address.clone(), way, known, Arc::clone(&board), stop.clone()));
         let (turns, under_way) = (Arc::default(), TaskTracker::new());
         Ok(Self {
             inner,
@@ -263,8 +252,9 @@ impl PostgresStore {
 
     /// Finds out whether the schema is still one that this build can work with: somebody may have finalized the next version.
     pub async fn check_schema(&self) -> Result<(), StoreError> {
-        let client = self.inner.pool.get().await.map_err(|cause| Fault::from(cause).told(CHECKING))?;
-        migrations::found(&client, &self.address, self.known).await?.check(&self.address)
+        let client = self.inner.pool.plain().await.map_err(|fault| fault.told(CHECKING))?;
+        let found = timeout(TRANSACTION, migrations::found(&client, &self.address, self.known)).await;
+        found.unwrap_or_else(|_| Err(Fault::Late("the look").told(CHECKING)))?.check(&self.address)
     }
 
     /// Finishes what is under way, and takes nothing any more: everything asked afterwards is answered `Closed`.

@@ -49,9 +49,17 @@ const TOOLS: &[Tool] = &[
         rustup: None,
     },
     Tool {
-        // PostgreSQL refuses root.
+        // Debian keeps it out of the path of those who are not root.
+        probe: &["sh", "-c", "command -v pgbouncer || ls /usr/sbin/pgbouncer"],
+        needed_for: "a pooler of the tests' own before that server",
+        to_build: false,
+        apt: "pgbouncer",
+        rustup: None,
+    },
+    Tool {
+        // PostgreSQL and PgBouncer refuse root.
         probe: &["sh", "-c", "test \"$(id -u)\" != 0 || setpriv --version"],
-        needed_for: "running that server as somebody who is not root",
+        needed_for: "running both as somebody who is not root",
         to_build: false,
         apt: "util-linux",
         rustup: None,

@@ -24,6 +24,7 @@ const CRATE_FENCES: &[CrateFence] = &[
         crates: &[
             "rusqlite",
             "refinery",
+            "refinery-core",
             "tokio-postgres",
             "deadpool",
             "deadpool-postgres",

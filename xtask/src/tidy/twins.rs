@@ -27,6 +27,7 @@ const ALONE: &[(&str, &str)] = &[
         "a claim behind a write costs the one writer of SQLite no commit",
     ),
     ("crates/storage/src/postgres/claiming.rs", "to take beside others is more than to take"),
+    ("crates/storage/src/postgres/connections.rs", "a file is opened by whoever uses it"),
     (
         "crates/storage/src/postgres/counting.rs",
         "a request that is held is read with the lock, of which SQLite needs none",
@@ -36,12 +37,15 @@ const ALONE: &[(&str, &str)] = &[
         "the one writer of SQLite carries all that waits out by one commit",
     ),
     ("crates/storage/src/postgres/faults.rs", "SQLite fails by itself, and not on the way to it"),
+    ("crates/storage/src/postgres/keys.rs", "nobody stands between a process and its file"),
     ("crates/storage/src/postgres/locks.rs", "the one writer of SQLite needs none"),
+    ("crates/storage/src/postgres/pooler.rs", "nobody stands between a process and its file"),
     ("crates/storage/src/postgres/presence.rs", "whoever has the folder is the only one"),
     (
         "crates/storage/src/postgres/starting.rs",
         "the one writer of SQLite carries all that waits out by one commit",
     ),
+    ("crates/storage/src/postgres/telling.rs", "one server tells itself nothing"),
     ("crates/storage/src/postgres/time.rs", "the time of SQLite is that of the process"),
     ("crates/storage/src/postgres/tls.rs", "nothing of SQLite leaves the process"),
     (
@@ -50,6 +54,7 @@ const ALONE: &[(&str, &str)] = &[
     ),
     ("crates/storage/src/postgres/turns.rs", "one writer takes what comes in turn"),
     ("crates/storage/src/postgres/values.rs", "SQLite waits for nothing, and borrows"),
+    ("crates/storage/src/postgres/versions.rs", "SQLite runs them on the one connection that writes"),
     ("crates/storage/src/sqlite/backup.rs", "PostgreSQL has tools of its own for that"),
     ("crates/storage/src/sqlite/checkpointer.rs", "PostgreSQL looks after its own log"),
 ];
@@ -175,12 +180,15 @@ mod tests {
             ("crates/storage/src/sqlite/tokens.rs", LEASES),
             ("crates/storage/src/sqlite/writer.rs", "pub fn write() {}\n"),
             ("crates/storage/src/postgres/writer.rs", "pub fn carry_out() {}\n"),
+            ("crates/storage/src/postgres/keys.rs", "nobody stands between a process and its file"),
             ("crates/storage/src/postgres/locks.rs", "the one writer of SQLite needs none"),
+            ("crates/storage/src/postgres/pooler.rs", "nobody stands between a process and its file"),
             ("crates/storage/src/postgres/presence.rs", "whoever has the folder is the only one"),
             (
                 "crates/storage/src/postgres/starting.rs",
                 "the one writer of SQLite carries all that waits out by one commit",
             ),
+            ("crates/storage/src/postgres/telling.rs", "one server tells itself nothing"),
             ("crates/storage/src/postgres/time.rs", "the time of SQLite is that of the process"),
             ("crates/storage/src/postgres/tls.rs", "pub fn connector() {}\n"),
             ("crates/storage/src/postgres/tokens.rs", &LEASES.replace("own", "other")),

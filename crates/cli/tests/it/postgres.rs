@@ -1,9 +1,10 @@
 //! Servers over PostgreSQL: chosen by an address, refused with a reason, any number of them over one store.
 
 use serde_json::Value;
-use sixpack_storage::conformance::PostgresServer;
+use sixpack_storage::conformance::{PgBouncer, PostgresServer};
 
 use crate::program::{Place, Running};
+use crate::shop::{SCENARIO, Shop};
 
 /// Starts one of several servers of this place, which share a database; returns its address.
 fn serve(place: &Place, store: &str) -> (Running, String) {
@@ -42,15 +43,53 @@ fn what_one_server_acknowledges_another_one_shows() {
 }
 
 #[test]
+fn a_server_behind_a_pooler_and_one_that_is_not_serve_each_others_suppliers_and_consumers() {
+    let database = PostgresServer::start(&[]);
+    let pooler = PgBouncer::start(&database, &["server_round_robin = 1"]);
+    let mut place = Place::new();
+    let store = format!("{}?schema=shared", pooler.url());
+    // It makes the store, too.
+    let (mut behind, behind_url) = serve(&place, &store);
+    let (beside, beside_url) = serve(&place, &new_store(&database, "shared"));
+    let token = std::fs::read_to_string(place.path(".sixpack/admin-token")).unwrap().trim().to_owned();
+    place.put(".sixpack/token", &token);
+    place.set("SIXPACK_TOKEN", &token);
+    place.set("SIXPACK_URL", &behind_url);
+    let shop = Shop::open(&place);
+    let file = place.put("paying.yaml", SCENARIO);
+    place.run(&["apply", &file]).expect(0);
+    let mut leases = Vec::new();
+    for url in [&behind_url, &beside_url] {
+        place.set("SIXPACK_URL", url);
+        let request = place.run(&["request", "checkout/paying-customer", "--ttl", "10m", "--json"]);
+        let request = request.expect(0).json();
+        assert_eq!(request["status"], "fulfilled", "{request}");
+        leases.push(request["leases"][0]["id"].as_str().unwrap().to_owned());
+    }
+    // Given back where it was not taken; suppliers undo it at the other server.
+    place.run(&["lease", "release", "--wait", &leases[0]]).expect(0);
+    place.set("SIXPACK_URL", &behind_url);
+    place.run(&["lease", "release", "--wait", &leases[1]]).expect(0);
+    let status = place.run(&["migrate", "status", "--store", &store]).expect(0).stdout;
+    assert!(status.contains("finalized"), "{status}");
+    shop.close();
+    behind.signal("TERM");
+    assert_eq!(behind.ended().code(), Some(0));
+    drop(beside);
+}
+
+#[test]
 fn a_store_that_cannot_be_used_is_refused_with_a_reason() {
     let mut place = Place::new();
     place.set("PGPASSWORD", "s3cret");
     let database = PostgresServer::shared();
     let stranger = database.url().replace("sixpack@", "stranger@");
+    let optional = format!("{}?options=-c%20work_mem%3D8MB", PgBouncer::shared().url());
     let gone = "postgres://ann:s3cret@127.0.0.1:1/x?connect_timeout=2".to_owned();
     for (store, code, part) in [
         (gone, 69, "schema sixpack of x at 127.0.0.1"),
         (stranger, 77, "stranger"),
+        (optional, 78, "ALTER ROLE"),
         // It runs without `fsync`.
         (database.url(), 78, "fsync = off"),
         ("mysql://ann:s3cret@db/x".to_owned(), 78, "there is no store for \"mysql://\""),

@@ -5,7 +5,7 @@ use std::io::Write;
 use std::time::Instant;
 
 use serde_json::{Map, Value, json};
-use sixpack_storage::conformance::PostgresServer;
+use sixpack_storage::conformance::{PgBouncer, PostgresServer};
 use sixpack_storage::postgres::Address;
 use tokio_postgres::{Client, NoTls};
 
@@ -33,7 +33,18 @@ const COPIED: [(&str, &str, &[&str]); 5] = [
 /// Runs a database until the standard input ends; its address is the only line that is printed.
 pub(crate) fn run(settings: &[&str]) -> Result<(), Box<dyn Error>> {
     let server = PostgresServer::start(settings);
-    writeln!(std::io::stdout(), "{}", server.url())?;
+    run_at(&server.url())
+}
+
+/// The same behind a pooler that lets as many connections through as three servers ask for.
+pub(crate) fn run_pooled(settings: &[&str]) -> Result<(), Box<dyn Error>> {
+    let server = PostgresServer::start(settings);
+    let pooler = PgBouncer::start(&server, &["default_pool_size = 60"]);
+    run_at(&pooler.url())
+}
+
+fn run_at(url: &str) -> Result<(), Box<dyn Error>> {
+    writeln!(std::io::stdout(), "{url}")?;
     std::io::copy(&mut std::io::stdin(), &mut std::io::sink())?;
     Ok(())
 }

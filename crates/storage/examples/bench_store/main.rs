@@ -5,7 +5,7 @@
 //! many times: a server that is started over it has the history of as many datasets. `bench_store prune COPIES` makes such a store
 //! of a thousand datasets, and takes everything away as the sweep does while somebody else writes. Each prints one JSON object.
 //! `bench_store postgres SETTING…` runs a database of its own, in a temporary folder, until its standard input ends, and prints
-//! its address. Of a store in such a database, `bench_store postgres-history ADDRESS ROWS` copies what has ended until the copies
+//! its address; `bench_store pooled SETTING…` that of PgBouncer before such a database. Of a store in such a database, `bench_store postgres-history ADDRESS ROWS` copies what has ended until the copies
 //! have so many rows, and `bench_store snapshot ADDRESS` reads once and stays in its transaction until its standard input ends.
 //! `bench_store migration STORE DATASETS` brings a store of an older version with so many datasets up to date, under load where that
 //! is possible.
@@ -65,6 +65,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         ["history", folder, copies] => history(Path::new(folder), copies.parse()?)?,
         ["prune", copies] => prune(copies.parse()?).await?,
         ["postgres", ref settings @ ..] => return database::run(settings),
+        ["pooled", ref settings @ ..] => return database::run_pooled(settings),
         ["postgres-history", address, rows] => database::history(address, rows.parse()?).await?,
         ["migration", "postgres", datasets] => migration::measure(datasets.parse()?).await?,
         ["migration", "sqlite", datasets] => file_migration::measure(datasets.parse()?).await?,
@@ -72,7 +73,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         _ => {
             return Err(
                 "usage: bench_store loop | bench_store history FOLDER COPIES | bench_store prune COPIES \
-                 | bench_store postgres SETTING... | bench_store postgres-history ADDRESS ROWS | bench_store snapshot ADDRESS \
+                 | bench_store postgres SETTING... | bench_store pooled SETTING... | bench_store postgres-history ADDRESS ROWS | bench_store snapshot ADDRESS \
                  | bench_store migration sqlite|postgres DATASETS"
                     .into(),
             );

@@ -44,8 +44,9 @@ const UNSAFE: &[&str] = &[
 /// Who runs the server when the tests are run by root, the best first.
 const OTHERS: &[&str] = &["postgres", "nobody"];
 
-/// Starts the server, and stops it when the standard input ends. Every argument behind the first belongs to the server.
-const KEEPER: &str = "folder=$1; shift; \"$@\" >&2 & server=$!; cat >/dev/null; kill -QUIT $server; wait $server; rm -rf \"$folder\"";
+/// Starts the server, and stops it with a signal when the standard input ends. Every argument behind folder and signal belongs to
+/// the server.
+const KEEPER: &str = "folder=$1; signal=$2; shift 2; \"$@\" >&2 & server=$!; cat >/dev/null; kill -$signal $server; wait $server; rm -rf \"$folder\"";
 
 /// The name of its socket in its folder.
 const SOCKET: &str = ".s.PGSQL.5432";
@@ -150,19 +151,7 @@ impl PostgresServer {
         for setting in &self.settings {
             server.arg("-c").arg(setting);
         }
-        let mut keeper = Command::new("sh")
-            .args(["-c", KEEPER, "keeper"])
-            .arg(&self.folder)
-            .arg(server.get_program())
-            .args(server.get_args())
-            .current_dir(&self.folder)
-            .process_group(0)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("a shell can be started");
-        wait(keeper.stderr.take().expect("it is piped"));
+        let keeper = keep(&self.folder, "QUIT", &server, READY);
         self.keepers.lock().unwrap_or_else(PoisonError::into_inner).push(keeper);
     }
 
@@ -176,6 +165,11 @@ impl PostgresServer {
     /// Where a store is in a schema that nobody has yet.
     pub fn new_address(&self) -> Address {
         self.address(&format!("case_{}", self.schemas.fetch_add(1, Ordering::Relaxed)))
+    }
+
+    /// The folder of its socket.
+    pub(super) fn folder(&self) -> &Path {
+        &self.folder
     }
 
     /// The socket that the server listens on.
@@ -240,15 +234,34 @@ impl PostgresServer {
     }
 }
 
+/// Starts a server in its folder, which goes with it, and waits until it says that it is ready.
+pub(super) fn keep(folder: &Path, signal: &str, server: &Command, ready: &'static str) -> Child {
+    let mut keeper = Command::new("sh")
+        .args(["-c", KEEPER, "keeper"])
+        .arg(folder)
+        .arg(signal)
+        .arg(server.get_program())
+        .args(server.get_args())
+        .current_dir(folder)
+        .process_group(0)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("a shell can be started");
+    wait(keeper.stderr.take().expect("it is piped"), ready);
+    keeper
+}
+
 /// Waits until the server takes connections, and goes on reading what it says, so that it is never held up by that.
-fn wait(said: ChildStderr) {
+fn wait(said: ChildStderr, ready: &'static str) {
     let (tell, told) = channel();
     std::thread::spawn(move || {
         let mut lines = Vec::new();
         let mut waiting = Some(tell);
         for line in BufReader::new(said).lines().map_while(Result::ok) {
             let outcome = match &line {
-                line if line.contains(READY) => Ok(()),
+                line if line.contains(ready) => Ok(()),
                 line if line.contains("FATAL") => Err(lines.join("\n") + "\n" + line),
                 _ if lines.len() < LINES => {
                     lines.push(line);
@@ -263,19 +276,19 @@ fn wait(said: ChildStderr) {
     });
     match told.recv_timeout(START) {
         Ok(Ok(())) => {}
-        Ok(Err(log)) => panic!("PostgreSQL does not start:\n{log}"),
-        Err(_) => panic!("PostgreSQL does not start within {START:?}"),
+        Ok(Err(log)) => panic!("a server does not start:\n{log}"),
+        Err(_) => panic!("a server does not start within {START:?}"),
     }
 }
 
 /// Somebody who is not root.
-struct User {
-    id: u32,
-    group: u32,
+pub(super) struct User {
+    pub(super) id: u32,
+    pub(super) group: u32,
 }
 
 /// Who is to run the server; `None` when whoever runs the tests may.
-fn other_user(folder: &Path) -> Option<User> {
+pub(super) fn other_user(folder: &Path) -> Option<User> {
     let mine = std::fs::metadata(folder).expect("the folder was just made").uid();
     if mine != 0 {
         return None;
@@ -292,7 +305,7 @@ fn other_user(folder: &Path) -> Option<User> {
     )
 }
 
-fn as_user(user: Option<&User>, program: &Path) -> Command {
+pub(super) fn as_user(user: Option<&User>, program: &Path) -> Command {
     let Some(user) = user else { return Command::new(program) };
     let mut command = Command::new("setpriv");
     command.arg(format!("--reuid={}", user.id)).arg(format!("--regid={}", user.group)).arg("--clear-groups");

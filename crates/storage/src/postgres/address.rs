@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use tokio_postgres::Config;
 use tokio_postgres::config::{SslMode, TargetSessionAttrs};
 
 use super::limits::{CONNECT, IDLE_IN_TRANSACTION_MS, LOCK_MS, STATEMENT_MS, UNACKNOWLEDGED};
@@ -16,15 +17,19 @@ const NAME_BYTES: usize = 63;
 
 /// Where a store is: `postgres://user:password@host:port/database?schema=…&sslmode=…&sslrootcert=…`.
 ///
-/// `schema` is that of the store, `sixpack` without it. `sslmode` is `disable`, `prefer` (the default), `require` or
+/// `schema` is that of the store, `sixpack` without it. `pooler=transaction` says that a pooler in transaction mode stands before the
+/// database; without it that is found out. `sslmode` is `disable`, `prefer` (the default), `require` or
 /// `verify-full`, and means what it means to `psql`: below `verify-full` a certificate is not looked at, unless `sslrootcert`
 /// names a file with those who may sign it. `verify-full` alone trusts whom the machine trusts. Everything else is the
 /// driver's.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Address {
-    pub(super) config: tokio_postgres::Config,
+    /// Without any setting of ours: a pooler takes none.
+    pub(super) config: Config,
     pub(super) schema: String,
     pub(super) trust: Trust,
+    /// Whether it says itself that a pooler stands before the database.
+    pub(super) is_pooled: bool,
 }
 
 /// Which certificates of a database are accepted.
@@ -56,15 +61,14 @@ impl FromStr for Address {
         let theirs = theirs.into_iter().filter_map(|pair| ours.take(pair).transpose());
         let theirs = theirs.collect::<Result<Vec<&str>, AddressError>>()?;
         let rest = if theirs.is_empty() { place.to_owned() } else { format!("{place}?{}", theirs.join("&")) };
-        let mut config: tokio_postgres::Config = rest.parse().map_err(|cause: tokio_postgres::Error| {
+        let mut config: Config = rest.parse().map_err(|cause: tokio_postgres::Error| {
             let why = std::error::Error::source(&cause).map(ToString::to_string).unwrap_or_default();
             refused(format!("the address of the store cannot be read: {why}"))
         })?;
         let schema = ours.schema.unwrap_or_else(|| SCHEMA.to_owned());
         let (mode, trust) = tls_of(ours.mode.as_deref(), ours.root)?;
         config.ssl_mode(mode);
-        let options = options(&schema, config.get_options());
-        config.options(options).target_session_attrs(TargetSessionAttrs::ReadWrite);
+        config.target_session_attrs(TargetSessionAttrs::ReadWrite);
         if config.get_application_name().is_none() {
             config.application_name("sixpack");
         }
@@ -72,7 +76,7 @@ impl FromStr for Address {
             config.connect_timeout(CONNECT);
         }
         config.tcp_user_timeout(UNACKNOWLEDGED).keepalives_idle(UNACKNOWLEDGED);
-        Ok(Self { config, schema, trust })
+        Ok(Self { config, schema, trust, is_pooled: ours.is_pooled })
     }
 }
 
@@ -92,6 +96,26 @@ impl Address {
     /// The schema of the store.
     pub fn schema(&self) -> &str {
         &self.schema
+    }
+
+    /// How a connection is made that is a session of its own for as long as it lives: our settings stand behind those of the
+    /// address, so that ours count.
+    pub(super) fn of_a_session(&self) -> Config {
+        let mut config = self.config.clone();
+        let theirs = config.get_options().map(|options| format!("{options} ")).unwrap_or_default();
+        let ours: Vec<String> =
+            settings(&self.schema).iter().map(|(name, value)| format!("-c {name}={value}")).collect();
+        config.options(format!("{theirs}{}", ours.join(" ")));
+        config
+    }
+
+    /// Statements that give the transaction in which they are run the same settings, with these in place of some.
+    pub(super) fn of_a_transaction(&self, others: &[(&str, u64)]) -> String {
+        let ours = settings(&self.schema);
+        let others = others.iter().map(|(name, value)| (*name, value.to_string()));
+        let all = ours.into_iter().filter(|(name, _)| others.clone().all(|(other, _)| other != *name));
+        let set = all.chain(others.clone()).map(|(name, value)| format!("SET LOCAL {name} = {value}"));
+        set.collect::<Vec<_>>().join("; ")
     }
 }
 
@@ -122,6 +146,7 @@ struct Ours {
     schema: Option<String>,
     mode: Option<String>,
     root: Option<PathBuf>,
+    is_pooled: bool,
 }
 
 impl Ours {
@@ -131,6 +156,8 @@ impl Ours {
         match name {
             "schema" => self.schema = Some(schema(value)?),
             "sslmode" => self.mode = Some(value.to_owned()),
+            "pooler" if value == "transaction" => self.is_pooled = true,
+            "pooler" => return Err(refused("pooler is transaction, or left out: it is found out then")),
             "sslrootcert" => self.root = Some(PathBuf::from(decoded(value)?)),
             _ => return Ok(Some(pair)),
         }
@@ -166,19 +193,24 @@ fn tls_of(mode: Option<&str>, root: Option<PathBuf>) -> Result<(SslMode, Trust),
     }
 }
 
-/// Settings of every connection, behind those that the address has itself, so that ours count.
+/// What holds for every statement of ours.
 ///
-/// Every statement of ours finds its rows by an index, and a few at a time, whatever its values are: it is planned once by each
+/// Every one finds its rows by an index, and a few at a time, whatever its values are: it is planned once by each
 /// connection, which takes as long as carrying it out, and the plan is kept, perhaps from when a table was empty. Reading a table from
 /// end to end must not look cheap then.
-fn options(schema: &str, theirs: Option<&str>) -> String {
-    let theirs = theirs.map(|options| format!("{options} ")).unwrap_or_default();
-    format!(
-        "{theirs}-c search_path={schema} -c statement_timeout={STATEMENT_MS} -c lock_timeout={LOCK_MS} \
-         -c idle_in_transaction_session_timeout={IDLE_IN_TRANSACTION_MS} \
-         -c plan_cache_mode=force_generic_plan -c enable_seqscan=off -c enable_hashjoin=off -c enable_mergejoin=off \
-         -c jit=off"
-    )
+fn settings(schema: &str) -> [(&'static str, String); 9] {
+    let off = || "off".to_owned();
+    [
+        ("search_path", schema.to_owned()),
+        ("statement_timeout", STATEMENT_MS.to_string()),
+        ("lock_timeout", LOCK_MS.to_string()),
+        ("idle_in_transaction_session_timeout", IDLE_IN_TRANSACTION_MS.to_string()),
+        ("plan_cache_mode", "force_generic_plan".to_owned()),
+        ("enable_seqscan", off()),
+        ("enable_hashjoin", off()),
+        ("enable_mergejoin", off()),
+        ("jit", off()),
+    ]
 }
 
 fn decoded(text: &str) -> Result<String, AddressError> {
@@ -261,10 +293,33 @@ mod tests {
     #[test]
     fn our_settings_stand_behind_those_of_the_address() {
         let address = address("postgres://db/shop?options=-c%20search_path%3Dtheirs");
-        let options = address.config.get_options().unwrap();
+        assert_eq!(address.config.get_options(), Some("-c search_path=theirs"));
+        let session = address.of_a_session();
+        let options = session.get_options().unwrap();
         assert!(
             options.starts_with("-c search_path=theirs -c search_path=sixpack -c statement_timeout="),
             "{options}"
         );
+    }
+
+    #[test]
+    fn a_transaction_has_each_setting_once() {
+        let set =
+            address("postgres://db/shop").of_a_transaction(&[("lock_timeout", 7), ("tcp_user_timeout", 0)]);
+        assert!(set.starts_with("SET LOCAL search_path = sixpack; SET LOCAL statement_timeout = "), "{set}");
+        assert!(
+            set.ends_with(
+                "; SET LOCAL jit = off; SET LOCAL lock_timeout = 7; SET LOCAL tcp_user_timeout = 0"
+            )
+        );
+        assert_eq!(set.matches("lock_timeout").count(), 1, "{set}");
+    }
+
+    #[test]
+    fn a_pooler_is_found_out_or_said() {
+        assert!(!address("postgres://db/shop").is_pooled);
+        assert!(address("postgres://db/shop?pooler=transaction").is_pooled);
+        let error = "postgres://db/shop?pooler=session".parse::<Address>().unwrap_err();
+        assert!(error.to_string().contains("transaction, or left out"), "{error}");
     }
 }

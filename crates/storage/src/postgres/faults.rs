@@ -83,10 +83,11 @@ impl Fault {
         severity == Some(Severity::Error) && self.remedy() != Remedy::Later
     }
 
-    /// Whether PostgreSQL has answered, or nobody was asked: the statement itself is certainly undone.
+    /// Whether PostgreSQL has answered, or nobody was asked: the statement itself is certainly undone. That a connection was lost
+    /// is said by whoever stands in front of it, which does not know what has been done.
     pub(super) fn is_answer(&self) -> bool {
         match self {
-            Self::Sql(cause) => cause.code().is_some(),
+            Self::Sql(cause) => cause.code().is_some_and(|code| !code.code().starts_with("08")),
             Self::Again(_) | Self::Wrong(_) | Self::Unreadable { .. } => true,
             Self::Pool(_) | Self::Late(_) => false,
         }

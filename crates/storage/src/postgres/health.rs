@@ -23,7 +23,6 @@ impl Health for PostgresStore {
     }
 
     fn connections(&self) -> Option<Connections> {
-        let status = self.inner.pool.status();
-        Some(Connections { used: status.size.saturating_sub(status.available), waiting: status.waiting })
+        Some(self.inner.pool.status())
     }
 }

@@ -61,8 +61,7 @@ pub(super) const MIGRATION_TRIES: u32 = 120;
 pub(super) const MOVED_AT_ONCE: i64 = 1_000;
 
 /// How soon the database finds out that a migrator is gone whose machine was lost: another one may begin then.
-pub(super) const GUARD_PROBES: &str =
-    "-c tcp_keepalives_idle=15 -c tcp_keepalives_interval=5 -c tcp_keepalives_count=3";
+pub(super) const GUARD_PROBES: &str = "SET LOCAL tcp_keepalives_idle = 15; SET LOCAL tcp_keepalives_interval = 5; SET LOCAL tcp_keepalives_count = 3";
 
 /// How often a transaction is carried out at most. One that is refused because of another one is likely to pass the next
 /// time; one that is refused so often meets a stream of others, and its caller had better come back later.

@@ -7,8 +7,8 @@
 //! ```
 //!
 //! Telling has a transaction of its own and no connection but this one: a transaction that notifies keeps all others of the
-//! database server from committing until it has. A pooler of connections that takes LISTEN and forgets it is noticed because no
-//! echo comes back: wake-ups are told all the same, and whoever waits here looks by itself.
+//! database server from committing until it has. When no echo comes back wake-ups are told all the same, and whoever waits here
+//! looks by itself. Behind a pooler nobody listens at all ([`telling`]).
 
 use std::future::poll_fn;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
-use tokio_postgres::{AsyncMessage, Client};
+use tokio_postgres::{AsyncMessage, Client, Config};
 use tokio_util::sync::CancellationToken;
 
 use super::address::Address;
@@ -24,15 +24,20 @@ use super::board::Board;
 use super::faults::Fault;
 use super::limits::{CONNECT, ECHO_EVERY, GATHER, LISTEN_AGAIN};
 use super::opening::connector;
+use super::pooler::Way;
 use super::presence::announce;
+use super::telling;
 use crate::error::StoreError;
 use crate::wakeups::Wakeup;
 
 /// Tells and hears until it is stopped.
-pub(super) async fn run(address: Address, known: u32, board: Arc<Board>, stop: CancellationToken) {
+pub(super) async fn run(address: Address, way: Way, known: u32, board: Arc<Board>, stop: CancellationToken) {
     let listening = async {
         loop {
-            let ended = listen(&address, known, &board).await;
+            let ended = match way {
+                Way::Direct => listen(&address, known, &board).await,
+                Way::Pooled(_) => telling::tell(&address, known, &board).await,
+            };
             board.set_proven(false);
             tracing::debug!(?ended, "wake-ups of other servers are not heard");
             sleep(LISTEN_AGAIN).await;
@@ -46,15 +51,22 @@ pub(super) async fn run(address: Address, known: u32, board: Arc<Board>, stop: C
 
 /// Why nothing is heard any more.
 #[derive(Debug)]
-enum Deaf {
+pub(super) enum Deaf {
     /// It cannot be connected to.
     Store(#[allow(dead_code, reason = "it is told by its debug form")] StoreError),
     /// The connection is lost, or a statement failed on it.
     Sql(#[allow(dead_code, reason = "it is told by its debug form")] Fault),
 }
 
-/// Ends its task when it goes.
-struct Hearing(JoinHandle<()>);
+/// The task that reads what a connection hears; it ends when this goes.
+pub(super) struct Hearing(JoinHandle<()>);
+
+impl Hearing {
+    /// Returns when the connection is lost.
+    pub(super) async fn ended(&mut self) {
+        let _ = (&mut self.0).await;
+    }
+}
 
 impl Drop for Hearing {
     fn drop(&mut self) {
@@ -62,25 +74,35 @@ impl Drop for Hearing {
     }
 }
 
-async fn listen(address: &Address, known: u32, board: &Arc<Board>) -> Result<(), Deaf> {
-    let mut config = address.config.clone();
+/// Makes a connection, and reads what is told on it.
+pub(super) async fn connect(
+    config: &Config,
+    address: &Address,
+    hear: impl Fn(&str) + Send + 'static,
+) -> Result<(Client, Hearing), Deaf> {
+    let mut config = config.clone();
     let name = config.get_application_name().unwrap_or("sixpack").to_owned();
     config.application_name(format!("{name} wake-ups"));
     let connecting = config.connect(connector(address).map_err(Deaf::Store)?);
     let connected = timeout(CONNECT, connecting).await.map_err(|_| late("connecting"))?;
     let (client, mut connection) = connected.map_err(sql)?;
-    let heard = Arc::clone(board);
     let hearing = tokio::spawn(async move {
         while let Some(Ok(message)) = poll_fn(|context| connection.poll_message(context)).await {
             if let AsyncMessage::Notification(told) = message {
-                heard.read(told.payload());
+                hear(told.payload());
             }
         }
     });
-    let mut hearing = Hearing(hearing);
+    Ok((client, Hearing(hearing)))
+}
+
+async fn listen(address: &Address, known: u32, board: &Arc<Board>) -> Result<(), Deaf> {
+    let heard = Arc::clone(board);
+    let (client, mut hearing) =
+        connect(&address.of_a_session(), address, move |text| heard.read(text)).await?;
     // So that whoever finalizes the next version knows that this server is there.
-    run_statement(&client, &announce(known)).await?;
-    let channel = channel(&client).await?;
+    run_statement(&client, &announce(address.schema(), known)).await?;
+    let channel = channel(&client, address.schema()).await?;
     run_statement(&client, &format!("LISTEN {channel}")).await?;
     // Numbers go on from one connection to the next: an echo of an earlier one proves nothing.
     let mut echoes = board.last_echo();
@@ -95,7 +117,7 @@ async fn listen(address: &Address, known: u32, board: &Arc<Board>) -> Result<(),
             () = tokio::time::sleep_until(next_echo) => {
                 if !board.has_echoed(echoes) {
                     board.set_proven(false);
-                    // A pooler of connections may have passed it on to another one.
+                    // Whatever stands between may have passed it on to another connection.
                     run_statement(&client, &format!("LISTEN {channel}")).await?;
                 }
                 echoes += 1;
@@ -109,16 +131,18 @@ async fn listen(address: &Address, known: u32, board: &Arc<Board>) -> Result<(),
                     board.hear(Wakeup::Anything, 1);
                 }
             }
-            _ = &mut hearing.0 => return Err(late("the connection")),
+            () = hearing.ended() => return Err(late("the connection")),
         }
     }
 }
 
 /// The name of the channel of this store.
-async fn channel(client: &Client) -> Result<String, Deaf> {
-    let asked =
-        timeout(STATEMENT, client.simple_query("SELECT 'sixpack_' || to_hex(hashtext(current_schema()))"));
-    let rows = asked.await.map_err(|_| late("asking for the channel"))?.map_err(sql)?;
+pub(super) async fn channel(client: &Client, schema: &str) -> Result<String, Deaf> {
+    let asked = format!("SELECT 'sixpack_' || to_hex(hashtext('{schema}'))");
+    let rows = timeout(STATEMENT, client.simple_query(&asked))
+        .await
+        .map_err(|_| late("asking for the channel"))?
+        .map_err(sql)?;
     let name = rows.iter().find_map(|row| match row {
         tokio_postgres::SimpleQueryMessage::Row(row) => row.get(0).map(str::to_owned),
         _ => None,
@@ -127,7 +151,7 @@ async fn channel(client: &Client) -> Result<String, Deaf> {
 }
 
 /// Without prepared statements, which a pooler may not know of.
-async fn notify(client: &Client, channel: &str, texts: Vec<String>) -> Result<(), Deaf> {
+pub(super) async fn notify(client: &Client, channel: &str, texts: Vec<String>) -> Result<(), Deaf> {
     if texts.is_empty() {
         return Ok(());
     }
@@ -140,7 +164,7 @@ async fn notify(client: &Client, channel: &str, texts: Vec<String>) -> Result<()
     .await
 }
 
-async fn run_statement(client: &Client, sql_text: &str) -> Result<(), Deaf> {
+pub(super) async fn run_statement(client: &Client, sql_text: &str) -> Result<(), Deaf> {
     let ran = timeout(STATEMENT, client.simple_query(sql_text)).await;
     ran.map_err(|_| late("telling"))?.map(|_| ()).map_err(sql)
 }
@@ -152,6 +176,6 @@ fn sql(cause: tokio_postgres::Error) -> Deaf {
     Deaf::Sql(Fault::Sql(cause))
 }
 
-fn late(what: &'static str) -> Deaf {
+pub(super) fn late(what: &'static str) -> Deaf {
     Deaf::Sql(Fault::Late(what))
 }

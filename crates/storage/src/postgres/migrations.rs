@@ -2,26 +2,27 @@
 //!
 //! What changes a table gives up after half a second in which somebody else holds it, because whoever comes behind it waits as
 //! well; it is tried again later. Rows are moved in small batches with a pause as long as each has taken.
+//!
+//! Nothing but transactions is relied upon, so that a pooler may stand before the database: each has its settings, and that of the
+//! guard stands for as long as the migration takes.
 
 use std::time::{Duration, Instant};
 
+use refinery::Target;
 use tokio_postgres::Client;
 use tokio_postgres::error::SqlState;
+use tokio_postgres::types::{ToSql, Type};
 
 use super::address::Address;
 use super::columns::number;
 use super::limits::{
     GUARD_PROBES, MIGRATION_LOCK_MS, MIGRATION_MS, MIGRATION_PAUSE_MS, MIGRATION_TRIES, MOVED_AT_ONCE,
 };
-use super::opening::{self, told};
-use super::presence;
+use super::opening::{self, told, transaction};
+use super::{presence, versions};
 use crate::durability::Durability;
 use crate::error::StoreError;
 use crate::migrations::{Schema, Stage, Step};
-
-mod embedded {
-    refinery::embed_migrations!("migrations/postgres");
-}
 
 /// "SIX6": tells our locks from others in the database; the second half of the key is the schema's.
 const LOCKS: i32 = 0x5349_5836;
@@ -54,7 +55,7 @@ const MOVES: &[Move] = &[Move {
 
 /// Where the schema of the store at an address stands. Servers may go on meanwhile.
 pub async fn status(address: &Address) -> Result<Schema, StoreError> {
-    let client = opening::connect(&address.config, &opening::connector(address)?).await?;
+    let client = opening::connect(address).await?;
     found(&client, address, known_version()).await
 }
 
@@ -116,6 +117,8 @@ pub struct Migrator {
     guard: Client,
     address: Address,
     known: u32,
+    /// Those of every transaction.
+    settings: String,
     /// How long the last batch took: as long as the next one waits.
     pause: Duration,
 }
@@ -137,11 +140,11 @@ impl Migrator {
         durability: Durability,
         known: u32,
     ) -> Result<Self, StoreError> {
-        let (guard, client) = connect(address).await?;
+        let (guard, client) = (opening::connect(address).await?, opening::connect(address).await?);
         opening::check_server(&guard, durability).await?;
         let take = "SELECT pg_try_advisory_xact_lock($1, hashtext($2))";
-        begin(&guard).await?;
-        let taken = guard.query_one(take, &[&LOCKS, &address.schema]).await;
+        stand(&guard, address).await.map_err(|cause| told("beginning a migration", cause))?;
+        let taken = guard.query_typed_one(take, &[(&LOCKS, Type::INT4), (&address.schema, Type::TEXT)]).await;
         if !taken.map_err(|cause| told("looking for another migration", cause))?.get::<_, bool>(0) {
             return Err(StoreError::Busy { reason: format!("{address} is being migrated by somebody else") });
         }
@@ -196,11 +199,9 @@ impl Migrator {
     }
 }
 
-/// The newest migration of this build.
+/// The newest version of this build.
 pub(crate) fn known_version() -> u32 {
-    let newest =
-        embedded::migrations::runner().get_migrations().iter().map(refinery::Migration::version).max();
-    newest.and_then(|version| u32::try_from(version).ok()).unwrap_or_default()
+    versions::newest()
 }
 
 /// The newest migration of this build, and the newest that brings rows to a new form: what trials of migrations go through.
@@ -213,7 +214,7 @@ pub fn newest() -> (u32, u32) {
 /// Looks at the server, and makes the store if there is none; one that is there must be of a version that a build can work with that
 /// knows this one.
 pub(super) async fn prepare(address: &Address, durability: Durability, known: u32) -> Result<(), StoreError> {
-    let client = opening::connect(&address.config, &opening::connector(address)?).await?;
+    let client = opening::connect(address).await?;
     opening::check_server(&client, durability).await?;
     if found(&client, address, known).await?.version == 0 {
         create(address, known).await?;
@@ -230,7 +231,7 @@ pub(super) async fn found(client: &Client, address: &Address, known: u32) -> Res
     let read = |cause| told("reading the version of the schema", cause);
     let newest =
         format!("SELECT coalesce(max(version), 0)::bigint FROM {}.refinery_schema_history", address.schema);
-    let version: i64 = client.query_one(&newest, &[]).await.map_err(read)?.get(0);
+    let version: i64 = client.query_typed_one(&newest, &[]).await.map_err(read)?.get(0);
     schema.version = u32::try_from(version).unwrap_or(u32::MAX);
     if schema.version < FIRST_IN_STEPS {
         return Ok(schema);
@@ -240,7 +241,7 @@ pub(super) async fn found(client: &Client, address: &Address, known: u32) -> Res
          FROM {}.schema_change WHERE version = $1",
         address.schema
     );
-    if let Some(row) = client.query_opt(&state, &[&version]).await.map_err(read)? {
+    if let Some(row) = client.query_typed_opt(&state, &[(&version, Type::INT8)]).await.map_err(read)? {
         schema.moved = number(&row, 0).map_err(|fault| fault.told("reading the version of the schema"))?;
         schema.stage = match (row.get(3), row.get(2), row.get(1)) {
             (true, ..) => Stage::Finalized,
@@ -254,13 +255,16 @@ pub(super) async fn found(client: &Client, address: &Address, known: u32) -> Res
 
 /// Makes a store of this version that is not there; whoever else does so is waited for.
 async fn create(address: &Address, known: u32) -> Result<(), StoreError> {
-    let (guard, client) = connect(address).await?;
-    begin(&guard).await?;
+    let (guard, client) = (opening::connect(address).await?, opening::connect(address).await?);
     let take = format!(
         "SET LOCAL lock_timeout = {MIGRATION_MS}; SELECT pg_advisory_xact_lock({LOCKS}, hashtext('{}'))",
         address.schema
     );
-    guard.batch_execute(&take).await.map_err(|cause| told("waiting for another migration", cause))?;
+    let waited = async {
+        stand(&guard, address).await?;
+        guard.batch_execute(&take).await
+    };
+    waited.await.map_err(|cause| told("waiting for another migration", cause))?;
     let mut migrator = Migrator::with(guard, client, address, known);
     let done = async {
         if migrator.schema().await?.version == 0 {
@@ -273,26 +277,23 @@ async fn create(address: &Address, known: u32) -> Result<(), StoreError> {
     done
 }
 
-/// Two connections: one that holds the place, and one that works.
-async fn connect(address: &Address) -> Result<(Client, Client), StoreError> {
-    let theirs = address.config.get_options().unwrap_or_default();
-    let mut patient = address.config.clone();
-    patient.options(format!(
-        "{theirs} -c statement_timeout={MIGRATION_MS} -c lock_timeout={MIGRATION_LOCK_MS} {GUARD_PROBES}"
-    ));
-    let tls = opening::connector(address)?;
-    Ok((opening::connect(&patient, &tls).await?, opening::connect(&patient, &tls).await?))
+/// Begins the transaction of the guard, which stands for as long as the migration takes.
+async fn stand(guard: &Client, address: &Address) -> Result<(), tokio_postgres::Error> {
+    let settings = patient(address);
+    let begin =
+        format!("BEGIN; {settings}; SET LOCAL idle_in_transaction_session_timeout = 0; {GUARD_PROBES}");
+    guard.batch_execute(&begin).await
 }
 
-/// The transaction of the guard stands for as long as the migration takes.
-async fn begin(guard: &Client) -> Result<(), StoreError> {
-    let begin = "SET idle_in_transaction_session_timeout = 0; BEGIN";
-    guard.batch_execute(begin).await.map_err(|cause| told("beginning a migration", cause))
+/// The settings of a transaction that may take long and waits for nobody.
+fn patient(address: &Address) -> String {
+    address.of_a_transaction(&[("statement_timeout", MIGRATION_MS), ("lock_timeout", MIGRATION_LOCK_MS)])
 }
 
 impl Migrator {
     fn with(guard: Client, client: Client, address: &Address, known: u32) -> Self {
-        Self { client, guard, address: address.clone(), known, pause: Duration::ZERO }
+        let (settings, pause) = (patient(address), Duration::ZERO);
+        Self { client, guard, address: address.clone(), known, settings, pause }
     }
 
     /// Gives the place up at once, in place of when the database notices that the connection is gone.
@@ -306,8 +307,8 @@ impl Migrator {
         let create = format!("CREATE SCHEMA IF NOT EXISTS {}", self.address.schema);
         self.client.batch_execute(&create).await.map_err(|cause| told("creating the schema", cause))?;
         // All of it in one transaction: nobody finds a store of an older version.
-        let all = embedded::migrations::runner().set_target(target(self.known)).set_grouped(true);
-        all.run_async(&mut self.client).await.map_err(|cause| opening::broken(MIGRATING, cause))?;
+        let all = self.run_to(target(self.known)).await;
+        all.map_err(|cause| opening::broken(MIGRATING, cause))?;
         while self.close().await? == Step::More {}
         Ok(())
     }
@@ -315,14 +316,17 @@ impl Migrator {
     /// Runs the statements of one version, when those who use its tables let it.
     async fn run(&mut self, version: u32) -> Result<(), StoreError> {
         for _ in 0..MIGRATION_TRIES {
-            let runner = embedded::migrations::runner().set_target(target(version)).set_grouped(true);
-            match runner.run_async(&mut self.client).await {
-                Ok(_) => return Ok(()),
+            match self.run_to(target(version)).await {
+                Ok(()) => return Ok(()),
                 Err(cause) if gave_up(&cause) => pause().await,
                 Err(cause) => return Err(opening::broken(MIGRATING, cause)),
             }
         }
         Err(self.crowded())
+    }
+
+    async fn run_to(&mut self, target: Target) -> Result<(), refinery::Error> {
+        versions::run(&mut self.client, &self.address.schema, &self.settings, target).await
     }
 
     /// Gives the rows of one batch their new form, and notes how far that goes.
@@ -345,16 +349,20 @@ impl Migrator {
     }
 
     async fn batch(&mut self, moving: &Move, version: i64) -> Result<Step, tokio_postgres::Error> {
-        let transaction = self.client.transaction().await?;
+        let transaction = transaction(&mut self.client, &self.settings).await?;
         let behind = "SELECT behind FROM schema_change WHERE version = $1";
-        let behind: Option<String> = transaction.query_one(behind, &[&version]).await?.get(0);
-        let row = transaction.query_one(moving.batch, &[&behind, &MOVED_AT_ONCE]).await?;
+        let behind: Option<String> =
+            transaction.query_typed_one(behind, &[(&version, Type::INT8)]).await?.get(0);
+        let page = [(&behind as &(dyn ToSql + Sync), Type::TEXT), (&MOVED_AT_ONCE, Type::INT8)];
+        let row = transaction.query_typed_one(moving.batch, &page).await?;
         let (last, moved): (Option<String>, i64) = (row.get(0), row.get(1));
         if last.is_none() {
             return Ok(Step::Done);
         }
         let note = "UPDATE schema_change SET behind = $2, moved = moved + $3 WHERE version = $1";
-        transaction.execute(note, &[&version, &last, &moved]).await?;
+        let noted =
+            [(&version as &(dyn ToSql + Sync), Type::INT8), (&last, Type::TEXT), (&moved, Type::INT8)];
+        transaction.execute_typed(note, &noted).await?;
         transaction.commit().await?;
         Ok(Step::More)
     }
@@ -368,7 +376,8 @@ impl Migrator {
         let (table, name, condition) = moving.holds;
         let held = "SELECT convalidated FROM pg_constraint
                     WHERE conrelid = to_regclass($1) AND conname = $2";
-        let held = self.client.query_opt(held, &[&table, &name]).await;
+        let table_of = format!("{}.{table}", self.address.schema);
+        let held = self.client.query_typed_opt(held, &[(&table_of, Type::TEXT), (&name, Type::TEXT)]).await;
         match held.map_err(|cause| told(MIGRATING, cause))?.map(|row| row.get::<_, bool>(0)) {
             None => {
                 // Noted first: whoever ends behind the next statement is followed by somebody who looks at all rows.
@@ -386,9 +395,9 @@ impl Migrator {
         }
     }
 
-    async fn alter(&self, statement: &str) -> Result<(), StoreError> {
+    async fn alter(&mut self, statement: &str) -> Result<(), StoreError> {
         for _ in 0..MIGRATION_TRIES {
-            match self.client.batch_execute(statement).await {
+            match self.change(statement).await {
                 Ok(()) => return Ok(()),
                 Err(cause) if gave_up(&cause) => pause().await,
                 Err(cause) => return Err(told(MIGRATING, cause)),
@@ -399,7 +408,7 @@ impl Migrator {
 
     /// Nobody who knows only the version before may still be there.
     async fn refuse_older(&self, schema: Schema) -> Result<(), StoreError> {
-        let servers = presence::servers(&self.client, schema.version).await?;
+        let servers = presence::servers(&self.client, &self.address.schema, schema.version).await?;
         if servers == 0 {
             return Ok(());
         }
@@ -412,17 +421,25 @@ impl Migrator {
     }
 
     /// Notes that a stage is reached; rows are looked at from the first again.
-    async fn mark(&self, schema: Schema, stage: &str) -> Result<(), StoreError> {
-        let mark =
-            format!("UPDATE schema_change SET {stage} = sixpack_now(), behind = NULL WHERE version = $1");
-        let marked = self.client.execute(&mark, &[&i64::from(schema.version)]).await;
-        marked.map(|_| ()).map_err(|cause| told(MIGRATING, cause))
+    async fn mark(&mut self, schema: Schema, stage: &str) -> Result<(), StoreError> {
+        let set = format!("{stage} = sixpack_now(), behind = NULL");
+        self.note(schema, &set).await
     }
 
-    async fn look_again(&self, schema: Schema) -> Result<(), StoreError> {
-        let again = "UPDATE schema_change SET behind = NULL WHERE version = $1";
-        let again = self.client.execute(again, &[&i64::from(schema.version)]).await;
-        again.map(|_| ()).map_err(|cause| told(MIGRATING, cause))
+    async fn look_again(&mut self, schema: Schema) -> Result<(), StoreError> {
+        self.note(schema, "behind = NULL").await
+    }
+
+    async fn note(&mut self, schema: Schema, set: &str) -> Result<(), StoreError> {
+        let note = format!("UPDATE schema_change SET {set} WHERE version = {}", schema.version);
+        self.change(&note).await.map_err(|cause| told(MIGRATING, cause))
+    }
+
+    /// Runs a statement in a transaction of its own.
+    async fn change(&mut self, statement: &str) -> Result<(), tokio_postgres::Error> {
+        let transaction = transaction(&mut self.client, &self.settings).await?;
+        transaction.batch_execute(statement).await?;
+        transaction.commit().await
     }
 
     fn crowded(&self) -> StoreError {
@@ -438,8 +455,8 @@ impl Migrator {
 
 const MIGRATING: &str = "migrating the database";
 
-fn target(version: u32) -> refinery::Target {
-    refinery::Target::Version(version.try_into().expect("versions are few"))
+fn target(version: u32) -> Target {
+    Target::Version(version.try_into().expect("versions are few"))
 }
 
 /// Whether a statement gave way to somebody who holds what it needs, or to whom it would have waited for in a circle.
@@ -460,18 +477,4 @@ fn gave_up(error: &(dyn std::error::Error + 'static)) -> bool {
 async fn pause() {
     let ms = fastrand::u64(MIGRATION_PAUSE_MS..=2 * MIGRATION_PAUSE_MS);
     tokio::time::sleep(Duration::from_millis(ms)).await;
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn migrations_are_numbered_from_one_without_a_gap_or_a_double() {
-        let runner = embedded::migrations::runner();
-        let mut numbers: Vec<_> = runner.get_migrations().iter().map(refinery::Migration::version).collect();
-        numbers.sort_unstable();
-        let expected: Vec<_> = (1..).take(numbers.len()).collect();
-        assert_eq!(numbers, expected, "two changes of the schema that meet get numbers one after the other");
-    }
 }

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use bytes::{Bytes, BytesMut};
 use futures::{SinkExt, TryStreamExt, pin_mut};
+use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, Row, Transaction};
 use uuid::Uuid;
 
@@ -44,6 +45,7 @@ pub async fn export(address: &Address, file: &Path, tell: Tell<'_>) -> Result<Ve
         .await
         .map_err(read)?;
     // A server that starts now writes here first, and waits until what is read is all there is.
+    snapshot.batch_execute(&unhurried(address)).await.map_err(read)?;
     snapshot.batch_execute("LOCK TABLE meta IN SHARE MODE").await.map_err(read)?;
     let mut sink = Sink::begin(file, "postgres", schema.version)?;
     for table in TABLES {
@@ -71,12 +73,12 @@ pub async fn import(
     migrations::prepare(address, durability, migrations::known_version()).await?;
     let mut client = alone(address, durability).await?;
     let failed = |cause| opening::told(IMPORTING, cause);
-    let transaction = client.transaction().await.map_err(failed)?;
+    let transaction = opening::transaction(&mut client, &unhurried(address)).await.map_err(failed)?;
     // A server that starts meanwhile begins with this table, and gives up.
     transaction.batch_execute("LOCK TABLE meta IN ACCESS EXCLUSIVE MODE").await.map_err(failed)?;
     for table in TABLES.iter().filter(|table| table.name != "meta") {
         let any = format!("SELECT EXISTS (SELECT 1 FROM {})", table.name);
-        if transaction.query_one(&any, &[]).await.map_err(failed)?.get(0) {
+        if transaction.query_typed_one(&any, &[]).await.map_err(failed)?.get(0) {
             let what = format!("{address} is not empty: there are rows in table {}", table.name);
             return Err(MoveError::Occupied(what));
         }
@@ -102,15 +104,16 @@ pub async fn import(
     Ok(tables)
 }
 
+/// Whole tables are read and written; a table that somebody holds is waited for no longer than usual.
+fn unhurried(address: &Address) -> String {
+    address.of_a_transaction(&[("statement_timeout", 0), ("idle_in_transaction_session_timeout", 0)])
+}
+
 /// A connection to a store that no server has open.
 async fn alone(address: &Address, durability: Durability) -> Result<Client, StoreError> {
-    let theirs = address.config.get_options().unwrap_or_default();
-    let mut patient = address.config.clone();
-    // Whole tables are read and written; a table that somebody holds is waited for no longer than usual.
-    patient.options(format!("{theirs} -c statement_timeout=0 -c idle_in_transaction_session_timeout=0"));
-    let client = opening::connect(&patient, &opening::connector(address)?).await?;
+    let client = opening::connect(address).await?;
     opening::check_server(&client, durability).await?;
-    let servers = presence::servers(&client, u32::MAX).await?;
+    let servers = presence::servers(&client, &address.schema, u32::MAX).await?;
     if servers == 0 {
         return Ok(client);
     }
@@ -134,7 +137,8 @@ async fn rows(
         .collect();
     let read = format!("SELECT {} FROM {} ORDER BY {}", wanted.join(", "), table.name, table.key);
     let failed = |cause| opening::told(EXPORTING, cause);
-    let found = transaction.query_raw(&read, std::iter::empty::<i64>()).await.map_err(failed)?;
+    let found =
+        transaction.query_typed_raw(&read, std::iter::empty::<(i64, Type)>()).await.map_err(failed)?;
     pin_mut!(found);
     while let Some(row) = found.try_next().await.map_err(failed)? {
         let values = columns.iter().enumerate().map(|(place, column)| {
@@ -243,7 +247,7 @@ fn week_of(at: &Value) -> i64 {
 
 async fn make_week(transaction: &Transaction<'_>, at: &Value) -> Result<(), tokio_postgres::Error> {
     let Value::Int(ms) = at else { return Ok(()) };
-    transaction.query_one("SELECT make_event_weeks($1, $1)", &[ms]).await.map(|_| ())
+    transaction.query_typed("SELECT make_event_weeks($1, $1)", &[(ms, Type::INT8)]).await.map(|_| ())
 }
 
 /// A row in the text form of COPY.
@@ -289,19 +293,24 @@ async fn go_on(transaction: &Transaction<'_>, from: &str) -> Result<(), tokio_po
         let set = format!(
             "SELECT setval(pg_get_serial_sequence('{name}', '{column}'), max({column})) FROM {name} HAVING count(*) > 0"
         );
-        transaction.query(&set, &[]).await?;
+        transaction.query_typed(&set, &[]).await?;
     }
     let last = "SELECT greatest(coalesce((SELECT max(sequence) FROM event), 0), events_gone), fence_epoch, sixpack_now() FROM meta";
-    let row = transaction.query_one(last, &[]).await?;
+    let row = transaction.query_typed_one(last, &[]).await?;
     let (last, epoch, now): (i64, i64, i64) = (row.get(0), row.get(1), row.get(2));
-    transaction.execute("UPDATE meta SET fence_epoch = $1", &[&next_epoch(now, epoch)]).await?;
+    transaction
+        .execute_typed("UPDATE meta SET fence_epoch = $1", &[(&next_epoch(now, epoch), Type::INT8)])
+        .await?;
     make_week(transaction, &Value::Int(now)).await?;
     let event = moved_event(now, from, last);
     let tell =
         "INSERT INTO event (sequence, at, environment, kind, part, data) VALUES ($1, $2, $3, $4, 0, $5)";
-    let values: &[&(dyn tokio_postgres::types::ToSql + Sync)] =
-        &[&(last + 1), &event.at, &event.environment, &event.kind.as_ref(), &event.data];
-    transaction.execute(tell, values).await?;
-    transaction.query_one("SELECT setval('event_sequence', $1)", &[&(last + 1)]).await?;
+    let (next, kind) = (last + 1, event.kind.as_ref());
+    let texts: [&(dyn ToSql + Sync); 3] = [&event.environment, &kind, &event.data];
+    let numbers: [&(dyn ToSql + Sync); 2] = [&next, &event.at];
+    let numbers = numbers.into_iter().map(|number| (number, Type::INT8));
+    let values: Vec<_> = numbers.chain(texts.into_iter().map(|text| (text, Type::TEXT))).collect();
+    transaction.execute_typed(tell, &values).await?;
+    transaction.query_typed("SELECT setval('event_sequence', $1)", &[(&next, Type::INT8)]).await?;
     Ok(())
 }

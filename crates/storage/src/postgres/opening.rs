@@ -2,12 +2,13 @@
 
 use std::error::Error;
 
-use tokio_postgres::{Client, Config};
+use tokio_postgres::types::Type;
+use tokio_postgres::{Client, Config, Transaction};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::address::Address;
 use super::limits::EVENT_WEEKS_AHEAD_MS;
-use super::tls;
+use super::{pooler, tls};
 use crate::durability::Durability;
 use crate::error::StoreError;
 
@@ -19,21 +20,25 @@ const FENCE_EPOCH_START_MS: i64 = 1_735_689_600_000;
 
 /// Makes the one row about the store itself, and returns the part of every fence that a restore raises.
 pub(super) async fn first_row(address: &Address) -> Result<u64, StoreError> {
-    let client = connect(&address.config, &connector(address)?).await?;
+    let mut client = connect(address).await?;
     let failed = |cause| told("reading the database", cause);
-    client
-        .execute(
-            "INSERT INTO meta (one, fence_epoch, created_at)
-             SELECT 1, greatest(n - $1, 0) / 60000, n FROM (SELECT sixpack_now() AS n) AS clock ON CONFLICT DO NOTHING",
-            &[&FENCE_EPOCH_START_MS],
-        )
-        .await
-        .map_err(failed)?;
-    let row = client.query_one("SELECT fence_epoch, sixpack_now() FROM meta", &[]).await.map_err(failed)?;
+    let settings = address.of_a_transaction(&[]);
+    let first = transaction(&mut client, &settings).await.map_err(failed)?;
+    let insert = "INSERT INTO meta (one, fence_epoch, created_at)
+                  SELECT 1, greatest(n - $1, 0) / 60000, n FROM (SELECT sixpack_now() AS n) AS clock ON CONFLICT DO NOTHING";
+    first.execute_typed(insert, &[(&FENCE_EPOCH_START_MS, Type::INT8)]).await.map_err(failed)?;
+    let read = "SELECT fence_epoch, sixpack_now() FROM meta";
+    let row = first.query_typed_one(read, &[]).await.map_err(failed)?;
+    first.commit().await.map_err(failed)?;
     let (epoch, now): (i64, i64) = (row.get(0), row.get(1));
-    let weeks =
-        client.execute("SELECT make_event_weeks($1, $2)", &[&now, &(now + EVENT_WEEKS_AHEAD_MS)]).await;
-    if let Err(cause) = weeks {
+    let weeks = async {
+        let second = transaction(&mut client, &settings).await?;
+        let make = "SELECT make_event_weeks($1, $2)";
+        let until = now + EVENT_WEEKS_AHEAD_MS;
+        second.execute_typed(make, &[(&now, Type::INT8), (&until, Type::INT8)]).await?;
+        second.commit().await
+    };
+    if let Err(cause) = weeks.await {
         // Nothing is lost without them, and whoever opens the store next makes them.
         tracing::warn!(%cause, "no weeks for events could be made");
     }
@@ -45,15 +50,47 @@ pub(super) fn connector(address: &Address) -> Result<MakeRustlsConnect, StoreErr
     tls::connector(&address.trust).map_err(|cause| broken("preparing TLS to the database", cause))
 }
 
-pub(super) async fn connect(config: &Config, tls: &MakeRustlsConnect) -> Result<Client, StoreError> {
-    let connected = config.connect(tls.clone()).await;
-    let (client, connection) = connected.map_err(|cause| told("connecting to the database", cause))?;
+/// A connection for something that is not done often. A pooler may stand before the database: whatever needs our settings is done in
+/// a [`transaction`], and no statement is prepared that would outlive one.
+pub(super) async fn connect(address: &Address) -> Result<Client, StoreError> {
+    match try_connect(&address.config, address).await? {
+        Ok(client) => Ok(client),
+        Err(cause) if pooler::is_refused_setting(&cause) && address.config.get_options().is_some() => {
+            Err(pooler::no_options(address))
+        }
+        Err(cause) => Err(not_connected(cause)),
+    }
+}
+
+/// The same, with what the database says when it refuses.
+pub(super) async fn try_connect(
+    config: &Config,
+    address: &Address,
+) -> Result<Result<Client, tokio_postgres::Error>, StoreError> {
+    let (client, connection) = match config.connect(connector(address)?).await {
+        Ok(connected) => connected,
+        Err(cause) => return Ok(Err(cause)),
+    };
     tokio::spawn(async move {
         if let Err(cause) = connection.await {
             tracing::debug!(%cause, "a connection to the database has ended");
         }
     });
-    Ok(client)
+    Ok(Ok(client))
+}
+
+pub(super) fn not_connected(cause: tokio_postgres::Error) -> StoreError {
+    told("connecting to the database", cause)
+}
+
+/// Begins a transaction with these settings, which are its own.
+pub(super) async fn transaction<'c>(
+    client: &'c mut Client,
+    settings: &str,
+) -> Result<Transaction<'c>, tokio_postgres::Error> {
+    let transaction = client.transaction().await?;
+    transaction.batch_execute(settings).await?;
+    Ok(transaction)
 }
 
 /// A server that may lose what it has acknowledged, or that is too old, is refused by name.
@@ -62,7 +99,7 @@ pub(super) async fn check_server(client: &Client, durability: Durability) -> Res
                         current_setting('fsync'), current_setting('full_page_writes'),
                         current_setting('synchronous_commit'), current_setting('server_encoding')";
     let row = client
-        .query_one(asked, &[])
+        .query_typed_one(asked, &[])
         .await
         .map_err(|cause| told("asking the database how it is set up", cause))?;
     let text = |column: usize| -> String { row.get(column) };
@@ -91,7 +128,7 @@ pub(super) async fn check_server(client: &Client, durability: Durability) -> Res
 pub(super) async fn is_ours(client: &Client, address: &Address) -> Result<bool, StoreError> {
     let tables = "SELECT count(*), count(*) FILTER (WHERE c.relname = 'refinery_schema_history')
                   FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = $1";
-    let row = client.query_one(tables, &[&address.schema]).await;
+    let row = client.query_typed_one(tables, &[(&address.schema, Type::TEXT)]).await;
     let row = row.map_err(|cause| told("looking into the schema", cause))?;
     let (tables, histories): (i64, i64) = (row.get(0), row.get(1));
     if tables > 0 && histories == 0 {

@@ -1,25 +1,33 @@
 //! Presence: which servers are there, and what they know. Told by locks that end with their connections.
 
 use tokio_postgres::Client;
+use tokio_postgres::types::Type;
 
 use super::opening::told;
 use crate::error::StoreError;
 
 /// The lock that every server holds together with all others of its version, for as long as it is connected.
-pub(super) fn announce(known: u32) -> String {
-    format!("SELECT pg_advisory_lock_shared({PRESENCE}, {known})")
+pub(super) fn announce(schema: &str, known: u32) -> String {
+    format!("SELECT pg_advisory_lock_shared(hashtext('{}'), {known})", name(schema))
 }
 
-/// How many servers are there that know less than this version.
-pub(super) async fn servers(client: &Client, below: u32) -> Result<i64, StoreError> {
-    let present = format!(
-        "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objsubid = 2 AND granted
-             AND classid::bigint = ({PRESENCE})::bigint & 4294967295 AND objid::bigint < $1
-             AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
-    );
-    let row = client.query_one(&present, &[&i64::from(below)]).await;
+/// The same lock, for as long as the transaction stands in which it is taken.
+pub(super) fn announce_in_transaction(schema: &str, known: u32) -> String {
+    format!("SELECT pg_advisory_xact_lock_shared(hashtext('{}'), {known})", name(schema))
+}
+
+/// How many servers of a store are there that know less than this version.
+pub(super) async fn servers(client: &Client, schema: &str, below: u32) -> Result<i64, StoreError> {
+    let present = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objsubid = 2 AND granted
+                       AND classid::bigint = hashtext($1)::bigint & 4294967295 AND objid::bigint < $2
+                       AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
+    let row = client
+        .query_typed_one(present, &[(&name(schema), Type::TEXT), (&i64::from(below), Type::INT8)])
+        .await;
     Ok(row.map_err(|cause| told("looking for servers", cause))?.get(0))
 }
 
-/// The first half of the key of that lock.
-const PRESENCE: &str = "hashtext(current_schema() || ' servers')";
+/// What the first half of the key is made of.
+fn name(schema: &str) -> String {
+    format!("{schema} servers")
+}

@@ -34,8 +34,11 @@ impl Inner {
         let mut attempt = 1;
         loop {
             let looked = async {
-                let connection = Connection::of(self.pool.get().await?);
-                work(&connection, input).await
+                let connection = self.pool.get().await?;
+                connection.begin_to_read();
+                let result = work(&connection, input).await;
+                connection.end_reading();
+                result
             };
             match ended(looked.await, attempt) {
                 Some(result) => return result.map_err(|fault| self.failed(doing, fault)),
@@ -57,7 +60,7 @@ impl Inner {
         let mut attempt = 1;
         loop {
             let looked = async {
-                let connection = Connection::of(self.pool.get().await?);
+                let connection = self.pool.get().await?;
                 connection.begin("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY");
                 let result = timeout(TRANSACTION, work(&connection, input)).await;
                 let result = result.unwrap_or(Err(Fault::Late("the reading")));

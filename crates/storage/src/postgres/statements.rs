@@ -1,4 +1,4 @@
-//! Statements: prepared once a connection, then only bound and run.
+//! Statements: prepared once a connection, then only bound and run; behind a pooler sent as they are ([`super::pooler`]).
 //!
 //! What nobody needs the answer of is sent and not waited for ([`Connection::later`]): the database carries out in the sequence in
 //! which it was sent, and refuses everything behind a statement that has failed. Whoever waits next, at last the commit, waits for
@@ -13,9 +13,10 @@ use std::task::{Context, Poll, Waker};
 use deadpool_postgres::Object;
 use futures::future::join;
 use tokio_postgres::Row;
-use tokio_postgres::types::ToSql;
+use tokio_postgres::types::{ToSql, Type};
 
 use super::faults::Fault;
+use super::pooler::{Ready, Way};
 use super::values::Encoded;
 
 /// The values of a statement.
@@ -87,6 +88,7 @@ pub(super) enum Committed {
 pub(super) struct Connection {
     /// `None` only while it is taken apart.
     client: Option<Arc<Object>>,
+    way: Way,
     /// Whether a transaction stands open on it.
     open: AtomicBool,
     /// Whether a statement has failed: PostgreSQL answers the commit of such a transaction with a silent rollback.
@@ -98,9 +100,10 @@ pub(super) struct Connection {
 }
 
 impl Connection {
-    pub(super) fn of(client: Object) -> Self {
+    pub(super) fn of(client: Object, way: Way) -> Self {
         Self {
             client: Some(Arc::new(client)),
+            way,
             open: AtomicBool::new(false),
             failed: AtomicBool::new(false),
             answered: AtomicBool::new(false),
@@ -112,8 +115,10 @@ impl Connection {
     pub(super) async fn run(&self, sql: &str, params: Params<'_>) -> Result<u64, Fault> {
         // On the heap, because a transaction has dozens of these in one future.
         let run = Box::pin(async {
-            let statement = self.client().prepare_cached(sql).await?;
-            self.client().execute(&statement, params).await
+            match self.way.ready(self.client(), sql).await? {
+                Ready::Kept(statement) => self.client().execute(&statement, params).await,
+                Ready::Once(types) => self.client().execute_typed(sql, &with_types(params, &types)).await,
+            }
         });
         self.noted(self.beside_sent(run).await).await
     }
@@ -151,13 +156,22 @@ impl Connection {
         rows: Option<u64>,
         taken: Option<&'static str>,
     ) -> Result<(), Fault> {
-        let statement = match self.beside_sent(self.client().prepare_cached(sql)).await {
-            Ok(statement) => statement,
+        let ready = match self.beside_sent(self.way.ready(self.client(), sql)).await {
+            Ok(ready) => ready,
             Err(cause) => return self.noted(Err(cause)).await,
         };
-        let values = Encoded::all(&statement, params)?;
+        let values = Encoded::all(ready.types(), params)?;
         let client = Arc::clone(self.client());
-        let answer = Box::pin(async move { client.execute_raw(&statement, values).await });
+        let answer: Answer = match ready {
+            Ready::Kept(statement) => Box::pin(async move { client.execute_raw(&statement, values).await }),
+            Ready::Once(types) => {
+                let sql = sql.to_owned();
+                Box::pin(async move {
+                    let values: Vec<_> = values.iter().map(|value| value as &(dyn ToSql + Sync)).collect();
+                    client.execute_typed(&sql, &with_types(&values, &types)).await
+                })
+            }
+        };
         self.keep(Sent::new(answer, rows, taken));
         Ok(())
     }
@@ -204,9 +218,26 @@ impl Connection {
     /// Begins a transaction, and waits for nothing.
     pub(super) fn begin(&self, how: &'static str) {
         self.open.store(true, Ordering::Relaxed);
-        let client = Arc::clone(self.client());
-        let answer = Box::pin(async move { client.batch_execute(how).await.map(|()| 0) });
+        let (client, begin) = (Arc::clone(self.client()), self.way.begin(how));
+        let answer = Box::pin(async move { client.batch_execute(&begin).await.map(|()| 0) });
         self.keep(Sent::new(answer, None, None));
+    }
+
+    /// Begins to read what need not agree, and waits for nothing: each statement sees what was committed when it began. Behind a
+    /// pooler a transaction keeps its settings with it.
+    pub(super) fn begin_to_read(&self) {
+        if self.way.is_pooled() {
+            self.begin("BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY");
+        }
+    }
+
+    /// Ends that, and waits for nothing either: whoever has the connection next comes behind it.
+    pub(super) fn end_reading(&self) {
+        if self.open.swap(false, Ordering::Relaxed) {
+            self.sent().clear();
+            let mut ended = pin!(self.client().batch_execute("ROLLBACK"));
+            let _ = ended.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+        }
     }
 
     /// Commits, behind all that was sent.
@@ -277,8 +308,10 @@ impl Connection {
 
     async fn query(&self, sql: &str, params: Params<'_>) -> Result<Vec<Row>, Fault> {
         let query = Box::pin(async {
-            let statement = self.client().prepare_cached(sql).await?;
-            self.client().query(&statement, params).await
+            match self.way.ready(self.client(), sql).await? {
+                Ready::Kept(statement) => self.client().query(&statement, params).await,
+                Ready::Once(types) => self.client().query_typed(sql, &with_types(params, &types)).await,
+            }
         });
         self.noted(self.beside_sent(query).await).await
     }
@@ -313,4 +346,9 @@ impl Drop for Connection {
             drop(Object::take(client));
         }
     }
+}
+
+/// Values with the types that their statement has for them.
+fn with_types<'a>(params: Params<'a>, types: &[Type]) -> Vec<(&'a (dyn ToSql + Sync), Type)> {
+    params.iter().copied().zip(types.iter().cloned()).collect()
 }

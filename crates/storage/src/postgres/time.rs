@@ -15,16 +15,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex as Guarded, PoisonError};
 use std::time::{Duration, Instant};
 
-use deadpool_postgres::Pool;
 use tokio::sync::Mutex;
 
 use super::columns::number;
+use super::connections::Connections;
 use super::faults::Fault;
-use super::statements::Connection;
 
 /// The database's clock.
 pub(super) struct Time {
-    pool: Pool,
+    pool: Connections,
     begun: AtomicU64,
     /// What came of the last look.
     last: Mutex<Look>,
@@ -48,7 +47,7 @@ enum Seen {
 
 impl Time {
     /// `pool` has one connection.
-    pub(super) fn new(pool: Pool, carried: Duration) -> Self {
+    pub(super) fn new(pool: Connections, carried: Duration) -> Self {
         Self { pool, begun: AtomicU64::new(0), last: Mutex::default(), carried, answer: Guarded::default() }
     }
 
@@ -94,9 +93,11 @@ impl Time {
     }
 
     async fn look(&self) -> Result<i64, Fault> {
-        let connection = Connection::of(self.pool.get().await?);
-        let now = connection.one("SELECT sixpack_now()", &[], |row| number(row, 0)).await?;
-        let now = now.expect("a function gives a row");
+        let connection = self.pool.get().await?;
+        connection.begin_to_read();
+        let now = connection.one("SELECT sixpack_now()", &[], |row| number(row, 0)).await;
+        connection.end_reading();
+        let now = now?.expect("a function gives a row");
         *self.answer.lock().unwrap_or_else(PoisonError::into_inner) = Some((now, Instant::now()));
         Ok(now)
     }

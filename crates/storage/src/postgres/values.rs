@@ -3,7 +3,6 @@
 use std::error::Error;
 
 use bytes::{BufMut, BytesMut};
-use tokio_postgres::Statement;
 use tokio_postgres::types::{IsNull, ToSql, Type};
 
 use super::faults::Fault;
@@ -15,8 +14,7 @@ pub(super) struct Encoded(Option<BytesMut>);
 
 impl Encoded {
     /// The values of a statement, in the types that it has for them.
-    pub(super) fn all(statement: &Statement, params: Params<'_>) -> Result<Vec<Self>, Fault> {
-        let types = statement.params();
+    pub(super) fn all(types: &[Type], params: Params<'_>) -> Result<Vec<Self>, Fault> {
         if types.len() != params.len() {
             return Err(Fault::Wrong(format!("{} values for {} places", params.len(), types.len())));
         }

@@ -128,7 +128,7 @@ impl Inner {
     async fn begin(&self) -> Result<Tx, Fault> {
         // Asked for before there is a connection: whoever holds one waits for nobody who wants one.
         let now = self.time.now().await?;
-        let connection = Connection::of(self.pool.get().await?);
+        let connection = self.pool.get().await?;
         // What the database, or its administrator, has as the default does not matter.
         connection.begin("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE");
         Ok(Tx {

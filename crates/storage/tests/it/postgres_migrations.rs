@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sixpack_model::lease::{Lease, LeaseStatus};
-use sixpack_storage::conformance::{Fixture, PostgresServer};
+use sixpack_storage::conformance::{Fixture, PgBouncer, PostgresServer};
 use sixpack_storage::leases::{LeaseFilter, Leases, Renewed};
 use sixpack_storage::migrations::{Schema, Stage, Step};
 use sixpack_storage::page::Page;
@@ -105,6 +105,16 @@ impl OldStore {
         .await;
     }
 
+    /// Servers of the older version that are there.
+    fn present(&self) -> String {
+        format!(
+            "pg_locks JOIN pg_stat_activity a USING (pid)
+             WHERE locktype = 'advisory' AND granted AND objid::bigint = {OLDER}
+               AND classid::bigint = hashtext('{} servers')::bigint & 4294967295",
+            self.address.schema()
+        )
+    }
+
     async fn is_renewed_by(&self, store: &PostgresStore) {
         let renewed = store.renew_lease(self.lease.id, self.lease.fence, None).await.unwrap();
         assert!(matches!(renewed, Renewed::Until(_)), "{renewed:?}");
@@ -176,12 +186,7 @@ async fn a_store_is_migrated_and_finalized_while_servers_of_two_builds_work_with
     }
 
     // Its presence is known when its second connection is there.
-    let present = format!(
-        "pg_locks WHERE locktype = 'advisory' AND granted AND objid::bigint = {OLDER}
-             AND classid::bigint = hashtext('{} servers')::bigint & 4294967295",
-        old.address.schema()
-    );
-    old.has(&present).await;
+    old.has(&old.present()).await;
     let Err(StoreError::Busy { reason }) = old.finalize().await else {
         panic!("it is finalized beside a server of the build before");
     };
@@ -198,6 +203,30 @@ async fn a_store_is_migrated_and_finalized_while_servers_of_two_builds_work_with
         panic!("the build before works with a version that was finalized");
     };
     assert!(reason.contains("this one knows 1"), "{reason}");
+}
+
+#[tokio::test]
+async fn behind_a_pooler_a_store_is_migrated_and_its_servers_are_known_to_be_there() {
+    let old = OldStore::new().await;
+    let through = PgBouncer::shared().address(old.address.schema());
+    let older = PostgresStore::open_as(&through, settings(), OLDER).await.unwrap();
+    let migrated = up(&through, LAX, &mut |_| {}).await.unwrap();
+    assert_eq!((migrated.version, migrated.stage, migrated.moved), (NEWER, Stage::Moved, BEFORE));
+    old.is_renewed_by(&older).await;
+    old.has(&old.present()).await;
+    let finalized = finalize(&through, LAX, &mut |_| {}).await;
+    assert!(matches!(finalized, Err(StoreError::Busy { .. })), "{finalized:?}");
+    let standing = format!("{} AND state = 'idle in transaction'", old.present());
+    old.has(&standing).await;
+    let keeps_rows = format!("{standing} AND (backend_xmin IS NOT NULL OR backend_xid IS NOT NULL)");
+    assert_eq!(
+        old.count(&keeps_rows).await,
+        0,
+        "a transaction that stands keeps no row from being cleaned up"
+    );
+    drop(older);
+    let finalized = once_free(async || finalize(&through, LAX, &mut |_| {}).await).await;
+    assert_eq!((finalized.stage, finalized.moved), (Stage::Finalized, BEFORE));
 }
 
 #[tokio::test]

@@ -142,7 +142,7 @@ async fn a_database_that_ends_over_a_commit_has_not_refused_it() {
     });
     let place = folder.path().to_str().unwrap().replace('/', "%2F");
     let through = format!("postgres://sixpack@{place}/postgres?schema={}", address.schema());
-    let settings = Settings { connections: 1, durability: Durability::TestsOnly };
+    let settings = Settings { connections: 1, durability: Durability::TestsOnly, carried: Duration::ZERO };
     let ending = PostgresStore::open(&through.parse().unwrap(), settings).await.unwrap();
     let one = token(&f, 1);
     let result = ending.create_token(one.clone(), f.event("token.created")).await;

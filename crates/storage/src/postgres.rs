@@ -96,6 +96,7 @@ mod starting;
 mod statements;
 mod statistics;
 mod stock;
+mod stock_history;
 mod stock_rules;
 mod taking;
 mod tasks;

@@ -387,6 +387,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/environments/{env}/stock-history": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Tells what stock rules have had ready over the last day, by name
+         * @description One call for the sparklines of a page. It is noted every five minutes with the look at all stock, and kept for a day.
+         */
+        get: operations["list_stock_history"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/environments/{env}/stock-rules": {
         parameters: {
             query?: never;
@@ -425,6 +445,26 @@ export interface paths {
         head?: never;
         /** Changes target and state of a stock rule while it is at work */
         patch: operations["edit_stock_rule"];
+        trace?: never;
+    };
+    "/v1/environments/{env}/stock-rules/{name}/history": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Tells what a stock rule has had ready over the last day
+         * @description It is noted every five minutes with the look at all stock, and kept for a day.
+         */
+        get: operations["get_stock_history"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
         trace?: never;
     };
     "/v1/events": {
@@ -2003,6 +2043,16 @@ export interface components {
             next_cursor?: string;
         };
         /** @description A page of a list. */
+        Page_StockHistory: {
+            /**
+             * @description At most `limit` entries; where filters have to be compared entry by entry, fewer or even none although there is a
+             *     next page: only so many are looked at for one.
+             */
+            items: components["schemas"]["StockHistory"][];
+            /** @description Where the next page begins; absent at the end of the list. */
+            next_cursor?: string;
+        };
+        /** @description A page of a list. */
         Page_StockRule: {
             /**
              * @description At most `limit` entries; where filters have to be compared entry by entry, fewer or even none although there is a
@@ -2372,6 +2422,11 @@ export interface components {
             doubted?: components["schemas"]["Doubted"];
             /**
              * Format: int64
+             * @description Refills that failed, ever.
+             */
+            failed: number;
+            /**
+             * Format: int64
              * @description Datasets that were handed out from it, ever.
              */
             hits: number;
@@ -2380,6 +2435,11 @@ export interface components {
              * @description Of those that can be taken, how many were imported: the rule never removes them.
              */
             imported: number;
+            /**
+             * Format: int64
+             * @description Datasets that refills have made for it, ever.
+             */
+            made: number;
             /**
              * Format: int64
              * @description Datasets that were asked for and not there, ever.
@@ -2619,6 +2679,40 @@ export interface components {
             status: "pending" | "waiting" | "building" | "checking" | "ready" | "skipped" | "suspect" | "quarantined" | "cancelling" | "undoing" | "gone" | "failed" | "debt";
             /** Format: int32 */
             version?: number;
+        };
+        /**
+         * @description What a rule has had ready over the last day, in spans of the same length. Every list has one entry a span, from the first in
+         *     which anything was noted to that of now: none before, and `null` for a span in which no server has looked. Rules for the same
+         *     contract and input share it.
+         */
+        StockHistory: {
+            /** @description How many were being made: the highest that was noted. */
+            coming: (number | null)[];
+            contract: string;
+            /**
+             * Format: int32
+             * @description How long a span is.
+             */
+            every_s: number;
+            /** @description How many refills failed in the span. */
+            failed: (number | null)[];
+            /** @description How many were handed out in the span. */
+            hits: (number | null)[];
+            /** @description How many refills have made in the span. */
+            made: (number | null)[];
+            /** @description How many were asked for in the span and not there. */
+            misses: (number | null)[];
+            /** @description The rule. */
+            name: string;
+            /** @description How many could be taken: the lowest that was noted in the span. */
+            ready: (number | null)[];
+            /**
+             * Format: date-time
+             * @description When the first span begins; absent when nothing was noted yet.
+             */
+            since?: string;
+            /** @description How many were to be kept ready. */
+            target: (number | null)[];
         };
         /** @description A wish for datasets to be ready at any time. */
         StockRule: {
@@ -2965,6 +3059,7 @@ export type PageLease = components['schemas']['Page_Lease'];
 export type PageQuarantinedDataset = components['schemas']['Page_QuarantinedDataset'];
 export type PageRequest = components['schemas']['Page_Request'];
 export type PageSession = components['schemas']['Page_Session'];
+export type PageStockHistory = components['schemas']['Page_StockHistory'];
 export type PageStockRule = components['schemas']['Page_StockRule'];
 export type PageToken = components['schemas']['Page_Token'];
 export type PartDiagnosis = components['schemas']['PartDiagnosis'];
@@ -3006,6 +3101,7 @@ export type Source = components['schemas']['Source'];
 export type Spread = components['schemas']['Spread'];
 export type Starved = components['schemas']['Starved'];
 export type Step = components['schemas']['Step'];
+export type StockHistory = components['schemas']['StockHistory'];
 export type StockRule = components['schemas']['StockRule'];
 export type StockRuleFault = components['schemas']['StockRuleFault'];
 export type StockWindow = components['schemas']['StockWindow'];
@@ -5159,6 +5255,107 @@ export interface operations {
             };
         };
     };
+    list_stock_history: {
+        parameters: {
+            query?: {
+                /** @description In how many points the day is told at most; 48 when absent. */
+                points?: number;
+                /** @description Entries of a page; 100 when absent. */
+                limit?: number;
+                /** @description `next_cursor` of the page before. */
+                cursor?: string;
+            };
+            header?: never;
+            path: {
+                env: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A page of stock rules with what they have had */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_StockHistory"];
+                };
+            };
+            /** @description Not readable as HTTP, as JSON or as parameters */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unauthenticated` */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `forbidden`: the role does not suffice */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `environment_not_found` */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Readable, and wrong: `errors` lists every fault */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `too_many_polls`, `too_many_heartbeats`: ask again after `Retry-After` */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `internal`: a mistake of the server */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unavailable`, `storage_full`, `overloaded`: ask again after `Retry-After` */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     list_stock_rules: {
         parameters: {
             query?: {
@@ -5691,6 +5888,104 @@ export interface operations {
             };
             /** @description `content_type`, `content_encoding` */
             415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Readable, and wrong: `errors` lists every fault */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `too_many_polls`, `too_many_heartbeats`: ask again after `Retry-After` */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `internal`: a mistake of the server */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unavailable`, `storage_full`, `overloaded`: ask again after `Retry-After` */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_stock_history: {
+        parameters: {
+            query?: {
+                /** @description In how many points the day is told at most; 288 when absent. */
+                points?: number;
+            };
+            header?: never;
+            path: {
+                env: string;
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What it has had */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StockHistory"];
+                };
+            };
+            /** @description Not readable as HTTP, as JSON or as parameters */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unauthenticated` */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `forbidden`: the role does not suffice */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `stock_rule_not_found`, `environment_not_found` */
+            404: {
                 headers: {
                     [name: string]: unknown;
                 };

@@ -24,6 +24,7 @@ mod retaining;
 mod rolling_back;
 mod steps;
 mod stock;
+mod stock_history;
 mod stock_rules;
 mod tokens;
 mod town;

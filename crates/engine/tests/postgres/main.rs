@@ -47,6 +47,8 @@ mod rolling_back;
 mod steps;
 #[path = "../it/stock.rs"]
 mod stock;
+#[path = "../it/stock_history.rs"]
+mod stock_history;
 #[path = "../it/stock_rules.rs"]
 mod stock_rules;
 #[path = "../it/tokens.rs"]

@@ -67,6 +67,8 @@ pub(super) const OPERATIONS: &[(&str, &str, &str, Access)] = &[
     ("put_stock_rule", "PUT", "/v1/environments/{env}/stock-rules/{name}", ANY),
     ("list_stock_rules", "GET", "/v1/environments/{env}/stock-rules", ANY),
     ("get_stock_rule", "GET", "/v1/environments/{env}/stock-rules/{name}", ANY),
+    ("list_stock_history", "GET", "/v1/environments/{env}/stock-history", ANY),
+    ("get_stock_history", "GET", "/v1/environments/{env}/stock-rules/{name}/history", ANY),
     ("edit_stock_rule", "PATCH", "/v1/environments/{env}/stock-rules/{name}", SUPPLIERS),
     ("delete_stock_rule", "DELETE", "/v1/environments/{env}/stock-rules/{name}", SUPPLIERS),
     ("import_datasets", "POST", "/v1/environments/{env}/imports", SUPPLIERS),

@@ -39,6 +39,7 @@ mod staleness;
 mod statistics;
 mod steps;
 mod stock;
+mod stock_history;
 mod stock_rules;
 mod supplier_bad_inputs;
 mod witness;

@@ -73,6 +73,8 @@ mod statistics;
 mod steps;
 #[path = "../it/stock.rs"]
 mod stock;
+#[path = "../it/stock_history.rs"]
+mod stock_history;
 #[path = "../it/stock_rules.rs"]
 mod stock_rules;
 #[path = "../it/supplier_bad_inputs.rs"]

@@ -64,7 +64,18 @@ pub async fn up(
     durability: Durability,
     tell: &mut (dyn FnMut(&Schema) + Send),
 ) -> Result<Schema, StoreError> {
-    bring(address, durability, Aim::Current, tell).await
+    bring(address, known_version(), durability, Aim::Current, tell).await
+}
+
+/// The same as a build would that knows only this version of the schema.
+#[cfg(feature = "conformance")]
+pub async fn up_as(
+    address: &Address,
+    known: u32,
+    durability: Durability,
+    tell: &mut (dyn FnMut(&Schema) + Send),
+) -> Result<Schema, StoreError> {
+    bring(address, known, durability, Aim::Current, tell).await
 }
 
 /// Finalizes the version of the store at an address: builds of the version before are refused from then on. [`StoreError::Busy`]
@@ -74,7 +85,7 @@ pub async fn finalize(
     durability: Durability,
     tell: &mut (dyn FnMut(&Schema) + Send),
 ) -> Result<Schema, StoreError> {
-    bring(address, durability, Aim::Finalized, tell).await
+    bring(address, known_version(), durability, Aim::Finalized, tell).await
 }
 
 /// Where a schema is brought.
@@ -86,11 +97,12 @@ enum Aim {
 
 async fn bring(
     address: &Address,
+    known: u32,
     durability: Durability,
     aim: Aim,
     tell: &mut (dyn FnMut(&Schema) + Send),
 ) -> Result<Schema, StoreError> {
-    let mut migrator = Migrator::begin(address, durability).await?;
+    let mut migrator = Migrator::begin_knowing(address, durability, known).await?;
     let done = async {
         loop {
             let step = match aim {
@@ -123,6 +135,20 @@ pub struct Migrator {
 impl Migrator {
     /// Takes the place of the one migrator; [`StoreError::Busy`] when somebody else has it.
     pub async fn begin(address: &Address, durability: Durability) -> Result<Self, StoreError> {
+        Self::begin_knowing(address, durability, known_version()).await
+    }
+
+    /// The same as a build would that knows only this version of the schema.
+    #[cfg(feature = "conformance")]
+    pub async fn begin_as(address: &Address, durability: Durability, known: u32) -> Result<Self, StoreError> {
+        Self::begin_knowing(address, durability, known).await
+    }
+
+    async fn begin_knowing(
+        address: &Address,
+        durability: Durability,
+        known: u32,
+    ) -> Result<Self, StoreError> {
         let (guard, client) = connect(address).await?;
         opening::check_server(&guard, durability).await?;
         let take = "SELECT pg_try_advisory_xact_lock($1, hashtext($2))";
@@ -131,7 +157,7 @@ impl Migrator {
         if !taken.map_err(|cause| told("looking for another migration", cause))?.get::<_, bool>(0) {
             return Err(StoreError::Busy { reason: format!("{address} is being migrated by somebody else") });
         }
-        Ok(Self::with(guard, client, address))
+        Ok(Self::with(guard, client, address, known))
     }
 
     /// Where the schema stands.
@@ -240,7 +266,7 @@ async fn create(address: &Address) -> Result<(), StoreError> {
         address.schema
     );
     guard.batch_execute(&take).await.map_err(|cause| told("waiting for another migration", cause))?;
-    let mut migrator = Migrator::with(guard, client, address);
+    let mut migrator = Migrator::with(guard, client, address, known_version());
     let done = async {
         if migrator.schema().await?.version == 0 {
             migrator.create().await?;
@@ -270,9 +296,9 @@ async fn begin(guard: &Client) -> Result<(), StoreError> {
 }
 
 impl Migrator {
-    fn with(guard: Client, client: Client, address: &Address) -> Self {
+    fn with(guard: Client, client: Client, address: &Address, known: u32) -> Self {
         let pause = Duration::ZERO;
-        Self { client, guard, address: address.clone(), known: known_version(), pause }
+        Self { client, guard, address: address.clone(), known, pause }
     }
 
     /// Gives the place up at once, in place of when the database notices that the connection is gone.
@@ -340,12 +366,18 @@ impl Migrator {
         Ok(Step::More)
     }
 
-    /// Has the database hold what is true of all rows from now on; `More` when it did not yet, so that some may have been written
-    /// until this moment.
+    /// Has the database hold what is true of all rows from now on, or has been since a version before, which a new store has come
+    /// through at once; `More` when it did not yet, so that some may have been written until this moment.
     async fn hold(&mut self, schema: Schema) -> Result<Step, StoreError> {
-        let Some(moving) = MOVES.iter().find(|moving| moving.version == schema.version) else {
-            return Ok(Step::Done);
-        };
+        for moving in MOVES.iter().filter(|moving| moving.version <= schema.version) {
+            if self.hold_one(schema, moving).await? == Step::More {
+                return Ok(Step::More);
+            }
+        }
+        Ok(Step::Done)
+    }
+
+    async fn hold_one(&mut self, schema: Schema, moving: &Move) -> Result<Step, StoreError> {
         let (table, name, condition) = moving.holds;
         let held = "SELECT convalidated FROM pg_constraint
                     WHERE conrelid = to_regclass($1) AND conname = $2";
@@ -392,10 +424,12 @@ impl Migrator {
         })
     }
 
-    /// Notes that a stage is reached; rows are looked at from the first again.
+    /// Notes that a stage is reached, also by the versions before, which a new store has come through at once; rows are looked at from
+    /// the first again.
     async fn mark(&self, schema: Schema, stage: &str) -> Result<(), StoreError> {
-        let mark =
-            format!("UPDATE schema_change SET {stage} = sixpack_now(), behind = NULL WHERE version = $1");
+        let mark = format!(
+            "UPDATE schema_change SET {stage} = coalesce({stage}, sixpack_now()), behind = NULL WHERE version <= $1"
+        );
         let marked = self.client.execute(&mark, &[&i64::from(schema.version)]).await;
         marked.map(|_| ()).map_err(|cause| told(MIGRATING, cause))
     }

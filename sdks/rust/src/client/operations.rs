@@ -275,6 +275,26 @@ impl Client {
         self.read(&self.stock_rule(Method::GET, environment, name), "the rule").await
     }
 
+    /// Tells what stock rules have had ready over the last day, by name: one call for a page of them.
+    pub async fn stock_histories(
+        &self,
+        environment: &str,
+        filter: &wire::StockHistoryFilter,
+    ) -> Result<wire::Page<wire::StockHistory>, Error> {
+        self.list(&["v1", "environments", environment, "stock-history"], filter).await
+    }
+
+    /// Tells what one stock rule has had ready over the last day, in at most so many points (12 to 288).
+    pub async fn stock_history(
+        &self,
+        environment: &str,
+        name: &str,
+        points: u32,
+    ) -> Result<wire::StockHistory, Error> {
+        let call = self.get(&["v1", "environments", environment, "stock-rules", name, "history"]);
+        self.read(&call.pair("points", &points.to_string()), "the history").await
+    }
+
     /// Changes target and state of a stock rule while it is at work.
     pub async fn edit_stock_rule(
         &self,

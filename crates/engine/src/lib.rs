@@ -10,6 +10,7 @@ mod catalogues;
 mod channels;
 mod contracts;
 mod datasets;
+mod debts;
 mod diagnosis;
 mod doubts;
 mod events;

@@ -113,6 +113,7 @@ fn operations() -> OpenApiRouter<Server> {
         .routes(routes!(datasets::list_datasets))
         .routes(routes!(datasets::get_dataset))
         .routes(routes!(debts::list_debts))
+        .routes(routes!(debts::resolve_debt))
         .routes(routes!(quarantine::list_quarantine))
         .routes(routes!(quarantine::resolve_dataset))
         .routes(routes!(environments::list_environments))

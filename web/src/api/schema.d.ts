@@ -194,6 +194,27 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/debts/{id}/resolve": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Notes that somebody has looked after an effect that could not be undone
+         * @description It is listed no more, and nobody is asked to undo it again. For administrators, and for suppliers of a domain that has a part in the
+         *     dataset. Repeated, it changes nothing: what was resolved first stays.
+         */
+        post: operations["resolve_debt"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/environments": {
         parameters: {
             query?: never;
@@ -1198,6 +1219,8 @@ export interface components {
             /** Format: date-time */
             ready_at?: string;
             request_id: string;
+            /** @description Who has looked after what it owed, and what has become of that. */
+            resolved?: components["schemas"]["ResolvedDebt"];
             root_id: string;
             /** @description How it was looked for, if its request said `find_first`. */
             search?: components["schemas"]["Search"];
@@ -2363,6 +2386,20 @@ export interface components {
              */
             resolution: "retry" | "undo" | "discard" | "return";
         };
+        /** @description What has become of an effect that could not be undone. */
+        ResolveDebt: {
+            /** @description One line for whoever reads what happened to it, such as how it was removed or why it may stay. */
+            reason: string;
+        };
+        /** @description That somebody has looked after an effect that could not be undone. */
+        ResolvedDebt: {
+            /** Format: date-time */
+            at: string;
+            /** @description The name of the token that said so. */
+            by: string;
+            /** @description What has become of it, in their words. */
+            reason: string;
+        };
         /** @description Several answers. */
         Results: {
             /** @description Asks for tasks that are ready with these results. */
@@ -3082,6 +3119,8 @@ export type RequestWarning = components['schemas']['RequestWarning'];
 export type Require = components['schemas']['Require'];
 export type Rerun = components['schemas']['Rerun'];
 export type ResolveDataset = components['schemas']['ResolveDataset'];
+export type ResolveDebt = components['schemas']['ResolveDebt'];
+export type ResolvedDebt = components['schemas']['ResolvedDebt'];
 export type Results = components['schemas']['Results'];
 export type Retention = components['schemas']['Retention'];
 export type Retried = components['schemas']['Retried'];
@@ -3801,6 +3840,131 @@ export interface operations {
             };
             /** @description `forbidden`: the role does not suffice */
             403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Readable, and wrong: `errors` lists every fault */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `too_many_polls`, `too_many_heartbeats`: ask again after `Retry-After` */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `internal`: a mistake of the server */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unavailable`, `storage_full`, `overloaded`: ask again after `Retry-After` */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    resolve_debt: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ResolveDebt"];
+            };
+        };
+        responses: {
+            /** @description The part as it stands then, with who has resolved it */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Dataset"];
+                };
+            };
+            /** @description Not readable as HTTP, as JSON or as parameters */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unauthenticated` */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `foreign_dataset`: no part of the dataset is of the token's domain */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `dataset_not_found` */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `not_owed` */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `body_too_large` */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `content_type`, `content_encoding` */
+            415: {
                 headers: {
                     [name: string]: unknown;
                 };

@@ -5,6 +5,7 @@ mod channels;
 mod claiming;
 mod conservation;
 mod contracts;
+mod debts;
 mod diagnosing;
 mod doubting;
 mod ending;

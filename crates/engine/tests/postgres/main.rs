@@ -10,6 +10,8 @@ mod claiming;
 mod conservation;
 #[path = "../it/contracts.rs"]
 mod contracts;
+#[path = "../it/debts.rs"]
+mod debts;
 #[path = "../it/diagnosing.rs"]
 mod diagnosing;
 #[path = "../it/doubting.rs"]

@@ -44,6 +44,7 @@ pub(super) const OPERATIONS: &[(&str, &str, &str, Access)] = &[
     ("list_datasets", "GET", "/v1/datasets", ANY),
     ("get_dataset", "GET", "/v1/datasets/{id}", ANY),
     ("list_debts", "GET", "/v1/debts", ANY),
+    ("resolve_debt", "POST", "/v1/debts/{id}/resolve", SUPPLIERS),
     ("list_quarantine", "GET", "/v1/quarantine", ANY),
     ("resolve_dataset", "POST", "/v1/datasets/{id}/resolve", SUPPLIERS),
     ("list_environments", "GET", "/v1/environments", ANY),

@@ -12,6 +12,7 @@ mod bad_lists;
 mod bad_names;
 mod catalogue;
 mod channels;
+mod debts;
 mod diagnosing;
 mod doubting;
 mod edge_drain;

@@ -19,6 +19,8 @@ mod bad_names;
 mod catalogue;
 #[path = "../it/channels.rs"]
 mod channels;
+#[path = "../it/debts.rs"]
+mod debts;
 #[path = "../it/diagnosing.rs"]
 mod diagnosing;
 #[path = "../it/doubting.rs"]

@@ -87,6 +87,7 @@ macro_rules! conformance_suite {
                 environment_and_status_narrow_a_list,
                 a_root_is_found_by_what_it_has_become_also_by_its_contract,
                 debts_are_listed_oldest_first,
+                a_debt_that_is_resolved_is_listed_no_more_and_its_tree_goes_in_its_time,
                 undos_that_nobody_performs_are_listed_and_counted_after_the_grace,
                 trees_are_counted_by_the_status_of_their_root,
             }

@@ -135,6 +135,12 @@ impl Client {
     pub async fn debts(&self, filter: &wire::DebtFilter) -> Result<wire::Page<wire::Debt>, Error> {
         self.list(&["v1", "debts"], filter).await
     }
+
+    /// Says that somebody has looked after an effect that could not be undone: for administrators, and suppliers of a domain that has a
+    /// part in the dataset. Answers with the part as it stands then. Repeated, it changes nothing: what was resolved first stays.
+    pub async fn resolve_debt(&self, id: &str, resolve: &wire::ResolveDebt) -> Result<wire::Dataset, Error> {
+        self.read(&self.post(&["v1", "debts", id, "resolve"]).json(resolve)?, "the dataset").await
+    }
 }
 
 /// Catalogue and scenarios.

@@ -137,6 +137,10 @@ fn show_one(dataset: &Dataset, output: &mut Output) -> Result<(), Fault> {
     if let Some(from) = &dataset.from_stock {
         output.line(format!("stock    it was {} there", from.dataset_id))?;
     }
+    if let Some(resolved) = &dataset.resolved {
+        let (by, at) = (&resolved.by, moment(&resolved.at));
+        output.line(format!("resolved {}; {by}, {at} UTC", resolved.reason))?;
+    }
     if let Some(joined) = &dataset.joined_id {
         output.line(format!("joined   it is {joined} now, with all that was made of it"))?;
     }

@@ -191,6 +191,7 @@ impl Command {
     fn wants_json(&self) -> bool {
         use contracts::ContractsAction;
         use datasets::DatasetsAction;
+        use debts::DebtsAction;
         use leases::LeaseAction;
         use quarantine::QuarantineAction;
         use requests::RequestsAction;
@@ -244,7 +245,11 @@ impl Command {
                 Some(QuarantineAction::List(list)) => list.listing.json,
                 Some(QuarantineAction::Resolve(resolve)) => resolve.json,
             },
-            Self::Debts(command) => command.listing.json,
+            Self::Debts(command) => match &command.action {
+                None => command.list.listing.json,
+                Some(DebtsAction::List(list)) => list.listing.json,
+                Some(DebtsAction::Resolve(resolve)) => resolve.json,
+            },
             Self::Events(command) => command.json,
             Self::Token(command) => match &command.action {
                 TokenAction::Create(create) => create.json,

@@ -9,14 +9,14 @@ use crate::fault::Fault;
 use crate::printing::{Output, note};
 
 /// The largest page that the server gives.
-const PAGE_MAX: u32 = 1_000;
+pub(crate) const PAGE_MAX: u32 = 1_000;
 
 /// How a list is shown.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Listing {
     /// Most rows to show
     #[arg(long, value_name = "COUNT", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
-    limit: u32,
+    pub(crate) limit: u32,
     /// Print one JSON object
     #[arg(long)]
     pub(crate) json: bool,

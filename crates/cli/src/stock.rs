@@ -1,16 +1,21 @@
 //! `sixpack stock`: lists, shows and edits the rules by which datasets are kept ready.
 
+mod history;
 mod telling;
+
+use std::collections::HashMap;
 
 use clap::{Args, Subcommand};
 use serde_json::json;
-use sixpack::wire::{PageFilter, RuleState, StockRuleEdit};
+use sixpack::Client;
+use sixpack::wire::{PageFilter, RuleState, StockHistory, StockHistoryFilter, StockRuleEdit};
 
 use crate::connection::{Connection, InEnvironment};
 use crate::exit::Exit;
 use crate::fault::{Fault, Named};
-use crate::paging::Listing;
+use crate::paging::{Listing, PAGE_MAX};
 use crate::printing::{Output, note};
+use history::{POINTS, POINTS_LISTED, WithHistory};
 
 /// Lists, shows and edits stock rules: which datasets are kept ready before anybody asks.
 ///
@@ -128,19 +133,42 @@ async fn list_rules(list: &ListRules, output: &mut Output) -> Result<(), Fault> 
         client.stock_rules(&environment, &PageFilter { limit: Some(limit), cursor }).await
     };
     let rows = list.listing.read(page).await?;
+    // What is printed for machines is what one call has answered.
+    let histories = match list.listing.json {
+        true => HashMap::new(),
+        false => histories(&client, &environment, list.listing.limit).await?,
+    };
     let none =
         "there is no stock rule yet; write some in a file and put them with `sixpack apply -f stock.yaml`";
-    list.listing
-        .print_with(output, &rows, telling::HEADER, none, |rule| (telling::row(rule), telling::reasons(rule)))
+    list.listing.print_with(output, &rows, telling::HEADER, none, |rule| {
+        (telling::row(rule, histories.get(&rule.name)), telling::reasons(rule))
+    })
+}
+
+/// What so many rules have had, by name.
+async fn histories(
+    client: &Client,
+    environment: &str,
+    limit: u32,
+) -> Result<HashMap<String, StockHistory>, Fault> {
+    // An environment has no more rules than one page.
+    let (points, limit) = (Some(POINTS_LISTED), Some(limit.min(PAGE_MAX)));
+    let filter = StockHistoryFilter { points, limit, cursor: None };
+    let page = history::if_known(client.stock_histories(environment, &filter).await)?;
+    let rows = page.into_iter().flat_map(|page| page.items);
+    Ok(rows.map(|history| (history.name.clone(), history)).collect())
 }
 
 async fn show(command: &OneRule, output: &mut Output) -> Result<(), Fault> {
     let client = command.connection.client()?;
     let rule = client.get_stock_rule(&command.environment.name(), &command.name).await?;
+    let history = client.stock_history(&command.environment.name(), &command.name, POINTS).await;
+    let history = history::if_known(history)?;
+    let history = history.as_ref();
     if command.json {
-        return output.json(&rule);
+        return output.json(&WithHistory { rule: &rule, history });
     }
-    telling::told(&rule, output)
+    telling::told(&rule, history, output)
 }
 
 async fn edited(command: &OneRule, edit: StockRuleEdit, output: &mut Output) -> Result<(), Fault> {

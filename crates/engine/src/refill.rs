@@ -23,6 +23,7 @@ use sixpack_model::schema::canonical_json;
 use sixpack_model::stock::{Keeping, Line, StockRule};
 use sixpack_storage::requests::NewRequest;
 use sixpack_storage::stock::{Discard, FillTo, Level, SharedTrouble, StoredLine};
+use sixpack_storage::stock_history::NotedLevel;
 use uuid::Uuid;
 
 use crate::Engine;
@@ -72,13 +73,13 @@ impl Engine {
     /// Looks after what has to be looked after.
     pub(crate) async fn tend_stock(&self) -> Result<(), Refusal> {
         self.catch_up().await?;
-        let served = self.inner.stock.take_served();
-        for (_, hits, misses) in &served {
-            self.inner.measures.stock_served[0].add(*hits);
-            self.inner.measures.stock_served[1].add(*misses);
+        let counts = self.inner.stock.take_counts();
+        for (_, counts) in &counts {
+            self.inner.measures.stock_served[0].add(counts.hits);
+            self.inner.measures.stock_served[1].add(counts.misses);
         }
-        if !served.is_empty() {
-            self.store().count_served(served).await?;
+        if !counts.is_empty() {
+            self.store().count_in_lines(counts).await?;
         }
         let now = self.store().now().await?;
         let only = self.inner.stock.take_to_tend(now);
@@ -95,10 +96,18 @@ impl Engine {
         // Of those that are tried on behalf of others, the one first whose own turn is longest ago.
         lines.sort_by_key(Tended::turn_on_behalf);
         let mut outcome = Ok(());
+        let mut levels = Vec::new();
         for tended in &lines {
-            if let Err(error) = self.tend_line(tended).await {
-                outcome = outcome.and(Err(error));
+            match self.tend_line(tended).await {
+                // One without a rule is nobody's concern.
+                Ok(level) if tended.rule.is_some() => levels.push(tended.noted(level)),
+                Ok(_) => {}
+                Err(error) => outcome = outcome.and(Err(error)),
             }
+        }
+        if only.is_none() {
+            let all = lines.iter().map(|tended| tended.stored.line.id).collect();
+            outcome = outcome.and(self.note_levels(levels, all, now).await);
         }
         outcome
     }
@@ -208,7 +217,8 @@ impl Engine {
         Ok(())
     }
 
-    async fn tend_line(&self, tended: &Tended) -> Result<(), Refusal> {
+    /// Does for one line what is to be done now; returns what it had before.
+    async fn tend_line(&self, tended: &Tended) -> Result<Level, Refusal> {
         let Tended { stored, keeping, .. } = tended;
         let line = stored.line.id;
         let now = self.store().now().await?;
@@ -244,7 +254,7 @@ impl Engine {
         if level.ready + level.coming < u64::from(keeping.fill_to) {
             self.fill(tended, level, now).await?;
         }
-        Ok(())
+        Ok(level)
     }
 
     /// Cancels those that were begun last.
@@ -380,6 +390,11 @@ impl Engine {
 }
 
 impl Tended {
+    fn noted(&self, level: Level) -> NotedLevel {
+        let Level { ready, coming, .. } = level;
+        NotedLevel { line: self.stored.line.id, ready, coming, target: self.keeping.keep }
+    }
+
     /// Whether it is left alone for now, because of what it has met itself or what others have.
     fn waits(&self, now: Timestamp) -> bool {
         let own = self.stored.trouble.as_ref();

@@ -204,6 +204,14 @@ pub enum Refusal {
         /// Where it stands.
         status: &'static str,
     },
+    /// Nothing of the dataset is owed, so there is nothing that somebody could have looked after.
+    #[error("{dataset} is {status}, and owes nothing")]
+    NotOwed {
+        /// The dataset.
+        dataset: DatasetId,
+        /// Where it stands.
+        status: &'static str,
+    },
     /// The session is dead or has ended.
     #[error("the session has ended")]
     SessionEnded,

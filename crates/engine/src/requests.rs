@@ -373,6 +373,11 @@ impl Engine {
         let ended = self.store().end_request(request.id, status, RequestEnd { failure, event }).await?;
         if ended == Ended::Now {
             self.inner.measures.request_ended(&request.environment, status);
+            if request.refills.is_some() && status == RequestStatus::Expired {
+                let unit = &request.units[0];
+                let line = self.inner.stock.line_of(&request.environment, &unit.contract, &unit.input);
+                line.into_iter().for_each(|line| self.inner.stock.note_failed(line));
+            }
             self.wake_request(request.id);
             self.inner.ended.wake(request.id);
             self.beat();

@@ -3,7 +3,7 @@
 //! All of it is a copy of what the store has, read again from time to time: whoever finds less in here than there is makes
 //! its dataset fresh, and whoever finds more is told so by the store.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
@@ -12,13 +12,15 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 use sixpack_model::contract::Contract;
 use sixpack_model::ids::LineId;
+use sixpack_model::limits::STOCK_HISTORY_EVERY_S;
 use sixpack_model::name::ContractName;
 use sixpack_model::plan::pins_of;
 use sixpack_model::request::Selection;
 use sixpack_model::schema::canonical_json;
-use sixpack_model::stock::{Keeping, Line, matches, prefers};
+use sixpack_model::stock::{Keeping, Line, LineCounts, matches, prefers};
 use sixpack_storage::requests::{How, Served};
 use sixpack_storage::stock::{StockWish, WishedLine};
+use sixpack_storage::stock_history::NotedLevel;
 use tokio::sync::Notify;
 
 use crate::shelf::Shelf;
@@ -88,13 +90,15 @@ struct PinsKnown {
 pub(crate) struct StockKnown {
     known: RwLock<Known>,
     to_tend: Mutex<ToTend>,
-    /// Hits and misses that are not counted in the store yet.
-    served: Mutex<HashMap<LineId, (u64, u64)>>,
+    /// What lines have come to that is not counted in the store yet.
+    counts: Mutex<HashMap<LineId, LineCounts>>,
     pub(crate) wake: Notify,
     /// By environment.
     pins: Mutex<HashMap<String, PinsKnown>>,
     /// How much was counted with the last look.
     counted: AtomicU64,
+    /// In which span this server has last noted what lines have, and of which lines.
+    noted: Mutex<(u64, HashSet<LineId>)>,
 }
 
 impl StockKnown {
@@ -288,13 +292,13 @@ impl StockKnown {
                 .find(|taken| taken.unit as usize == unit && taken.how != How::Coming)
                 .map(|taken| taken.line)
         };
-        let mut counted = self.served();
+        let mut counted = self.counts();
         for (unit, wish) in wishes.iter().enumerate() {
             let Some(wish) = wish else { continue };
             let first = wish.lines.first().map(|line| line.id);
             match (hit(unit), first) {
-                (Some(line), _) => counted.entry(line).or_default().0 += 1,
-                (None, Some(line)) => counted.entry(line).or_default().1 += 1,
+                (Some(line), _) => counted.entry(line).or_default().hits += 1,
+                (None, Some(line)) => counted.entry(line).or_default().misses += 1,
                 (None, None) => {}
             }
         }
@@ -302,21 +306,58 @@ impl StockKnown {
 
     /// Notes that a dataset of a line has become a part of another one.
     pub(crate) fn note_hit(&self, line: LineId) {
-        self.served().entry(line).or_default().0 += 1;
+        self.counts().entry(line).or_default().hits += 1;
     }
 
     /// Notes that a part would have been taken from a line, and was not there.
     pub(crate) fn note_miss(&self, line: LineId) {
-        self.served().entry(line).or_default().1 += 1;
+        self.counts().entry(line).or_default().misses += 1;
     }
 
-    fn served(&self) -> MutexGuard<'_, HashMap<LineId, (u64, u64)>> {
-        self.served.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Notes that a refill has made a dataset of a line.
+    pub(crate) fn note_made(&self, line: LineId) {
+        self.counts().entry(line).or_default().made += 1;
     }
 
-    /// Hits and misses since this was last asked.
-    pub(crate) fn take_served(&self) -> Vec<(LineId, u64, u64)> {
-        let mut counted = self.served();
-        std::mem::take(&mut *counted).into_iter().map(|(line, (hits, misses))| (line, hits, misses)).collect()
+    /// Notes that a refill of a line has failed.
+    pub(crate) fn note_failed(&self, line: LineId) {
+        self.counts().entry(line).or_default().failed += 1;
     }
+
+    fn counts(&self) -> MutexGuard<'_, HashMap<LineId, LineCounts>> {
+        self.counts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What lines have come to since this was last asked.
+    pub(crate) fn take_counts(&self) -> Vec<(LineId, LineCounts)> {
+        std::mem::take(&mut *self.counts()).into_iter().collect()
+    }
+
+    /// Whether this server has noted nothing yet in the span that it is now, and what of these it has not noted in it.
+    pub(crate) fn to_note(&self, levels: Vec<NotedLevel>, now: Timestamp) -> (bool, Vec<NotedLevel>) {
+        let mut noted = self.noted();
+        let is_first = noted.0 != span_of(now);
+        if is_first {
+            *noted = (span_of(now), HashSet::new());
+        }
+        (is_first, levels.into_iter().filter(|level| !noted.1.contains(&level.line)).collect())
+    }
+
+    /// Remembers what was noted in the span that it was then.
+    pub(crate) fn note(&self, lines: impl IntoIterator<Item = LineId>, then: Timestamp) {
+        let mut noted = self.noted();
+        if noted.0 == span_of(then) {
+            noted.1.extend(lines);
+        }
+    }
+
+    fn noted(&self) -> MutexGuard<'_, (u64, HashSet<LineId>)> {
+        self.noted.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The number of the span that a time is in, from 1.
+fn span_of(now: Timestamp) -> u64 {
+    let second = u64::try_from(now.as_second()).unwrap_or(0);
+    1 + second / u64::from(STOCK_HISTORY_EVERY_S)
 }

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use sixpack_model::contract::{Contract, Owner};
 use sixpack_model::ids::LineId;
 use sixpack_model::name::ContractName;
-use sixpack_model::stock::StockRule;
+use sixpack_model::stock::{LineCounts, StockRule};
 use sixpack_storage::stock::{SharedTrouble, StoredLine, Trouble};
 
 use crate::Engine;
@@ -30,10 +30,8 @@ pub struct RuleStock {
     pub came_back: u64,
     /// When the oldest of those that can be taken and were made was made.
     pub oldest_at: Option<Timestamp>,
-    /// Datasets that were handed out from it, ever.
-    pub hits: u64,
-    /// Datasets that would have been and were not there, ever.
-    pub misses: u64,
+    /// What its line has come to since there was one.
+    pub counts: LineCounts,
     /// Why it is not being filled, although it should be.
     pub starved: Option<Starved>,
     /// Why none of it is handed out, when a capability that has a part in it is doubted.
@@ -76,15 +74,14 @@ impl Engine {
             Some(stored) if is_short => self.starved(stored, shelf, &contract).await?,
             _ => None,
         };
-        let (hits, misses) = stored.map_or((0, 0), |stored| (stored.hits, stored.misses));
+        let counts = stored.map(|stored| stored.counts).unwrap_or_default();
         Ok(RuleStock {
             ready: level.ready,
             coming: level.coming,
             imported: level.imported,
             came_back: level.came_back,
             oldest_at: level.oldest_at,
-            hits,
-            misses,
+            counts,
             starved,
             doubted: self.doubted_in(environment, shelf, &contract).await?,
         })

@@ -130,9 +130,20 @@ impl Engine {
         environment: &str,
         name: &RuleName,
     ) -> Result<RuleView, Refusal> {
+        let (shelf, stored) = self.known_rule(caller, environment, name).await?;
+        self.view_of(environment, &shelf, stored, self.now().await?).await
+    }
+
+    /// One rule as it is kept, and the shelf that it is held against.
+    pub(crate) async fn known_rule(
+        &self,
+        caller: &Caller,
+        environment: &str,
+        name: &RuleName,
+    ) -> Result<(Arc<Shelf>, StoredRule), Refusal> {
         let shelf = self.visible_shelf(caller, environment).await?;
         let stored = self.store().rule(environment, name).await?.ok_or_else(|| unknown(&shelf, name))?;
-        self.view_of(environment, &shelf, stored, self.now().await?).await
+        Ok((shelf, stored))
     }
 
     /// Lists rules by name.

@@ -8,8 +8,10 @@ use std::time::Duration;
 
 use futures::future::{join, join_all};
 use jiff::Timestamp;
+use sixpack_model::find::Origin;
 use sixpack_model::ids::{LeaseId, RequestId, TaskId, TreeId};
 use sixpack_model::plan::{self, Change, FoundOut, Happened, World};
+use sixpack_model::request::Priority;
 use sixpack_model::tree::{PartStatus, Tree};
 use sixpack_storage::StoreError;
 use sixpack_storage::tasks::{Claimant, Claimed, Claims};
@@ -268,6 +270,7 @@ impl Engine {
         self.inner.trees.expect_no_more(tree.id);
         if let Ok(Written::Done(after)) = &written {
             self.inner.measures.written(&tree.environment, after, ends);
+            self.note_refilled(&tree, at, after);
             self.tell_tree(tree.id, tree.version);
             self.tell_waiting(tree.request, after);
             if let Some(line) = tree.line.filter(|_| *after != RequestAfter::GoesOn) {
@@ -298,6 +301,21 @@ impl Engine {
         let pause = Duration::try_from(at.duration_since(now)).unwrap_or_default();
         if let Some(at) = Instant::now().checked_add(pause) {
             self.inner.sweeps.due.set(at);
+        }
+    }
+
+    /// Counts what refills have come to.
+    fn note_refilled(&self, tree: &Tree, at: Timestamp, after: &RequestAfter) {
+        let root = tree.root();
+        let Some(line) = tree.line.filter(|_| root.origin != Origin::Imported) else { return };
+        match after {
+            // What comes back was made earlier.
+            RequestAfter::Stocked | RequestAfter::Exchanged { .. } if root.ready_at == Some(at) => {
+                self.inner.stock.note_made(line);
+            }
+            // What was taken over is a request's, at the priority of that.
+            RequestAfter::Failed if tree.priority == Priority::Stock => self.inner.stock.note_failed(line),
+            _ => {}
         }
     }
 

@@ -6,6 +6,7 @@ pub mod catalogue;
 pub mod channel;
 pub mod compatibility;
 pub mod contract;
+pub mod debt;
 pub mod diagnosis;
 pub mod diagnostic;
 pub mod doubt;

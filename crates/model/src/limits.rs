@@ -240,6 +240,19 @@ pub const STOCK_INPUT_BYTES: usize = 64 * 1024;
 /// Longest time that a dataset may stay in stock: a year; what is older is an archive.
 pub const STOCK_AGE_S: u64 = 365 * 86_400;
 
+/// The span of time in which it is noted once what a line has: whoever looks at a day sees every low that lasts, and a thousand lines are
+/// a few rows a second.
+pub const STOCK_HISTORY_EVERY_S: u32 = 300;
+
+/// Such spans that are kept: a day, so that the night before and this time yesterday are in it. A line with all of them is some 30 KiB.
+pub const STOCK_HISTORY_SPANS: u32 = 288;
+
+/// Points that the history of a line is told in at least: two hours each. Fewer are no history.
+pub const STOCK_HISTORY_POINTS_LEAST: u32 = 12;
+
+/// The same in a list when nobody says: half hours, as many as are told apart on the width of a cell of a table.
+pub const STOCK_HISTORY_POINTS_LISTED: u32 = 48;
+
 /// Longest time between two checks of a dataset in stock: a week, as long as evidence may count as fresh.
 pub const STOCK_CHECK_S: u64 = FRESH_FOR_S;
 

@@ -184,6 +184,7 @@ impl<'w> Plan<'w> {
             Happened::Resolved { resolution, by, reason, offline } => {
                 self.resolve(resolution, (&by, &reason), &offline);
             }
+            Happened::DebtResolved { part, by, reason } => self.resolve_debt(part, by, reason),
             Happened::EntityHeld(held) => self.entity_held(held),
             Happened::Sought { part, found } => self.sought(part, found.as_deref()),
         }
@@ -374,6 +375,7 @@ impl Part {
             attempts_before: 0,
             retrying: None,
             failure: None,
+            resolved: None,
             extension: None,
             created_at: now,
             started_at: None,

@@ -15,6 +15,7 @@
 //! A rule is checked against the catalogue when it is put and again whenever a contract changes; one that no longer fits
 //! stays as it is, and says why.
 
+mod history;
 mod keeping;
 mod matching;
 mod reading;
@@ -34,6 +35,7 @@ use crate::fault::Fault;
 use crate::name::{ContractName, NameError, segment};
 use crate::text::nearest;
 
+pub use history::{History, HistoryGrid, LevelSample, LevelSpan, LineCounts};
 pub use keeping::{Keeping, Line, pause_ms};
 pub use matching::{matches, prefers, selects};
 pub(crate) use reading::read_tree;

@@ -17,6 +17,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde_json::Value;
 
+use crate::debt::ResolvedDebt;
 use crate::extension::Extension;
 use crate::failure::Failure;
 use crate::find::{Origin, Search};
@@ -300,6 +301,8 @@ pub struct Part {
     pub retrying: Option<Retrying>,
     /// Why it could not be made or undone.
     pub failure: Option<Failure>,
+    /// Set when somebody has looked after what it owed.
+    pub resolved: Option<Box<ResolvedDebt>>,
     /// Set when the dataset was extended by it: how far that has come.
     pub extension: Option<Extension>,
     /// When it was planned.

@@ -30,6 +30,7 @@ mod shapes;
 mod shortage;
 mod sign_ins;
 mod statistics;
+mod stock_history;
 mod stock_rules;
 mod tasks;
 mod tokens;
@@ -112,6 +113,7 @@ fn operations() -> OpenApiRouter<Server> {
         .routes(routes!(datasets::list_datasets))
         .routes(routes!(datasets::get_dataset))
         .routes(routes!(debts::list_debts))
+        .routes(routes!(debts::resolve_debt))
         .routes(routes!(quarantine::list_quarantine))
         .routes(routes!(quarantine::resolve_dataset))
         .routes(routes!(environments::list_environments))
@@ -123,6 +125,8 @@ fn operations() -> OpenApiRouter<Server> {
         .routes(routes!(statistics::get_limits))
         .routes(routes!(scenarios::apply_scenarios))
         .routes(routes!(stock_rules::list_stock_rules))
+        .routes(routes!(stock_history::list_stock_history))
+        .routes(routes!(stock_history::get_stock_history))
         .routes(routes!(imports::import_datasets))
         .routes(routes!(sessions::open_session, sessions::list_sessions))
         .routes(routes!(sessions::drain_session))

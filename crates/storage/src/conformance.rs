@@ -32,6 +32,7 @@ pub mod retention;
 pub mod sessions;
 pub mod statistics;
 pub mod stock;
+pub mod stock_history;
 pub mod stock_rechecks;
 pub mod stock_rules;
 mod suite;

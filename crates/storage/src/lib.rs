@@ -35,6 +35,7 @@ pub mod sessions;
 pub mod sqlite;
 pub mod statistics;
 pub mod stock;
+pub mod stock_history;
 pub mod stock_rules;
 mod stored;
 pub mod tasks;
@@ -64,6 +65,7 @@ pub trait Store:
     + sessions::Sessions
     + statistics::Statistics
     + stock::Stock
+    + stock_history::StockHistory
     + stock_rules::StockRules
     + tasks::Tasks
     + tokens::Tokens
@@ -89,6 +91,7 @@ impl<T> Store for T where
         + sessions::Sessions
         + statistics::Statistics
         + stock::Stock
+        + stock_history::StockHistory
         + stock_rules::StockRules
         + tasks::Tasks
         + tokens::Tokens

@@ -33,7 +33,7 @@
 //!     trees, so it takes these with SKIP LOCKED as well, and leaves a row whose tree is somebody else's.
 //! 12. `entity_held`, by key, and as the last thing before the commit `quota_use`, first of the token and then of the environment,
 //!     because many write them.
-//! 13. `event`: nobody ever waits for it.
+//! 13. `event`: nobody ever waits for it. `stock_level` stands alone, in the sequence of its key.
 //!
 //! Tables that are claimed from by many are claimed from with `WITH c AS MATERIALIZED (SELECT … FOR UPDATE SKIP LOCKED LIMIT n)`;
 //! the whole condition lies on the locked row, and the order is that of one index.
@@ -100,6 +100,7 @@ mod starting;
 mod statements;
 mod statistics;
 mod stock;
+mod stock_history;
 mod stock_rules;
 mod taking;
 mod tasks;

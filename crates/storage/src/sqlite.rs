@@ -46,6 +46,7 @@ mod sessions;
 mod statements;
 mod statistics;
 mod stock;
+mod stock_history;
 mod stock_rules;
 mod taking;
 mod tasks;

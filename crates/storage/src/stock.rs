@@ -18,7 +18,7 @@ use serde_json::{Map, Value};
 use sixpack_model::failure::Failure;
 use sixpack_model::ids::{LineId, RequestId, TreeId};
 use sixpack_model::name::ContractName;
-use sixpack_model::stock::Line;
+use sixpack_model::stock::{Line, LineCounts};
 
 use crate::error::StoreError;
 use crate::requests::NewRequest;
@@ -30,10 +30,8 @@ pub struct StoredLine {
     pub environment: String,
     /// The line.
     pub line: Line,
-    /// Datasets that were handed out from it.
-    pub hits: u64,
-    /// Datasets that were asked for and not there.
-    pub misses: u64,
+    /// What it has come to.
+    pub counts: LineCounts,
     /// Set while it cannot be filled.
     pub trouble: Option<Trouble>,
 }
@@ -232,7 +230,4 @@ pub trait Stock: Send + Sync {
         wish: &Arc<StockWish>,
         but: &BTreeSet<TreeId>,
     ) -> Result<Option<TreeId>, StoreError>;
-
-    /// Adds to what lines have served: hits and misses of each.
-    async fn count_served(&self, served: Vec<(LineId, u64, u64)>) -> Result<(), StoreError>;
 }

@@ -4,6 +4,7 @@ pub(crate) mod accepting;
 pub(crate) mod attempts;
 pub(crate) mod changes;
 pub(crate) mod codes;
+pub(crate) mod debts;
 pub(crate) mod entities;
 pub(crate) mod events;
 pub(crate) mod exports;

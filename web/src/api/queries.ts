@@ -1,10 +1,13 @@
 /** What is read from the server: one entry a noun, with the key under which it is kept. */
 import { infiniteQueryOptions, keepPreviousData, queryOptions } from "@tanstack/react-query";
 import { PAGE, api, body } from "./client";
-import type { ContractStatistics, Dataset } from "./schema";
+import type { ContractStatistics, Dataset, StockHistory } from "./schema";
 
 /** Statistics are told from dozens of requests: one more changes them little. */
 const STATISTICS_MS = 30_000;
+
+/** What stock had is noted every five minutes: nobody has to wait long for the next point. */
+const HISTORY_MS = 60_000;
 
 /** Lists are read page by page as somebody scrolls. */
 interface Page<T> {
@@ -193,6 +196,34 @@ export function stockRules(env: string) {
       body(
         api.GET("/v1/environments/{env}/stock-rules", { params: { path: { env }, query: { limit: 1000 } }, signal }),
       ),
+  });
+}
+
+/** What all rules had ready over the last day, by name, in at most so many points. */
+export function stockHistory(env: string, points: number) {
+  return queryOptions({
+    queryKey: ["stock-history", env, points],
+    // An environment has at most 1,000 rules: one page.
+    queryFn: async ({ signal }) => {
+      const query = { points, limit: 1000 };
+      const page = await body(
+        api.GET("/v1/environments/{env}/stock-history", { params: { path: { env }, query }, signal }),
+      );
+      return new Map<string, StockHistory>(page.items.map((history) => [history.name, history]));
+    },
+    staleTime: HISTORY_MS,
+    refetchInterval: HISTORY_MS,
+  });
+}
+
+/** What one rule had ready over the last day, as closely as it is noted. */
+export function stockHistoryOf(env: string, name: string) {
+  return queryOptions({
+    queryKey: ["stock-history-of", env, name],
+    queryFn: ({ signal }) =>
+      body(api.GET("/v1/environments/{env}/stock-rules/{name}/history", { params: { path: { env, name } }, signal })),
+    staleTime: HISTORY_MS,
+    refetchInterval: HISTORY_MS,
   });
 }
 

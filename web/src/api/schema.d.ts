@@ -194,6 +194,27 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/debts/{id}/resolve": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Notes that somebody has looked after an effect that could not be undone
+         * @description It is listed no more, and nobody is asked to undo it again. For administrators, and for suppliers of a domain that has a part in the
+         *     dataset. Repeated, it changes nothing: what was resolved first stays.
+         */
+        post: operations["resolve_debt"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/environments": {
         parameters: {
             query?: never;
@@ -387,6 +408,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/environments/{env}/stock-history": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Tells what stock rules have had ready over the last day, by name
+         * @description One call for the sparklines of a page. It is noted every five minutes with the look at all stock, and kept for a day.
+         */
+        get: operations["list_stock_history"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/environments/{env}/stock-rules": {
         parameters: {
             query?: never;
@@ -425,6 +466,26 @@ export interface paths {
         head?: never;
         /** Changes target and state of a stock rule while it is at work */
         patch: operations["edit_stock_rule"];
+        trace?: never;
+    };
+    "/v1/environments/{env}/stock-rules/{name}/history": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Tells what a stock rule has had ready over the last day
+         * @description It is noted every five minutes with the look at all stock, and kept for a day.
+         */
+        get: operations["get_stock_history"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
         trace?: never;
     };
     "/v1/events": {
@@ -1158,6 +1219,8 @@ export interface components {
             /** Format: date-time */
             ready_at?: string;
             request_id: string;
+            /** @description Who has looked after what it owed, and what has become of that. */
+            resolved?: components["schemas"]["ResolvedDebt"];
             root_id: string;
             /** @description How it was looked for, if its request said `find_first`. */
             search?: components["schemas"]["Search"];
@@ -2003,6 +2066,16 @@ export interface components {
             next_cursor?: string;
         };
         /** @description A page of a list. */
+        Page_StockHistory: {
+            /**
+             * @description At most `limit` entries; where filters have to be compared entry by entry, fewer or even none although there is a
+             *     next page: only so many are looked at for one.
+             */
+            items: components["schemas"]["StockHistory"][];
+            /** @description Where the next page begins; absent at the end of the list. */
+            next_cursor?: string;
+        };
+        /** @description A page of a list. */
         Page_StockRule: {
             /**
              * @description At most `limit` entries; where filters have to be compared entry by entry, fewer or even none although there is a
@@ -2313,6 +2386,20 @@ export interface components {
              */
             resolution: "retry" | "undo" | "discard" | "return";
         };
+        /** @description What has become of an effect that could not be undone. */
+        ResolveDebt: {
+            /** @description One line for whoever reads what happened to it, such as how it was removed or why it may stay. */
+            reason: string;
+        };
+        /** @description That somebody has looked after an effect that could not be undone. */
+        ResolvedDebt: {
+            /** Format: date-time */
+            at: string;
+            /** @description The name of the token that said so. */
+            by: string;
+            /** @description What has become of it, in their words. */
+            reason: string;
+        };
         /** @description Several answers. */
         Results: {
             /** @description Asks for tasks that are ready with these results. */
@@ -2372,6 +2459,11 @@ export interface components {
             doubted?: components["schemas"]["Doubted"];
             /**
              * Format: int64
+             * @description Refills that failed, ever.
+             */
+            failed: number;
+            /**
+             * Format: int64
              * @description Datasets that were handed out from it, ever.
              */
             hits: number;
@@ -2380,6 +2472,11 @@ export interface components {
              * @description Of those that can be taken, how many were imported: the rule never removes them.
              */
             imported: number;
+            /**
+             * Format: int64
+             * @description Datasets that refills have made for it, ever.
+             */
+            made: number;
             /**
              * Format: int64
              * @description Datasets that were asked for and not there, ever.
@@ -2619,6 +2716,40 @@ export interface components {
             status: "pending" | "waiting" | "building" | "checking" | "ready" | "skipped" | "suspect" | "quarantined" | "cancelling" | "undoing" | "gone" | "failed" | "debt";
             /** Format: int32 */
             version?: number;
+        };
+        /**
+         * @description What a rule has had ready over the last day, in spans of the same length. Every list has one entry a span, from the first in
+         *     which anything was noted to that of now: none before, and `null` for a span in which no server has looked. Rules for the same
+         *     contract and input share it.
+         */
+        StockHistory: {
+            /** @description How many were being made: the highest that was noted. */
+            coming: (number | null)[];
+            contract: string;
+            /**
+             * Format: int32
+             * @description How long a span is.
+             */
+            every_s: number;
+            /** @description How many refills failed in the span. */
+            failed: (number | null)[];
+            /** @description How many were handed out in the span. */
+            hits: (number | null)[];
+            /** @description How many refills have made in the span. */
+            made: (number | null)[];
+            /** @description How many were asked for in the span and not there. */
+            misses: (number | null)[];
+            /** @description The rule. */
+            name: string;
+            /** @description How many could be taken: the lowest that was noted in the span. */
+            ready: (number | null)[];
+            /**
+             * Format: date-time
+             * @description When the first span begins; absent when nothing was noted yet.
+             */
+            since?: string;
+            /** @description How many were to be kept ready. */
+            target: (number | null)[];
         };
         /** @description A wish for datasets to be ready at any time. */
         StockRule: {
@@ -2965,6 +3096,7 @@ export type PageLease = components['schemas']['Page_Lease'];
 export type PageQuarantinedDataset = components['schemas']['Page_QuarantinedDataset'];
 export type PageRequest = components['schemas']['Page_Request'];
 export type PageSession = components['schemas']['Page_Session'];
+export type PageStockHistory = components['schemas']['Page_StockHistory'];
 export type PageStockRule = components['schemas']['Page_StockRule'];
 export type PageToken = components['schemas']['Page_Token'];
 export type PartDiagnosis = components['schemas']['PartDiagnosis'];
@@ -2987,6 +3119,8 @@ export type RequestWarning = components['schemas']['RequestWarning'];
 export type Require = components['schemas']['Require'];
 export type Rerun = components['schemas']['Rerun'];
 export type ResolveDataset = components['schemas']['ResolveDataset'];
+export type ResolveDebt = components['schemas']['ResolveDebt'];
+export type ResolvedDebt = components['schemas']['ResolvedDebt'];
 export type Results = components['schemas']['Results'];
 export type Retention = components['schemas']['Retention'];
 export type Retried = components['schemas']['Retried'];
@@ -3006,6 +3140,7 @@ export type Source = components['schemas']['Source'];
 export type Spread = components['schemas']['Spread'];
 export type Starved = components['schemas']['Starved'];
 export type Step = components['schemas']['Step'];
+export type StockHistory = components['schemas']['StockHistory'];
 export type StockRule = components['schemas']['StockRule'];
 export type StockRuleFault = components['schemas']['StockRuleFault'];
 export type StockWindow = components['schemas']['StockWindow'];
@@ -3705,6 +3840,131 @@ export interface operations {
             };
             /** @description `forbidden`: the role does not suffice */
             403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Readable, and wrong: `errors` lists every fault */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `too_many_polls`, `too_many_heartbeats`: ask again after `Retry-After` */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `internal`: a mistake of the server */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unavailable`, `storage_full`, `overloaded`: ask again after `Retry-After` */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    resolve_debt: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ResolveDebt"];
+            };
+        };
+        responses: {
+            /** @description The part as it stands then, with who has resolved it */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Dataset"];
+                };
+            };
+            /** @description Not readable as HTTP, as JSON or as parameters */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unauthenticated` */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `foreign_dataset`: no part of the dataset is of the token's domain */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `dataset_not_found` */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `not_owed` */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `body_too_large` */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `content_type`, `content_encoding` */
+            415: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -5159,6 +5419,107 @@ export interface operations {
             };
         };
     };
+    list_stock_history: {
+        parameters: {
+            query?: {
+                /** @description In how many points the day is told at most; 48 when absent. */
+                points?: number;
+                /** @description Entries of a page; 100 when absent. */
+                limit?: number;
+                /** @description `next_cursor` of the page before. */
+                cursor?: string;
+            };
+            header?: never;
+            path: {
+                env: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A page of stock rules with what they have had */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_StockHistory"];
+                };
+            };
+            /** @description Not readable as HTTP, as JSON or as parameters */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unauthenticated` */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `forbidden`: the role does not suffice */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `environment_not_found` */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Readable, and wrong: `errors` lists every fault */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `too_many_polls`, `too_many_heartbeats`: ask again after `Retry-After` */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `internal`: a mistake of the server */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unavailable`, `storage_full`, `overloaded`: ask again after `Retry-After` */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     list_stock_rules: {
         parameters: {
             query?: {
@@ -5691,6 +6052,104 @@ export interface operations {
             };
             /** @description `content_type`, `content_encoding` */
             415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Readable, and wrong: `errors` lists every fault */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `too_many_polls`, `too_many_heartbeats`: ask again after `Retry-After` */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `internal`: a mistake of the server */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unavailable`, `storage_full`, `overloaded`: ask again after `Retry-After` */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_stock_history: {
+        parameters: {
+            query?: {
+                /** @description In how many points the day is told at most; 288 when absent. */
+                points?: number;
+            };
+            header?: never;
+            path: {
+                env: string;
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What it has had */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StockHistory"];
+                };
+            };
+            /** @description Not readable as HTTP, as JSON or as parameters */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unauthenticated` */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `forbidden`: the role does not suffice */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `stock_rule_not_found`, `environment_not_found` */
+            404: {
                 headers: {
                     [name: string]: unknown;
                 };

@@ -28,6 +28,7 @@ const ALWAYS = [
   }),
   answers("get", "/v1/environments/{env}/contracts", { items: [] }),
   answers("get", "/v1/environments/{env}/stock-rules", { items: [] }),
+  answers("get", "/v1/environments/{env}/stock-history", { items: [] }),
   answers("get", "/v1/environments/{env}/statistics", { items: [] }),
   answers("get", "/v1/environments/{env}/contracts/{domain}/{name}/statistics", statisticsOf()),
   answers("get", "/v1/environments/{env}/limits", {

@@ -1,5 +1,14 @@
 /** Things of the API with everything that they need; a test says only what matters to it. */
-import type { Contract, ContractEntry, ContractStatistics, Dataset, Lease, Request, StockRule } from "~/api/schema";
+import type {
+  Contract,
+  ContractEntry,
+  ContractStatistics,
+  Dataset,
+  Lease,
+  Request,
+  StockHistory,
+  StockRule,
+} from "~/api/schema";
 
 const AT = "2026-11-22T10:41:07.120Z";
 
@@ -132,7 +141,26 @@ export function stockRule(of: Partial<StockRule> = {}): StockRule {
     created_at: AT,
     changed_at: AT,
     faults: [],
-    stock: { ready: 2, coming: 1, imported: 0, came_back: 0, hits: 9, misses: 1 },
+    stock: { ready: 2, coming: 1, imported: 0, came_back: 0, hits: 9, misses: 1, made: 12, failed: 0 },
+    ...of,
+  };
+}
+
+/** A history of spans of five minutes. */
+export function stockHistory(of: Partial<StockHistory> = {}): StockHistory {
+  const same = (value: number) => (of.ready ?? [3, 0, 5]).map((ready) => (ready === null ? null : value));
+  return {
+    name: "accounts",
+    contract: "billing/payment-account",
+    since: AT,
+    every_s: 300,
+    ready: [3, 0, 5],
+    coming: same(0),
+    target: same(5),
+    hits: same(2),
+    misses: same(0),
+    made: same(1),
+    failed: same(0),
     ...of,
   };
 }

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use sixpack::wire::{Doubted, RuleState, RuleStock, Starved, StarvedCode, StockRule};
+use sixpack::wire::{Doubted, RuleState, RuleStock, Starved, StarvedCode, StockHistory, StockRule};
 
+use super::history;
 use crate::contracts::owner;
 use crate::fault::Fault;
 use crate::paging::or_dash;
@@ -11,10 +12,11 @@ use crate::printing::Output;
 use crate::times::{moment, span};
 
 /// The columns of the list.
-pub(super) const HEADER: [&str; 7] = ["RULE", "CONTRACT", "READY", "COMING", "OLDEST", "HIT RATE", "STATE"];
+pub(super) const HEADER: [&str; 8] =
+    ["RULE", "CONTRACT", "READY", "COMING", "OLDEST", "HIT RATE", "LAST DAY", "STATE"];
 
 /// The row of a rule under [`HEADER`].
-pub(super) fn row(rule: &StockRule) -> [String; 7] {
+pub(super) fn row(rule: &StockRule, history: Option<&StockHistory>) -> [String; 8] {
     [
         rule.name.clone(),
         rule.contract.clone(),
@@ -22,6 +24,7 @@ pub(super) fn row(rule: &StockRule) -> [String; 7] {
         rule.stock.coming.to_string(),
         or_dash(rule.stock.oldest_age_ms.map(millis)),
         or_dash(hit_rate(&rule.stock)),
+        or_dash(history.and_then(history::spark)),
         state(rule),
     ]
 }
@@ -63,13 +66,21 @@ fn in_a_line(starved: &Starved) -> String {
 }
 
 /// Prints everything that is known of a rule.
-pub(super) fn told(rule: &StockRule, output: &mut Output) -> Result<(), Fault> {
+pub(super) fn told(
+    rule: &StockRule,
+    history: Option<&StockHistory>,
+    output: &mut Output,
+) -> Result<(), Fault> {
     output.line(format!("rule         {}  {}", rule.name, state(rule)))?;
     output.line(format!("contract     {}", rule.contract))?;
     output.line(format!("input        {}", rule.input))?;
     output.line(format!("target       {}", rule.target))?;
     output.line(format!("stock        {}", level(&rule.stock)))?;
     output.line(format!("served       {}", served(&rule.stock)))?;
+    output.line(format!("refilled     {} made, {} failed", rule.stock.made, rule.stock.failed))?;
+    for (name, told) in history.map(history::lines).into_iter().flatten() {
+        output.line(format!("{name:<12} {told}"))?;
+    }
     output.line(format!("priority     {}", rule.priority))?;
     let age = rule.max_age_s.map_or_else(|| "any".to_owned(), seconds);
     output.line(format!("max age      {age}"))?;
@@ -217,9 +228,16 @@ mod tests {
 
     #[test]
     fn a_row_says_what_is_there_and_what_came_from_it() {
-        assert_eq!(row(&rule(json!({}))), ["fr", "a/b", "17/20", "3", "4 min 03 s", "99 %", "active"]);
+        let history = serde_json::from_value(
+            json!({ "name": "fr", "ready": [0, 10, null, 20], "target": [20, 20, null, 20] }),
+        )
+        .unwrap();
+        assert_eq!(
+            row(&rule(json!({})), Some(&history)),
+            ["fr", "a/b", "17/20", "3", "4 min 03 s", "99 %", "▁▅·█", "active"]
+        );
         let none = rule(json!({ "stock": {}, "state": "paused" }));
-        assert_eq!(row(&none)[2..], ["0/20", "0", "-", "-", "paused"]);
+        assert_eq!(row(&none, None)[2..], ["0/20", "0", "-", "-", "-", "paused"]);
     }
 
     #[test]

@@ -79,9 +79,10 @@ fn an_older_schema_is_migrated_first_unless_the_server_is_told_to() {
     assert_eq!(server.ended().code(), Some(0));
     // What the build before left.
     let back = "SET search_path = older;
-                ALTER TABLE lease DROP COLUMN contract;
-                DROP TABLE schema_change;
-                DELETE FROM refinery_schema_history WHERE version > 1";
+                DROP TABLE stock_level;
+                ALTER TABLE stock_line DROP COLUMN made, DROP COLUMN failed;
+                DELETE FROM schema_change WHERE version > 2;
+                DELETE FROM refinery_schema_history WHERE version > 2";
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(database.run(back));
     let refused = place.run(&serve).expect(76);

@@ -188,6 +188,19 @@ fn undone_is_said_when_it_is() {
     assert!(owing.stderr.contains("sixpack debts"), "{owing:?}");
     let debts = place.run(&["debts"]).expect(0).stdout;
     assert!(debts.contains("has_bookings") && debts.contains("Billing"), "{debts}");
+    let id = place.run(&["debts", "--json"]).expect(0).json()["items"][0]["dataset_id"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    place.run(&["debts", "resolve", &id]).expect(64);
+    let resolved = place.run(&["debts", "resolve", &id, "--reason", "cancelled by hand"]).expect(0).stdout;
+    assert!(resolved.starts_with(&format!("{id} owes nothing any more: cancelled by hand (")), "{resolved}");
+    let again = place.run(&["debts", "resolve", &id, "--reason", "once more", "--json"]).expect(0).json();
+    assert_eq!(again["resolved"]["reason"], "cancelled by hand", "{again}");
+    let none = place.run(&["debts", "list"]).expect(0);
+    assert!(none.stderr.contains("there are no debts"), "{none:?}");
+    let shown = place.run(&["datasets", "show", &id]).expect(0).stdout;
+    assert!(shown.contains("resolved cancelled by hand; "), "{shown}");
 
     let done = requested(&place, &["checkout/paying-customer"]);
     let released = place.run(&["lease", "release", lease(&done).0, "--wait"]).expect(0);

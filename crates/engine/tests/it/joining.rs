@@ -127,7 +127,7 @@ async fn what_has_joined_is_a_hit_of_its_line_and_what_was_missing_a_miss() {
         assert_eq!(town.request(view.request.id).await.request.status, RequestStatus::Fulfilled);
     }
     let stock = town.stock("pairs").await;
-    assert_eq!((stock.ready, stock.hits, stock.misses), (1, 1, 1));
+    assert_eq!((stock.ready, stock.counts.hits, stock.counts.misses), (1, 1, 1));
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use sixpack_engine::{Refusal, RequestView, RuleStock, Sweep, Wanted};
 use sixpack_model::ids::{RequestId, SessionId};
 use sixpack_model::request::{RequestStatus, Selection, Source};
-use sixpack_model::stock::{RuleDraft, RuleEdit, RuleState};
+use sixpack_model::stock::{LineCounts, RuleDraft, RuleEdit, RuleState};
 use sixpack_model::tree::PartStatus;
 
 use crate::town::{ALL, Town, capability, refused, wanted, with, with_pair};
@@ -94,7 +94,8 @@ async fn a_rule_is_filled_up_to_its_target_and_again_when_somebody_takes() {
     town.settle(&[a, b]).await;
     assert_eq!(town.level("pairs").await, (3, 0));
     let stock = town.stock("pairs").await;
-    assert_eq!((stock.hits, stock.misses, stock.starved), (1, 0, None));
+    let counts = LineCounts { hits: 1, misses: 0, made: 4, failed: 0 };
+    assert_eq!((stock.counts, stock.starved), (counts, None));
 }
 
 #[tokio::test]
@@ -123,7 +124,7 @@ async fn a_request_takes_over_what_is_being_made_for_stock() {
         assert_eq!(town.request(id).await.request.status, RequestStatus::Fulfilled);
     }
     assert_eq!(town.level("pairs").await, (1, 0), "and stock is filled behind them");
-    assert_eq!(town.stock("pairs").await.misses, 2);
+    assert_eq!(town.stock("pairs").await.counts.misses, 2);
 }
 
 #[tokio::test]

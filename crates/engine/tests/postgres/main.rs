@@ -10,6 +10,8 @@ mod claiming;
 mod conservation;
 #[path = "../it/contracts.rs"]
 mod contracts;
+#[path = "../it/debts.rs"]
+mod debts;
 #[path = "../it/diagnosing.rs"]
 mod diagnosing;
 #[path = "../it/doubting.rs"]
@@ -47,6 +49,8 @@ mod rolling_back;
 mod steps;
 #[path = "../it/stock.rs"]
 mod stock;
+#[path = "../it/stock_history.rs"]
+mod stock_history;
 #[path = "../it/stock_rules.rs"]
 mod stock_rules;
 #[path = "../it/tokens.rs"]

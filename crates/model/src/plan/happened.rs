@@ -153,6 +153,15 @@ pub enum Happened {
         /// What nobody performs now.
         offline: Vec<Offline>,
     },
+    /// Somebody has looked after an effect that could not be undone.
+    DebtResolved {
+        /// The part that owes it.
+        part: u32,
+        /// The name of the token that says so.
+        by: String,
+        /// What has become of it.
+        reason: String,
+    },
     /// Somebody has looked for a part of it in stock; see [`super::Change::sought`].
     Sought {
         /// The part.
@@ -226,6 +235,7 @@ impl Happened {
             | Self::Recheck { .. }
             | Self::Extended { .. }
             | Self::Resolved { .. }
+            | Self::DebtResolved { .. }
             | Self::Sought { .. }
             | Self::EntityHeld(_) => Vec::new(),
         }

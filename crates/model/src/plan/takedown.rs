@@ -7,6 +7,7 @@ use serde_json::json;
 
 use super::blame::Cause;
 use super::{Outcome, Plan};
+use crate::debt::ResolvedDebt;
 use crate::failure::Failure;
 use crate::request::Priority;
 use crate::tree::{Ending, Operation, Part, PartStatus};
@@ -64,6 +65,7 @@ impl Plan<'_> {
         let now = self.world.now;
         let node = self.change(part);
         node.status = PartStatus::Debt;
+        node.resolved = None;
         node.ended_at = Some(now);
         if let Some(owner) = owner {
             node.failure = Some(Failure {
@@ -83,6 +85,27 @@ impl Plan<'_> {
         }
         // A root that is a capability has ended with this, and the tree with it: nothing is left that would close it.
         if self.tree.ending.is_some() && self.parts().iter().all(|part| part.status.ended()) {
+            self.close_root();
+        }
+    }
+
+    /// Somebody has looked after the effect of the part; nothing when it owes none, or none any more.
+    pub(super) fn resolve_debt(&mut self, part: u32, by: String, reason: String) {
+        if !self.tree.parts.get(part as usize).is_some_and(Part::owes) {
+            return;
+        }
+        self.tell(part, "dataset.debt_resolved", json!({ "by": by, "message": reason }));
+        let at = self.world.now;
+        let node = self.change(part);
+        node.undone = node.effects();
+        node.status = PartStatus::Gone;
+        node.failure = None;
+        node.ended_at = Some(at);
+        node.resolved = Some(Box::new(ResolvedDebt { by, reason, at }));
+        // A root that stood as a debt because of this one is over now, as it would have been.
+        let waits = |part: &Part| !part.status.ended() || (part.part > 0 && part.status == PartStatus::Debt);
+        if self.tree.ending.is_some() && !self.parts().iter().any(waits) {
+            self.change(0).status = PartStatus::Undoing;
             self.close_root();
         }
     }

@@ -8,20 +8,27 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sixpack_engine::{DatasetView, DebtStatus, Engine};
 use sixpack_model::ids::{DatasetId, RequestId};
+use sixpack_model::limits::REASON_BYTES;
 use sixpack_model::name::ContractName;
+use sixpack_model::text::line;
 use utoipa::{IntoParams, ToSchema};
 
 use super::auth::Authorized;
 use super::datasets::{id_of, tree_view};
+use super::document::ProblemJson;
 use super::pages::{Listing, PageJson};
+use super::quarantine::check_reason;
+use super::shapes::dataset::DatasetJson;
 use super::shapes::owner::OwnerJson;
 use super::shapes::scalar::{Text, Time};
 use super::shapes::secret::Secrets;
 use super::shapes::tree::TreeView;
 use super::shapes::word::{DebtStatusWord, Word};
+use crate::edge::check::{Check, Faults};
 use crate::edge::json::Json;
+use crate::edge::path::Path;
 use crate::edge::problem::Problem;
-use crate::edge::query::{Limit, Query};
+use crate::edge::query::{Limit, NoParameters, Query};
 
 /// Which debts to list.
 #[derive(Deserialize, IntoParams)]
@@ -40,6 +47,22 @@ pub(super) struct DebtParameters {
     limit: Option<Limit>,
     /// `next_cursor` of the page before, with the same filters.
     cursor: Option<String>,
+}
+
+/// What has become of an effect that could not be undone.
+#[derive(Deserialize, ToSchema)]
+#[schema(as = ResolveDebt)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ResolveDebtJson {
+    /// One line for whoever reads what happened to it, such as how it was removed or why it may stay.
+    #[schema(min_length = 1, max_length = 500)]
+    reason: String,
+}
+
+impl Check for ResolveDebtJson {
+    fn check(&self, faults: &mut Faults) {
+        check_reason(&self.reason, faults);
+    }
 }
 
 /// An effect that is owed: it could not be undone, or waits for its supplier.
@@ -111,6 +134,29 @@ pub(super) async fn list_debts(
         },
     );
     Ok(Json(page).into_response())
+}
+
+/// Notes that somebody has looked after an effect that could not be undone
+///
+/// It is listed no more, and nobody is asked to undo it again. For administrators, and for suppliers of a domain that has a part in the
+/// dataset. Repeated, it changes nothing: what was resolved first stays.
+#[utoipa::path(post, path = "/v1/debts/{id}/resolve", tag = "debts", params(("id" = String, Path)), request_body = ResolveDebtJson, responses(
+    (status = 200, description = "The part as it stands then, with who has resolved it", body = DatasetJson<'_>),
+    (status = 403, description = "`foreign_dataset`: no part of the dataset is of the token's domain", body = ProblemJson),
+    (status = 404, description = "`dataset_not_found`", body = ProblemJson),
+    (status = 409, description = "`not_owed`", body = ProblemJson),
+))]
+pub(super) async fn resolve_debt(
+    State(engine): State<Engine>,
+    Authorized(caller): Authorized,
+    Path((id,)): Path<(DatasetId,)>,
+    Query(NoParameters {}): Query<NoParameters>,
+    Json(body): Json<ResolveDebtJson>,
+) -> Result<Response, Problem> {
+    let reason = line("/reason", &body.reason, REASON_BYTES).expect("it was checked");
+    let dataset = engine.resolve_debt(&caller, id, reason).await?;
+    let view = tree_view(&dataset, Secrets::Covered, engine.now().await?);
+    Ok(Json(DatasetJson::whole(&view, dataset.part, &dataset.timeline)).into_response())
 }
 
 impl<'a> DebtJson<'a> {

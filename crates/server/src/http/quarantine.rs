@@ -55,13 +55,18 @@ pub(super) struct ResolveJson {
 
 impl Check for ResolveJson {
     fn check(&self, faults: &mut Faults) {
-        match line("/reason", &self.reason, REASON_BYTES) {
-            Ok(reason) if reason.is_empty() => {
-                faults.add("reason", "empty", "is empty; say why it is decided so");
-            }
-            Ok(_) => {}
-            Err(fault) => faults.add("reason", fault.code, fault.message),
+        check_reason(&self.reason, faults);
+    }
+}
+
+/// Whether a decision says why, in a line.
+pub(super) fn check_reason(reason: &str, faults: &mut Faults) {
+    match line("/reason", reason, REASON_BYTES) {
+        Ok(reason) if reason.is_empty() => {
+            faults.add("reason", "empty", "is empty; say why it is decided so");
         }
+        Ok(_) => {}
+        Err(fault) => faults.add("reason", fault.code, fault.message),
     }
 }
 

@@ -110,6 +110,10 @@ impl From<Refusal> for Problem {
                      `GET /v1/quarantine` lists them."
                 ))
             }
+            Refusal::NotOwed { dataset, status } => conflict("not_owed", "Nothing of it is owed").detail(format!(
+                "{dataset} is {status}, and no effect of it is left that could not be undone: what stands as `debt` may do so because of a \
+                 part of it, and an undo that waits is done when its supplier is there. `GET /v1/debts?status=debt` lists what is owed."
+            )),
             Refusal::SessionEnded => conflict("session_ended", "The session has ended")
                 .detail("The session is dead or was drained; open a new session."),
             Refusal::Superseded => conflict("superseded", "Another supplier took over").detail(

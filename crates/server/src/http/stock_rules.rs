@@ -31,8 +31,8 @@ const RULE_MAX_BYTES: usize = 256 * 1024;
 
 /// A rule named by a path.
 pub(super) struct RulePath {
-    environment: EnvironmentName,
-    name: RuleName,
+    pub(super) environment: EnvironmentName,
+    pub(super) name: RuleName,
 }
 
 impl FromSegments for RulePath {

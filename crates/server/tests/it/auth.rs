@@ -14,11 +14,12 @@ const OPEN: [&str; 9] =
     ["sign_in", "sign_out", "livez", "readyz", "startupz", "healthz", "version", "get_openapi", "get_errors"];
 
 /// Operations that a consumer may not call.
-const NOT_FOR_CONSUMERS: [&str; 15] = [
+const NOT_FOR_CONSUMERS: [&str; 16] = [
     "remove_contract",
     "import_datasets",
     "revoke_lease",
     "resolve_dataset",
+    "resolve_debt",
     "open_session",
     "drain_session",
     "claim_tasks",

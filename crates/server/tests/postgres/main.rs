@@ -19,6 +19,8 @@ mod bad_names;
 mod catalogue;
 #[path = "../it/channels.rs"]
 mod channels;
+#[path = "../it/debts.rs"]
+mod debts;
 #[path = "../it/diagnosing.rs"]
 mod diagnosing;
 #[path = "../it/doubting.rs"]
@@ -73,6 +75,8 @@ mod statistics;
 mod steps;
 #[path = "../it/stock.rs"]
 mod stock;
+#[path = "../it/stock_history.rs"]
+mod stock_history;
 #[path = "../it/stock_rules.rs"]
 mod stock_rules;
 #[path = "../it/supplier_bad_inputs.rs"]

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use sixpack_model::debt::ResolvedDebt;
 use sixpack_model::ids::DatasetId;
 use sixpack_model::tree::{Operation, PartStatus, Tree};
 
@@ -144,6 +145,37 @@ pub async fn debts_are_listed_oldest_first(f: &Fixture) {
     assert_eq!(debts(None, Page::first(2)).await, expected[..2]);
     assert_eq!(debts(Some("staging"), Page { after: Some(expected[1]), limit: 2 }).await, expected[2..]);
     assert_eq!(debts(Some("qa2"), Page::first(2)).await, []);
+}
+
+pub async fn a_debt_that_is_resolved_is_listed_no_more_and_its_tree_goes_in_its_time(f: &Fixture) {
+    let tree = f.one("shop/customer").await;
+    let set = async |part: u32, status: PartStatus, resolved: Option<ResolvedDebt>| {
+        let change = f.part_change(&f.load(tree.id).await, part, |part| {
+            part.status = status;
+            part.resolved = resolved.map(Box::new);
+        });
+        f.write(Guard::None, change).await;
+    };
+    set(1, PartStatus::Debt, None).await;
+    set(0, PartStatus::Debt, None).await;
+    let debts = async || {
+        let found = f.store.debts(None, Page::first(10)).await.unwrap();
+        found.iter().map(|row| row.id).collect::<Vec<_>>()
+    };
+    assert_eq!(debts().await.len(), 2);
+    f.clock.advance_ms(10_000);
+    assert_eq!(f.store.prune_trees(1, None, 10).await.unwrap().gone, []);
+    let resolved = ResolvedDebt { by: "ada".to_owned(), reason: "removed by hand".to_owned(), at: f.now() };
+    set(1, PartStatus::Gone, Some(resolved.clone())).await;
+    set(0, PartStatus::Gone, None).await;
+    assert_eq!(debts().await, []);
+    assert_eq!(f.load(tree.id).await.parts[1].resolved, Some(Box::new(resolved)));
+    f.clock.advance_ms(500);
+    assert_eq!(
+        f.store.prune_trees(1_000, None, 10).await.unwrap().gone,
+        [],
+        "it is over since it was resolved"
+    );
 }
 
 pub async fn trees_are_counted_by_the_status_of_their_root(f: &Fixture) {

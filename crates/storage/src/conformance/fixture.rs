@@ -399,6 +399,7 @@ impl Fixture {
             attempts_before: 0,
             retrying: None,
             failure: None,
+            resolved: None,
             extension: None,
             created_at: self.now(),
             started_at: None,

@@ -395,14 +395,6 @@ pub async fn a_line_that_cannot_be_filled_is_left_alone_longer_each_time(f: &Fix
     assert_eq!(f.store.lines(None, 10).await.unwrap()[0].trouble, None);
 }
 
-pub async fn what_lines_have_served_is_counted(f: &Fixture) {
-    let line = line(f, json!({})).await;
-    f.store.count_served(vec![(line, 3, 1)]).await.unwrap();
-    f.store.count_served(vec![(line, 1, 0)]).await.unwrap();
-    let lines = f.store.lines(None, 10).await.unwrap();
-    assert_eq!((lines[0].hits, lines[0].misses), (4, 1));
-}
-
 pub async fn the_timeline_of_a_tree_goes_with_it_from_request_to_request(f: &Fixture) {
     let line = line(f, json!({})).await;
     let tree = stocked(f, line).await;

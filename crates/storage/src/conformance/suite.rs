@@ -88,6 +88,7 @@ macro_rules! conformance_suite {
                 environment_and_status_narrow_a_list,
                 a_root_is_found_by_what_it_has_become_also_by_its_contract,
                 debts_are_listed_oldest_first,
+                a_debt_that_is_resolved_is_listed_no_more_and_its_tree_goes_in_its_time,
                 undos_that_nobody_performs_are_listed_and_counted_after_the_grace,
                 trees_are_counted_by_the_status_of_their_root,
             }
@@ -263,10 +264,17 @@ macro_rules! conformance_suite {
                 what_was_taken_and_not_leased_can_go_back,
                 what_is_too_much_or_too_old_is_nobodys_any_more,
                 a_line_that_cannot_be_filled_is_left_alone_longer_each_time,
-                what_lines_have_served_is_counted,
                 the_timeline_of_a_tree_goes_with_it_from_request_to_request,
                 a_refill_that_is_given_up_leaves_its_line,
                 how_quickly_a_line_is_filled_is_known_from_what_was_made_for_it,
+            }
+            stock_history {
+                what_lines_come_to_is_counted,
+                what_a_line_has_is_noted_once_in_a_span,
+                of_many_that_note_a_line_at_once_one_does,
+                a_line_that_is_not_there_is_not_noted,
+                what_was_noted_is_kept_for_a_day,
+                a_history_is_told_by_spans_of_any_length_and_from_a_time_on,
             }
             stock_rechecks {
                 what_is_not_fresh_is_taken_to_be_asked_about,

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde_json::json;
+use sixpack_model::debt::ResolvedDebt;
 use sixpack_model::extension::Extension;
 use sixpack_model::find::{GivenUp, Origin, Search, WhyGivenUp};
 use sixpack_model::ids::{LeaseId, TreeId};
@@ -72,6 +73,8 @@ pub async fn every_field_of_a_part_reads_back_as_it_was_written(f: &Fixture) {
         part.failed_attempts = 2;
         part.retrying = Some(Retrying::Pausing { until: f.in_ms(11) });
         part.failure = Some(f.failure());
+        let (by, reason) = ("ada".to_owned(), "removed by hand \u{1F600}".to_owned());
+        part.resolved = Some(Box::new(ResolvedDebt { by, reason, at: f.in_ms(12) }));
         part.extension = Some(Extension::Failed(Box::new(f.failure())));
         part.started_at = Some(f.in_ms(6));
         part.ready_at = Some(f.in_ms(7));

@@ -65,7 +65,18 @@ pub async fn up(
     durability: Durability,
     tell: &mut (dyn FnMut(&Schema) + Send),
 ) -> Result<Schema, StoreError> {
-    bring(address, durability, Aim::Current, tell).await
+    bring(address, known_version(), durability, Aim::Current, tell).await
+}
+
+/// The same as a build would that knows only this version of the schema.
+#[cfg(feature = "conformance")]
+pub async fn up_as(
+    address: &Address,
+    known: u32,
+    durability: Durability,
+    tell: &mut (dyn FnMut(&Schema) + Send),
+) -> Result<Schema, StoreError> {
+    bring(address, known, durability, Aim::Current, tell).await
 }
 
 /// Finalizes the version of the store at an address: builds of the version before are refused from then on. [`StoreError::Busy`]
@@ -75,7 +86,7 @@ pub async fn finalize(
     durability: Durability,
     tell: &mut (dyn FnMut(&Schema) + Send),
 ) -> Result<Schema, StoreError> {
-    bring(address, durability, Aim::Finalized, tell).await
+    bring(address, known_version(), durability, Aim::Finalized, tell).await
 }
 
 /// Where a schema is brought.
@@ -87,11 +98,12 @@ enum Aim {
 
 async fn bring(
     address: &Address,
+    known: u32,
     durability: Durability,
     aim: Aim,
     tell: &mut (dyn FnMut(&Schema) + Send),
 ) -> Result<Schema, StoreError> {
-    let mut migrator = Migrator::begin(address, durability).await?;
+    let mut migrator = Migrator::begin_knowing(address, durability, known).await?;
     let done = async {
         loop {
             let step = match aim {
@@ -367,12 +379,18 @@ impl Migrator {
         Ok(Step::More)
     }
 
-    /// Has the database hold what is true of all rows from now on; `More` when it did not yet, so that some may have been written
-    /// until this moment.
+    /// Has the database hold what is true of all rows from now on, or has been since a version before, which a new store has come
+    /// through at once; `More` when it did not yet, so that some may have been written until this moment.
     async fn hold(&mut self, schema: Schema) -> Result<Step, StoreError> {
-        let Some(moving) = MOVES.iter().find(|moving| moving.version == schema.version) else {
-            return Ok(Step::Done);
-        };
+        for moving in MOVES.iter().filter(|moving| moving.version <= schema.version) {
+            if self.hold_one(schema, moving).await? == Step::More {
+                return Ok(Step::More);
+            }
+        }
+        Ok(Step::Done)
+    }
+
+    async fn hold_one(&mut self, schema: Schema, moving: &Move) -> Result<Step, StoreError> {
         let (table, name, condition) = moving.holds;
         let held = "SELECT convalidated FROM pg_constraint
                     WHERE conrelid = to_regclass($1) AND conname = $2";
@@ -420,19 +438,19 @@ impl Migrator {
         })
     }
 
-    /// Notes that a stage is reached; rows are looked at from the first again.
+    /// Notes that a stage is reached, also by the versions before, which a new store has come through at once; rows are looked at from
+    /// the first again.
     async fn mark(&mut self, schema: Schema, stage: &str) -> Result<(), StoreError> {
-        let set = format!("{stage} = sixpack_now(), behind = NULL");
-        self.note(schema, &set).await
+        let mark = format!(
+            "UPDATE schema_change SET {stage} = coalesce({stage}, sixpack_now()), behind = NULL WHERE version <= {}",
+            schema.version
+        );
+        self.change(&mark).await.map_err(|cause| told(MIGRATING, cause))
     }
 
     async fn look_again(&mut self, schema: Schema) -> Result<(), StoreError> {
-        self.note(schema, "behind = NULL").await
-    }
-
-    async fn note(&mut self, schema: Schema, set: &str) -> Result<(), StoreError> {
-        let note = format!("UPDATE schema_change SET {set} WHERE version = {}", schema.version);
-        self.change(&note).await.map_err(|cause| told(MIGRATING, cause))
+        let again = format!("UPDATE schema_change SET behind = NULL WHERE version = {}", schema.version);
+        self.change(&again).await.map_err(|cause| told(MIGRATING, cause))
     }
 
     /// Runs a statement in a transaction of its own.

@@ -12,7 +12,7 @@ use serde_json::Value;
 use sixpack_model::ids::{LineId, RequestId, TreeId};
 use sixpack_model::name::ContractName;
 use sixpack_model::schema::canonical_json;
-use sixpack_model::stock::Line;
+use sixpack_model::stock::{Line, LineCounts};
 use sixpack_model::tree::{PartStatus, Tree};
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
@@ -20,8 +20,7 @@ use uuid::Uuid;
 
 use super::PostgresStore;
 use super::columns::{
-    Int, get, id, int, ms, ms_of, named, number, number_of_code, parsed, parsed_of, time_at, time_of,
-    unreadable,
+    Int, get, id, ms, ms_of, named, number, number_of_code, parsed, parsed_of, time_at, time_of, unreadable,
 };
 use super::faults::Fault;
 use super::limits::{PACE_ROWS, PLACES};
@@ -72,7 +71,8 @@ impl Stock for PostgresStore {
         let input = (after.map_or(0, |line| line.0), Int::from(limit));
         self.read("reading stock lines", input, |connection, (after, limit)| {
             Box::pin(async move {
-                let list = "SELECT l.id, e.name, c.name, l.input, l.hits, l.misses, t.failures, t.pauses, t.since, t.retry_at,
+                let list = "SELECT l.id, e.name, c.name, l.input, l.hits, l.misses, l.made, l.failed, t.failures, t.pauses, t.since,
+                                   t.retry_at,
                                    t.failure
                             FROM stock_line l JOIN contract c ON c.id = l.contract JOIN environment e ON e.id = c.environment
                             LEFT JOIN stock_trouble t ON t.line = l.id
@@ -315,28 +315,6 @@ impl Stock for PostgresStore {
         })
         .await
     }
-
-    async fn count_served(&self, served: Vec<(LineId, u64, u64)>) -> Result<(), StoreError> {
-        let column = |of: fn(&(LineId, u64, u64)) -> i64| served.iter().map(of).collect::<Vec<i64>>();
-        let input = (
-            column(|(line, ..)| line.0),
-            column(|(_, hits, _)| int(*hits)),
-            column(|(.., misses)| int(*misses)),
-        );
-        self.write("counting what stock has served", input, |tx, (lines, hits, misses)| {
-            Box::pin(async move {
-                let hold = "SELECT 1 FROM stock_line WHERE id = ANY ($1) ORDER BY id FOR NO KEY UPDATE";
-                tx.connection.later(hold, &[lines]).await?;
-                let count = "UPDATE stock_line l SET hits = l.hits + s.hits, misses = l.misses + s.misses FROM (
-                                 SELECT line, sum(hits)::bigint AS hits, sum(misses)::bigint AS misses
-                                 FROM unnest($1::bigint[], $2::bigint[], $3::bigint[]) AS u (line, hits, misses)
-                                 GROUP BY line) AS s
-                             WHERE l.id = s.line";
-                tx.connection.later(count, &[lines, hits, misses]).await
-            })
-        })
-        .await
-    }
 }
 
 impl Tx {
@@ -402,23 +380,27 @@ impl Tx {
 }
 
 fn read_line(row: &Row) -> Result<StoredLine, Fault> {
-    let failure: Option<StoredFailure<'_>> = parsed_of(row, 10)?;
+    let failure: Option<StoredFailure<'_>> = parsed_of(row, 12)?;
     let trouble = match failure {
         None => None,
         Some(failure) => Some(Trouble {
-            failures: number(row, 6)?,
-            pauses: number(row, 7)?,
-            since: time_at(row, 8)?,
-            retry_at: time_at(row, 9)?,
-            failure: failure.into_failure().map_err(|cause| unreadable(10, cause))?,
+            failures: number(row, 8)?,
+            pauses: number(row, 9)?,
+            since: time_at(row, 10)?,
+            retry_at: time_at(row, 11)?,
+            failure: failure.into_failure().map_err(|cause| unreadable(12, cause))?,
         }),
     };
     let line = Line { id: LineId(get(row, 0)?), contract: named(row, 2)?, input: Arc::new(parsed(row, 3)?) };
     Ok(StoredLine {
         environment: get(row, 1)?,
         line,
-        hits: number(row, 4)?,
-        misses: number(row, 5)?,
+        counts: LineCounts {
+            hits: number(row, 4)?,
+            misses: number(row, 5)?,
+            made: number(row, 6)?,
+            failed: number(row, 7)?,
+        },
         trouble,
     })
 }

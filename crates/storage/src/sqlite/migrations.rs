@@ -45,17 +45,31 @@ pub fn status(folder: &Path) -> Result<Schema, StoreError> {
 
 /// Brings the schema of the store in `folder` up to date, and tells after each step.
 pub fn up(folder: &Path, tell: &mut (dyn FnMut(&Schema) + Send)) -> Result<Schema, StoreError> {
-    let mut migrator = Migrator::begin(folder, Durability::Flushed)?;
-    while migrator.step()? == Step::More {
-        tell(&migrator.schema()?);
-    }
-    migrator.schema()
+    bring(Migrator::begin(folder, Durability::Flushed)?, tell)
+}
+
+/// The same as a build would that knows only this version of the schema.
+#[cfg(feature = "conformance")]
+pub fn up_as(
+    folder: &Path,
+    known: u32,
+    durability: Durability,
+    tell: &mut (dyn FnMut(&Schema) + Send),
+) -> Result<Schema, StoreError> {
+    bring(Migrator::begin_as(folder, durability, known)?, tell)
 }
 
 /// Finalizes the version of the store in `folder`: builds of the version before are refused from then on.
 pub fn finalize(folder: &Path, tell: &mut (dyn FnMut(&Schema) + Send)) -> Result<Schema, StoreError> {
     let mut migrator = Migrator::begin(folder, Durability::Flushed)?;
     while migrator.close()? == Step::More {
+        tell(&migrator.schema()?);
+    }
+    migrator.schema()
+}
+
+fn bring(mut migrator: Migrator, tell: &mut (dyn FnMut(&Schema) + Send)) -> Result<Schema, StoreError> {
+    while migrator.step()? == Step::More {
         tell(&migrator.schema()?);
     }
     migrator.schema()
@@ -246,11 +260,12 @@ fn move_some(connection: &mut Connection, file: &Path, schema: Schema) -> Result
     Ok(step)
 }
 
-/// Notes that a stage is reached; rows are looked at from the first again.
+/// Notes that a stage is reached, also by the versions before, which a new store has come through at once; rows are looked at from the
+/// first again.
 fn mark(connection: &Connection, file: &Path, schema: Schema, stage: &str) -> Result<(), StoreError> {
     let mark = format!(
-        "UPDATE schema_change SET {stage} = CAST(round(unixepoch('subsec') * 1000) AS INTEGER), behind = NULL
-         WHERE version = ?1"
+        "UPDATE schema_change SET {stage} = coalesce({stage}, CAST(round(unixepoch('subsec') * 1000) AS INTEGER)), behind = NULL
+         WHERE version <= ?1"
     );
     let marked = connection.execute(&mark, [schema.version]);
     marked.map(|_| ()).map_err(|cause| opening::told(file, MIGRATING, cause))

@@ -9,13 +9,13 @@ use serde_json::Value;
 use sixpack_model::ids::{LineId, RequestId, TreeId};
 use sixpack_model::name::ContractName;
 use sixpack_model::schema::canonical_json;
-use sixpack_model::stock::Line;
+use sixpack_model::stock::{Line, LineCounts};
 use sixpack_model::tree::PartStatus;
 
 use super::SqliteStore;
 use super::accepting::NewRequestRow;
 use super::codes::Code;
-use super::columns::{id, int, ms, ms_of, name, parsed, parsed_of, time_at, time_of, unreadable, unsigned};
+use super::columns::{id, ms, ms_of, name, parsed, parsed_of, time_at, time_of, unreadable, unsigned};
 use super::failures::StoredFailure;
 use super::limits::PACE_ROWS;
 use super::looking::{WishRow, pins_text};
@@ -59,7 +59,7 @@ impl Stock for SqliteStore {
         let after = after.map_or(0, |line| line.0);
         self.read("reading stock lines", move |connection| {
             connection.all(
-                "SELECT l.id, e.name, c.name, l.input, l.hits, l.misses, t.failures, t.pauses, t.since, t.retry_at,
+                "SELECT l.id, e.name, c.name, l.input, l.hits, l.misses, l.made, l.failed, t.failures, t.pauses, t.since, t.retry_at,
                         t.failure
                  FROM stock_line l JOIN contract c ON c.id = l.contract JOIN environment e ON e.id = c.environment
                  LEFT JOIN stock_trouble t ON t.line = l.id
@@ -322,19 +322,6 @@ impl Stock for SqliteStore {
         let (row, but) = (WishRow::new(wish), but.clone());
         self.write("looking in stock", move |tx| tx.first_in_stock(&row, &but)).await
     }
-
-    async fn count_served(&self, served: Vec<(LineId, u64, u64)>) -> Result<(), StoreError> {
-        self.write("counting what stock has served", move |tx| {
-            for (line, hits, misses) in &served {
-                tx.connection.run(
-                    "UPDATE stock_line SET hits = hits + ?2, misses = misses + ?3 WHERE id = ?1",
-                    params![line.0, int(*hits), int(*misses)],
-                )?;
-            }
-            Ok(())
-        })
-        .await
-    }
 }
 
 impl Tx<'_> {
@@ -349,23 +336,27 @@ impl Tx<'_> {
 }
 
 fn read_line(row: &Row<'_>) -> rusqlite::Result<StoredLine> {
-    let failure: Option<StoredFailure<'_>> = parsed_of(row, 10)?;
+    let failure: Option<StoredFailure<'_>> = parsed_of(row, 12)?;
     let trouble = match failure {
         None => None,
         Some(failure) => Some(Trouble {
-            failures: row.get(6)?,
-            pauses: row.get(7)?,
-            since: time_at(row, 8)?,
-            retry_at: time_at(row, 9)?,
-            failure: failure.into_failure().map_err(|cause| unreadable(10, cause))?,
+            failures: row.get(8)?,
+            pauses: row.get(9)?,
+            since: time_at(row, 10)?,
+            retry_at: time_at(row, 11)?,
+            failure: failure.into_failure().map_err(|cause| unreadable(12, cause))?,
         }),
     };
     let line = Line { id: LineId(row.get(0)?), contract: name(row, 2)?, input: Arc::new(parsed(row, 3)?) };
     Ok(StoredLine {
         environment: row.get(1)?,
         line,
-        hits: unsigned(row, 4)?,
-        misses: unsigned(row, 5)?,
+        counts: LineCounts {
+            hits: unsigned(row, 4)?,
+            misses: unsigned(row, 5)?,
+            made: unsigned(row, 6)?,
+            failed: unsigned(row, 7)?,
+        },
         trouble,
     })
 }

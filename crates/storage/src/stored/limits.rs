@@ -1,5 +1,7 @@
 //! Limits that decide what is answered, the same over both databases.
 
+use sixpack_model::limits::{STOCK_HISTORY_EVERY_S, STOCK_HISTORY_SPANS};
+
 /// How long an idempotency key is kept: promised to callers.
 pub(crate) const KEY_MS: i64 = 24 * 3_600_000;
 
@@ -17,6 +19,12 @@ pub(crate) const TOKENS: i64 = 1_000;
 
 /// Timeout of a queue that no session has ever served; nothing is handed out from it before one does.
 pub(crate) const UNSERVED_TIMEOUT_MS: i64 = 60_000;
+
+/// The span in which the level of a line is noted once.
+pub(crate) const LEVEL_EVERY_MS: i64 = STOCK_HISTORY_EVERY_S as i64 * 1_000;
+
+/// How long what was noted is kept.
+pub(crate) const LEVELS_MS: i64 = LEVEL_EVERY_MS * STOCK_HISTORY_SPANS as i64;
 
 /// How much of a rate may be used at once after a quiet time, in microseconds worth of it: high rates go in small
 /// bursts instead of one task a millisecond, low ones are evenly spaced.

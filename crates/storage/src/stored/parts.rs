@@ -14,6 +14,7 @@ use sixpack_model::request::Priority;
 use sixpack_model::tree::{Evidence, Handed, Operation, Part, PartStatus, Retrying, SetAside, Task, Verdict};
 
 use super::codes::Code;
+use super::debts::StoredResolved;
 use super::failures::{StoredFailure, present};
 use super::joins::StoredJoin;
 use super::searches::StoredSearch;
@@ -125,6 +126,7 @@ impl Detail<'_> {
             attempts_before: self.attempts_before,
             retrying: self.retrying.map(StoredRetrying::into_retrying),
             failure: self.failure.map(StoredFailure::into_failure).transpose()?,
+            resolved: self.resolved.map(|resolved| Box::new(resolved.into_resolved())),
             extension: self.extension.map(StoredExtension::into_extension).transpose()?,
             ready_at: self.ready_at.map(time),
             ended_at: self.ended_at.map(time),
@@ -177,6 +179,8 @@ pub(crate) struct Detail<'a> {
     retrying: Option<StoredRetrying>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     failure: Option<StoredFailure<'a>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    resolved: Option<StoredResolved<'a>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     extension: Option<StoredExtension<'a>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -386,6 +390,7 @@ fn detail_text(part: &Part) -> String {
         attempts_before: part.attempts_before,
         retrying: part.retrying.map(StoredRetrying::from),
         failure: part.failure.as_ref().map(StoredFailure::from),
+        resolved: part.resolved.as_deref().map(StoredResolved::from),
         extension: part.extension.as_ref().map(StoredExtension::from),
         ready_at: ms_of(part.ready_at),
         ended_at: ms_of(part.ended_at),

@@ -148,12 +148,17 @@ pub(crate) const TABLES: &[Table] = &[
         "environment int name text contract int input text target int max_age_s int check_every_s int priority int
          state int window_opens text window_for_s int window_time_zone text revision int created_at int changed_at int",
     ),
-    table("stock_line", "id", "id int contract int input text hits int misses int"),
+    table("stock_line", "id", "id int contract int input text hits int misses int made int failed int"),
     table(
         "stock",
         "line, ready_at, tree",
         "line int ready_at int tree id version int pins int checked_at int fresh_until int selectable text imported bool
          came_back bool",
+    ),
+    table(
+        "stock_level",
+        "line, at",
+        "line int at int ready int coming int target int hits int misses int made int failed int",
     ),
     table("stock_coming", "line, tree", "line int tree id imported bool came_back bool"),
     table(

@@ -114,8 +114,8 @@ async fn a_damaged_file_is_refused_by_line_and_leaves_nothing() {
         });
         assert_eq!(left, 0, "{what}");
     }
-    for version in [0, 1, 3] {
-        let file = exported.changed(&text.replacen("\"schema\":2", &format!("\"schema\":{version}"), 1));
+    for version in [0, 1, 2, 4] {
+        let file = exported.changed(&text.replacen("\"schema\":3", &format!("\"schema\":{version}"), 1));
         assert!(matches!(into_folder(&file, &folder).await, Err(MoveError::OtherVersion(_))));
         assert!(matches!(into_schema(&file, &address).await, Err(MoveError::OtherVersion(_))));
     }

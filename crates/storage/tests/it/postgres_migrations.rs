@@ -3,13 +3,18 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
+use serde_json::json;
 use sixpack_model::lease::{Lease, LeaseStatus};
+use sixpack_model::stock::LineCounts;
 use sixpack_storage::conformance::{Fixture, PgBouncer, PostgresServer};
 use sixpack_storage::leases::{LeaseFilter, Leases, Renewed};
 use sixpack_storage::migrations::{Schema, Stage, Step};
 use sixpack_storage::page::Page;
-use sixpack_storage::postgres::migrations::{Migrator, finalize, status, up};
+use sixpack_storage::postgres::migrations::{Migrator, finalize, status, up, up_as};
 use sixpack_storage::postgres::{Address, PostgresStore, Settings};
+use sixpack_storage::stock::Stock;
+use sixpack_storage::stock_history::{NotedLevel, StockHistory};
 use sixpack_storage::{Durability, ManualClock, StoreError};
 use tokio::time::timeout;
 use tokio_postgres::{Client, NoTls};
@@ -17,9 +22,10 @@ use tokio_postgres::{Client, NoTls};
 /// Leases of before, of which a batch is only a part.
 const BEFORE: u64 = 2_501;
 
-/// The version that the build before knows, and the one of this build.
+/// The version with which rows got a new form, the one before it, and that of this build, which only adds.
 const OLDER: u32 = 1;
 const NEWER: u32 = 2;
+const ADDS: u32 = 3;
 
 /// Nothing that is waited for takes as long on any machine.
 const SOON: Duration = Duration::from_secs(60);
@@ -50,7 +56,9 @@ impl OldStore {
         let columns = "tree, environment, request, unit, holder, token, fence, 1, ttl_ms, granted_at, expires_at, ended_at, \
                        outcome, note, revoked_by";
         old.run(&format!(
-            "ALTER TABLE lease DROP COLUMN contract;
+            "DROP TABLE stock_level;
+             ALTER TABLE stock_line DROP COLUMN made, DROP COLUMN failed;
+             ALTER TABLE lease DROP COLUMN contract;
              DROP TABLE schema_change;
              DELETE FROM refinery_schema_history WHERE version > {OLDER};
              INSERT INTO lease SELECT gen_random_uuid(), {columns} FROM lease, generate_series(2, {BEFORE})"
@@ -121,7 +129,7 @@ impl OldStore {
     }
 
     async fn up(&self) -> Result<Schema, StoreError> {
-        up(&self.address, LAX, &mut |_| {}).await
+        up_as(&self.address, NEWER, LAX, &mut |_| {}).await
     }
 
     async fn finalize(&self) -> Result<Schema, StoreError> {
@@ -176,7 +184,7 @@ async fn a_store_is_migrated_and_finalized_while_servers_of_two_builds_work_with
     assert_eq!((migrated.version, migrated.stage, migrated.moved), (NEWER, Stage::Moved, BEFORE));
     assert_eq!(old.up().await.unwrap(), migrated, "done twice, it is done once");
     old.leave_out_what_the_older_build_does_not_know().await;
-    let newer = PostgresStore::open(&old.address, settings()).await.unwrap();
+    let newer = PostgresStore::open_as(&old.address, settings(), NEWER).await.unwrap();
     let by_older = Fixture::new(older.clone(), later(), ());
     by_older.leased().await;
     assert_eq!(old.count("lease WHERE contract IS NULL").await, 1);
@@ -232,14 +240,14 @@ async fn behind_a_pooler_a_store_is_migrated_and_its_servers_are_known_to_be_the
 #[tokio::test]
 async fn a_migration_that_was_ended_in_the_middle_goes_on_where_it_was() {
     let old = OldStore::new().await;
-    let mut migrator = Migrator::begin(&old.address, LAX).await.unwrap();
+    let mut migrator = Migrator::begin_as(&old.address, LAX, NEWER).await.unwrap();
     assert_eq!(migrator.step().await.unwrap(), Step::More);
     assert_eq!(old.schema().await, (NEWER, Stage::Expanded, 0));
     migrator.step().await.unwrap();
     drop(migrator);
     let (_, stage, moved) = old.schema().await;
     assert!(stage == Stage::Expanded && 0 < moved && moved < BEFORE, "{moved}");
-    PostgresStore::open(&old.address, settings()).await.unwrap().close().await;
+    PostgresStore::open_as(&old.address, settings(), NEWER).await.unwrap().close().await;
     // The database may not have noticed yet that the one before is gone.
     let migrated = once_free(async || old.up().await).await;
     assert_eq!((migrated.stage, migrated.moved), (Stage::Moved, BEFORE));
@@ -247,7 +255,7 @@ async fn a_migration_that_was_ended_in_the_middle_goes_on_where_it_was() {
     old.run("UPDATE lease SET contract = NULL").await;
     let mut steps = 0;
     // A new one for each step: whatever it is ended behind, the next one goes on.
-    while once_free(async || Migrator::begin(&old.address, LAX).await).await.close().await.unwrap()
+    while once_free(async || Migrator::begin_as(&old.address, LAX, NEWER).await).await.close().await.unwrap()
         != Step::Done
     {
         steps += 1;
@@ -283,7 +291,7 @@ async fn a_migration_gives_way_to_whoever_holds_a_table_and_comes_back() {
     let busy = old.client().await;
     busy.batch_execute("BEGIN; LOCK TABLE lease IN ROW EXCLUSIVE MODE").await.unwrap();
     let address = old.address.clone();
-    let migrating = tokio::spawn(async move { up(&address, LAX, &mut |_| {}).await });
+    let migrating = tokio::spawn(async move { up_as(&address, NEWER, LAX, &mut |_| {}).await });
     // It waits for the table, and everybody else behind it, until it gives up.
     old.has("pg_locks WHERE NOT granted AND mode = 'AccessExclusiveLock' AND relation = 'lease'::regclass")
         .await;
@@ -299,7 +307,7 @@ async fn a_migration_gives_way_to_whoever_holds_a_table_and_comes_back() {
 async fn leases_are_renewed_while_rows_are_moved() {
     let old = OldStore::new().await;
     let older = old.older().await;
-    let mut migrator = Migrator::begin(&old.address, LAX).await.unwrap();
+    let mut migrator = Migrator::begin_as(&old.address, LAX, NEWER).await.unwrap();
     let mut steps = 0;
     while migrator.step().await.unwrap() == Step::More {
         old.is_renewed_by(&older).await;
@@ -320,6 +328,50 @@ async fn a_server_finds_out_that_its_schema_has_left_it_behind() {
 }
 
 #[tokio::test]
+async fn a_further_version_waits_until_the_one_before_is_finalized() {
+    let old = OldStore::new().await;
+    let unfinished = up(&old.address, LAX, &mut |_| {}).await;
+    assert!(matches!(unfinished, Err(StoreError::Older { .. })), "{unfinished:?}");
+    assert_eq!(old.finalize().await.unwrap().version, NEWER);
+    let migrated = up(&old.address, LAX, &mut |_| {}).await.unwrap();
+    assert_eq!((migrated.version, migrated.stage), (ADDS, Stage::Moved));
+}
+
+#[tokio::test]
+async fn what_a_version_adds_is_left_as_it_is_by_servers_of_the_build_before() {
+    let old = OldStore::new().await;
+    old.up().await.unwrap();
+    old.finalize().await.unwrap();
+    let older = PostgresStore::open_as(&old.address, settings(), NEWER).await.unwrap();
+    let migrated = up(&old.address, LAX, &mut |_| {}).await.unwrap();
+    assert_eq!((migrated.version, migrated.stage, migrated.moved), (ADDS, Stage::Moved, 0));
+    let newer = PostgresStore::open(&old.address, settings()).await.unwrap();
+    let contract = "shop/customer".parse().unwrap();
+    let line = newer.line("staging", &contract, &json!({})).await.unwrap();
+    let counts = LineCounts { made: 3, ..LineCounts::default() };
+    newer.count_in_lines(vec![(line, counts)]).await.unwrap();
+    let level = NotedLevel { line, ready: 2, coming: 0, target: 2 };
+    assert_eq!(newer.note_levels(vec![level]).await.unwrap(), 1);
+    // As a server of the build before writes them.
+    old.run(
+        "INSERT INTO stock_line (contract, input, hits, misses) SELECT contract, '[]', 0, 0 FROM stock_line;
+         UPDATE stock_line SET hits = hits + 1, misses = misses + 2",
+    )
+    .await;
+    let lines = newer.lines(None, 10).await.unwrap();
+    let of_both = LineCounts { hits: 1, misses: 2, ..counts };
+    assert_eq!((lines[0].counts, lines[1].counts.made), (of_both, 0));
+    let history = newer.stock_history(&[line], Timestamp::UNIX_EPOCH, 300).await.unwrap();
+    assert_eq!((history[0].samples.len(), history[0].samples[0].counts), (1, counts));
+
+    older.check_schema().await.unwrap();
+    drop(older);
+    assert_eq!(once_free(async || old.finalize().await).await.stage, Stage::Finalized);
+    let refused = PostgresStore::open_as(&old.address, settings(), NEWER).await;
+    assert!(matches!(refused, Err(StoreError::Newer { .. })));
+}
+
+#[tokio::test]
 async fn a_new_store_is_finalized_and_has_nothing_to_migrate() {
     let address = PostgresServer::shared().new_address();
     assert_eq!(status(&address).await.unwrap().version, 0);
@@ -328,4 +380,15 @@ async fn a_new_store_is_finalized_and_has_nothing_to_migrate() {
     assert_eq!((schema.version, schema.stage), (schema.known, Stage::Finalized));
     assert_eq!(up(&address, LAX, &mut |_| {}).await.unwrap(), schema);
     assert_eq!(finalize(&address, LAX, &mut |_| {}).await.unwrap(), schema);
+    let (client, connection) = tokio_postgres::connect(&PostgresServer::shared().url(), NoTls).await.unwrap();
+    tokio::spawn(connection);
+    client.batch_execute(&format!("SET search_path = {}", address.schema())).await.unwrap();
+    // As if it had come through all versions one by one.
+    for held in [
+        "pg_constraint WHERE conrelid = 'lease'::regclass AND conname = 'lease_has_contract' AND convalidated",
+        "schema_change WHERE version = 2 AND moved_at IS NOT NULL AND closed_at IS NOT NULL AND finalized_at IS NOT NULL",
+    ] {
+        let count: i64 = client.query_one(&format!("SELECT count(*) FROM {held}"), &[]).await.unwrap().get(0);
+        assert_eq!(count, 1, "{held}");
+    }
 }

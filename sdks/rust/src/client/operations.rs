@@ -135,6 +135,12 @@ impl Client {
     pub async fn debts(&self, filter: &wire::DebtFilter) -> Result<wire::Page<wire::Debt>, Error> {
         self.list(&["v1", "debts"], filter).await
     }
+
+    /// Says that somebody has looked after an effect that could not be undone: for administrators, and suppliers of a domain that has a
+    /// part in the dataset. Answers with the part as it stands then. Repeated, it changes nothing: what was resolved first stays.
+    pub async fn resolve_debt(&self, id: &str, resolve: &wire::ResolveDebt) -> Result<wire::Dataset, Error> {
+        self.read(&self.post(&["v1", "debts", id, "resolve"]).json(resolve)?, "the dataset").await
+    }
 }
 
 /// Catalogue and scenarios.
@@ -273,6 +279,26 @@ impl Client {
     /// Reads one stock rule.
     pub async fn get_stock_rule(&self, environment: &str, name: &str) -> Result<wire::StockRule, Error> {
         self.read(&self.stock_rule(Method::GET, environment, name), "the rule").await
+    }
+
+    /// Tells what stock rules have had ready over the last day, by name: one call for a page of them.
+    pub async fn stock_histories(
+        &self,
+        environment: &str,
+        filter: &wire::StockHistoryFilter,
+    ) -> Result<wire::Page<wire::StockHistory>, Error> {
+        self.list(&["v1", "environments", environment, "stock-history"], filter).await
+    }
+
+    /// Tells what one stock rule has had ready over the last day, in at most so many points (12 to 288).
+    pub async fn stock_history(
+        &self,
+        environment: &str,
+        name: &str,
+        points: u32,
+    ) -> Result<wire::StockHistory, Error> {
+        let call = self.get(&["v1", "environments", environment, "stock-rules", name, "history"]);
+        self.read(&call.pair("points", &points.to_string()), "the history").await
     }
 
     /// Changes target and state of a stock rule while it is at work.

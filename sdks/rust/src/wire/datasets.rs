@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::{ContractKind, Evidence, Failure, Operation, Owner, words};
+use super::{ContractKind, Evidence, Failure, Operation, Owner, ResolvedDebt, words};
 
 words! {
     /// Status of a dataset or one of its parts.
@@ -162,6 +162,9 @@ pub struct Dataset {
     /// When it failed or was gone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ended_at: Option<String>,
+    /// Who has looked after what it owed, and what has become of that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resolved: Option<ResolvedDebt>,
     /// The supplier that it waits for, if none is connected; left out in lists.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub waits_for: Option<WaitsFor>,

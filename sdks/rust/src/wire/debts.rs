@@ -67,6 +67,36 @@ fn exhausted() -> DebtStatus {
     DebtStatus::Debt
 }
 
+/// Body of `POST /v1/debts/{id}/resolve`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct ResolveDebt {
+    /// One line of 1 to 500 bytes for whoever reads what happened to it.
+    pub reason: String,
+}
+
+impl ResolveDebt {
+    /// Says what has become of it.
+    pub fn new(reason: impl Into<String>) -> Self {
+        Self { reason: reason.into() }
+    }
+}
+
+/// That somebody has looked after an effect that could not be undone.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct ResolvedDebt {
+    /// The name of the token that said so.
+    #[serde(default)]
+    pub by: String,
+    /// What has become of it, in their words.
+    #[serde(default)]
+    pub reason: String,
+    /// When.
+    #[serde(default)]
+    pub at: String,
+}
+
 /// Filters of `GET /v1/debts`.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct DebtFilter {

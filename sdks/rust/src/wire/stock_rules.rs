@@ -205,6 +205,12 @@ pub struct RuleStock {
     /// Datasets that were asked for and not there, ever.
     #[serde(default)]
     pub misses: u64,
+    /// Datasets that refills have made for it, ever.
+    #[serde(default)]
+    pub made: u64,
+    /// Refills that failed, ever.
+    #[serde(default)]
+    pub failed: u64,
     /// Why it is not being filled, although it should be.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub starved: Option<Starved>,

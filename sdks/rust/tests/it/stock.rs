@@ -1,7 +1,7 @@
 //! Stock: a rule that is filled, requests that are served from it, and what is not there.
 
 use serde_json::json;
-use sixpack::wire::{NewStockRule, Priority, RequestFilter, RuleState, StockRuleEdit};
+use sixpack::wire::{NewStockRule, Priority, RequestFilter, RuleState, StockHistoryFilter, StockRuleEdit};
 use sixpack::{DynamicCapability, Source};
 
 use crate::server::{Server, until};
@@ -43,6 +43,12 @@ async fn a_request_is_served_from_stock_or_says_that_there_is_none() {
     let full = client.edit_stock_rule("default", RULE, &pause).await.unwrap().stock;
     assert_eq!((full.ready, full.coming, full.starved.as_ref()), (1, 0, None));
     assert!(full.oldest_at.is_some() && full.oldest_age_ms.is_some());
+
+    let history = client.stock_history("default", RULE, 24).await.unwrap();
+    assert_eq!((history.every_s, history.target.as_slice()), (3_600, &[Some(1)][..]));
+    let listed = client.stock_histories("default", &StockHistoryFilter::default()).await.unwrap();
+    assert_eq!((listed.items.len(), listed.items[0].name.as_str()), (1, RULE));
+    assert!(listed.items[0].since.is_some());
 
     let other = ask().select(json!({ "size": [4, 5] })).send().await.unwrap_err();
     assert!(other.is_out_of_stock(), "{other}");

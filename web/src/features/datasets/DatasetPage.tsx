@@ -122,6 +122,14 @@ function About({ env, dataset }: { env: string; dataset: Dataset }) {
                 "Looked for",
                 dataset.search !== undefined && (dataset.search.given_up?.message ?? `${dataset.search.asked} times`),
               ],
+              [
+                "Resolved",
+                dataset.resolved !== undefined && (
+                  <>
+                    {dataset.resolved.reason} · {dataset.resolved.by}, <Time at={dataset.resolved.at} />
+                  </>
+                ),
+              ],
               ["Channel", dataset.channel],
               ["Begun", <Time at={dataset.created_at} absolute />],
               ["Ready", dataset.ready_at !== undefined && <Time at={dataset.ready_at} absolute />],

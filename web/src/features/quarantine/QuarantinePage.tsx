@@ -16,6 +16,7 @@ import { shown } from "~/lib/exact";
 import { words } from "~/lib/words";
 import { Button } from "@mantine/core";
 import { Resolve } from "./Resolve";
+import { ResolveDebt } from "./ResolveDebt";
 
 const FROM = "/frame/env/$env/quarantine";
 
@@ -23,10 +24,11 @@ export function QuarantinePage() {
   const { env } = useParams({ from: FROM });
   const mayNot = useMayNotPublish();
   const [resolving, setResolving] = useState<QuarantinedDataset>();
+  const [settling, setSettling] = useState<Debt>();
   const drifted = useInfiniteQuery(quarantine(env));
   const owed = useInfiniteQuery(debts(env));
   const quarantined = useMemo(() => quarantineColumns(env, mayNot, setResolving), [env, mayNot]);
-  const owing = useMemo(() => debtColumns(env), [env]);
+  const owing = useMemo(() => debtColumns(env, mayNot, setSettling), [env, mayNot]);
   return (
     <Page title="Quarantine and debts" name={`Quarantine of ${env}`} full>
       <h2>Drifted in stock, and waiting for somebody to decide</h2>
@@ -50,6 +52,7 @@ export function QuarantinePage() {
         empty={<Empty title="Nothing is owed">Whatever was made and is not needed any more has been undone.</Empty>}
       />
       <Resolve dataset={resolving} onClose={() => setResolving(undefined)} />
+      <ResolveDebt env={env} debt={settling} onClose={() => setSettling(undefined)} />
     </Page>
   );
 }
@@ -101,7 +104,7 @@ function quarantineColumns(
   ];
 }
 
-function debtColumns(env: string): Column<Debt>[] {
+function debtColumns(env: string, mayNot: string | undefined, onResolve: (debt: Debt) => void): Column<Debt>[] {
   return [
     {
       head: "Effect",
@@ -120,6 +123,24 @@ function debtColumns(env: string): Column<Debt>[] {
       cell: (debt) => <ContractLink env={env} name={debt.contract} version={debt.version} />,
       from: "wide",
     },
-    { head: "Since", cell: (debt) => debt.since && <Time at={debt.since} />, end: true },
+    { head: "Since", cell: (debt) => debt.since && <Time at={debt.since} />, end: true, from: "medium" },
+    {
+      head: "Resolution",
+      end: true,
+      // What waits is undone as soon as its supplier is there.
+      cell: (debt) =>
+        debt.status === "debt" && (
+          <Button
+            size="compact-xs"
+            variant="default"
+            disabled={mayNot !== undefined}
+            title={mayNot}
+            onClick={() => onResolve(debt)}
+            aria-label={`Resolve ${debt.path} ${debt.dataset_id}`}
+          >
+            Resolve
+          </Button>
+        ),
+    },
   ];
 }

@@ -1,18 +1,40 @@
-/** A rule's level against its target, and how it moved while somebody looked. */
+/** A rule's level against its target, and how it moved over the last day and while somebody looked. */
 import { Progress } from "@mantine/core";
 import { useQuery } from "@tanstack/react-query";
-import { Suspense, lazy } from "react";
+import { Suspense, lazy, useMemo } from "react";
 import { stockRules } from "~/api/queries";
-import type { StockRule } from "~/api/schema";
+import type { StockHistory, StockRule } from "~/api/schema";
+import { useNow } from "~/components/now";
 import { counted } from "~/lib/words";
-import { useLevels } from "./levels";
+import { inWords, pointsOf, toldOf, useLevels } from "./levels";
 
 const Spark = lazy(() => import("./Spark"));
 
-export function Level({ env, rule }: { env: string; rule: StockRule }) {
+export function Level({
+  env,
+  rule,
+  history,
+  unread,
+}: {
+  env: string;
+  rule: StockRule;
+  history: StockHistory | undefined;
+  /** Whether the history could not be read. */
+  unread: boolean;
+}) {
+  const now = useNow();
   const { dataUpdatedAt } = useQuery(stockRules(env));
   const levels = useLevels(env, rule, dataUpdatedAt);
+  const points = useMemo(() => pointsOf(history, levels), [history, levels]);
+  const told = toldOf(history);
   const { ready, coming } = rule.stock;
+  const words = inWords(told, now);
+  const open = "since this page was opened; ";
+  const caption = unread
+    ? `${open}what was before cannot be read now`
+    : told === undefined
+      ? `${open}what was before ${history === undefined ? "is being read" : "was not noted yet"}`
+      : words;
   const share = Math.min(100, (100 * ready) / rule.target);
   return (
     <div className="stack" style={{ gap: 6 }}>
@@ -34,7 +56,11 @@ export function Level({ env, rule }: { env: string; rule: StockRule }) {
         />
       </Progress.Root>
       <Suspense fallback={<div style={{ height: 60 }} />}>
-        <Spark levels={levels} label={`Level of ${rule.name} since this page was opened`} />
+        <Spark
+          points={points}
+          label={`Level of ${rule.name}: ${ready} of ${rule.target} now; ${told === undefined ? caption : words}`}
+          caption={caption}
+        />
       </Suspense>
     </div>
   );

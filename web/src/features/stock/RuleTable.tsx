@@ -2,17 +2,21 @@
 import { TextInput } from "@mantine/core";
 import { Link } from "@tanstack/react-router";
 import { useMemo, useState } from "react";
-import type { StockRule } from "~/api/schema";
+import type { StockHistory, StockRule } from "~/api/schema";
 import { RowTable, type Column } from "~/components/DataTable";
 import { Empty } from "~/components/States";
 import { Pill, Status } from "~/components/Status";
 import { Time } from "~/components/Time";
 import { ContractLink } from "~/components/links";
 import { shown } from "~/lib/exact";
+import { MiniSpark } from "./MiniSpark";
+import { refillsInWords } from "./levels";
 
-export function RuleTable({ env, rules }: { env: string; rules: StockRule[] }) {
+type HistoryOf = (name: string) => StockHistory | undefined;
+
+export function RuleTable({ env, rules, historyOf }: { env: string; rules: StockRule[]; historyOf: HistoryOf }) {
   const [text, setText] = useState("");
-  const columns = useMemo(() => columnsOf(env), [env]);
+  const columns = useMemo(() => columnsOf(env, historyOf), [env, historyOf]);
   const rows = useMemo(() => {
     const words = text.toLowerCase().split(/\s+/).filter(Boolean);
     const fits = (rule: StockRule) => {
@@ -56,7 +60,7 @@ const URGENCY = ["", "filling", "starved", "doubted", "does not fit"];
 
 const urgency = (rule: StockRule) => URGENCY.indexOf(need(rule));
 
-function columnsOf(env: string): Column<StockRule>[] {
+function columnsOf(env: string, historyOf: HistoryOf): Column<StockRule>[] {
   return [
     {
       head: "Rule",
@@ -75,6 +79,11 @@ function columnsOf(env: string): Column<StockRule>[] {
           {stock.ready.toLocaleString()} <span className="dim">/ {target.toLocaleString()}</span>
         </span>
       ),
+    },
+    {
+      head: "Last day",
+      from: "medium",
+      cell: ({ name }) => <MiniSpark name={name} history={historyOf(name)} />,
     },
     {
       head: "What keeps it away",
@@ -103,6 +112,17 @@ function columnsOf(env: string): Column<StockRule>[] {
             {Math.round((100 * hits) / (hits + misses))} %
           </span>
         ),
+    },
+    {
+      head: "Refills",
+      end: true,
+      from: "huge",
+      cell: ({ stock: { coming, made, failed } }) => (
+        <span title={`${refillsInWords({ made, failed })}, ${coming} coming`}>
+          {made.toLocaleString()}
+          {failed > 0 && <span className="dim"> · {failed.toLocaleString()} failed</span>}
+        </span>
+      ),
     },
     {
       head: "Oldest",

@@ -2,11 +2,11 @@
 import { useEffect, useRef } from "react";
 import uPlot from "uplot";
 import "uplot/dist/uPlot.min.css";
-import type { Level } from "./levels";
+import type { Point } from "./levels";
 
 const HEIGHT_PX = 60;
 
-export default function Spark({ levels, label }: { levels: Level[]; label: string }) {
+export default function Spark({ points, label, caption }: { points: Point[]; label: string; caption: string }) {
   const place = useRef<HTMLDivElement>(null);
   const plot = useRef<uPlot>(undefined);
   useEffect(() => {
@@ -46,26 +46,20 @@ export default function Spark({ levels, label }: { levels: Level[]; label: strin
     };
   }, []);
   useEffect(() => {
-    const newest = levels.at(-1);
+    const newest = points.at(-1);
     // A level lasts until the next one: a single one is a line already.
-    const all = newest === undefined ? [] : [...levels, { ...newest, at: newest.at + 1000 }];
+    const all = newest === undefined ? [] : [...points, { ...newest, at: newest.at + 1000 }];
     plot.current?.setData([
       all.map(({ at }) => at / 1000),
       all.map(({ ready }) => ready),
       all.map(({ target }) => target),
     ]);
-  }, [levels]);
-  const last = levels.at(-1);
+  }, [points]);
   return (
     <figure>
-      <div
-        ref={place}
-        role="img"
-        aria-label={`${label}: ${last?.ready ?? 0} of ${last?.target ?? 0}`}
-        style={{ height: HEIGHT_PX }}
-      />
+      <div ref={place} role="img" aria-label={label} style={{ height: HEIGHT_PX }} />
       <figcaption className="dim" style={{ fontSize: 12 }}>
-        since this page was opened
+        {caption}
       </figcaption>
     </figure>
   );

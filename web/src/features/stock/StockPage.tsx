@@ -2,9 +2,9 @@
 import { Button } from "@mantine/core";
 import { useQuery } from "@tanstack/react-query";
 import { useNavigate, useParams, useSearch } from "@tanstack/react-router";
-import { useState } from "react";
-import { stockRules } from "~/api/queries";
-import type { StockRule } from "~/api/schema";
+import { useCallback, useState } from "react";
+import { stockHistory, stockHistoryOf, stockRules } from "~/api/queries";
+import type { StockHistory, StockRule } from "~/api/schema";
 import { Dialog } from "~/components/Dialog";
 import { OwnerLine } from "~/components/Owner";
 import { Facts, Page, Panel } from "~/components/Panel";
@@ -19,10 +19,13 @@ import { Level } from "./Level";
 import { NewRule } from "./NewRule";
 import { RuleActions } from "./RuleActions";
 import { RuleTable } from "./RuleTable";
+import { refillsInWords, servedInWords, toldOf } from "./levels";
 
 const FROM = "/frame/env/$env/stock";
 /** More rules than this are a table, each with a page of its own: nobody scrolls through a hundred charts. */
 const PANELS_MAX = 12;
+/** Half hours in the cells of a table, and what is noted in a panel. */
+const POINTS = { table: 48, panel: 288 };
 
 export function StockPage() {
   const { env } = useParams({ from: FROM });
@@ -32,6 +35,7 @@ export function StockPage() {
   const [adding, setAdding] = useState(false);
   const query = useQuery(stockRules(env));
   const many = chosen === undefined && (query.data?.items.length ?? 0) > PANELS_MAX;
+  const histories = useHistories(env, chosen, query.isSuccess, many ? POINTS.table : POINTS.panel);
   return (
     <Page
       title="Stock"
@@ -61,9 +65,11 @@ export function StockPage() {
             );
           }
           return many ? (
-            <RuleTable rules={shown} env={env} />
+            <RuleTable rules={shown} env={env} historyOf={histories.of} />
           ) : (
-            shown.map((rule) => <Rule key={rule.name} env={env} rule={rule} />)
+            shown.map((rule) => (
+              <Rule key={rule.name} env={env} rule={rule} history={histories.of(rule.name)} unread={histories.unread} />
+            ))
           );
         }}
       </Read>
@@ -74,9 +80,31 @@ export function StockPage() {
   );
 }
 
-function Rule({ env, rule }: { env: string; rule: StockRule }) {
+/** What the rules that are shown had: of all of them by one call, or of the one that was chosen. */
+function useHistories(env: string, chosen: string | undefined, enabled: boolean, points: number) {
+  const all = useQuery({ ...stockHistory(env, points), enabled: enabled && chosen === undefined });
+  const one = useQuery({ ...stockHistoryOf(env, chosen ?? ""), enabled: enabled && chosen !== undefined });
+  const [listed, single] = [all.data, one.data];
+  const of = useCallback(
+    (name: string) => (chosen === undefined ? listed?.get(name) : single),
+    [chosen, listed, single],
+  );
+  return { of, unread: (chosen === undefined ? all : one).isError };
+}
+
+function Rule({
+  env,
+  rule,
+  history,
+  unread,
+}: {
+  env: string;
+  rule: StockRule;
+  history: StockHistory | undefined;
+  unread: boolean;
+}) {
   const { stock, window } = rule;
-  const asked = stock.hits + stock.misses;
+  const told = toldOf(history);
   return (
     <Panel
       title={
@@ -90,16 +118,16 @@ function Rule({ env, rule }: { env: string; rule: StockRule }) {
       <div className="stack">
         <Trouble rule={rule} />
         <div className="columns">
-          <Level env={env} rule={rule} />
+          <Level env={env} rule={rule} history={history} unread={unread} />
           <Facts
             of={[
               ["Contract", <ContractLink env={env} name={rule.contract} />],
               ["Input", <span className="mono">{shown(rule.input)}</span>],
+              ["Served", servedInWords(stock)],
+              ["Refills", refillsInWords(stock)],
               [
-                "Served",
-                asked === 0
-                  ? "nobody has asked yet"
-                  : `${Math.round((100 * stock.hits) / asked)} % of ${asked.toLocaleString()} from stock`,
+                told === undefined ? "Lately" : `Last ${span(told.ms)}`,
+                told !== undefined && `${servedInWords(told)}; refills: ${refillsInWords(told)}`,
               ],
               ["Oldest", stock.oldest_at !== undefined && <Time at={stock.oldest_at} />],
               ["Imported", stock.imported || undefined],

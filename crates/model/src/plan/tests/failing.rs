@@ -105,6 +105,63 @@ fn what_cannot_be_undone_is_owed_and_the_rest_is_still_undone() {
 }
 
 #[test]
+fn a_debt_that_somebody_looked_after_is_gone_and_with_the_last_one_the_tree_is_over() {
+    let mut scene = Scene::begin(shop(MAKE_AND_UNDO), "checkout/ready-customer", json!({}));
+    scene.produce("customer");
+    scene.produce("address");
+    scene.fail("payment", false);
+    scene.fail("address", false);
+    scene.fail("customer", false);
+    assert_eq!(scene.status(""), PartStatus::Debt);
+    let resolved = |part: u32, reason: &str| Happened::DebtResolved {
+        part,
+        by: "ada".to_owned(),
+        reason: reason.to_owned(),
+    };
+    scene.happen(resolved(0, "the root itself owes nothing"));
+    assert!(scene.part("").resolved.is_none());
+    scene.pass_ms(1_000);
+    scene.happen(resolved(scene.at("address"), "removed by hand"));
+    let address = scene.part("address").clone();
+    assert_eq!(
+        (address.status, address.failure, address.ended_at),
+        (PartStatus::Gone, None, Some(scene.now))
+    );
+    assert_eq!(address.undone, 1);
+    let told = address.resolved.clone().expect("it is known");
+    assert_eq!((told.by.as_str(), told.reason.as_str(), told.at), ("ada", "removed by hand", scene.now));
+    assert_eq!(scene.status(""), PartStatus::Debt, "another one is owed");
+
+    // Said again, it changes nothing.
+    let events = scene.events.len();
+    scene.happen(resolved(scene.at("address"), "again"));
+    assert_eq!((scene.part("address").resolved.clone(), scene.events.len()), (address.resolved, events));
+
+    scene.happen(resolved(scene.at("customer"), "it was a test account"));
+    assert_eq!(scene.status(""), PartStatus::Failed, "as it would have been");
+    let last: Vec<_> = scene.events.iter().rev().take(2).map(|event| &*event.kind).collect();
+    assert_eq!(last, ["dataset.gone", "dataset.debt_resolved"]);
+    assert!(scene.part("payment").failure.is_some(), "why it failed stays");
+    assert_eq!(scene.asked(), Vec::<String>::new(), "nobody is asked to undo it once more");
+}
+
+#[test]
+fn a_debt_of_an_attempt_is_resolved_while_its_tree_goes_on_or_stands() {
+    let landscape = Landscape::default().capability("a/a", MAKE_AND_UNDO);
+    let mut scene = Scene::begin(landscape, "a/a", json!({}));
+    scene.produce("");
+    scene.happen(Happened::LeaseEnded { keep: false });
+    scene.fail("", false);
+    let resolved = Happened::DebtResolved { part: 0, by: "ada".to_owned(), reason: "by hand".to_owned() };
+    scene.happen(resolved);
+    assert_eq!((scene.status(""), scene.part("").failure.is_none()), (PartStatus::Gone, true));
+    // What comes late is undone all the same, and owed anew when that cannot be.
+    scene.happen(Happened::Orphaned { part: 0, output: Some(json!({ "id": "late" })) });
+    scene.fail("", false);
+    assert_eq!((scene.status(""), scene.part("").resolved.is_none()), (PartStatus::Debt, true));
+}
+
+#[test]
 fn a_late_result_is_undone_although_everything_is_over() {
     let mut scene = Scene::begin(shop(MAKE_AND_UNDO), "checkout/ready-customer", json!({}));
     let attempt = scene.attempt("customer");

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use serde::Serialize;
 use serde_json::Value;
 use sixpack_model::contract::ContractKind;
+use sixpack_model::debt::ResolvedDebt;
 use sixpack_model::event::Event;
 use sixpack_model::ids::{DatasetId, LeaseId, RequestId};
 use sixpack_model::name::ContractName;
@@ -93,6 +94,9 @@ pub(in crate::http) struct DatasetJson<'a> {
     /// Its own, or that of the part below it that failed: `dataset_id` in it says which.
     #[serde(skip_serializing_if = "Option::is_none")]
     failure: Option<FailureJson<'a>>,
+    /// Who has looked after what it owed, and what has become of that.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    resolved: Option<ResolvedDebtJson<'a>>,
     /// Whom it waits for; only of a part whose task nobody is connected to do, in the answer about one dataset.
     #[serde(skip_serializing_if = "Option::is_none")]
     waits_for: Option<WaitsForJson<'a>>,
@@ -103,6 +107,24 @@ pub(in crate::http) struct DatasetJson<'a> {
     /// What happened to it and everything below it, oldest first; only in the answer about one dataset.
     #[serde(skip_serializing_if = "Option::is_none")]
     timeline: Option<Vec<TimelineJson<'a>>>,
+}
+
+/// That somebody has looked after an effect that could not be undone.
+#[derive(Serialize, ToSchema)]
+#[schema(as = ResolvedDebt)]
+struct ResolvedDebtJson<'a> {
+    /// The name of the token that said so.
+    by: &'a str,
+    /// What has become of it, in their words.
+    reason: &'a str,
+    #[schema(value_type = String, format = DateTime)]
+    at: Time,
+}
+
+impl<'a> From<&'a ResolvedDebt> for ResolvedDebtJson<'a> {
+    fn from(ResolvedDebt { by, reason, at }: &'a ResolvedDebt) -> Self {
+        Self { by, reason, at: Time(*at) }
+    }
 }
 
 impl<'a> DatasetJson<'a> {
@@ -141,6 +163,7 @@ impl<'a> DatasetJson<'a> {
             ready_at: part.ready_at.map(Time),
             ended_at: part.ended_at.map(Time),
             failure: view.failure(number).map(|failure| FailureJson::of(failure, trees, None, view.now)),
+            resolved: part.resolved.as_deref().map(ResolvedDebtJson::from),
             waits_for: WaitsForJson::of(view, number),
             parts: None,
             timeline: None,

@@ -75,6 +75,10 @@ struct RuleStockJson<'a> {
     hits: u64,
     /// Datasets that were asked for and not there, ever.
     misses: u64,
+    /// Datasets that refills have made for it, ever.
+    made: u64,
+    /// Refills that failed, ever.
+    failed: u64,
     /// Why it is not being filled, although it should be.
     #[serde(skip_serializing_if = "Option::is_none")]
     starved: Option<StarvedJson<'a>>,
@@ -189,8 +193,10 @@ impl<'a> RuleStockJson<'a> {
             came_back: stock.came_back,
             oldest_at: stock.oldest_at.map(Time),
             oldest_age_ms: stock.oldest_at.map(|oldest| ms_between(oldest, now)),
-            hits: stock.hits,
-            misses: stock.misses,
+            hits: stock.counts.hits,
+            misses: stock.counts.misses,
+            made: stock.counts.made,
+            failed: stock.counts.failed,
             starved: stock.starved.as_ref().map(|starved| StarvedJson {
                 code: Said::new(starved.code),
                 message: &starved.message,

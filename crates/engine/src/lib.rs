@@ -8,6 +8,7 @@ mod assignment;
 mod caller;
 mod catalogues;
 mod channels;
+mod claimants;
 mod contracts;
 mod datasets;
 mod debts;

@@ -1,7 +1,7 @@
 //! Successors: tasks that a supplier's answers make ready, and that go back to it with the receipts.
 //!
-//! Most answers make the next task of the same supplier ready. It is claimed right behind the writes of the answers, in their
-//! commit, and neither a parked call nor another round trip is needed for it.
+//! Most answers make the next task of the same supplier ready. It is claimed with the writes of the answers, or right behind them in
+//! their commit, and neither a parked call nor another round trip is needed for it.
 
 use std::sync::{Arc, Mutex, PoisonError};
 

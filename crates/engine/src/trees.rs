@@ -14,7 +14,7 @@ use sixpack_model::plan::{self, Change, FoundOut, Happened, World};
 use sixpack_model::request::Priority;
 use sixpack_model::tree::{PartStatus, Tree};
 use sixpack_storage::StoreError;
-use sixpack_storage::tasks::{Claimant, Claimed, Claims};
+use sixpack_storage::tasks::{Claimant, Claims};
 use sixpack_storage::trees::{Clash, Guard, RequestAfter, TreeWrite, Written};
 use tokio::time::Instant;
 
@@ -33,9 +33,9 @@ const STALE_LIMIT: u32 = 20;
 #[derive(Default)]
 pub(crate) struct Offers {
     pub(crate) pollers: Vec<Poller>,
-    tasks: Vec<Offer>,
+    pub(crate) tasks: Vec<Offer>,
     /// Who would claim which of the tasks.
-    claimants: Vec<Claimant>,
+    pub(crate) claimants: Vec<Claimant>,
 }
 
 /// A task that a change makes ready.
@@ -385,43 +385,6 @@ impl Engine {
             (poller, claims)
         });
         let (written, offered) = join(write, join_all(claims)).await;
-        self.leave_what_nobody_took(offers.tasks, offered.iter().map(|(_, claims)| claims));
-        (written, offered)
-    }
-
-    /// Submits a write, with who would claim what it makes ready, and behind it a claim for each supplier that got nothing.
-    pub(crate) async fn commit_claiming<T, W>(
-        &self,
-        write: impl FnOnce(Vec<Claimant>) -> W,
-        mut offers: Offers,
-        successors: &Successors,
-    ) -> (Result<T, StoreError>, Vec<Offered>)
-    where
-        W: Future<Output = Result<(T, Vec<Claimed>), StoreError>>,
-    {
-        let claimants = std::mem::take(&mut offers.claimants);
-        let (written, mut claimed) = match write(claimants).await {
-            Ok((written, claimed)) => (Ok(written), claimed),
-            Err(error) => (Err(error), Vec::new()),
-        };
-        let claims = offers.pollers.into_iter().map(|poller| {
-            // One of what was claimed for its session: another call of the same may have been offered the others.
-            let offered = |one: &Claimed| {
-                one.claim.session == poller.session
-                    && offers.tasks.iter().any(|offer| offer.task == one.claim.task)
-            };
-            let mine = claimed.iter().position(offered).map(|place| claimed.swap_remove(place));
-            async move {
-                let claims = match mine {
-                    Some(task) => Ok(Claims::Given { tasks: vec![task], next_at: None, exhausted: false }),
-                    None => self.claim_in_store(poller.session, poller.max).await,
-                };
-                (poller, claims)
-            }
-        });
-        let claims: Vec<_> = claims.collect();
-        successors.claimed(claimed);
-        let offered = join_all(claims).await;
         self.leave_what_nobody_took(offers.tasks, offered.iter().map(|(_, claims)| claims));
         (written, offered)
     }

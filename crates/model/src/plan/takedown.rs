@@ -96,14 +96,16 @@ impl Plan<'_> {
         }
         self.tell(part, "dataset.debt_resolved", json!({ "by": by, "message": reason }));
         let at = self.world.now;
+        // A root stands for whatever is owed below it.
+        let is_owed_below = part == 0 && self.parts().iter().any(|other| other.part > 0 && other.owes());
         let node = self.change(part);
         node.undone = node.effects();
-        node.status = PartStatus::Gone;
+        node.status = if is_owed_below { PartStatus::Debt } else { PartStatus::Gone };
         node.failure = None;
         node.ended_at = Some(at);
         node.resolved = Some(Box::new(ResolvedDebt { by, reason, at }));
-        // A root that stood as a debt because of this one is over now, as it would have been.
-        let waits = |part: &Part| !part.status.ended() || (part.part > 0 && part.status == PartStatus::Debt);
+        // A root that stood as a debt because of this one is over now, unless it owes something of its own.
+        let waits = |part: &Part| !part.status.ended() || part.owes();
         if self.tree.ending.is_some() && !self.parts().iter().any(waits) {
             self.change(0).status = PartStatus::Undoing;
             self.close_root();

@@ -70,7 +70,7 @@ impl Tx {
         if candidates.is_empty() {
             return Ok(Havings::new());
         }
-        // One after another in the order of their ids, as everybody who holds several.
+        // Whoever ends a session, or hears of it, is not waited for: the write is somebody else's, and a claim behind it does as well.
         let share = "SELECT s.id FROM session s
                      WHERE s.id = ANY ($1) AND s.status = 0 AND NOT EXISTS (
                          SELECT 1 FROM session_service v CROSS JOIN unnest($2::smallint[]) AS p (priority)
@@ -78,7 +78,7 @@ impl Tx {
                                              WHERE r.queue = v.queue AND r.priority = p.priority AND r.ready_at <= $3
                                              LIMIT 1) AS waiting
                          WHERE v.session = s.id)
-                     ORDER BY s.id FOR SHARE";
+                     ORDER BY s.id FOR SHARE SKIP LOCKED";
         let serve = "SELECT g.session, g.queue, v.oldest_version, v.version, q.timeout_ms
                      FROM unnest($1::uuid[], $2::bigint[]) AS g (session, queue)
                      JOIN session_service v ON v.session = g.session AND v.queue = g.queue

@@ -50,6 +50,11 @@ impl Connections {
         health::Connections { used: status.size.saturating_sub(status.available), waiting: status.waiting }
     }
 
+    /// Whether none are handed out any more.
+    pub(super) fn is_closed(&self) -> bool {
+        self.pool.is_closed()
+    }
+
     /// Hands none out any more.
     pub(super) fn close(&self) {
         self.pool.close();

@@ -170,6 +170,7 @@ impl Migrator {
 
     /// Does the next step towards the version of this build.
     pub async fn step(&mut self) -> Result<Step, StoreError> {
+        self.stands().await?;
         let schema = self.schema().await?;
         if schema.version == 0 {
             self.create().await?;
@@ -188,6 +189,7 @@ impl Migrator {
 
     /// Does the next step towards the end of the version that is there.
     pub async fn close(&mut self) -> Result<Step, StoreError> {
+        self.stands().await?;
         let schema = self.schema().await?;
         if schema.known < schema.version {
             return Err(schema.newer(&self.address));
@@ -292,8 +294,9 @@ async fn create(address: &Address, known: u32) -> Result<(), StoreError> {
 /// Begins the transaction of the guard, which stands for as long as the migration takes.
 async fn stand(guard: &Client, address: &Address) -> Result<(), tokio_postgres::Error> {
     let settings = patient(address);
-    let begin =
-        format!("BEGIN; {settings}; SET LOCAL idle_in_transaction_session_timeout = 0; {GUARD_PROBES}");
+    let begin = format!(
+        "BEGIN ISOLATION LEVEL READ COMMITTED; {settings}; SET LOCAL idle_in_transaction_session_timeout = 0; {GUARD_PROBES}"
+    );
     guard.batch_execute(&begin).await
 }
 
@@ -306,6 +309,12 @@ impl Migrator {
     fn with(guard: Client, client: Client, address: &Address, known: u32) -> Self {
         let (settings, pause) = (patient(address), Duration::ZERO);
         Self { client, guard, address: address.clone(), known, settings, pause }
+    }
+
+    /// Finds out whether the place is still its own: what ends transactions that stand for long ends that of the guard as well.
+    async fn stands(&self) -> Result<(), StoreError> {
+        let asked = self.guard.simple_query("SELECT 1").await;
+        asked.map(|_| ()).map_err(|cause| told("keeping the place of the one migrator", cause))
     }
 
     /// Gives the place up at once, in place of when the database notices that the connection is gone.

@@ -3,7 +3,7 @@
 use std::error::Error;
 
 use tokio_postgres::types::Type;
-use tokio_postgres::{Client, Config, Transaction};
+use tokio_postgres::{Client, Config, IsolationLevel, Transaction};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::address::Address;
@@ -88,7 +88,8 @@ pub(super) async fn transaction<'c>(
     client: &'c mut Client,
     settings: &str,
 ) -> Result<Transaction<'c>, tokio_postgres::Error> {
-    let transaction = client.transaction().await?;
+    let transaction =
+        client.build_transaction().isolation_level(IsolationLevel::ReadCommitted).start().await?;
     transaction.batch_execute(settings).await?;
     Ok(transaction)
 }

@@ -74,12 +74,12 @@ impl StockHistory for PostgresStore {
         let lines: Vec<i64> = lines.into_iter().map(|line| line.0).collect();
         self.write("forgetting what stock had", lines, |tx, lines| {
             Box::pin(async move {
-                let before = tx.now - LEVELS_MS;
-                // What somebody else takes away at the same time is passed by.
+                let (before, ahead) = (tx.now - LEVELS_MS, tx.now + LEVEL_EVERY_MS);
+                // What was noted while the clock was ahead goes as well. What somebody else takes away at the same time is passed by.
                 let old = "DELETE FROM stock_level WHERE (line, at) IN (
-                               SELECT line, at FROM stock_level WHERE line = ANY ($1) AND at < $2
+                               SELECT line, at FROM stock_level WHERE line = ANY ($1) AND (at < $2 OR at > $3)
                                FOR UPDATE SKIP LOCKED)";
-                tx.connection.run(old, &[lines, &before]).await
+                tx.connection.run(old, &[lines, &before, &ahead]).await
             })
         })
         .await

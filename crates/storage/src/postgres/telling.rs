@@ -10,37 +10,58 @@
 
 use std::sync::Arc;
 
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::sleep;
 
 use super::address::Address;
 use super::board::Board;
-use super::limits::{ECHO_EVERY, GATHER};
+use super::limits::{ECHO_EVERY, GATHER, LISTEN_AGAIN};
 use super::listening::{Deaf, channel, connect, late, notify, run_statement};
 use super::presence::announce_in_transaction;
 use crate::wakeups::Wakeup;
 
-/// Tells until a connection is lost.
+/// Stands as one who is there, and tells, until the connection that stands is lost.
 pub(super) async fn tell(address: &Address, known: u32, board: &Arc<Board>) -> Result<(), Deaf> {
     let (standing, mut stands) = connect(&address.config, address, |_| {}).await?;
     let settings = address.of_a_transaction(&[("idle_in_transaction_session_timeout", 0)]);
     let announce = announce_in_transaction(address.schema(), known);
-    run_statement(&standing, &format!("BEGIN; {settings}; {announce}")).await?;
+    // With any other isolation it would keep what it saw when it began.
+    let begin = format!("BEGIN ISOLATION LEVEL READ COMMITTED; {settings}; {announce}");
+    run_statement(&standing, &begin).await?;
+    let telling = async {
+        loop {
+            let ended = tell_while_connected(address, board).await;
+            tracing::debug!(?ended, "other servers are not told");
+            // What was to be told meanwhile may be lost with the connection.
+            board.tell(Wakeup::Anything);
+            sleep(LISTEN_AGAIN).await;
+        }
+    };
+    let standing = async {
+        loop {
+            sleep(ECHO_EVERY).await;
+            // A pooler that has lost its connection says so when it is used.
+            if let Err(lost) = run_statement(&standing, "SELECT 1").await {
+                return lost;
+            }
+        }
+    };
+    tokio::select! {
+        () = telling => Ok(()),
+        lost = standing => Err(lost),
+        () = stands.ended() => Err(late("the transaction of presence")),
+    }
+}
+
+/// Tells until the connection is lost for it, or is too slow.
+async fn tell_while_connected(address: &Address, board: &Arc<Board>) -> Result<(), Deaf> {
     let (client, mut connected) = connect(&address.config, address, |_| {}).await?;
     let channel = channel(&client, address.schema()).await?;
-    let mut next_look = Instant::now() + ECHO_EVERY;
     loop {
         tokio::select! {
             () = board.telling.notified() => {
                 sleep(GATHER).await;
-                let texts = board.take();
-                notify(&client, &channel, texts).await.inspect_err(|_| board.tell(Wakeup::Anything))?;
+                notify(&client, &channel, board.take()).await?;
             }
-            // A pooler that has lost its connection says so when it is used.
-            () = sleep_until(next_look) => {
-                run_statement(&standing, "SELECT 1").await?;
-                next_look = Instant::now() + ECHO_EVERY;
-            }
-            () = stands.ended() => return Err(late("the transaction of presence")),
             () = connected.ended() => return Err(late("the connection")),
         }
     }

@@ -160,6 +160,7 @@ impl Tx {
     /// Says that the outcome is a refusal, and that whatever was made on the way to it goes again.
     pub(super) fn refuse<T>(&mut self, outcome: T) -> Result<T, Fault> {
         self.refused = true;
+        self.claimed.clear();
         Ok(outcome)
     }
 

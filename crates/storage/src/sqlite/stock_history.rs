@@ -46,11 +46,12 @@ impl StockHistory for SqliteStore {
 
     async fn forget_levels(&self, lines: Vec<LineId>) -> Result<u64, StoreError> {
         self.write("forgetting what stock had", move |tx| {
-            let before = tx.now - LEVELS_MS;
+            // What was noted while the clock was ahead goes as well.
+            let (before, ahead) = (tx.now - LEVELS_MS, tx.now + LEVEL_EVERY_MS);
             let mut gone = 0;
             for line in &lines {
-                let old = "DELETE FROM stock_level WHERE line = ?1 AND at < ?2";
-                gone += tx.connection.run(old, params![line.0, before])? as u64;
+                let old = "DELETE FROM stock_level WHERE line = ?1 AND (at < ?2 OR at > ?3)";
+                gone += tx.connection.run(old, params![line.0, before, ahead])? as u64;
             }
             Ok(gone)
         })

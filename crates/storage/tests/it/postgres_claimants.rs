@@ -5,10 +5,12 @@ use std::collections::HashSet;
 use futures::future::join_all;
 use sixpack_model::ids::{SessionId, TaskId};
 use sixpack_model::tree::Claim;
-use sixpack_storage::conformance::{Fixture, Order, Supplier};
-use sixpack_storage::requests::Created;
+use sixpack_storage::conformance::{Fixture, Order, PostgresServer, Supplier};
+use sixpack_storage::requests::{Created, Quota};
 use sixpack_storage::tasks::{Claimant, Claimed};
 use sixpack_storage::trees::{Guard, RequestAfter, TreeWrite, Written};
+
+use tokio_postgres::NoTls;
 
 use crate::postgres::open;
 
@@ -154,4 +156,27 @@ async fn a_write_that_is_not_done_claims_nothing() {
     let stale = f.store.write_tree_claiming(write, vec![(next, session)]).await.unwrap();
     assert_eq!(stale, (Written::Stale, Vec::new()));
     assert_eq!(f.store.claims_of(session).await.unwrap(), [claim]);
+    let mut over = f.new_request(Order::of(CUSTOMER));
+    over.quota = Quota { per_token: 0, ..Quota::UNLIMITED };
+    let task = TaskId { tree: over.trees[0].tree.id, part: 1, serial: 1 };
+    let (created, claimed) = f.store.create_request_claiming(over, vec![(task, session)]).await.unwrap();
+    assert!(matches!(created, Created::OverQuota(_)), "{created:?}");
+    assert_eq!(claimed, []);
+}
+
+#[tokio::test]
+async fn a_session_that_somebody_holds_is_not_waited_for() {
+    let server = PostgresServer::shared();
+    let (address, _, f) = crate::postgres_writer::open().await;
+    let schema = address.schema();
+    let session = f.supplier(Supplier::of(CUSTOMER)).await;
+    let (client, connection) = tokio_postgres::connect(&server.url(), NoTls).await.unwrap();
+    let connection = tokio::spawn(connection);
+    client.batch_execute(&format!("BEGIN; UPDATE {schema}.session SET seen_at = seen_at")).await.unwrap();
+    let (task, claimed) = accept(&f, |_| {}, session).await;
+    assert_eq!(claimed, []);
+    client.batch_execute("ROLLBACK").await.unwrap();
+    assert_eq!(f.claim_one(session).await.task, task);
+    drop(client);
+    connection.await.unwrap().unwrap();
 }

@@ -218,7 +218,7 @@ async fn behind_a_pooler_a_store_is_migrated_and_its_servers_are_known_to_be_the
     let old = OldStore::new().await;
     let through = PgBouncer::shared().address(old.address.schema());
     let older = PostgresStore::open_as(&through, settings(), OLDER).await.unwrap();
-    let migrated = up(&through, LAX, &mut |_| {}).await.unwrap();
+    let migrated = up_as(&through, NEWER, LAX, &mut |_| {}).await.unwrap();
     assert_eq!((migrated.version, migrated.stage, migrated.moved), (NEWER, Stage::Moved, BEFORE));
     old.is_renewed_by(&older).await;
     old.has(&old.present()).await;

@@ -13,7 +13,7 @@ use sixpack_storage::{Durability, ManualClock, StoreError};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{UnixListener, UnixStream};
 
-async fn open() -> (Address, Arc<PostgresStore>, Fixture) {
+pub(crate) async fn open() -> (Address, Arc<PostgresStore>, Fixture) {
     let server = PostgresServer::shared();
     let address = server.new_address();
     let clock = server.migrate_with(&address, ManualClock::at(Fixture::start())).await;

@@ -52,7 +52,7 @@ export function QuarantinePage() {
         empty={<Empty title="Nothing is owed">Whatever was made and is not needed any more has been undone.</Empty>}
       />
       <Resolve dataset={resolving} onClose={() => setResolving(undefined)} />
-      <ResolveDebt env={env} debt={settling} onClose={() => setSettling(undefined)} />
+      <ResolveDebt key={settling?.dataset_id} env={env} debt={settling} onClose={() => setSettling(undefined)} />
     </Page>
   );
 }

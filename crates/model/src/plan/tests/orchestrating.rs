@@ -116,3 +116,25 @@ fn children_and_orchestrator_that_cannot_be_undone_are_told_as_owing_once() {
     assert_eq!((told("dataset.debt"), told("dataset.owing")), (2, 1));
     assert_eq!(scene.ended_as(), ["ready", "ended"]);
 }
+
+#[test]
+fn children_and_orchestrator_owe_each_for_itself_until_the_last_is_resolved() {
+    for sequence in [["first", ""], ["", "first"]] {
+        let mut scene = orchestrator();
+        scene.answer("", obtain(vec![wish("first", "customer/active-customer", json!({}))]));
+        scene.produce("first");
+        scene.produce("");
+        scene.happen(Happened::LeaseEnded { keep: false });
+        scene.fail("", false);
+        scene.fail("first", false);
+        for (path, status) in sequence.into_iter().zip([PartStatus::Debt, PartStatus::Gone]) {
+            let part = scene.part(path).part;
+            let (by, reason) = ("ada".to_owned(), "by hand".to_owned());
+            scene.happen(Happened::DebtResolved { part, by, reason });
+            assert_eq!(scene.status(""), status, "{sequence:?}");
+            assert!(!scene.part(path).owes() && scene.part(path).resolved.is_some());
+        }
+        let told = |kind: &str| scene.events.iter().filter(|event| event.kind == kind).count();
+        assert_eq!((told("dataset.debt_resolved"), told("dataset.gone")), (2, 1), "{sequence:?}");
+    }
+}

@@ -11,12 +11,14 @@ use tokio::sync::{Semaphore, mpsc};
 
 use crate::server::{DEADLINE, Server, until};
 
-/// An order that is made only once its handler has been told that nobody wants it any more.
-fn unwanted_order(began: mpsc::UnboundedSender<()>) -> DynamicCapability {
+/// An order that is made only once its handler has been told that nobody wants it any more, and the gate is open.
+fn unwanted_order(began: mpsc::UnboundedSender<()>, gate: Arc<Semaphore>) -> DynamicCapability {
     DynamicCapability::new("order", move |cx, _input| {
         began.send(()).unwrap();
+        let gate = Arc::clone(&gate);
         async move {
             cx.cancelled().await;
+            gate.acquire().await?.forget();
             Ok(json!({ "id": "order-1" }))
         }
     })
@@ -34,11 +36,15 @@ async fn end_of(running: Running) -> Box<SupplierEnded> {
 async fn a_superseded_supplier_finishes_and_the_server_has_undone_what_it_made() {
     let server = Server::start().await;
     let (began, mut attempts) = mpsc::unbounded_channel();
-    let mut running = server.supplier(unwanted_order(began)).start().unwrap();
+    let gate = Arc::new(Semaphore::new(0));
+    let mut running = server.supplier(unwanted_order(began, Arc::clone(&gate))).start().unwrap();
     running.ready().await.unwrap();
     server.request("one").await;
     attempts.recv().await.unwrap();
     server.usurp().await;
+    // An answer that comes before the server has given the attempt up is one like any other.
+    until(&mut server.events(), "task.lost").await;
+    gate.add_permits(1);
 
     let ended = end_of(running).await;
     assert_eq!((ended.reason, ended.unreported.len()), (EndReason::Superseded, 0), "{ended}");

@@ -1,6 +1,7 @@
 //! Transactions in PostgreSQL: what is lost, what gives way, and who waits.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use sixpack_model::ids::TokenId;
@@ -100,8 +101,13 @@ async fn an_answer_that_is_lost_with_the_commit_is_said_to_be() {
 /// What PostgreSQL says when it ends because there is no room for its log.
 const NO_ROOM: &[u8] = b"SPANIC\0VPANIC\0C53100\0Mcould not write to file: No space left on device\0\0";
 
-/// Carries what a store and its database say to each other, until a commit is done: then it ends as if the database had, over that.
-async fn end_over_a_commit(mut caller: UnixStream, mut database: UnixStream) -> std::io::Result<()> {
+/// Carries what a store and its database say to each other, until a commit is done while `armed`: then it ends as if the database had,
+/// over that.
+async fn end_over_a_commit(
+    mut caller: UnixStream,
+    mut database: UnixStream,
+    armed: Arc<AtomicBool>,
+) -> std::io::Result<()> {
     // A letter and a length come before the word.
     const DONE: &[u8] = b"COMMIT\0";
     const BEFORE: usize = 5;
@@ -112,7 +118,8 @@ async fn end_over_a_commit(mut caller: UnixStream, mut database: UnixStream) -> 
         loop {
             let read = answers.read(&mut bytes).await?;
             let answer = &bytes[..read];
-            if let Some(done) = answer.windows(DONE.len()).position(|word| word == DONE) {
+            let done = answer.windows(DONE.len()).position(|word| word == DONE);
+            if let Some(done) = done.filter(|_| armed.load(Ordering::SeqCst)) {
                 caller.write_all(&answer[..done - BEFORE]).await?;
                 let length = u32::try_from(NO_ROOM.len() + 4).unwrap();
                 return caller.write_all(&[b"E", &length.to_be_bytes()[..], NO_ROOM].concat()).await;
@@ -134,16 +141,19 @@ async fn a_database_that_ends_over_a_commit_has_not_refused_it() {
     let (address, store, f) = open().await;
     let folder = tempfile::tempdir().unwrap();
     let listener = UnixListener::bind(folder.path().join(".s.PGSQL.5432")).unwrap();
+    let armed = Arc::new(AtomicBool::new(false));
+    let is_armed = Arc::clone(&armed);
     tokio::spawn(async move {
         while let Ok((caller, _)) = listener.accept().await {
             let database = UnixStream::connect(PostgresServer::shared().socket()).await.unwrap();
-            tokio::spawn(end_over_a_commit(caller, database));
+            tokio::spawn(end_over_a_commit(caller, database, Arc::clone(&is_armed)));
         }
     });
     let place = folder.path().to_str().unwrap().replace('/', "%2F");
     let through = format!("postgres://sixpack@{place}/postgres?schema={}", address.schema());
     let settings = Settings { connections: 1, durability: Durability::TestsOnly, carried: Duration::ZERO };
     let ending = PostgresStore::open(&through.parse().unwrap(), settings).await.unwrap();
+    armed.store(true, Ordering::SeqCst);
     let one = token(&f, 1);
     let result = ending.create_token(one.clone(), f.event("token.created")).await;
     assert!(matches!(result, Err(StoreError::Unanswered { doing: "keeping a token", .. })), "{result:?}");

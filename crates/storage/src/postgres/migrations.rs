@@ -8,9 +8,7 @@
 
 use std::time::{Duration, Instant};
 
-use refinery::Target;
 use tokio_postgres::Client;
-use tokio_postgres::error::SqlState;
 use tokio_postgres::types::{ToSql, Type};
 
 use super::address::Address;
@@ -19,7 +17,8 @@ use super::limits::{
     GUARD_PROBES, MIGRATION_LOCK_MS, MIGRATION_MS, MIGRATION_PAUSE_MS, MIGRATION_TRIES, MOVED_AT_ONCE,
 };
 use super::opening::{self, told, transaction};
-use super::{presence, versions};
+use super::presence;
+use super::versions::{self, gave_up};
 use crate::durability::Durability;
 use crate::error::StoreError;
 use crate::migrations::{Schema, Stage, Step};
@@ -328,7 +327,7 @@ impl Migrator {
         let create = format!("CREATE SCHEMA IF NOT EXISTS {}", self.address.schema);
         self.client.batch_execute(&create).await.map_err(|cause| told("creating the schema", cause))?;
         // All of it in one transaction: nobody finds a store of an older version.
-        let all = self.run_to(target(self.known)).await;
+        let all = self.run_to(self.known).await;
         all.map_err(|cause| opening::broken(MIGRATING, cause))?;
         while self.close().await? == Step::More {}
         Ok(())
@@ -337,7 +336,7 @@ impl Migrator {
     /// Runs the statements of one version, when those who use its tables let it.
     async fn run(&mut self, version: u32) -> Result<(), StoreError> {
         for _ in 0..MIGRATION_TRIES {
-            match self.run_to(target(version)).await {
+            match self.run_to(version).await {
                 Ok(()) => return Ok(()),
                 Err(cause) if gave_up(&cause) => pause().await,
                 Err(cause) => return Err(opening::broken(MIGRATING, cause)),
@@ -346,8 +345,8 @@ impl Migrator {
         Err(self.crowded())
     }
 
-    async fn run_to(&mut self, target: Target) -> Result<(), refinery::Error> {
-        versions::run(&mut self.client, &self.address.schema, &self.settings, target).await
+    async fn run_to(&mut self, version: u32) -> Result<(), refinery::Error> {
+        versions::run(&mut self.client, &self.address.schema, &self.settings, version).await
     }
 
     /// Gives the rows of one batch their new form, and notes how far that goes.
@@ -481,24 +480,6 @@ impl Migrator {
 }
 
 const MIGRATING: &str = "migrating the database";
-
-fn target(version: u32) -> Target {
-    Target::Version(version.try_into().expect("versions are few"))
-}
-
-/// Whether a statement gave way to somebody who holds what it needs, or to whom it would have waited for in a circle.
-fn gave_up(error: &(dyn std::error::Error + 'static)) -> bool {
-    let mut cause = Some(error);
-    while let Some(inner) = cause {
-        if let Some(code) =
-            inner.downcast_ref::<tokio_postgres::Error>().and_then(tokio_postgres::Error::code)
-        {
-            return [SqlState::LOCK_NOT_AVAILABLE, SqlState::T_R_DEADLOCK_DETECTED].contains(code);
-        }
-        cause = inner.source();
-    }
-    false
-}
 
 /// A random pause: those who waited behind a statement that gave up get on meanwhile.
 async fn pause() {

@@ -2,6 +2,7 @@
 
 use refinery::{AsyncMigrate, Migration, Target};
 use refinery_core::traits::r#async::{AsyncQuery, AsyncTransaction};
+use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, Error};
 
 use super::opening::transaction;
@@ -22,8 +23,9 @@ pub(super) async fn run(
     client: &mut Client,
     schema: &str,
     settings: &str,
-    target: Target,
+    version: u32,
 ) -> Result<(), refinery::Error> {
+    let target = Target::Version(version.try_into().expect("versions are few"));
     let mut runner = embedded::migrations::runner().set_target(target).set_grouped(true);
     runner.set_migration_table_name(format!("{schema}.refinery_schema_history"));
     runner.run_async(&mut Run { client, settings }).await.map(|_| ())
@@ -61,6 +63,20 @@ impl AsyncQuery<Vec<Migration>> for Run<'_> {
 }
 
 impl AsyncMigrate for Run<'_> {}
+
+/// Whether a statement gave way to somebody who holds what it needs, or to whom it would have waited for in a circle.
+pub(super) fn gave_up(error: &(dyn std::error::Error + 'static)) -> bool {
+    let mut cause = Some(error);
+    while let Some(inner) = cause {
+        if let Some(code) =
+            inner.downcast_ref::<tokio_postgres::Error>().and_then(tokio_postgres::Error::code)
+        {
+            return [SqlState::LOCK_NOT_AVAILABLE, SqlState::T_R_DEADLOCK_DETECTED].contains(code);
+        }
+        cause = inner.source();
+    }
+    false
+}
 
 #[cfg(test)]
 mod tests {

@@ -51,7 +51,7 @@ export function QuarantinePage() {
         id={({ dataset_id }) => dataset_id}
         empty={<Empty title="Nothing is owed">Whatever was made and is not needed any more has been undone.</Empty>}
       />
-      <Resolve dataset={resolving} onClose={() => setResolving(undefined)} />
+      <Resolve key={resolving?.dataset_id} dataset={resolving} onClose={() => setResolving(undefined)} />
       <ResolveDebt key={settling?.dataset_id} env={env} debt={settling} onClose={() => setSettling(undefined)} />
     </Page>
   );

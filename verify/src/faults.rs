@@ -170,6 +170,7 @@ async fn strike(
         "seconds": begun.elapsed().as_secs(),
         "pieces_hit_on_their_way": cluster.hits(),
         "suppliers_started_again": cluster.suppliers_replaced,
+        "servers_ended_in_doubt_without_room": cluster.in_doubt_without_room,
         "slowest_start_ms": cluster.slowest_start.as_millis() as u64,
         "consumers_done_after_ms": answered_after.as_millis() as u64,
         "happened": counted,

@@ -11,7 +11,7 @@ use super::strikes::Strike;
 use crate::api::Api;
 use crate::disk::Disk;
 use crate::postgres::Postgres;
-use crate::processes::{Begins, Server, SupplierProcess};
+use crate::processes::{Begins, STORE_IN_DOUBT, Server, SupplierProcess};
 use crate::proxy::Proxy;
 
 /// Domains with a supplier each; the scenario goes through all of them.
@@ -29,6 +29,9 @@ const ABSENCE_MS: std::ops::Range<u64> = 0..400;
 
 /// No more can be written for so many milliseconds: some calls of everybody.
 const FULL_MS: std::ops::Range<u64> = 300..1_500;
+
+/// A server that cannot know what is on its disk has ended after so long.
+const ENDING_LIMIT: Duration = Duration::from_secs(5);
 
 /// A consumer waits so long for an answer: longer than the server may wait, and than anything stands still.
 const CALL_LIMIT: Duration = Duration::from_secs(12);
@@ -63,6 +66,8 @@ pub(crate) struct Cluster {
     pub(crate) found_room: u32,
     /// How often the database has ended, and all its connections with it, because there was no room for its log.
     pub(crate) ended_without_room: u32,
+    /// How often a server has ended because it could not know whether its last commit was in the log of a full disk.
+    pub(crate) in_doubt_without_room: u32,
     /// What has ended in another way than it must.
     pub(crate) wrong: Vec<String>,
 }
@@ -140,6 +145,7 @@ impl Cluster {
             suppliers_replaced: 0,
             found_room: 0,
             ended_without_room: 0,
+            in_doubt_without_room: 0,
             wrong: Vec::new(),
         })
     }
@@ -249,15 +255,14 @@ impl Cluster {
         Ok(true)
     }
 
-    /// Leaves no room for a while. Everything goes on by itself afterwards, but for a database that has ended for want of it, which
-    /// whoever supervises it starts again.
+    /// Leaves no room for a while. Everything goes on by itself afterwards, but for what has ended for want of it, which whoever
+    /// supervises it starts again: a database, or a server that cannot know whether its last commit is in the log.
     async fn fill_disk(&mut self, strike: Strike) -> anyhow::Result<bool> {
         // One that stands still would answer nothing, whatever its disk is like.
-        let going = self.servers.iter().filter(|server| server.goes_on());
-        let reached = |server: &Server| self.api.through(server.address().to_owned(), CALL_LIMIT);
-        let apis: Vec<Api> = going.map(|server| reached(&server.process)).collect();
+        let going: Vec<usize> =
+            (0..self.servers.len()).filter(|&number| self.servers[number].goes_on()).collect();
         let Some(disk) = self.disk() else { return Ok(false) };
-        if apis.is_empty() {
+        if going.is_empty() {
             return Ok(false);
         }
         let ended_before = self.database.as_ref().map_or(Ok(0), Postgres::panics)?;
@@ -265,29 +270,27 @@ impl Cluster {
         if let (Strike::DatabaseLogFull, Some(database)) = (strike, &self.database) {
             database.write_log_until_it_ends().await?;
         }
-        // What is there can be read all the time, unless the database has ended.
-        let refusals: &[u16] = if self.database.is_some() { &[503] } else { &[] };
-        let until = Instant::now() + Duration::from_millis(fastrand::u64(FULL_MS));
-        let mut wrong = Vec::new();
-        while Instant::now() < until {
-            for api in &apis {
-                let read = api.look("/v1/leases?limit=1").await;
-                let is_fine =
-                    |reply: &crate::api::Reply| reply.status == 200 || refusals.contains(&reply.status);
-                if !read.as_ref().is_ok_and(is_fine) {
-                    wrong.push(format!("with a full disk, leases could not be read: {read:?}"));
-                }
-            }
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-        disk.give_room()?;
+        let mut wrong = self.read_without_room(&going).await?;
         self.wrong.append(&mut wrong);
+        self.disk().context("the disk is gone")?.give_room()?;
         if let Some(database) = &mut self.database {
             database.restart_if_ended().await?;
             self.ended_without_room += u32::from(database.panics()? > ended_before);
         }
-        let limit = Instant::now() + CALL_LIMIT;
-        for api in &apis {
+        for number in going {
+            let server = &mut self.servers[number].process;
+            match server.restart_if_ended().await? {
+                // With a database, nothing that a server writes itself lies on that disk.
+                Some(status) if self.database.is_none() && status.code() == Some(STORE_IN_DOUBT) => {
+                    self.in_doubt_without_room += 1;
+                }
+                Some(status) => {
+                    self.wrong.push(format!("with a full disk, server {number} ended with {status}"))
+                }
+                None => {}
+            }
+            let api = self.api.through(server.address().to_owned(), CALL_LIMIT);
+            let limit = Instant::now() + CALL_LIMIT;
             while !api.is_ready().await {
                 ensure!(
                     Instant::now() < limit,
@@ -299,6 +302,29 @@ impl Cluster {
         }
         self.found_room += 1;
         Ok(true)
+    }
+
+    /// Reads through each of these servers for a while; returns what could not be read. What is there can be read all the time, unless
+    /// the database or the server has ended.
+    async fn read_without_room(&mut self, going: &[usize]) -> anyhow::Result<Vec<String>> {
+        let refused_by_all = self.database.is_some();
+        let until = Instant::now() + Duration::from_millis(fastrand::u64(FULL_MS));
+        let mut wrong = Vec::new();
+        while Instant::now() < until {
+            for &number in going {
+                let server = &mut self.servers[number].process;
+                let api = self.api.through(server.address().to_owned(), CALL_LIMIT);
+                let read = api.look("/v1/leases?limit=1").await;
+                let is_fine = |reply: &crate::api::Reply| {
+                    reply.status == 200 || (refused_by_all && reply.status == 503)
+                };
+                if !read.as_ref().is_ok_and(is_fine) && !server.ends_within(ENDING_LIMIT).await {
+                    wrong.push(format!("with a full disk, leases could not be read: {read:?}"));
+                }
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        Ok(wrong)
     }
 
     /// The disk that the store lies on, where the trial may have one of its own.

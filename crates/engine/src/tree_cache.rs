@@ -3,6 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex as SyncMutex, MutexGuard, PoisonError};
 
+use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 use sixpack_model::ids::{LeaseId, RequestId, TreeId};
 use sixpack_model::request::Request;
@@ -33,13 +34,18 @@ pub(crate) struct TreeCache {
 }
 
 impl TreeCache {
+    /// Remembers so many parts. The newest are wanted next, and what was wanted often is over: by how often it was asked for, a full
+    /// memory would keep that, and take nothing new.
     pub(crate) fn new(parts: u64) -> Self {
         let trees = Cache::builder()
             .max_capacity(parts)
             .weigher(|_, tree: &Arc<Tree>| u32::try_from(tree.parts.len()).unwrap_or(u32::MAX))
+            .eviction_policy(EvictionPolicy::lru())
             .build();
         let turns = (0..TURNS).map(|_| Mutex::new(())).collect();
-        let (members, unconfirmed) = (Cache::new(MEMBERS), Cache::new(UNCONFIRMED));
+        let members = Cache::builder().max_capacity(MEMBERS).eviction_policy(EvictionPolicy::lru()).build();
+        let unconfirmed =
+            Cache::builder().max_capacity(UNCONFIRMED).eviction_policy(EvictionPolicy::lru()).build();
         Self { trees, members, unconfirmed, coming: SyncMutex::default(), turns }
     }
 

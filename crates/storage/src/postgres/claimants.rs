@@ -4,8 +4,9 @@
 //! names of queues -> sessions shared and looked at, beside what the write holds -> the task is written as claimed
 //! ```
 //!
-//! A claim of its own is another transaction: begun, looked at, flushed and answered. It is needed where somebody has to be passed by
-//! or counted, which a look at what the session serves tells: a limit, or a task that has been waiting for such a session.
+//! A claim of its own is another transaction: begun, looked at, flushed and answered. It is needed where somebody must not be passed by,
+//! or is counted, which a look at what the session serves tells: a limit, or a task that waits for such a session and is more
+//! urgent, or has been waiting for longer than a claim takes ([`PASSED_BY_MS`]).
 
 use std::collections::HashMap;
 
@@ -18,6 +19,7 @@ use uuid::Uuid;
 
 use super::columns::{get, id};
 use super::faults::Fault;
+use super::limits::PASSED_BY_MS;
 use super::writer::Tx;
 use crate::stored::changes::ChangeRow;
 use crate::stored::codes::Code;
@@ -73,9 +75,10 @@ impl Tx {
         // Whoever ends a session, or hears of it, is not waited for: the write is somebody else's, and a claim behind it does as well.
         let share = "SELECT s.id FROM session s
                      WHERE s.id = ANY ($1) AND s.status = 0 AND NOT EXISTS (
-                         SELECT 1 FROM session_service v CROSS JOIN unnest($2::smallint[]) AS p (priority)
+                         SELECT 1 FROM session_service v
+                         CROSS JOIN unnest($2::smallint[], $3::bigint[]) AS p (priority, ready_at)
                          CROSS JOIN LATERAL (SELECT 1 FROM task_ready r
-                                             WHERE r.queue = v.queue AND r.priority = p.priority AND r.ready_at <= $3
+                                             WHERE r.queue = v.queue AND r.priority = p.priority AND r.ready_at <= p.ready_at
                                              LIMIT 1) AS waiting
                          WHERE v.session = s.id)
                      ORDER BY s.id FOR SHARE SKIP LOCKED";
@@ -89,14 +92,19 @@ impl Tx {
         let (of, queues): (Vec<Uuid>, Vec<i64>) = pairs.iter().copied().unzip();
         let mut sessions = of.clone();
         sessions.dedup();
-        let priorities: Vec<i16> = Priority::ALL.map(|priority| priority.code() as i16).to_vec();
+        // What is as urgent is passed by for a moment. Nothing more urgent than any of them is.
+        let least_urgent = candidates.iter().map(|one| one.waiting.priority).max().unwrap_or_default();
+        let priorities = Priority::ALL.map(Priority::code);
+        let passes = |priority| if priority < least_urgent { self.now } else { self.now - PASSED_BY_MS };
+        let ready_at: Vec<i64> = priorities.iter().map(|priority| passes(*priority)).collect();
+        let priorities: Vec<i16> = priorities.iter().map(|priority| *priority as i16).collect();
         let read = |row: &Row| {
             let (session, queue) = (SessionId(id(row, 0)?), get(row, 1)?);
             let service = ServiceRow { queue, oldest_version: get(row, 2)?, version: get(row, 3)? };
             Ok(((session, queue), (service, get::<i64>(row, 4)?)))
         };
         let (free, services) = try_join(
-            self.connection.all(share, &[&sessions, &priorities, &self.now], |row| id(row, 0).map(SessionId)),
+            self.connection.all(share, &[&sessions, &priorities, &ready_at], |row| id(row, 0).map(SessionId)),
             self.connection.all(serve, &[&of, &queues], read),
         )
         .await?;

@@ -14,6 +14,10 @@ pub(super) const CONNECTIONS: usize = 16;
 /// call; and as late as a step of its clock may be noticed.
 pub(super) const CARRIED: Duration = Duration::from_millis(20);
 
+/// For how long a task that is ready may be passed by with one that becomes ready: a few times what a claim takes on a busy machine, and
+/// nothing to whoever waits for data.
+pub(super) const PASSED_BY_MS: i64 = 50;
+
 /// How long a connection of the pool is waited for: longer than a full pool takes to get through what waits in front of a
 /// caller, shorter than a caller's patience.
 pub(super) const POOL_WAIT: Duration = Duration::from_secs(5);

@@ -5,7 +5,8 @@
 //! ```
 //!
 //! Nobody waits for others to come: whoever comes while others are being served is served behind them, with all who came
-//! meanwhile. What cannot be done for all of them is done for each by itself.
+//! meanwhile, or beside them once there are as many as are served at once. What cannot be done for all of them is done for each by
+//! itself.
 
 use std::collections::VecDeque;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -22,7 +23,8 @@ use crate::error::StoreError;
 /// Calls that are served at once: what they write fits into a few packets, and nobody waits long for the others' rows.
 const AT_ONCE: usize = 64;
 
-/// How many such transactions there may be at one time in a lane: one is being flushed while the next is carried out.
+/// How many such transactions there may be at one time in a lane, each but the first with as many calls as are served at once: two small
+/// ones cost the database twice as much as one, and a database that is far away is still kept busy.
 const SERVING: usize = 2;
 
 /// Lanes of calls that go together. Those of others wait behind each other only where they meet in one; all lanes together keep as
@@ -86,15 +88,16 @@ impl<C: Shared> Together<C> {
         let number = usize::try_from(hasher.finish() % LANES as u64).expect("a remainder is small");
         let mut lane = self.lock(number);
         lane.waiting.push_back((call, caller));
-        let begins = lane.serving < SERVING;
+        let begins = lane.serving == 0 || (lane.serving < SERVING && lane.waiting.len() >= AT_ONCE);
         lane.serving += usize::from(begins);
         begins.then_some(number)
     }
 
-    /// Those who are served next in a lane; `None`, and somebody less serves, when there are none.
+    /// Those who are served next in a lane; `None`, and somebody less serves, when nobody is needed for them.
     fn next(&self, number: usize) -> Option<(Vec<C>, Vec<Caller<C>>)> {
         let mut lane = self.lock(number);
-        let Some((first, caller)) = lane.waiting.pop_front() else {
+        let is_needed = lane.serving == 1 || lane.waiting.len() >= AT_ONCE;
+        let Some((first, caller)) = is_needed.then(|| lane.waiting.pop_front()).flatten() else {
             lane.serving -= 1;
             return None;
         };

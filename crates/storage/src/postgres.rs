@@ -78,6 +78,7 @@ mod listening;
 mod locks;
 mod looking;
 mod looks;
+mod marks;
 mod memory;
 pub mod migrations;
 pub mod moving;

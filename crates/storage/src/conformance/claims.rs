@@ -178,6 +178,23 @@ pub async fn a_returned_claim_is_ready_again_as_if_it_had_never_been_made(f: &Fi
     assert_eq!(f.store.claims_of(session).await.unwrap(), [again.claim]);
 }
 
+pub async fn what_is_given_back_comes_first_however_many_were_handed_out_since(f: &Fixture) {
+    let session = f.supplier(Supplier::of(CUSTOMER)).await;
+    let first = f.one("shop/customer").await;
+    let claim = f.claim_one(session).await;
+    for _ in 0..6 {
+        f.clock.advance_ms(10_000);
+        for _ in 0..50 {
+            f.one("shop/customer").await;
+        }
+        assert_eq!(f.claim(session, 100).await.len(), 50);
+    }
+    let last = f.one("shop/customer").await;
+    f.store.return_claims(&[claim]).await.unwrap();
+    let order: Vec<_> = f.claim(session, 10).await.into_iter().map(|one| one.claim.task.tree).collect();
+    assert_eq!(order, [first.id, last.id]);
+}
+
 pub async fn a_returned_task_can_still_be_withdrawn(f: &Fixture) {
     let session = f.supplier(Supplier::of(CUSTOMER)).await;
     let tree = f.one("shop/customer").await;

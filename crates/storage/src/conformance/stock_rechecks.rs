@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use serde_json::json;
 use sixpack_model::ids::{LeaseId, LineId, RequestId};
 use sixpack_model::lease::{Lease, LeaseOutcome, LeaseStatus};
@@ -228,15 +229,43 @@ pub async fn what_drifted_is_set_aside_and_counted_with_its_contract(f: &Fixture
 
 /// Set aside, and brought back by a person.
 async fn set_aside_and_back(f: &Fixture, tree: &Tree) {
+    let ready_at = set_aside(f, tree).await;
+    bring_back(f, tree, ready_at).await;
+}
+
+async fn set_aside(f: &Fixture, tree: &Tree) -> Timestamp {
     let mut change = concluded(f, tree, PartStatus::Quarantined, Outcome::Quarantined(Box::new(f.failure())));
     let ready_at = f.store.stocked(tree.line.unwrap(), None, 100).await.unwrap();
     let ready_at = ready_at.into_iter().find(|one| one.tree == tree.id).unwrap().ready_at;
     Arc::make_mut(&mut change.tree).parts[0].ready_at = Some(ready_at);
     assert_eq!(f.write(Guard::None, change).await, Written::Done(RequestAfter::Quarantined));
+    ready_at
+}
+
+async fn bring_back(f: &Fixture, tree: &Tree, ready_at: Timestamp) {
     let Outcome::Ready(readiness) = f.readiness() else { panic!("it is ready") };
     let back = Outcome::Ready(Readiness { ready_at, ..readiness });
     let written = f.write(Guard::None, concluded(f, &f.load(tree.id).await, PartStatus::Ready, back)).await;
     assert_eq!(written, Written::Done(RequestAfter::Stocked));
+}
+
+pub async fn what_comes_back_is_the_oldest_however_many_were_taken_since(f: &Fixture) {
+    let line = line(f, json!({})).await;
+    let first = stocked(f, line).await;
+    let ready_at = set_aside(f, &first).await;
+    for _ in 0..13 {
+        f.clock.advance_ms(1_000);
+        for _ in 0..20 {
+            stocked(f, line).await;
+        }
+        let taken = served(f, asking_stock_only(f, &wish(f, &[line]), 20)).await.taken;
+        assert_eq!(taken.len(), 20);
+    }
+    let last = stocked(f, line).await;
+    bring_back(f, &first, ready_at).await;
+    for tree in [first.id, last.id] {
+        assert_eq!(served(f, asking_stock_only(f, &wish(f, &[line]), 1)).await.taken[0].tree, tree);
+    }
 }
 
 pub async fn what_came_back_is_counted_and_stays_beyond_what_is_kept(f: &Fixture) {

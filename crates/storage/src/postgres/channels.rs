@@ -118,6 +118,7 @@ impl Tx {
                   WHERE task_ready.queue = $1 AND task_ready.operation NOT IN ($4, $5)
                     AND v.contract = $3 AND v.version = task_ready.version AND v.stands_in_for IS NOT NULL";
         let only_here = [Operation::Produce, Operation::Find].map(number_of_code);
+        self.note_moved_to(deployed);
         self.connection.later(go, &[&queue, &deployed, &contract, &only_here[0], &only_here[1]]).await
     }
 
@@ -133,6 +134,7 @@ impl Tx {
                     WHERE task_ready.queue = $2 AND d.tree = task_ready.tree AND d.part = task_ready.part
                       AND t.channel = $3 AND d.version >= $4 AND d.version <= $5
                       AND (d.version >= $6 OR task_ready.operation = $7)";
+        self.note_moved_to(service.queue);
         self.connection
             .later(
                 back,

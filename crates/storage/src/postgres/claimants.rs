@@ -20,6 +20,8 @@ use uuid::Uuid;
 use super::columns::{get, id};
 use super::faults::Fault;
 use super::limits::PASSED_BY_MS;
+use super::marks::EVERYTHING;
+use super::statements::Params;
 use super::writer::Tx;
 use crate::stored::changes::ChangeRow;
 use crate::stored::codes::Code;
@@ -77,8 +79,11 @@ impl Tx {
                      WHERE s.id = ANY ($1) AND s.status = 0 AND NOT EXISTS (
                          SELECT 1 FROM session_service v
                          CROSS JOIN unnest($2::smallint[], $3::bigint[]) AS p (priority, ready_at)
+                         LEFT JOIN unnest($4::bigint[], $5::bigint[], $6::bigint[]) AS m (queue, priority, ready_at)
+                                ON m.queue = v.queue AND m.priority = p.priority
                          CROSS JOIN LATERAL (SELECT 1 FROM task_ready r
                                              WHERE r.queue = v.queue AND r.priority = p.priority AND r.ready_at <= p.ready_at
+                                               AND r.ready_at >= coalesce(m.ready_at, -9223372036854775807)
                                              LIMIT 1) AS waiting
                          WHERE v.session = s.id)
                      ORDER BY s.id FOR SHARE SKIP LOCKED";
@@ -103,8 +108,10 @@ impl Tx {
             let service = ServiceRow { queue, oldest_version: get(row, 2)?, version: get(row, 3)? };
             Ok(((session, queue), (service, get::<i64>(row, 4)?)))
         };
+        let (of_queues, of_priorities, times) = self.memory.marks.of_queues(EVERYTHING).columns();
+        let shared: Params<'_> = &[&sessions, &priorities, &ready_at, &of_queues, &of_priorities, &times];
         let (free, services) = try_join(
-            self.connection.all(share, &[&sessions, &priorities, &ready_at], |row| id(row, 0).map(SessionId)),
+            self.connection.all(share, shared, |row| id(row, 0).map(SessionId)),
             self.connection.all(serve, &[&of, &queues], read),
         )
         .await?;

@@ -14,6 +14,8 @@ use tokio_postgres::Row;
 use super::columns::{code, get, id, int, number, number_of, number_of_code, time};
 use super::faults::Fault;
 use super::limits::RATE_BURST_US;
+use super::marks::{Begins, EVERYTHING, Pile, UPON_NOTHING};
+use super::statements::Params;
 use super::writer::Tx;
 use crate::mutants::{self, Mutant};
 use crate::stored::codes::Code;
@@ -84,15 +86,25 @@ struct Seen {
     next_at: Option<i64>,
     /// Whether there is anything at all.
     any: bool,
+    /// Queues and priorities of which only what is behind a mark was looked at, and where that began.
+    marked: Begins,
 }
 
 impl Tx {
     pub(super) async fn claim(&mut self, session: SessionId, max: u32, turn: usize) -> Result<Claims, Fault> {
         // Sent together: what is ready is looked for behind the lock on the session.
-        let (services, seen) = try_join(self.serving(session), self.see(session)).await?;
+        let begins = self.memory.marks.of_queues(EVERYTHING);
+        let (services, mut seen) = try_join(self.serving(session), self.see(session, begins)).await?;
         let Some(services) = services else {
             return self.refuse(Claims::NotLive);
         };
+        if seen.ready.is_empty() && !seen.marked.0.is_empty() {
+            // There may be some before the marks.
+            let begins = self.memory.marks.of_queues(UPON_NOTHING);
+            if seen.marked.0.keys().any(|key| !begins.0.contains_key(key)) {
+                seen = self.see(session, begins).await?;
+            }
+        }
         let queues: Vec<i64> = services.iter().map(|(service, _)| service.queue).collect();
         let mut next_at = seen.next_at;
         let mut offers = self.offers(services, turn, &seen).await?;
@@ -104,7 +116,8 @@ impl Tx {
                 if limit == 0 || !seen.ready.contains(&(offer.service.queue, priority.code())) {
                     continue;
                 }
-                let handed_out = self.hand_out(session, offer, priority, limit).await?;
+                let begin = seen.marked.0.get(&(offer.service.queue, priority.code())).copied();
+                let handed_out = self.hand_out(session, offer, priority, (limit, begin)).await?;
                 offer.taken += handed_out.len();
                 left -= handed_out.len();
                 tasks.extend(handed_out);
@@ -113,7 +126,7 @@ impl Tx {
         for offer in &offers {
             next_at = earlier(next_at, self.pay(offer).await?);
         }
-        let exhausted = !seen.any || (!tasks.is_empty() && self.are_empty(&queues).await?);
+        let exhausted = !seen.any || (!tasks.is_empty() && self.are_empty(&queues, &seen.marked).await?);
         Ok(Claims::Given { tasks, next_at: next_at.map(time), exhausted })
     }
 
@@ -136,12 +149,16 @@ impl Tx {
     }
 
     /// Looks into every queue, and takes nothing.
-    async fn see(&self, session: SessionId) -> Result<Seen, Fault> {
+    async fn see(&self, session: SessionId, begins: Begins) -> Result<Seen, Fault> {
         let look = "SELECT s.queue, p.priority, ready.found, later.ready_at, behind.found
                     FROM session_service s CROSS JOIN unnest($2::smallint[]) AS p (priority)
+                    LEFT JOIN unnest($5::bigint[], $6::bigint[], $7::bigint[]) AS m (queue, priority, ready_at)
+                           ON m.queue = s.queue AND m.priority = p.priority
+                    CROSS JOIN LATERAL (SELECT coalesce(m.ready_at, -9223372036854775807) AS ready_at) AS begin
                     LEFT JOIN LATERAL (
                         SELECT true AS found FROM task_ready r
-                        WHERE r.queue = s.queue AND r.priority = p.priority AND r.ready_at <= $3
+                        WHERE r.queue = s.queue AND r.priority = p.priority
+                          AND r.ready_at >= begin.ready_at AND r.ready_at <= $3
                           AND r.version <= s.version AND (r.version >= s.oldest_version OR r.operation = $4)
                         LIMIT 1) ready ON true
                     LEFT JOIN LATERAL (
@@ -149,7 +166,8 @@ impl Tx {
                         WHERE r.queue = s.queue AND r.priority = p.priority AND r.ready_at > $3
                         ORDER BY r.ready_at LIMIT 1) later ON true
                     LEFT JOIN LATERAL (
-                        SELECT true AS found FROM task_ready r WHERE r.queue = s.queue AND r.priority = p.priority
+                        SELECT true AS found FROM task_ready r
+                        WHERE r.queue = s.queue AND r.priority = p.priority AND r.ready_at >= begin.ready_at
                         LIMIT 1) behind ON true
                     WHERE s.session = $1";
         let priorities: Vec<i16> = Priority::ALL.map(|priority| priority.code() as i16).to_vec();
@@ -159,15 +177,23 @@ impl Tx {
             let (later, any) = (number_of::<i64>(row, 3)?, get::<Option<bool>>(row, 4)?.is_some());
             Ok((number::<i64>(row, 0)?, number::<i64>(row, 1)?, is_ready, later, any))
         };
-        let rows = self.connection.all(look, &[&session.0, &priorities, &self.now, &undo], read).await?;
-        let mut seen = Seen::default();
+        let (of_queues, of_priorities, times) = begins.columns();
+        let values: Params<'_> =
+            &[&session.0, &priorities, &self.now, &undo, &of_queues, &of_priorities, &times];
+        let rows = self.connection.all(look, values, read).await?;
+        let (mut seen, mut everything) = (Seen::default(), Vec::with_capacity(rows.len()));
         for (queue, priority, is_ready, later, any) in rows {
+            match begins.0.get(&(queue, priority)) {
+                Some(begin) => drop(seen.marked.0.insert((queue, priority), *begin)),
+                None => everything.push(Pile::Queue(queue, priority)),
+            }
             if is_ready {
                 seen.ready.insert((queue, priority));
             }
             seen.next_at = earlier(seen.next_at, later);
             seen.any |= any;
         }
+        self.memory.marks.looked(everything);
         Ok(seen)
     }
 
@@ -217,18 +243,18 @@ impl Tx {
         Ok(counted.expect("a count gives a row"))
     }
 
-    /// Moves up to so many tasks of one priority from ready to claimed, the oldest first, and counts the attempts.
+    /// Moves up to so many tasks of one priority from ready to claimed, the oldest from `begin` on first, and counts the attempts.
     async fn hand_out(
         &self,
         session: SessionId,
         offer: &Offer,
         priority: Priority,
-        limit: usize,
+        (limit, begin): (usize, Option<i64>),
     ) -> Result<Vec<Claimed>, Fault> {
         // The whole condition lies on the locked row, and the order is that of the key.
         let move_them = "WITH c AS MATERIALIZED (
                              SELECT queue, priority, ready_at, tree, part, serial FROM task_ready
-                             WHERE queue = $1 AND priority = $2 AND ready_at <= $3
+                             WHERE queue = $1 AND priority = $2 AND ready_at >= $10 AND ready_at <= $3
                                AND version <= $5 AND (version >= $4 OR operation = $6)
                              ORDER BY queue, priority, ready_at, tree, part, serial LIMIT $7 FOR UPDATE SKIP LOCKED),
                          d AS (
@@ -258,6 +284,7 @@ impl Tx {
             let waited_ms = self.now.saturating_sub(ready_at).max(0).unsigned_abs();
             Ok((ready_at, Claimed { claim, tree_version, operation, timeout_ms, waited_ms }))
         };
+        let of = priority.code();
         let (priority, undo) = (number_of_code(priority), number_of_code(Operation::Undo));
         let mut tasks = self
             .connection
@@ -273,11 +300,15 @@ impl Tx {
                     &limit,
                     &session.0,
                     &deadline_at,
+                    &begin.unwrap_or(i64::MIN),
                 ],
                 read,
             )
             .await?;
         tasks.sort_by_key(|(ready_at, claimed)| (*ready_at, claimed.claim.task));
+        if let Some((newest, _)) = tasks.last() {
+            self.note_taken(Pile::Queue(queue, of), tasks.len(), *newest);
+        }
         Ok(tasks.into_iter().map(|(_, claimed)| claimed).collect())
     }
 
@@ -299,11 +330,20 @@ impl Tx {
     }
 
     /// Whether nothing is left in these queues. What somebody else is taking is there as long as they have not ended.
-    async fn are_empty(&self, queues: &[i64]) -> Result<bool, Fault> {
+    async fn are_empty(&self, queues: &[i64], begins: &Begins) -> Result<bool, Fault> {
         let look = "SELECT NOT EXISTS (
-                        SELECT 1 FROM unnest($1::bigint[]) AS q (id)
-                        CROSS JOIN LATERAL (SELECT 1 FROM task_ready r WHERE r.queue = q.id LIMIT 1) AS there)";
-        let empty = self.connection.one(look, &[&queues], |row| get(row, 0)).await?;
+                        SELECT 1 FROM unnest($1::bigint[]) AS q (id) CROSS JOIN unnest($2::smallint[]) AS p (priority)
+                        LEFT JOIN unnest($3::bigint[], $4::bigint[], $5::bigint[]) AS m (queue, priority, ready_at)
+                               ON m.queue = q.id AND m.priority = p.priority
+                        CROSS JOIN LATERAL (
+                            SELECT 1 FROM task_ready r
+                            WHERE r.queue = q.id AND r.priority = p.priority
+                              AND r.ready_at >= coalesce(m.ready_at, -9223372036854775807)
+                            LIMIT 1) AS there)";
+        let priorities: Vec<i16> = Priority::ALL.map(|priority| priority.code() as i16).to_vec();
+        let (of_queues, of_priorities, times) = begins.columns();
+        let values: Params<'_> = &[&queues, &priorities, &of_queues, &of_priorities, &times];
+        let empty = self.connection.one(look, values, |row| get(row, 0)).await?;
         Ok(empty.expect("a look gives a row"))
     }
 }

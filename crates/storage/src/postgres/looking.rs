@@ -19,6 +19,7 @@ use uuid::Uuid;
 use super::columns::{Int, get, id, ms, parsed_of};
 use super::faults::Fault;
 use super::limits::{STOCK_LOOK, STOCK_SELECT_LOOK};
+use super::marks::{EVERYTHING, Pile, UPON_NOTHING};
 use super::writer::Tx;
 use crate::requests::Looking;
 use crate::stock::{StockWish, WishedLine};
@@ -29,6 +30,7 @@ use crate::stored::entities::Owned;
 const THERE: &str = "SELECT s.ready_at, s.tree, t.owns FROM stock s JOIN tree t ON t.id = s.tree
      WHERE s.line = $1 AND (s.ready_at >= $2 OR s.imported) AND s.version = $3 AND s.pins = $4
        AND (s.fresh_until > $5) = $6 AND s.tree <> ALL ($7) AND ($8::uuid[] IS NULL OR s.tree = ANY ($8))
+       AND s.ready_at >= $10
      ORDER BY s.ready_at, s.tree LIMIT $9";
 
 /// Those that nobody else holds are held from now on. The whole condition lies on the row of stock; the tree is named by it.
@@ -199,6 +201,8 @@ impl Tx {
         let chosen = if count == 0 { None } else { self.chosen(look, line, fresh).await? };
         let sql = format!("{THERE} {}", look.hold);
         let version = i64::from(look.row.wish.version);
+        let (marks, pile) = (&self.memory.marks, Pile::Line(line.id.0));
+        let mut begin = marks.begin(pile, EVERYTHING);
         while found.len() < count && but.len() < passed_by {
             let limit = (count - found.len()) as i64;
             let not_before = line.not_before.map_or(i64::MIN, ms);
@@ -211,11 +215,27 @@ impl Tx {
                 .connection
                 .all(
                     &sql,
-                    &[&key.0, &not_before, &version, &key.1, &self.now, &fresh, &but, &chosen, &limit],
+                    &[
+                        &key.0,
+                        &not_before,
+                        &version,
+                        &key.1,
+                        &self.now,
+                        &fresh,
+                        &but,
+                        &chosen,
+                        &limit,
+                        &begin.unwrap_or(i64::MIN),
+                    ],
                     read,
                 )
                 .await?;
             if rows.is_empty() {
+                // There may be some before the mark.
+                if begin.is_some() && marks.begin(pile, UPON_NOTHING).is_none() {
+                    begin = None;
+                    continue;
+                }
                 break;
             }
             but.extend(rows.iter().map(|(_, tree, _)| tree.0));

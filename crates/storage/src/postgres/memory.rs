@@ -10,6 +10,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use sixpack_model::ids::SessionId;
 
 use super::limits::REMEMBERED;
+use super::marks::Marks;
 
 /// Numbers by name.
 #[derive(Default)]
@@ -44,6 +45,8 @@ pub(super) struct Memory {
     names: Mutex<Names>,
     /// Where the next round of a session through its capabilities begins. A session that goes to another server begins anew.
     turns: Mutex<HashMap<SessionId, usize>>,
+    /// Where looks begin.
+    pub(super) marks: Marks,
 }
 
 impl Memory {

@@ -12,6 +12,7 @@ use uuid::Uuid;
 
 use super::columns::{Int, code, get, id, number, number_of, number_of_code};
 use super::faults::Fault;
+use super::marks::Pile;
 use super::writer::Tx;
 use crate::stored::changes::ChangeRow;
 use crate::stored::codes::Code;
@@ -86,6 +87,7 @@ impl Tx {
         came_back: bool,
     ) -> Result<(), Fault> {
         self.set_place(change.tree, Place::Stock).await?;
+        self.note_put(Pile::Line(line.0), readiness.ready_at);
         let put = "INSERT INTO stock (line, ready_at, tree, version, pins, checked_at, fresh_until, selectable, imported,
                                       came_back)
                    SELECT $1::bigint, $2::bigint, id, $4::bigint, pins, $5::bigint, $6::bigint, $7::text, $8::boolean,

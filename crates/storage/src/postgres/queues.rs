@@ -9,6 +9,7 @@ use sixpack_model::ids::TaskId;
 use super::columns::{Int, number};
 use super::faults::Fault;
 use super::limits::UNSERVED_TIMEOUT_MS;
+use super::marks::Pile;
 use super::writer::Tx;
 use crate::stored::tasks::Waiting;
 
@@ -67,6 +68,9 @@ impl Tx {
     pub(super) async fn enqueue_all(&self, tasks: &[(i64, &Waiting)]) -> Result<(), Fault> {
         if tasks.is_empty() {
             return Ok(());
+        }
+        for (queue, task) in tasks {
+            self.note_put(Pile::Queue(*queue, task.priority), task.ready_at);
         }
         let put = "INSERT INTO task_ready (queue, priority, ready_at, tree, part, serial, attempt, operation, version,
                                            tree_version)

@@ -15,6 +15,7 @@ use uuid::Uuid;
 
 use super::columns::{Int, get, id, int, number, number_of_code, parsed, parsed_of};
 use super::faults::Fault;
+use super::marks::Pile;
 use super::statements::Params;
 use super::writer::Tx;
 use crate::requests::{How, Served, Taken};
@@ -150,6 +151,9 @@ impl Tx {
 
     async fn take_out<'f>(&self, found: impl Iterator<Item = &'f InStock> + Send) -> Result<(), Fault> {
         let found: Vec<&InStock> = found.collect();
+        for InStock { line, ready_at, .. } in &found {
+            self.note_taken(Pile::Line(line.0), 1, *ready_at);
+        }
         let lines: Vec<i64> = found.iter().map(|found| found.line.0).collect();
         let times: Vec<i64> = found.iter().map(|found| found.ready_at).collect();
         let trees: Vec<Uuid> = found.iter().map(|found| found.tree.0).collect();

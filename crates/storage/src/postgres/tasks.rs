@@ -13,6 +13,7 @@ use uuid::Uuid;
 use super::PostgresStore;
 use super::columns::{Int, get, id, int, number, number_of, time_at, time_of};
 use super::faults::Fault;
+use super::marks::Pile;
 use super::writer::Tx;
 use crate::error::StoreError;
 use crate::tasks::{Abandoned, AbandonedClaim, Claims, Tasks};
@@ -216,8 +217,10 @@ impl Tx {
                     INSERT INTO task_ready (queue, priority, ready_at, tree, part, serial, attempt, operation, version,
                                             tree_version)
                     SELECT queue, priority, ready_at, tree, part, serial, attempt - 1, operation, version, tree_version
-                    FROM back WHERE NOT cancelled";
-        self.connection.later(back, &[&trees, &parts, &serials, &attempts, &sessions]).await?;
+                    FROM back WHERE NOT cancelled RETURNING queue, priority, ready_at";
+        let read = |row: &Row| Ok((Pile::Queue(number(row, 0)?, number(row, 1)?), get(row, 2)?));
+        let put = self.connection.all(back, &[&trees, &parts, &serials, &attempts, &sessions], read).await?;
+        put.into_iter().for_each(|(pile, at)| self.note_put(pile, at));
         for queue in queues {
             self.leave_channel(queue).await?;
         }

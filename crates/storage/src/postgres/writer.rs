@@ -8,7 +8,7 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::time::timeout;
@@ -19,6 +19,7 @@ use super::counting::RequestState;
 use super::faults::Fault;
 use super::limits::{ATTEMPTS, PAUSE_MS, TRANSACTION};
 use super::locks::Held;
+use super::marks::Moved;
 use super::memory::{Memory, Names};
 use super::quotas::Taker;
 use super::statements::{Committed, Connection};
@@ -43,6 +44,8 @@ pub(super) struct Tx {
     pub(super) memory: Arc<Memory>,
     /// What this one has found out, for all if it commits.
     pub(super) found: Names,
+    /// What it has taken and put where the oldest is taken first, for the marks of all if it commits.
+    pub(super) moved: Mutex<Moved>,
     /// Events that it tells of when everything else is written, each with how long the attempt took that it is about.
     pub(super) told: Vec<(EventRow, Option<i64>)>,
     /// What it holds.
@@ -137,6 +140,7 @@ impl Inner {
             fence_epoch: self.fence_epoch,
             memory: Arc::clone(&self.memory),
             found: Names::default(),
+            moved: Mutex::default(),
             told: Vec::new(),
             held: Held::default(),
             read: None,
@@ -203,6 +207,7 @@ impl Tx {
         match timeout(TRANSACTION, self.connection.commit()).await {
             Ok(Committed::Done) => {
                 self.memory.keep(self.found);
+                self.memory.marks.keep(self.moved.into_inner().unwrap_or_else(PoisonError::into_inner));
                 Ok(())
             }
             Ok(Committed::Undone(fault)) => Err(Ended::Undone(fault)),

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use futures::future::join_all;
 use sixpack_model::ids::{SessionId, TaskId};
+use sixpack_model::request::Priority;
 use sixpack_model::tree::Claim;
 use sixpack_storage::conformance::{Fixture, Order, PostgresServer, Supplier};
 use sixpack_storage::requests::{Created, Quota};
@@ -133,11 +134,30 @@ async fn what_has_been_waiting_comes_first_and_what_is_not_due_waits() {
     let (_, claimed) = accept(&f, |_| {}, session).await;
     assert_eq!(claimed.len(), 1);
     let waiting = f.one("shop/account").await;
+    f.clock.advance_ms(49);
+    let (_, claimed) = accept(&f, |_| {}, session).await;
+    assert_eq!(claimed.len(), 1, "it has been waiting for a moment only");
+    f.clock.advance_ms(1);
     let (task, claimed) = accept(&f, |_| {}, session).await;
     assert_eq!(claimed, []);
     let order: Vec<_> = f.claim(session, 10).await.into_iter().map(|one| one.claim.task.tree).collect();
     assert_eq!(order.len(), 2);
     assert!(order.contains(&waiting.id) && order.contains(&task.tree));
+}
+
+#[tokio::test]
+async fn what_is_more_urgent_is_passed_by_not_even_for_a_moment() {
+    let f = open().await;
+    let session = f.supplier(Supplier::of(&["shop/account", "shop/customer"])).await;
+    let mut urgent = Order::of(&["shop/account"]);
+    urgent.priority = Priority::Person;
+    let (_, waiting) = f.accept(urgent).await;
+    let (task, claimed) = accept(&f, |order| order.priority = Priority::Stock, session).await;
+    assert_eq!(claimed, []);
+    let (_, claimed) = accept(&f, |order| order.priority = Priority::Person, session).await;
+    assert_eq!(claimed.len(), 1, "it is as urgent");
+    let order: Vec<_> = f.claim(session, 10).await.into_iter().map(|one| one.claim.task.tree).collect();
+    assert_eq!(order, [waiting[0].id, task.tree]);
 }
 
 #[tokio::test]

@@ -9,7 +9,7 @@ import { tone, type Tone } from "~/lib/words";
 import css from "./Graph.module.css";
 
 /** As the style sheet has them. */
-const WIDTH_PX = 240;
+const WIDTH_PX = 260;
 const HEIGHT_PX = 50;
 
 export interface GraphNode {

@@ -32,7 +32,9 @@ function forgive(complaints, expected) {
 /** Waits until a dialog is there as a whole: what is half faded in has no contrast. */
 async function opened(page, name) {
     await page.getByRole("dialog", { name }).waitFor();
-    await page.waitForFunction(() => getComputedStyle(document.querySelector("[role=dialog]")).opacity === "1");
+    await page.waitForFunction(
+        () => document.defaultView.getComputedStyle(document.querySelector("[role=dialog]")).opacity === "1",
+    );
 }
 
 export const JOURNEYS = {

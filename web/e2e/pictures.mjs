@@ -42,6 +42,17 @@ function allDay(rule, day) {
     return { ...rule, stock: { ...rule.stock, hits, misses, made, failed } };
 }
 
+/** Takes a picture once nothing moves any more that was only to move for a moment. */
+async function take(page, name) {
+    await page.mouse.move(0, 0);
+    const brief = () =>
+        document
+            .getAnimations()
+            .filter(({ effect, playState }) => playState === "running" && effect.getTiming().iterations !== Infinity);
+    await page.waitForFunction(`(${brief})().length === 0`);
+    await picture(page, FOLDER, name);
+}
+
 const landscape = await startLandscape(programs);
 const browser = await startBrowser();
 try {
@@ -63,7 +74,7 @@ try {
     await page.goto(`/env/default/requests/${failed.id}`);
     await page.getByRole("heading", { name: "Billing: the credit check says no" }).waitFor();
     await page.locator(".react-flow__node").getByText("order/prepared-order").waitFor();
-    await picture(page, FOLDER, "failed-request");
+    await take(page, "failed-request");
 
     const made = await request({ country: "FR" }, { source: "fresh" });
     const [lease] = made.leases;
@@ -71,13 +82,13 @@ try {
     await page.goto(`/env/default/leases/${lease.id}`);
     await page.getByRole("button", { name: "Diagnose" }).click();
     await page.getByRole("row", { name: /payment \/status OPEN CLOSED/ }).waitFor();
-    await picture(page, FOLDER, "diagnosis");
+    await take(page, "diagnosis");
 
     await page.goto("/env/default/contracts");
     await page.getByText("2 / 2").waitFor();
     await page.getByRole("link", { name: READY }).waitFor();
     await page.getByText("%").first().waitFor();
-    await picture(page, FOLDER, "catalogue");
+    await take(page, "catalogue");
 
     await landscape.api("PATCH", `${ENVIRONMENT}/stock-rules/${RULE}`, { target: 6 });
     const rules = () => landscape.api("GET", `${ENVIRONMENT}/stock-rules`);
@@ -92,7 +103,7 @@ try {
     await page.getByText("6 ready of 6").waitFor();
     await page.locator(".uplot canvas").waitFor();
     await page.setViewportSize({ width: 1280, height: 420 });
-    await picture(page, FOLDER, "stock");
+    await take(page, "stock");
     await page.setViewportSize(SIZE);
 
     const { items: inStock } = await landscape.api("GET", `/v1/datasets?contract=${READY}&status=ready`);
@@ -107,7 +118,7 @@ try {
     await landscape.fault("billing", { mode: "none" });
     await page.getByLabel("What has become of it").fill("closed by hand in the console of billing");
     await page.getByRole("dialog").getByText("account_id").waitFor();
-    await picture(page, FOLDER, "debt");
+    await take(page, "debt");
 } finally {
     await browser.close();
     await landscape.stop();

@@ -51,5 +51,5 @@ vi.mock("uplot", () => {
 });
 Object.defineProperty(document, "fonts", { value: { addEventListener: vi.fn(), removeEventListener: vi.fn() } });
 // Newer browsers answer with a promise.
-Element.prototype.scrollIntoView = vi.fn(() => Promise.resolve());
+Element.prototype.scrollIntoView = vi.fn<() => unknown>(() => Promise.resolve());
 window.scrollTo = vi.fn() as never;

@@ -29,6 +29,14 @@ function forgive(complaints, expected) {
     complaints.splice(0, complaints.length, ...complaints.filter((complaint) => !expected.test(complaint)));
 }
 
+/** Waits until a dialog is there as a whole: what is half faded in has no contrast. */
+async function opened(page, name) {
+    await page.getByRole("dialog", { name }).waitFor();
+    await page.waitForFunction(
+        () => document.defaultView.getComputedStyle(document.querySelector("[role=dialog]")).opacity === "1",
+    );
+}
+
 export const JOURNEYS = {
     "a link signs a browser in and the token leaves the address": async ({ page, landscape }) => {
         await page.goto(`/sign-in#${landscape.token}`);
@@ -188,6 +196,30 @@ export const JOURNEYS = {
             await page.keyboard.press("Tab");
         await page.keyboard.press("Enter");
         await page.getByRole("heading", { name: "What you got" }).waitFor();
+    },
+
+    "the palette and the sheet of keys open over a page, and leave it as it was": async ({ page }) => {
+        await page.goto("/env/default/mine");
+        const heading = page.getByRole("heading", { name: "My data" });
+        await heading.waitFor();
+        await page.keyboard.press("ControlOrMeta+k");
+        await opened(page, "Find or request anything");
+        assert.deepEqual(await violations(page), [], "the palette is accessible");
+        await page.keyboard.press("Escape");
+        await page.getByRole("dialog").waitFor({ state: "detached" });
+        await heading.waitFor();
+        await page.keyboard.press("?");
+        await opened(page, "Keys");
+        assert.deepEqual(await violations(page), [], "the sheet of keys is accessible");
+        await page.keyboard.press("Escape");
+        await page.getByRole("dialog").waitFor({ state: "detached" });
+        await heading.waitFor();
+        await page.keyboard.press("ControlOrMeta+k");
+        await opened(page, "Find or request anything");
+        await page.keyboard.type("ready customer");
+        await page.keyboard.press("Enter");
+        await page.waitForURL(/\/contracts\/checkout\/ready-customer$/);
+        await page.getByRole("heading", { name: "Request it" }).waitFor();
     },
 
     "a lost connection is told, and caught up with": async ({ page, landscape, complaints }) => {

@@ -1,6 +1,7 @@
 /** What is read from the server: one entry a noun, with the key under which it is kept. */
 import { infiniteQueryOptions, keepPreviousData, queryOptions } from "@tanstack/react-query";
 import { PAGE, api, body } from "./client";
+import { ApiProblem } from "./problem";
 import type { ContractStatistics, Dataset, StockHistory } from "./schema";
 
 /** Statistics are told from dozens of requests: one more changes them little. */
@@ -29,6 +30,16 @@ function pages<T>(
 }
 
 const limit = PAGE;
+
+/** Environments come into being by use: before that, one has nothing yet, which is no failure. */
+async function orNothingYet<T>(answer: Promise<Page<T>>): Promise<Page<T>> {
+  try {
+    return await answer;
+  } catch (error) {
+    if (error instanceof ApiProblem && error.code === "environment_not_found") return { items: [] };
+    throw error;
+  }
+}
 
 export const signIn = queryOptions({
   queryKey: ["sign-in"],
@@ -61,8 +72,10 @@ export function contracts(env: string, filter: ContractFilter = {}) {
   const { label, ...rest } = filter;
   const query = { ...rest, ...(label ? { label: [label] } : {}), limit: 1000 };
   return pages(["contracts", env, filter], (cursor, signal) =>
-    body(
-      api.GET("/v1/environments/{env}/contracts", { params: { path: { env }, query: { ...query, cursor } }, signal }),
+    orNothingYet(
+      body(
+        api.GET("/v1/environments/{env}/contracts", { params: { path: { env }, query: { ...query, cursor } }, signal }),
+      ),
     ),
   );
 }
@@ -107,8 +120,9 @@ export function statistics(env: string) {
       const all = new Map<string, ContractStatistics>();
       let cursor: string | undefined;
       do {
-        const page: Page<ContractStatistics> = await body(
-          api.GET("/v1/environments/{env}/statistics", { params: { path: { env }, query: { limit, cursor } }, signal }),
+        const query = { limit, cursor };
+        const page: Page<ContractStatistics> = await orNothingYet(
+          body(api.GET("/v1/environments/{env}/statistics", { params: { path: { env }, query }, signal })),
         );
         for (const each of page.items) all.set(each.contract, each);
         cursor = page.next_cursor;
@@ -193,8 +207,10 @@ export function stockRules(env: string) {
     queryKey: ["stock-rules", env],
     // An environment has at most 1,000 rules: one page.
     queryFn: ({ signal }) =>
-      body(
-        api.GET("/v1/environments/{env}/stock-rules", { params: { path: { env }, query: { limit: 1000 } }, signal }),
+      orNothingYet(
+        body(
+          api.GET("/v1/environments/{env}/stock-rules", { params: { path: { env }, query: { limit: 1000 } }, signal }),
+        ),
       ),
   });
 }
@@ -206,8 +222,8 @@ export function stockHistory(env: string, points: number) {
     // An environment has at most 1,000 rules: one page.
     queryFn: async ({ signal }) => {
       const query = { points, limit: 1000 };
-      const page = await body(
-        api.GET("/v1/environments/{env}/stock-history", { params: { path: { env }, query }, signal }),
+      const page = await orNothingYet(
+        body(api.GET("/v1/environments/{env}/stock-history", { params: { path: { env }, query }, signal })),
       );
       return new Map<string, StockHistory>(page.items.map((history) => [history.name, history]));
     },

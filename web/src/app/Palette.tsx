@@ -35,8 +35,7 @@ export function Palette({ env, opened, onClose }: PaletteProps) {
       size="lg"
       yOffset="8vh"
       lockScroll={false}
-      title="Find or request anything"
-      classNames={{ header: "mantine-visually-hidden" }}
+      attributes={{ content: { "aria-label": "Find or request anything" } }}
     >
       {env !== undefined && <Finder env={env} onDone={onClose} />}
     </Modal>
@@ -52,7 +51,10 @@ function Finder({ env, onDone }: { env: string; onDone: () => void }) {
   const known = useInfiniteQuery(contracts(env)).data?.pages.flatMap(({ items }) => items) ?? [];
   const choices = choicesOf(env, text, known);
   const current = Math.min(at, choices.length - 1);
-  useEffect(() => chosen.current?.scrollIntoView({ block: "nearest" }), [current]);
+  useEffect(() => {
+    // Its answer, a promise in newer browsers, is not what React calls in the end.
+    chosen.current?.scrollIntoView({ block: "nearest" });
+  }, [current]);
   const take = (choice: Choice | undefined) => {
     if (choice === undefined) return;
     onDone();

@@ -78,6 +78,7 @@ export function Shell() {
         title="Pages"
         lockScroll={false}
         closeButtonProps={{ "aria-label": "Close navigation" }}
+        attributes={{ header: { role: "none" } }}
       >
         <nav
           className={css["nav"]}

@@ -179,6 +179,7 @@ const datasetRoute = createRoute({
 const mineRoute = createRoute({
   getParentRoute: () => env,
   path: "mine",
+  validateSearch: search((raw) => ({ whose: oneOf(raw, "whose", ["all"]), which: oneOf(raw, "which", ["all"]) })),
   component: lazyRouteComponent(() => import("~/features/mine/MinePage"), "MinePage"),
 });
 

@@ -11,5 +11,14 @@ interface DialogProps {
 }
 
 export function Dialog({ size = "md", ...props }: DialogProps) {
-  return <Modal {...props} size={size} lockScroll={false} closeButtonProps={{ "aria-label": "Close" }} />;
+  return (
+    <Modal
+      {...props}
+      size={size}
+      lockScroll={false}
+      closeButtonProps={{ "aria-label": "Close" }}
+      // The head of a dialog is not that of the page.
+      attributes={{ header: { role: "none" } }}
+    />
+  );
 }

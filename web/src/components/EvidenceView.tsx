@@ -23,7 +23,7 @@ export function EvidenceView({ env, evidence }: { env: string; evidence: Evidenc
         </span>
       </p>
       {evidence.parts.length > 0 && (
-        <SmallTable label="What each service says" head={["Part", "Verdict", "Facts", "Asked", "By"]}>
+        <SmallTable stacks label="What each service says" head={["Part", "Verdict", "Facts", "Asked", "By"]}>
           {evidence.parts.map((part) => (
             <tr key={part.path}>
               <td>

@@ -1,13 +1,15 @@
-/** A graph of what depends on what, laid out from left to right; each node leads somewhere. */
+/** A graph of what depends on what, laid out from left to right, or from top to bottom where that is narrow; each node leads somewhere. */
 import { Graph as Layout, layout } from "@dagrejs/dagre";
 import { useComputedColorScheme } from "@mantine/core";
+import { useMediaQuery } from "@mantine/hooks";
 import { Controls, Handle, Position, ReactFlow, type Edge, type Node, type NodeProps } from "@xyflow/react";
 import "@xyflow/react/dist/style.css";
 import { useMemo, type ReactNode } from "react";
 import { tone, type Tone } from "~/lib/words";
 import css from "./Graph.module.css";
 
-const WIDTH_PX = 210;
+/** As the style sheet has them. */
+const WIDTH_PX = 260;
 const HEIGHT_PX = 50;
 
 export interface GraphNode {
@@ -32,18 +34,21 @@ interface GraphProps {
   height?: number;
 }
 
-type Drawn = Node<{ name: ReactNode; below?: ReactNode; tone: Tone; state: string }, "thing">;
+type Direction = "LR" | "TB";
+type Places = Map<string, { x: number; y: number }>;
+type Drawn = Node<{ name: ReactNode; below?: ReactNode; tone: Tone; state: string; direction: Direction }, "thing">;
 
 export default function Graph({ label, nodes, edges, height = 340 }: GraphProps) {
   const scheme = useComputedColorScheme("light", { getInitialValueInEffect: false });
+  const narrow = useMediaQuery("(max-width: 700px)", false, { getInitialValueInEffect: false });
   const kept = useMemo(() => withoutImplied(edges), [edges]);
   // What is not drawn takes no room either.
-  const places = useMemo(() => placesOf(nodes, kept), [nodes, kept]);
+  const { places, direction } = useMemo(() => laidOut(nodes, kept, narrow), [nodes, kept, narrow]);
   const drawn = nodes.map((node): Drawn => ({
     id: node.id,
     type: "thing",
     position: places.get(node.id) ?? { x: 0, y: 0 },
-    data: { name: node.name, below: node.below, tone: tone(node.state), state: node.state },
+    data: { name: node.name, below: node.below, tone: tone(node.state), state: node.state, direction },
     draggable: false,
     selectable: false,
     focusable: false,
@@ -60,6 +65,7 @@ export default function Graph({ label, nodes, edges, height = 340 }: GraphProps)
   return (
     <figure className={css["frame"]} aria-label={label} style={{ height: Math.min(height, Math.max(tall, 220), 720) }}>
       <ReactFlow
+        key={direction}
         nodes={drawn}
         edges={lines}
         nodeTypes={NODES}
@@ -89,10 +95,20 @@ const NODES = { thing: Thing };
 function Thing({ data }: NodeProps<Drawn>) {
   return (
     <div className={`${css["node"]} ${css[data.tone]}`} title={data.state.replaceAll("_", " ")}>
-      <Handle type="target" position={Position.Left} className={css["handle"]} isConnectable={false} />
+      <Handle
+        type="target"
+        position={data.direction === "LR" ? Position.Left : Position.Top}
+        className={css["handle"]}
+        isConnectable={false}
+      />
       <div className={css["name"]}>{data.name}</div>
       <div className={css["below"]}>{data.below}</div>
-      <Handle type="source" position={Position.Right} className={css["handle"]} isConnectable={false} />
+      <Handle
+        type="source"
+        position={data.direction === "LR" ? Position.Right : Position.Bottom}
+        className={css["handle"]}
+        isConnectable={false}
+      />
     </div>
   );
 }
@@ -111,9 +127,21 @@ export function withoutImplied(edges: GraphEdge[]): GraphEdge[] {
   );
 }
 
-function placesOf(nodes: GraphNode[], edges: GraphEdge[]): Map<string, { x: number; y: number }> {
+/** From left to right, unless there is little room and it takes less from top to bottom. */
+function laidOut(nodes: GraphNode[], edges: GraphEdge[], narrow: boolean): { places: Places; direction: Direction } {
+  const across = placesOf(nodes, edges, "LR");
+  if (!narrow) return { places: across, direction: "LR" };
+  const down = placesOf(nodes, edges, "TB");
+  return widthOf(down) < widthOf(across) ? { places: down, direction: "TB" } : { places: across, direction: "LR" };
+}
+
+function widthOf(places: Places): number {
+  return Math.max(0, ...[...places.values()].map(({ x }) => x));
+}
+
+function placesOf(nodes: GraphNode[], edges: GraphEdge[], rankdir: Direction): Places {
   const graph = new Layout();
-  graph.setGraph({ rankdir: "LR", nodesep: 18, ranksep: 56 });
+  graph.setGraph({ rankdir, nodesep: 18, ranksep: rankdir === "LR" ? 56 : 36 });
   graph.setDefaultEdgeLabel(() => ({}));
   for (const { id } of nodes) graph.setNode(id, { width: WIDTH_PX, height: HEIGHT_PX });
   const known = new Set(nodes.map(({ id }) => id));

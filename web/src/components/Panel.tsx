@@ -67,11 +67,19 @@ export function Facts({ of }: { of: [name: string, value: ReactNode][] }) {
   );
 }
 
+interface SmallTableProps {
+  label: string;
+  head: string[];
+  /** Where there is little room, each row becomes a stack of its cells, for cells that say by themselves what they are. */
+  stacks?: boolean;
+  children: ReactNode;
+}
+
 /** A table of a few rows; long lists are a `DataTable`. */
-export function SmallTable({ label, head, children }: { label: string; head: string[]; children: ReactNode }) {
+export function SmallTable({ label, head, stacks = false, children }: SmallTableProps) {
   return (
     <div style={{ overflowX: "auto" }} tabIndex={0} role="group" aria-label={label}>
-      <table className={css["table"]}>
+      <table className={`${css["table"]} ${stacks ? css["stacks"] : ""}`}>
         <thead>
           <tr>
             {head.map((name) => (

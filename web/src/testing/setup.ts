@@ -50,5 +50,6 @@ vi.mock("uplot", () => {
   return { default: Plot };
 });
 Object.defineProperty(document, "fonts", { value: { addEventListener: vi.fn(), removeEventListener: vi.fn() } });
-Element.prototype.scrollIntoView = vi.fn();
+// Newer browsers answer with a promise.
+Element.prototype.scrollIntoView = vi.fn<() => unknown>(() => Promise.resolve());
 window.scrollTo = vi.fn() as never;

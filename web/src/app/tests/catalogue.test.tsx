@@ -87,18 +87,24 @@ test("an empty catalogue says how to begin", async () => {
   expect(await screen.findByText("Nothing can be requested in default yet")).toBeInTheDocument();
 });
 
+test("an environment that nobody has used yet says how to begin, and which there are", async () => {
+  open(
+    "/env/nothing/contracts",
+    refuses("get", LIST, 404, { code: "environment_not_found", detail: "There is none." }),
+  );
+  expect(await screen.findByText("Nothing can be requested in nothing yet")).toBeInTheDocument();
+  expect(await screen.findByRole("link", { name: "default" })).toHaveAttribute("href", "/env/default/contracts");
+});
+
 test("what cannot be read says why and can be tried again", async () => {
   const { user } = open(
     "/env/default/contracts",
-    refuses("get", LIST, 404, { code: "environment_not_found", detail: "There is no environment `default`." }),
+    refuses("get", LIST, 403, { code: "forbidden", detail: "This token may not." }),
   );
-  expect(await screen.findByText("There is no environment `default`.")).toBeInTheDocument();
-  expect(screen.getByRole("link", { name: "environment_not_found" })).toHaveAttribute(
-    "href",
-    "/docs/errors#environment_not_found",
-  );
+  expect(await screen.findByText("This token may not.")).toBeInTheDocument();
+  expect(screen.getByRole("link", { name: "forbidden" })).toHaveAttribute("href", "/docs/errors#forbidden");
   await user.click(screen.getByRole("button", { name: "Try again" }));
-  expect(await screen.findByText("There is no environment `default`.")).toBeInTheDocument();
+  expect(await screen.findByText("This token may not.")).toBeInTheDocument();
 });
 
 test("an event has the list read anew", async () => {

@@ -47,6 +47,16 @@ test("signing in leads nowhere but to our own pages", () => {
   }
 });
 
+test("the palette is left as it was entered, and the page behind it stays", async () => {
+  const { user } = open("/env/default/mine", listed, answers("get", "/v1/leases", { items: [] }));
+  await screen.findByRole("heading", { name: "My data" });
+  await user.keyboard("{Control>}k{/Control}");
+  expect(await screen.findByRole("dialog", { name: "Find or request anything" })).toBeInTheDocument();
+  await user.keyboard("{Escape}");
+  await waitFor(() => expect(screen.queryByRole("dialog")).not.toBeInTheDocument());
+  expect(screen.getByRole("heading", { name: "My data" })).toBeInTheDocument();
+});
+
 test("the palette leads to the form of a contract without the mouse", async () => {
   const { user, router } = open(
     "/env/default/mine",

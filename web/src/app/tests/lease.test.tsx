@@ -72,7 +72,7 @@ test("a diagnosis names who drifted, with the facts side by side", async () => {
     lease_id: "lease_1",
     dataset_id: "ds_1",
     verdict: "changed",
-    message: "changed under your lease: `billing` closed it",
+    message: "changed under your lease: `billing` closed it; noticed at 2026-11-22T10:41:59Z",
     first: { ...part, path: "payment › billing/payment-account@3" },
     handed_over_at: "2026-11-22T10:41:09.000Z",
     diagnosed_at: "2026-11-22T10:42:31.204Z",
@@ -98,6 +98,8 @@ test("a diagnosis names who drifted, with the facts side by side", async () => {
   const table = await screen.findByRole("group", { name: "What is different" });
   expect(within(table).getByRole("row", { name: "payment /status OPEN CLOSED" })).toBeInTheDocument();
   expect(screen.getByText("the account is closed")).toBeInTheDocument();
+  expect(screen.getByText(/`billing` closed it; noticed at/)).not.toHaveTextContent("2026-11-22T10:41:59Z");
+  expect(screen.getByTitle(/2026-11-22 10:41:59/)).toBeInTheDocument();
 });
 
 test("a lease that is somebody else's is refused in the server's words", async () => {

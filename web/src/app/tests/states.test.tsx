@@ -49,13 +49,18 @@ test.each(LISTS)("%s says what it means that there is nothing in %s", async (add
 });
 
 test.each(LISTS)("%s says why %s cannot be read", async (address, path) => {
-  open(
-    address,
-    refuses("get", path, 404, { code: "environment_not_found", detail: "There is no such environment." }),
-    ...OTHERS,
-  );
-  expect((await screen.findAllByText("There is no such environment.")).length).toBeGreaterThan(0);
+  open(address, refuses("get", path, 403, { code: "forbidden", detail: "This token may not." }), ...OTHERS);
+  expect((await screen.findAllByText("This token may not.")).length).toBeGreaterThan(0);
 });
+
+test.each(LISTS.filter(([, path]) => path.includes("{env}")))(
+  "%s is empty in an environment that does not exist yet",
+  async (address, path, empty) => {
+    open(address, refuses("get", path, 404, { code: "environment_not_found", detail: "There is none." }), ...OTHERS);
+    expect(await screen.findByText(empty)).toBeInTheDocument();
+    expect(screen.queryByText("There is none.")).not.toBeInTheDocument();
+  },
+);
 
 test("of a hundred thousand rows only those are drawn that are seen", () => {
   const rows = Array.from({ length: 100_000 }, (_, index) => index);

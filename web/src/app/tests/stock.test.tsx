@@ -48,7 +48,7 @@ test("a history that cannot be read leaves the rule to be seen", async () => {
   open(
     "/env/default/stock",
     answers("get", RULES, { items: [stockRule()] }),
-    refuses("get", HISTORY, 404, { code: "environment_not_found", detail: "There is no such environment." }),
+    refuses("get", HISTORY, 403, { code: "forbidden", detail: "This token may not." }),
   );
   expect(await screen.findByText("since this page was opened; what was before cannot be read now")).toBeInTheDocument();
   expect(screen.getByText("ready of 5")).toBeInTheDocument();
@@ -81,7 +81,8 @@ test("a rule that was chosen is told as closely as it is noted", async () => {
     answers("get", RULES, { items: [stockRule(), stockRule({ name: "other" })] }),
     answers("get", ONE, ({ params }) => stockHistory({ name: String(params["name"]), ready: [5, 5, 5] })),
   );
-  expect(await screen.findByText("over 15 min: lowest 5, highest 5")).toBeInTheDocument();
+  // Two are ready now, which was seen and not noted yet.
+  expect(await screen.findByText("over 15 min: lowest 2 now, highest 5")).toBeInTheDocument();
 });
 
 test("what was noted goes on with what was seen here", () => {
@@ -99,6 +100,12 @@ test("a history is summed up by its last low, and says what came of it", () => {
   const told = toldOf(stockHistory({ ready: [0, 0, null, 7], misses: [1, 0, null, 0], failed: [0, 0, null, 3] }));
   expect(told).toMatchObject({ ms: 1_200_000, lowest: 0, lowestAt: AT + 300_000, highest: 7 });
   expect(inWords(told, AT + 3_900_000)).toBe("over 20 min: lowest 0 1 h ago, highest 7");
+  const seen = [{ at: AT + 1_250_000, ready: 9, target: 9 }];
+  expect(toldOf(stockHistory({ ready: [0, 7] }), seen)).toMatchObject({ lowest: 0, lowestAt: AT, highest: 9 });
+  expect(toldOf(stockHistory({ ready: [9, 9] }), [...seen, { at: AT, ready: 4, target: 9 }])).toMatchObject({
+    lowest: 4,
+    lowestAt: AT,
+  });
   expect(inWords(undefined, AT)).toBe("nothing was noted yet");
   expect(servedInWords({ hits: 0, misses: 0 })).toBe("nobody has asked yet");
   expect(refillsInWords({ made: 0, failed: 0 })).toBe("none");

@@ -53,6 +53,8 @@ export function ActivityPage() {
         />
         <TextInput
           data-search
+          className="grow"
+          style={{ minWidth: 200, maxWidth: 320 }}
           aria-label="Search in what happened"
           placeholder="A kind, a path, an id, a message"
           {...field}

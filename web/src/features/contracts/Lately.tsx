@@ -19,7 +19,7 @@ export function Lately({ env, contract }: { env: string; contract: string }) {
     <div className="stack">
       <Read query={query} rows={4}>
         {(told) => (
-          <div className="columns">
+          <div className="stack">
             <Numbers told={told} />
             <Panel title="Failures by cause">
               {told.failures === undefined || told.failures.length === 0 ? (
@@ -81,7 +81,7 @@ function Causes({ env, causes }: { env: string; causes: FailureCause[] }) {
             <ContractLink env={env} name={cause.contract} />
           </td>
           <td>
-            <Status word="failed" title={words(cause.class)} /> {cause.message}
+            {cause.message} <span className="dim">· {words(cause.class)}</span>
           </td>
           <td>
             <OwnerLine owner={cause.owner} />

@@ -49,7 +49,14 @@ export function DatasetsPage() {
   return (
     <Page title="Datasets" name={`Datasets in ${env}`} full>
       <div className="row">
-        <TextInput data-search aria-label="Entity" placeholder="Entity, such as customer:c-17" {...typed.field} />
+        <TextInput
+          data-search
+          className="grow"
+          style={{ minWidth: 240, maxWidth: 320 }}
+          aria-label="Entity"
+          placeholder="Entity, such as customer:c-17"
+          {...typed.field}
+        />
         <TextInput aria-label="Contract" placeholder="domain/name" {...named.field} />
         <NativeSelect
           aria-label="State"

@@ -40,7 +40,7 @@ export function Timeline({ env, entries }: { env: string; entries: TimelineEntry
                   <ContractLink env={env} name={entry.contract} version={entry.version} />
                 )}
                 {entry.lease_id !== undefined && <LeaseLink env={env} id={entry.lease_id} />}
-                {entry.message}
+                {entry.message !== "" && <span>{entry.message}</span>}
               </span>
             </td>
           </tr>

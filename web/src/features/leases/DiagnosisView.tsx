@@ -7,6 +7,7 @@ import { OwnerLine } from "~/components/Owner";
 import { Panel, SmallTable } from "~/components/Panel";
 import { Status } from "~/components/Status";
 import { Time } from "~/components/Time";
+import { Told } from "~/components/Told";
 import { JsonOf } from "~/components/Values";
 import { ContractLink } from "~/components/links";
 import { shown } from "~/lib/exact";
@@ -44,7 +45,7 @@ export function DiagnosisView({ env, diagnosis }: { env: string; diagnosis: Diag
         <p>
           <strong>{VERDICTS[diagnosis.verdict]}</strong>
           <br />
-          {diagnosis.message}
+          <Told text={diagnosis.message} />
         </p>
         {first !== undefined && (
           <p>
@@ -114,7 +115,11 @@ function Part({ env, part }: { env: string; part: PartDiagnosis }) {
       {([part.then, part.now] as const).map((known, index) => (
         <td key={index}>
           <Status word={known.verdict} />
-          {known.message !== undefined && <p>{known.message}</p>}
+          {known.message !== undefined && (
+            <p>
+              <Told text={known.message} />
+            </p>
+          )}
           <JsonOf
             env={env}
             contract={part.contract}

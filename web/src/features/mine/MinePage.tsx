@@ -1,8 +1,8 @@
 /** My data: what I hold, what is being made for me, and what I had. */
 import { SegmentedControl } from "@mantine/core";
 import { useInfiniteQuery, useQuery } from "@tanstack/react-query";
-import { Link, useParams } from "@tanstack/react-router";
-import { useMemo, useState } from "react";
+import { Link, useNavigate, useParams, useSearch } from "@tanstack/react-router";
+import { useMemo } from "react";
 import { leases, requests, signIn } from "~/api/queries";
 import type { Lease } from "~/api/schema";
 import { DataTable, type Column } from "~/components/DataTable";
@@ -18,8 +18,10 @@ const FROM = "/frame/env/$env/mine";
 export function MinePage() {
   const { env } = useParams({ from: FROM });
   const me = useQuery(signIn).data?.name;
-  const [whose, setWhose] = useState("mine");
-  const [which, setWhich] = useState("held");
+  const { whose = "mine", which = "held" } = useSearch({ from: FROM });
+  const navigate = useNavigate({ from: "/env/$env/mine" });
+  const set = (change: { whose?: "all" | undefined; which?: "all" | undefined }) =>
+    void navigate({ search: (before) => ({ ...before, ...change }), replace: true });
   const filter = {
     ...(which === "held" ? { status: "held" as const } : {}),
     ...(whose === "mine" && me !== undefined ? { holder: me } : {}),
@@ -37,7 +39,7 @@ export function MinePage() {
             size="xs"
             aria-label="Whose"
             value={whose}
-            onChange={setWhose}
+            onChange={(value) => set({ whose: value === "all" ? value : undefined })}
             data={[
               { value: "mine", label: `Held by ${me ?? "me"}` },
               { value: "all", label: "By anybody" },
@@ -47,7 +49,7 @@ export function MinePage() {
             size="xs"
             aria-label="Which"
             value={which}
-            onChange={setWhich}
+            onChange={(value) => set({ which: value === "all" ? value : undefined })}
             data={[
               { value: "held", label: "Held now" },
               { value: "all", label: "Ever held" },

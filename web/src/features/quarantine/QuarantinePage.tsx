@@ -81,9 +81,10 @@ function quarantineColumns(
       head: "Why",
       cell: ({ drifted }) => drifted && <span title={drifted.message}>{drifted.message}</span>,
       from: "wide",
+      fill: true,
     },
     { head: "Owner", cell: ({ drifted }) => drifted && <OwnerLine owner={drifted.owner} />, from: "wide" },
-    { head: "Noticed", cell: ({ because }) => because && words(because), from: "wide" },
+    { head: "Noticed", cell: ({ because }) => because && words(because), from: "huge" },
     { head: "Since", cell: ({ since }) => since && <Time at={since} />, end: true, from: "medium" },
     {
       head: "Decision",
@@ -114,14 +115,14 @@ function debtColumns(env: string, mayNot: string | undefined, onResolve: (debt: 
         </DatasetLink>
       ),
     },
-    { head: "State", cell: (debt) => <Status word={debt.status} /> },
-    { head: "Why", cell: (debt) => <span title={debt.message}>{debt.message}</span>, from: "medium" },
-    { head: "What is left", cell: (debt) => <span className="mono">{shown(debt.output)}</span>, from: "wide" },
+    { head: "State", cell: (debt) => <Status word={debt.status} />, from: "medium" },
+    { head: "Why", cell: (debt) => <span title={debt.message}>{debt.message}</span>, from: "medium", fill: true },
+    { head: "What is left", cell: (debt) => <span className="mono">{shown(debt.output)}</span>, from: "huge" },
     { head: "Owner", cell: (debt) => <OwnerLine owner={debt.owner} />, from: "wide" },
     {
       head: "Contract",
       cell: (debt) => <ContractLink env={env} name={debt.contract} version={debt.version} />,
-      from: "wide",
+      from: "huge",
     },
     { head: "Since", cell: (debt) => debt.since && <Time at={debt.since} />, end: true, from: "medium" },
     {

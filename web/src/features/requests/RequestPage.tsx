@@ -310,7 +310,9 @@ function Steps({ env, steps }: { env: string; steps: Step[] }) {
             <ContractLink env={env} name={step.contract} version={step.version} />
           </td>
           <td>{step.attempt ?? ""}</td>
-          <td>{step.message ?? (step.from_stock !== undefined ? "from stock" : "")}</td>
+          <td style={{ overflowWrap: "anywhere" }}>
+            {step.message ?? (step.from_stock !== undefined ? "from stock" : "")}
+          </td>
         </tr>
       ))}
     </SmallTable>

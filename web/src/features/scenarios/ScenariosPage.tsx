@@ -80,7 +80,7 @@ function List({ env, open }: { env: string; open: string | undefined }) {
       ) : (
         <ul className="stack" style={{ gap: 6 }}>
           {scenarios.map(({ name, status }) => (
-            <li key={name} className="row between">
+            <li key={name} className="row between" style={{ flexWrap: "nowrap" }}>
               <Link
                 to="/env/$env/scenarios"
                 params={{ env }}

@@ -2,6 +2,7 @@
 import { useInfiniteQuery, useQuery } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
 import { useState } from "react";
+import { asProblem } from "~/api/problem";
 import { environments, limits, signIn, tokens, version } from "~/api/queries";
 import type { Token } from "~/api/schema";
 import { Button, Progress } from "@mantine/core";
@@ -119,6 +120,8 @@ function Limits() {
 
 function LimitsOf({ env }: { env: string }) {
   const query = useQuery(limits(env));
+  // It comes into being with its first supplier or scenario, and its limits with it.
+  if (query.isError && asProblem(query.error).code === "environment_not_found") return null;
   return (
     <Panel title={`Limits in ${env}`}>
       <Read query={query} rows={4}>

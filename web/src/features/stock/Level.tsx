@@ -26,7 +26,7 @@ export function Level({
   const { dataUpdatedAt } = useQuery(stockRules(env));
   const levels = useLevels(env, rule, dataUpdatedAt);
   const points = useMemo(() => pointsOf(history, levels), [history, levels]);
-  const told = toldOf(history);
+  const told = toldOf(history, levels);
   const { ready, coming } = rule.stock;
   const words = inWords(told, now);
   const open = "since this page was opened; ";

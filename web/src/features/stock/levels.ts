@@ -62,18 +62,20 @@ export function pointsOf(history: StockHistory | undefined, levels: Level[]): Po
   return [...noted.filter(({ at }) => at < from), ...levels];
 }
 
-/** What the server has noted, summed up; nothing when it has noted nothing yet. */
-export function toldOf(history: StockHistory | undefined): Told | undefined {
+/** What the server has noted, and was seen since, summed up; nothing when it has noted nothing yet. */
+export function toldOf(history: StockHistory | undefined, seen: Level[] = []): Told | undefined {
   if (history?.since === undefined) return undefined;
   const levels = history.ready.filter((ready) => ready !== null);
   const sum = (all: (number | null)[]) => all.reduce<number>((total, each) => total + (each ?? 0), 0);
-  const lowest = Math.min(...levels);
+  const noted = Math.min(...levels);
+  const lowest = Math.min(noted, ...seen.map(({ ready }) => ready));
   const every = 1000 * history.every_s;
+  const notedAt = Date.parse(history.since) + every * history.ready.lastIndexOf(noted);
   return {
     ms: every * history.ready.length,
     lowest,
-    lowestAt: Date.parse(history.since) + every * history.ready.lastIndexOf(lowest),
-    highest: Math.max(...levels),
+    lowestAt: seen.findLast(({ ready }) => ready === lowest)?.at ?? notedAt,
+    highest: Math.max(...levels, ...seen.map(({ ready }) => ready)),
     hits: sum(history.hits),
     misses: sum(history.misses),
     made: sum(history.made),

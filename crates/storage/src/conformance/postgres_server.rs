@@ -253,6 +253,9 @@ pub(super) fn keep(folder: &Path, signal: &str, server: &Command, ready: &'stati
     keeper
 }
 
+/// What a server says that has failed, and what is said of one that is not on this machine.
+const FAILED: [&str; 3] = ["FATAL", "failed to execute", "not found"];
+
 /// Waits until the server takes connections, and goes on reading what it says, so that it is never held up by that.
 fn wait(said: ChildStderr, ready: &'static str) {
     let (tell, told) = channel();
@@ -262,7 +265,7 @@ fn wait(said: ChildStderr, ready: &'static str) {
         for line in BufReader::new(said).lines().map_while(Result::ok) {
             let outcome = match &line {
                 line if line.contains(ready) => Ok(()),
-                line if line.contains("FATAL") => Err(lines.join("\n") + "\n" + line),
+                line if FAILED.iter().any(|why| line.contains(why)) => Err(lines.join("\n") + "\n" + line),
                 _ if lines.len() < LINES => {
                     lines.push(line);
                     continue;

@@ -103,6 +103,7 @@ mod statistics;
 mod stock;
 mod stock_history;
 mod stock_rules;
+mod stocking;
 mod taking;
 mod tasks;
 mod telling;

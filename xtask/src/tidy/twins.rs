@@ -45,6 +45,10 @@ const ALONE: &[(&str, &str)] = &[
         "crates/storage/src/postgres/starting.rs",
         "the one writer of SQLite carries all that waits out by one commit",
     ),
+    (
+        "crates/storage/src/postgres/stocking.rs",
+        "the one writer of SQLite carries all that waits out by one commit",
+    ),
     ("crates/storage/src/postgres/telling.rs", "one server tells itself nothing"),
     ("crates/storage/src/postgres/time.rs", "the time of SQLite is that of the process"),
     ("crates/storage/src/postgres/tls.rs", "nothing of SQLite leaves the process"),

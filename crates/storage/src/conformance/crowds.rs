@@ -10,10 +10,10 @@ use sixpack_model::tree::{Claim, PartStatus};
 
 use super::factories::{Order, Supplier};
 use super::fixture::Fixture;
-use super::stock::{asking_stock_only, level, line, status, stocked, wish};
+use super::stock::{asking_stock_only, coming, level, line, status, stocked, wish};
 use crate::events::EventFilter;
 use crate::requests::{Created, Idempotency, NewRequest, OverQuota, Quota, QuotaOf};
-use crate::trees::{Guard, RequestAfter, TreeWrite, Written};
+use crate::trees::{Guard, RequestAfter, RequestEnd, TreeWrite, Written};
 
 /// Accepts all of these at one time.
 async fn ask(f: &Fixture, all: Vec<NewRequest>) -> Vec<(RequestId, Created)> {
@@ -182,4 +182,46 @@ pub async fn of_many_results_each_means_what_it_means_by_itself(f: &Fixture) {
         let written = f.write(Guard::Claim(claim_of(tree.id)), late).await;
         assert_eq!(written, Written::Done(RequestAfter::GoesOn), "{number}");
     }
+}
+
+pub async fn of_many_that_are_ready_for_stock_each_comes_there_once(f: &Fixture) {
+    let session = f.supplier(Supplier::of(&["shop/customer"])).await;
+    let lines = [line(f, json!({ "country": "FR" })).await, line(f, json!({ "country": "DE" })).await];
+    let mut refills = Vec::new();
+    for number in 0..30 {
+        refills.push(coming(f, lines[number % 2]).await);
+    }
+    let claims: Vec<Claim> = f.claim(session, 100).await.into_iter().map(|claimed| claimed.claim).collect();
+    // Somebody has given up on one.
+    let end = RequestEnd { failure: None, event: f.event("request.cancelled") };
+    f.store.end_request(refills[7].0.id, RequestStatus::Cancelled, end).await.unwrap();
+    let writes = refills.iter().enumerate().map(|(number, (_, tree))| {
+        let claim = *claims.iter().find(|claim| claim.task.tree == tree.id).expect("it is claimed");
+        let claim = if number == 8 { Claim { attempt: claim.attempt + 1, ..claim } } else { claim };
+        let leases = vec![LeaseId(f.id())];
+        f.store.write_tree(TreeWrite { guard: Guard::Claim(claim), change: f.ready(tree), leases })
+    });
+    for (number, written) in join_all(writes).await.into_iter().enumerate() {
+        let (request, tree) = &refills[number];
+        let (now, stands) = (f.load(tree.id).await, status(f, request.id).await);
+        let filter = EventFilter { request: Some(request.id), ..EventFilter::default() };
+        let events = f.store.events(&filter, 0, 100).await.unwrap();
+        let told = events.iter().filter(|event| event.kind == "request.fulfilled");
+        let told: Vec<_> = told.map(|event| event.data.clone()).collect();
+        if number == 8 {
+            assert_eq!((written.unwrap(), now.version), (Written::Refused, tree.version));
+            assert_eq!((stands, told), (RequestStatus::Building, vec![]));
+            continue;
+        }
+        assert_eq!(written.unwrap(), Written::Done(RequestAfter::Stocked));
+        assert_eq!((now.version, now.root().status), (tree.version + 1, PartStatus::Ready));
+        if number == 7 {
+            assert_eq!((stands, told), (RequestStatus::Cancelled, vec![]));
+        } else {
+            assert_eq!((stands, told), (RequestStatus::Fulfilled, vec![json!({})]));
+        }
+        assert_eq!(f.store.trees_of(request.id).await.unwrap(), [], "it belongs to no request");
+    }
+    assert_eq!((level(f, lines[0]).await, level(f, lines[1]).await), ((14, 1), (15, 0)));
+    assert_eq!(f.store.unwanted_trees(None, 10).await.unwrap(), []);
 }

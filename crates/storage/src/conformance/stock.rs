@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 use sixpack_model::ids::{LineId, RequestId};
 use sixpack_model::plan::{Outcome, Readiness};
-use sixpack_model::request::{Request, RequestStatus};
+use sixpack_model::request::{Priority, Request, RequestStatus};
 use sixpack_model::tree::{PartStatus, Tree};
 
 use super::factories::{ENVIRONMENT, FRESH_FOR_MS, Order, Supplier};
@@ -22,7 +22,8 @@ pub(super) async fn line(f: &Fixture, input: Value) -> LineId {
 }
 
 pub(super) fn refill_of(f: &Fixture, line: LineId) -> NewRequest {
-    let mut new = f.new_request(Order { line: Some(line), ..Order::of(&["shop/customer"]) });
+    let order = Order { line: Some(line), priority: Priority::Stock, ..Order::of(&["shop/customer"]) };
+    let mut new = f.new_request(order);
     new.request.refills = Some("a-rule".parse().unwrap());
     new
 }
@@ -244,14 +245,7 @@ pub async fn a_repeated_key_takes_nothing_more(f: &Fixture) {
 pub async fn what_is_coming_is_taken_over_and_made_at_the_priority_of_who_waits(f: &Fixture) {
     let session = f.supplier(Supplier::of(&["shop/customer"])).await;
     let line = line(f, json!({})).await;
-    let mut new = refill_of(f, line);
-    let stock = sixpack_model::request::Priority::Stock;
-    let mut tree = Tree::clone(&new.trees[0].tree);
-    tree.priority = stock;
-    tree.parts[1].task.as_mut().unwrap().priority = stock;
-    new.trees[0].ready[0].priority = stock;
-    new.trees[0].tree = Arc::new(tree);
-    new.request.priority = stock;
+    let new = refill_of(f, line);
     let (refilling, tree) = (new.request.id, new.trees[0].tree.id);
     assert_eq!(f.store.refill(line, ONE, vec![new]).await.unwrap(), 1);
     let other = f.one("shop/customer").await;

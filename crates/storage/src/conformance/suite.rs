@@ -80,6 +80,7 @@ macro_rules! conformance_suite {
                 of_many_at_one_time_no_more_are_served_than_the_quota_allows,
                 many_new_requests_are_each_accepted_under_their_own_key,
                 of_many_results_each_means_what_it_means_by_itself,
+                of_many_that_are_ready_for_stock_each_comes_there_once,
             }
             datasets {
                 roots_are_listed_newest_first,

@@ -8,8 +8,12 @@ use tokio_postgres::Row;
 use uuid::Uuid;
 
 use super::columns::{code, get, id, number, number_of, number_of_code, parsed_of};
+use super::decisions::Meaning;
 use super::faults::Fault;
+use super::statements::Params;
 use super::writer::Tx;
+use crate::stored::changes::ChangeRow;
+use crate::stored::codes::Code;
 use crate::stored::grants::{Grant, Terms};
 
 /// Trees of a request that are read before it is known whether they are complete.
@@ -79,6 +83,23 @@ impl Tx {
         let touch = format!("UPDATE request SET revision = revision + 1 WHERE id = $1 RETURNING {STATE}");
         let found = self.connection.one(&touch, &[&id.0], read_state).await?;
         Ok(found.expect("a tree that is with its request has one"))
+    }
+
+    /// Counts a visible change of each request, and ends those whose only tree is leased with it, or has refilled stock.
+    pub(super) async fn touch_all(&self, changes: &[&ChangeRow], meanings: &[Meaning]) -> Result<(), Fault> {
+        let touch =
+            "UPDATE request r SET revision = r.revision + 1, ready = CASE WHEN g.leased THEN 1 ELSE r.ready END,
+                                  status = CASE WHEN g.ends THEN $4::smallint ELSE r.status END,
+                                  ended_at = CASE WHEN g.ends THEN $5::bigint ELSE r.ended_at END
+             FROM unnest($1::uuid[], $2::boolean[], $3::boolean[]) AS g (id, leased, ends) WHERE r.id = g.id";
+        let requests: Vec<Uuid> = changes.iter().map(|change| change.request.0).collect();
+        // What is in stock belongs to no request, and is not counted as ready in one.
+        let leased: Vec<bool> = meanings.iter().map(|meaning| meaning.lease().is_some()).collect();
+        let ends: Vec<bool> = meanings.iter().map(|meaning| !matches!(meaning, Meaning::GoesOn)).collect();
+        let fulfilled = i16::try_from(RequestStatus::Fulfilled.code()).expect("it is a small number");
+        let rows = requests.len() as u64;
+        let values: Params<'_> = &[&requests, &leased, &ends, &fulfilled, &self.now];
+        self.connection.later_all(touch, values, rows, None).await
     }
 
     /// The count of ready trees is taken anew each time, so that it can never drift from the trees. Returns the trees, which are

@@ -1,36 +1,35 @@
 //! Decisions: what follows from the results of suppliers, for many trees by one transaction.
 //!
 //! ```text
-//! requests, then trees: held and read -> claims given up -> rows of all trees -> leases of those that are complete
+//! lines, requests, then trees: held and read -> claims given up -> rows of all trees -> leases of those that are complete
 //! ```
 //!
-//! Only plain ones go together: a result that its tree takes in by itself, and that touches neither stock nor anybody else. What
-//! turns out not to be plain when it is held is left to be written by itself, as is everything else.
+//! Only plain ones go together: a result that its tree takes in by itself, and that touches nobody else, or that brings a dataset
+//! into stock for which nobody waits ([`super::stocking`]). What turns out not to be plain when it is held is left to be written by
+//! itself, as is everything else.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::hash::Hash;
 
 use futures::future::{try_join, try_join3};
 use serde_json::json;
-use sixpack_model::ids::{LeaseId, RequestId, TreeId};
-use sixpack_model::request::RequestStatus;
+use sixpack_model::ids::{LeaseId, LineId, RequestId, TreeId};
 use sixpack_model::tree::Claim;
 use tokio_postgres::Row;
 use uuid::Uuid;
 
-use super::columns::{get, id, number};
+use super::columns::{get, id, number, number_of};
 use super::counting::RequestState;
 use super::faults::Fault;
-use super::guards::Passed;
+use super::stocking::Stocking;
 use super::together::Shared;
 use super::writer::{Doing, Tx};
 use super::writes::{Below, RootRow};
 use crate::stored::attempts::{TreeWritten, held_ms};
 use crate::stored::changes::{ChangeRow, OutcomeRow};
-use crate::stored::codes::Code;
 use crate::stored::events::EventRow;
 use crate::stored::grants::{Grant, Granting, lease_ids};
-use crate::stored::places::{Place, Standing};
+use crate::stored::places::Place;
 use crate::tasks::{Claimant, Claimed};
 use crate::trees::{Guard, RequestAfter, Written};
 
@@ -45,6 +44,7 @@ pub(super) struct Decision {
 /// A tree as it is held.
 struct HeldTree {
     version: i64,
+    line: Option<LineId>,
     place: Place,
     fence: i64,
 }
@@ -53,6 +53,24 @@ struct HeldTree {
 struct HeldAll {
     requests: HashMap<RequestId, RequestState>,
     trees: HashMap<TreeId, HeldTree>,
+    /// Lines in which somebody waits, of those into whose stock something may come.
+    waited_in: HashSet<LineId>,
+}
+
+/// What a plain decision means for its request.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Meaning {
+    GoesOn,
+    /// Its only tree is leased with it.
+    Leased(LeaseId),
+    /// It has refilled stock.
+    Stocked,
+}
+
+impl Meaning {
+    pub(super) fn lease(self) -> Option<LeaseId> {
+        if let Self::Leased(lease) = self { Some(lease) } else { None }
+    }
 }
 
 impl Decision {
@@ -83,32 +101,46 @@ impl Decision {
             })
     }
 
-    fn is_ready(&self) -> bool {
-        matches!(self.change.outcome, Some(OutcomeRow::Ready(_)))
+    /// What it means when it is plain.
+    fn meaning(&self, now: i64) -> Meaning {
+        match self.change.outcome {
+            None => Meaning::GoesOn,
+            Some(_) if self.change.line.is_some() => Meaning::Stocked,
+            Some(_) => Meaning::Leased(lease_ids(&self.leases, 1, now)[0]),
+        }
     }
 
-    /// Whether it is as plain as it looked, now that its request and its tree are held.
-    fn is_plain_with(&self, request: &RequestState, tree: &HeldTree) -> bool {
+    /// Whether it is as plain as it looked, now that all is held.
+    fn is_plain_in(&self, held: &HeldAll, tree: &HeldTree) -> bool {
+        let Some(request) = held.requests.get(&self.change.request) else { return false };
         if request.status.ended() || matches!(tree.place, Place::Stock | Place::Apart) {
             return false;
         }
-        !self.is_ready() || (tree.place == Place::Request && request.line.is_none() && request.trees == 1)
+        match (&self.change.outcome, self.change.line) {
+            (None, _) => true,
+            (Some(_), None) => tree.place == Place::Request && request.line.is_none() && request.trees == 1,
+            (Some(_), Some(line)) => {
+                let is_coming = tree.place == Place::Coming && tree.line == Some(line);
+                is_coming && request.line.is_some() && !held.waited_in.contains(&line)
+            }
+        }
     }
 }
 
 fn is_plain(change: &ChangeRow) -> bool {
     // What is being made for stock touches that only when it is ready.
+    let stocking = Stocking::of(change);
     let is_by_itself = change.channel.is_none()
-        && (change.line.is_none() || change.outcome.is_none())
+        && stocking.as_ref().is_none_or(Stocking::is_refill)
         && change.joins.is_none()
         && change.found.is_none()
         && change.pins.is_none()
         && change.upon.is_none()
         && change.said.is_empty()
         && change.withdrawn.is_empty();
-    // What owns something is compared with what others own.
-    let owns_nothing = change.owns.as_ref().is_none_or(Vec::is_empty);
-    is_by_itself && owns_nothing && matches!(change.outcome, None | Some(OutcomeRow::Ready(_)))
+    // What owns something is compared with what others own; not in stock, where it owns nothing until it is handed out.
+    let has_no_rivals = stocking.is_some() || change.owns.as_ref().is_none_or(Vec::is_empty);
+    is_by_itself && has_no_rivals && matches!(change.outcome, None | Some(OutcomeRow::Ready(_)))
 }
 
 /// What is being done, for errors.
@@ -195,32 +227,6 @@ impl Tx {
         })
     }
 
-    /// Holds what may change with a decision, and gives up the claim that it was made under behind that, in one round trip. What
-    /// comes of the claim is undone with the rest when the decision is refused.
-    #[allow(clippy::type_complexity, reason = "where the tree stands; and whether the claim was there")]
-    async fn hold_with_claim(
-        &mut self,
-        change: &ChangeRow,
-        leases: &[LeaseId],
-        claim: &Claim,
-        claimants: &[Claimant],
-    ) -> Result<(Option<Standing>, Option<Option<Passed>>), Fault> {
-        let simple = change.line.is_none()
-            && leases.len() < 2
-            && !matches!(change.outcome, Some(OutcomeRow::Failed(_)));
-        if !simple {
-            return Ok((self.hold_for(change, leases).await?, None));
-        }
-        self.hold_contracts(change).await?;
-        let candidates = self.candidates(&[(change, claimants)]).await?;
-        let all = try_join3(self.claimed_of(&candidates), self.hold_own(change), self.drop_claim(claim));
-        let (havings, (from, request), passed) = all.await?;
-        self.havings = havings;
-        self.read = request;
-        self.note_own(change.request);
-        Ok((from, Some(passed)))
-    }
-
     /// Writes all of them; whoever gets `None` is to be written by itself.
     async fn decide(&mut self, all: &[Decision]) -> Result<Vec<Option<TreeWritten>>, Fault> {
         let wanted: Vec<_> = all.iter().map(|one| (&one.change, &one.claimants[..])).collect();
@@ -236,8 +242,7 @@ impl Tx {
                 answers[number] = Some(Written::Stale.into());
                 continue;
             };
-            let request = held.requests.get(&decision.change.request);
-            if request.is_some_and(|request| decision.is_plain_with(request, tree)) {
+            if decision.is_plain_in(&held, tree) {
                 going.push((number, decision));
             }
         }
@@ -261,20 +266,27 @@ impl Tx {
         Ok(answers)
     }
 
-    /// Holds the requests and the trees, each in the order of their ids.
+    /// Holds the lines, the requests and the trees, each in the order of their ids.
     async fn hold_all(&self, all: &[Decision]) -> Result<HeldAll, Fault> {
         let requests: Vec<Uuid> = all.iter().map(|decision| decision.change.request.0).collect();
         let trees: Vec<Uuid> = all.iter().map(|decision| decision.change.tree.0).collect();
-        let list =
-            "SELECT id, version, place, fence FROM tree WHERE id = ANY ($1) ORDER BY id FOR NO KEY UPDATE";
+        let stocking: Vec<Stocking<'_>> =
+            all.iter().filter_map(|decision| Stocking::of(&decision.change)).collect();
+        let list = "SELECT id, version, line, place, fence FROM tree WHERE id = ANY ($1) ORDER BY id FOR NO KEY UPDATE";
         let read = |row: &Row| {
-            let place = Place::from_code(number(row, 2)?);
-            Ok((TreeId(id(row, 0)?), HeldTree { version: number(row, 1)?, place, fence: number(row, 3)? }))
+            let (line, place) = (number_of(row, 2)?.map(LineId), Place::from_code(number(row, 3)?));
+            let tree = HeldTree { version: number(row, 1)?, line, place, fence: number(row, 4)? };
+            Ok((TreeId(id(row, 0)?), tree))
         };
-        let (requests, trees) =
-            try_join(self.hold_and_read_all(&requests), self.connection.all(list, &[&trees], read)).await?;
+        self.hold_stock(&stocking).await?;
+        let (waited_in, requests, trees) = try_join3(
+            self.lines_waited_in(&stocking),
+            self.hold_and_read_all(&requests),
+            self.connection.all(list, &[&trees], read),
+        )
+        .await?;
         let requests = requests.into_iter().map(|request| (request.id, request)).collect();
-        Ok(HeldAll { requests, trees: trees.into_iter().collect() })
+        Ok(HeldAll { requests, trees: trees.into_iter().collect(), waited_in })
     }
 
     /// Gives up the claims that are still there; says since when each was held, by its tree.
@@ -314,33 +326,36 @@ impl Tx {
         let name = &first.change.environment;
         let environment = self.environment(name).await?;
         let (mut below, mut changes, mut roots) = (Below::default(), Vec::new(), Vec::new());
-        let (mut ready, mut claimed_now) = (Vec::new(), Vec::with_capacity(going.len()));
+        let (mut meanings, mut claimed_now) = (Vec::new(), Vec::with_capacity(going.len()));
         for (_, decision) in going {
             let change = &decision.change;
             self.name_more_below(environment, change, &mut below).await?;
             claimed_now.push(std::mem::take(&mut self.claimed));
-            let granted =
-                decision.is_ready().then(|| lease_ids(&decision.leases, 1, self.now)).map(|ids| ids[0]);
+            let meaning = decision.meaning(self.now);
+            let place = matches!(meaning, Meaning::Stocked).then_some(Place::Stock);
             changes.push(change);
-            roots.push(RootRow { change, pins: None, granted });
-            ready.push(granted);
+            roots.push(RootRow { change, pins: None, granted: meaning.lease(), place });
+            meanings.push(meaning);
             let request = held.requests.get_mut(&change.request).expect("its request is held");
             request.revision += 1;
         }
         self.update_roots(&roots).await?;
         self.write_below(environment, &changes, &below).await?;
-        self.touch_all(&changes, &ready).await?;
+        self.touch_all(&changes, &meanings).await?;
+        let stocking: Vec<Stocking<'_>> = changes.iter().copied().filter_map(Stocking::of).collect();
+        self.put_all_in_stock(&stocking).await?;
         for change in &changes {
             self.tell_of(&change.events, claimed.get(&change.tree).copied());
         }
         let granting: Vec<Granting<'_>> = changes
             .iter()
-            .zip(&ready)
-            .filter_map(|(change, lease)| {
+            .zip(&meanings)
+            .filter_map(|(change, meaning)| {
                 let (tree, unit) = (change.tree, change.unit);
                 let counter = held.trees[&tree].fence.unsigned_abs() + 1;
                 let grant = Grant { tree, unit, counter, owns: Vec::new() };
-                Some(Granting { terms: held.requests[&change.request].terms(), grant, lease: (*lease)? })
+                let terms = held.requests[&change.request].terms();
+                Some(Granting { terms, grant, lease: meaning.lease()? })
             })
             .collect();
         let mut granted = if granting.is_empty() {
@@ -349,32 +364,23 @@ impl Tx {
             self.insert_leases(environment, name, &granting).await?.into_iter()
         };
         let mut after = Vec::with_capacity(changes.len());
-        for ((change, lease), claimed) in changes.iter().zip(&ready).zip(claimed_now) {
-            let behind = if let Some(lease) = lease {
-                let data = json!({ "leases": [lease.to_string()] });
-                let (request, kind) = (change.request, "request.fulfilled");
-                self.tell(&EventRow::told(self.now, name, kind, request, None, &data));
-                let leases = granted.next().into_iter().collect();
-                RequestAfter::Fulfilled { revision: held.requests[&request].revision, leases }
-            } else {
-                RequestAfter::GoesOn
+        for ((change, meaning), claimed) in changes.iter().zip(meanings).zip(claimed_now) {
+            let (request, kind) = (change.request, "request.fulfilled");
+            let mut fulfilled = |data| self.tell(&EventRow::told(self.now, name, kind, request, None, &data));
+            let behind = match meaning {
+                Meaning::GoesOn => RequestAfter::GoesOn,
+                Meaning::Leased(lease) => {
+                    fulfilled(json!({ "leases": [lease.to_string()] }));
+                    let leases = granted.next().into_iter().collect();
+                    RequestAfter::Fulfilled { revision: held.requests[&request].revision, leases }
+                }
+                Meaning::Stocked => {
+                    fulfilled(json!({}));
+                    RequestAfter::Stocked
+                }
             };
             after.push((behind, claimed));
         }
         Ok(after)
-    }
-
-    /// Counts a visible change of each request, and ends those whose only tree is leased with it.
-    async fn touch_all(&self, changes: &[&ChangeRow], leased: &[Option<LeaseId>]) -> Result<(), Fault> {
-        let touch =
-            "UPDATE request r SET revision = r.revision + 1, ready = CASE WHEN g.ends THEN 1 ELSE r.ready END,
-                                  status = CASE WHEN g.ends THEN $3::smallint ELSE r.status END,
-                                  ended_at = CASE WHEN g.ends THEN $4::bigint ELSE r.ended_at END
-             FROM unnest($1::uuid[], $2::boolean[]) AS g (id, ends) WHERE r.id = g.id";
-        let requests: Vec<Uuid> = changes.iter().map(|change| change.request.0).collect();
-        let ends: Vec<bool> = leased.iter().map(Option::is_some).collect();
-        let fulfilled = i16::try_from(RequestStatus::Fulfilled.code()).expect("it is a small number");
-        let rows = requests.len() as u64;
-        self.connection.later_all(touch, &[&requests, &ends, &fulfilled, &self.now], rows, None).await
     }
 }

@@ -4,18 +4,21 @@
 //! tree goes to another request, or to another line, only with a new version: when the version is still the same once everything
 //! is held, what is held is the right thing.
 
-use futures::future::try_join;
+use futures::future::{try_join, try_join3};
 use sixpack_model::ids::{LeaseId, LineId, RequestId, TreeId};
+use sixpack_model::tree::Claim;
 use tokio_postgres::Row;
 use uuid::Uuid;
 
 use super::columns::{id, int, number};
 use super::counting::RequestState;
 use super::faults::Fault;
+use super::guards::Passed;
 use super::placing::{Waiter, read_standing, read_waiter};
 use super::writer::Tx;
 use crate::stored::changes::{ChangeRow, OutcomeRow};
 use crate::stored::places::Standing;
+use crate::tasks::Claimant;
 
 /// What a transaction holds that others may have to be compared with.
 #[derive(Default)]
@@ -85,6 +88,32 @@ impl Tx {
         Ok(locked.into_iter().find(|(tree, _)| *tree == change.tree).map(|(_, standing)| standing))
     }
 
+    /// Holds what may change with a decision, and gives up the claim that it was made under behind that, in one round trip. What
+    /// comes of the claim is undone with the rest when the decision is refused.
+    #[allow(clippy::type_complexity, reason = "where the tree stands; and whether the claim was there")]
+    pub(super) async fn hold_with_claim(
+        &mut self,
+        change: &ChangeRow,
+        leases: &[LeaseId],
+        claim: &Claim,
+        claimants: &[Claimant],
+    ) -> Result<(Option<Standing>, Option<Option<Passed>>), Fault> {
+        let simple = change.line.is_none()
+            && leases.len() < 2
+            && !matches!(change.outcome, Some(OutcomeRow::Failed(_)));
+        if !simple {
+            return Ok((self.hold_for(change, leases).await?, None));
+        }
+        self.hold_contracts(change).await?;
+        let candidates = self.candidates(&[(change, claimants)]).await?;
+        let all = try_join3(self.claimed_of(&candidates), self.hold_own(change), self.drop_claim(claim));
+        let (havings, (from, request), passed) = all.await?;
+        self.havings = havings;
+        self.read = request;
+        self.note_own(change.request);
+        Ok((from, Some(passed)))
+    }
+
     /// Holds the request and the tree of a decision that touches nothing else; says where the tree stands, and what the request is.
     pub(super) async fn hold_own(
         &self,
@@ -116,6 +145,12 @@ impl Tx {
     pub(super) async fn hold_line(&self, line: LineId) -> Result<(), Fault> {
         let lock = "SELECT 1 FROM stock_line WHERE id = $1 FOR NO KEY UPDATE";
         self.connection.one(lock, &[&line.0], |_| Ok(())).await.map(|_| ())
+    }
+
+    /// The same for several, in the order of their numbers; waits for nothing.
+    pub(super) async fn hold_lines(&self, lines: &[i64]) -> Result<(), Fault> {
+        let lock = "SELECT 1 FROM stock_line WHERE id = ANY ($1) ORDER BY id FOR NO KEY UPDATE";
+        self.connection.later(lock, &[&lines]).await
     }
 
     /// Holds the contracts whose word is taken with a decision, that count a drift, or that are to blame for a line.

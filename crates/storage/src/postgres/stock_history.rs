@@ -31,8 +31,7 @@ impl StockHistory for PostgresStore {
         self.write("counting what stock comes to", (lines, columns), |tx, (lines, columns)| {
             Box::pin(async move {
                 let [hits, misses, made, failed] = columns;
-                let hold = "SELECT 1 FROM stock_line WHERE id = ANY ($1) ORDER BY id FOR NO KEY UPDATE";
-                tx.connection.later(hold, &[lines]).await?;
+                tx.hold_lines(lines).await?;
                 let count = "UPDATE stock_line l SET hits = l.hits + s.hits, misses = l.misses + s.misses,
                                                      made = l.made + s.made, failed = l.failed + s.failed FROM (
                                  SELECT line, sum(hits)::bigint AS hits, sum(misses)::bigint AS misses,

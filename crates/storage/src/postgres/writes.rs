@@ -19,6 +19,7 @@ use crate::stored::changes::{ChangeRow, TaskRow};
 use crate::stored::codes::Code;
 use crate::stored::entities::{Owned, owns_text};
 use crate::stored::parts::PartRow;
+use crate::stored::places::Place;
 use crate::stored::rechecks::StoredRecheck;
 use crate::stored::tasks::Waiting;
 
@@ -46,6 +47,8 @@ pub(super) struct RootRow<'c> {
     pub(super) pins: Option<i64>,
     /// The lease that it is given with this very write, which is a version of its own.
     pub(super) granted: Option<LeaseId>,
+    /// Where it is kept from now on, when that is written with the rest.
+    pub(super) place: Option<Place>,
 }
 
 impl RootRow<'_> {
@@ -86,7 +89,7 @@ impl Tx {
             None => None,
         };
         let below = self.name_below(environment, change).await?;
-        let root = RootRow { change, pins, granted: None };
+        let root = RootRow { change, pins, granted: None, place: None };
         try_join(self.update_roots(&[root]), self.write_below(environment, &[change], &below)).await?;
         self.write_behind(environment, change, claimed_at).await
     }
@@ -143,10 +146,11 @@ impl Tx {
             "UPDATE tree t SET version = r.version, status = r.status, lease = r.lease, fence = t.fence + r.leases,
                                ending = r.ending, made = r.made, due_at = r.due_at, recheck = r.recheck,
                                owns = CASE WHEN r.has_owns THEN r.owns ELSE t.owns END, pins = coalesce(r.pins, t.pins),
-                               ended_at = CASE WHEN r.status IN (9, 10) THEN coalesce(t.ended_at, $13::bigint) END
+                               place = coalesce(r.place, t.place),
+                               ended_at = CASE WHEN r.status IN (9, 10) THEN coalesce(t.ended_at, $14::bigint) END
              FROM unnest($1::uuid[], $2::bigint[], $3::bigint[], $4::uuid[], $5::bigint[], $6::bigint[], $7::bigint[],
-                         $8::bigint[], $9::text[], $10::boolean[], $11::text[], $12::bigint[])
-                  AS r (id, version, status, lease, leases, ending, made, due_at, recheck, has_owns, owns, pins)
+                         $8::bigint[], $9::text[], $10::boolean[], $11::text[], $12::bigint[], $13::bigint[])
+                  AS r (id, version, status, lease, leases, ending, made, due_at, recheck, has_owns, owns, pins, place)
              WHERE t.id = r.id";
         self.connection
             .later(
@@ -164,6 +168,7 @@ impl Tx {
                     &each(roots, |root| root.change.owns.is_some()),
                     &each(roots, |root| root.change.owns.as_deref().and_then(owns_text)),
                     &each(roots, |root| root.pins),
+                    &each(roots, |root| root.place.map(Place::code)),
                     &self.now,
                 ],
             )

@@ -15,6 +15,7 @@ mod postgres_marks;
 mod postgres_migrations;
 mod postgres_opening;
 mod postgres_pooler;
+mod postgres_stocking;
 mod postgres_tls;
 mod postgres_wakeups;
 mod postgres_writer;

@@ -95,10 +95,17 @@ impl Decision {
 
     /// Whether it touches nothing that one of these touches.
     fn is_beside(&self, others: &[Self]) -> bool {
-        others.first().is_none_or(|first| self.change.environment == first.change.environment)
+        let is_alike = |first: &Self| {
+            self.change.environment == first.change.environment && self.is_for_stock() == first.is_for_stock()
+        };
+        others.first().is_none_or(is_alike)
             && others.iter().all(|other| {
                 self.change.tree != other.change.tree && self.change.request != other.change.request
             })
+    }
+
+    fn is_for_stock(&self) -> bool {
+        Stocking::of(&self.change).is_some()
     }
 
     /// What it means when it is plain.
@@ -152,7 +159,8 @@ impl Shared for Decision {
     const DOING: &'static str = WRITING;
 
     fn in_common(&self) -> impl Hash {
-        &self.change.environment
+        // What comes into stock may have to wait for its line; what does not goes beside it, and waits for none.
+        (&self.change.environment, self.is_for_stock())
     }
 
     fn goes_with(&self, group: &[Self]) -> bool {

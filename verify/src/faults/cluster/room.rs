@@ -48,7 +48,7 @@ impl Cluster {
                     self.in_doubt_without_room += 1;
                 }
                 Some(status) => {
-                    self.wrong.push(format!("with a full disk, server {number} ended with {status}"))
+                    self.wrong.push(format!("with a full disk, server {number} ended with {status}"));
                 }
                 None => {}
             }

@@ -206,6 +206,8 @@ pub struct Lately {
     pub failures: u64,
     /// Parts begun, the failed ones among them.
     pub of: u64,
+    /// When the first of those that failed was created.
+    pub first_failed_at: Option<Timestamp>,
 }
 
 /// Events and failure that end a request from outside of its trees; see [`crate::requests::Requests::end_request`].

@@ -1,5 +1,7 @@
 //! Cluster: the servers, the database and the suppliers of one trial, and everything that can be done to them.
 
+mod room;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -11,7 +13,7 @@ use super::strikes::Strike;
 use crate::api::Api;
 use crate::disk::Disk;
 use crate::postgres::Postgres;
-use crate::processes::{Begins, STORE_IN_DOUBT, Server, SupplierProcess};
+use crate::processes::{Begins, Server, SupplierProcess};
 use crate::proxy::Proxy;
 
 /// Domains with a supplier each; the scenario goes through all of them.
@@ -26,12 +28,6 @@ const WAY_MS: std::ops::Range<u64> = 50..1_200;
 
 /// The database is away for so many milliseconds, beside the time that it takes to recover.
 const ABSENCE_MS: std::ops::Range<u64> = 0..400;
-
-/// No more can be written for so many milliseconds: some calls of everybody.
-const FULL_MS: std::ops::Range<u64> = 300..1_500;
-
-/// A server that cannot know what is on its disk has ended after so long.
-const ENDING_LIMIT: Duration = Duration::from_secs(5);
 
 /// A consumer waits so long for an answer: longer than the server may wait, and than anything stands still.
 const CALL_LIMIT: Duration = Duration::from_secs(12);
@@ -253,83 +249,6 @@ impl Cluster {
         }
         self.slowest_start = self.slowest_start.max(server.process.ready_after);
         Ok(true)
-    }
-
-    /// Leaves no room for a while. Everything goes on by itself afterwards, but for what has ended for want of it, which whoever
-    /// supervises it starts again: a database, or a server that cannot know whether its last commit is in the log.
-    async fn fill_disk(&mut self, strike: Strike) -> anyhow::Result<bool> {
-        // One that stands still would answer nothing, whatever its disk is like.
-        let going: Vec<usize> =
-            (0..self.servers.len()).filter(|&number| self.servers[number].goes_on()).collect();
-        let Some(disk) = self.disk() else { return Ok(false) };
-        if going.is_empty() {
-            return Ok(false);
-        }
-        let ended_before = self.database.as_ref().map_or(Ok(0), Postgres::panics)?;
-        disk.take_all_room()?;
-        if let (Strike::DatabaseLogFull, Some(database)) = (strike, &self.database) {
-            database.write_log_until_it_ends().await?;
-        }
-        let mut wrong = self.read_without_room(&going).await?;
-        self.wrong.append(&mut wrong);
-        self.disk().context("the disk is gone")?.give_room()?;
-        if let Some(database) = &mut self.database {
-            database.restart_if_ended().await?;
-            self.ended_without_room += u32::from(database.panics()? > ended_before);
-        }
-        for number in going {
-            let server = &mut self.servers[number].process;
-            match server.restart_if_ended().await? {
-                // With a database, nothing that a server writes itself lies on that disk.
-                Some(status) if self.database.is_none() && status.code() == Some(STORE_IN_DOUBT) => {
-                    self.in_doubt_without_room += 1;
-                }
-                Some(status) => {
-                    self.wrong.push(format!("with a full disk, server {number} ended with {status}"))
-                }
-                None => {}
-            }
-            let api = self.api.through(server.address().to_owned(), CALL_LIMIT);
-            let limit = Instant::now() + CALL_LIMIT;
-            while !api.is_ready().await {
-                ensure!(
-                    Instant::now() < limit,
-                    "{} is not ready although its store has room again",
-                    api.address()
-                );
-                tokio::time::sleep(Duration::from_millis(20)).await;
-            }
-        }
-        self.found_room += 1;
-        Ok(true)
-    }
-
-    /// Reads through each of these servers for a while; returns what could not be read. What is there can be read all the time, unless
-    /// the database or the server has ended.
-    async fn read_without_room(&mut self, going: &[usize]) -> anyhow::Result<Vec<String>> {
-        let refused_by_all = self.database.is_some();
-        let until = Instant::now() + Duration::from_millis(fastrand::u64(FULL_MS));
-        let mut wrong = Vec::new();
-        while Instant::now() < until {
-            for &number in going {
-                let server = &mut self.servers[number].process;
-                let api = self.api.through(server.address().to_owned(), CALL_LIMIT);
-                let read = api.look("/v1/leases?limit=1").await;
-                let is_fine = |reply: &crate::api::Reply| {
-                    reply.status == 200 || (refused_by_all && reply.status == 503)
-                };
-                if !read.as_ref().is_ok_and(is_fine) && !server.ends_within(ENDING_LIMIT).await {
-                    wrong.push(format!("with a full disk, leases could not be read: {read:?}"));
-                }
-            }
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-        Ok(wrong)
-    }
-
-    /// The disk that the store lies on, where the trial may have one of its own.
-    fn disk(&self) -> Option<&Disk> {
-        self.disk.as_ref().or_else(|| self.database.as_ref()?.disk())
     }
 
     async fn strike_supplier(&mut self, strike: Strike) -> anyhow::Result<bool> {

@@ -1682,6 +1682,11 @@ export interface components {
         Lately: {
             /** Format: int64 */
             failures: number;
+            /**
+             * Format: date-time
+             * @description When the first of those that failed since then was begun.
+             */
+            first_failed_at?: string;
             /** Format: int64 */
             of: number;
             /** Format: date-time */

@@ -1,5 +1,5 @@
 /** A failure, the answer first: what failed, whose it is, why, since when and how often, and what to do. */
-import type { Failure } from "~/api/schema";
+import type { Failure, Lately } from "~/api/schema";
 import { CopyButton } from "~/components/Copy";
 import { OwnerLine } from "~/components/Owner";
 import { Facts, Panel } from "~/components/Panel";
@@ -49,6 +49,11 @@ export function FailureAnswer({ env, failure, reference }: FailureAnswerProps) {
                 <>
                   {failure.lately.failures} of {failure.lately.of} failed since{" "}
                   <Time at={failure.lately.since} absolute />
+                  {failure.lately.first_failed_at !== undefined && (
+                    <>
+                      , the first one begun <Time at={failure.lately.first_failed_at} />
+                    </>
+                  )}
                 </>
               ),
             ],
@@ -68,6 +73,10 @@ export function FailureAnswer({ env, failure, reference }: FailureAnswerProps) {
   );
 }
 
+function first({ first_failed_at: at }: Lately): string {
+  return at === undefined ? "" : `, the first one begun at ${utc(at)}`;
+}
+
 /** The same as a message. */
 export function asText(failure: Failure, reference: string): string {
   const { owner, lately } = failure;
@@ -75,7 +84,9 @@ export function asText(failure: Failure, reference: string): string {
     `${failure.path} failed: ${failure.message}`,
     `class: ${failure.class}${failure.code === undefined ? "" : ` (${failure.code})`}, attempts: ${failure.attempts}`,
     `owner: ${[owner.team, owner.contact, owner.issues].filter(Boolean).join(", ")}`,
-    ...(lately === undefined ? [] : [`lately: ${lately.failures} of ${lately.of} since ${utc(lately.since)}`]),
+    ...(lately === undefined
+      ? []
+      : [`lately: ${lately.failures} of ${lately.of} since ${utc(lately.since)}${first(lately)}`]),
     ...(failure.details === undefined ? [] : [`details: ${JSON.stringify(failure.details)}`]),
     reference,
   ].join("\n");

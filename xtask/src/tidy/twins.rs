@@ -39,6 +39,7 @@ const ALONE: &[(&str, &str)] = &[
     ("crates/storage/src/postgres/faults.rs", "SQLite fails by itself, and not on the way to it"),
     ("crates/storage/src/postgres/keys.rs", "nobody stands between a process and its file"),
     ("crates/storage/src/postgres/locks.rs", "the one writer of SQLite needs none"),
+    ("crates/storage/src/postgres/marks.rs", "SQLite leaves nothing dead in an index"),
     ("crates/storage/src/postgres/pooler.rs", "nobody stands between a process and its file"),
     ("crates/storage/src/postgres/presence.rs", "whoever has the folder is the only one"),
     (

@@ -328,7 +328,8 @@ pub async fn versions_of_channels_are_counted_for_themselves(f: &Fixture) {
     });
     f.write(Guard::None, failed).await;
     let lately = async |version| f.store.lately("staging", "shop/customer", version).await.unwrap();
-    assert_eq!(lately(FIRST).await, Lately { failures: 1, of: 2 });
-    assert_eq!(lately(1).await, Lately { failures: 0, of: 1 });
-    assert_eq!(lately(FIRST + 1).await, Lately { failures: 0, of: 0 });
+    let first_failed_at = Some(f.now());
+    assert_eq!(lately(FIRST).await, Lately { failures: 1, of: 2, first_failed_at });
+    assert_eq!(lately(1).await, Lately { failures: 0, of: 1, first_failed_at: None });
+    assert_eq!(lately(FIRST + 1).await, Lately { failures: 0, of: 0, first_failed_at: None });
 }

@@ -255,14 +255,21 @@ pub async fn lately_counts_the_last_hour_of_one_contract(f: &Fixture) {
         failing.push(f.one("shop/customer").await);
     }
     f.one("shop/account").await;
-    let change = f.part_change(&failing[0], 1, |part| {
-        part.status = PartStatus::Undoing;
-        part.failure = Some(f.failure());
-    });
-    f.write(Guard::None, change).await;
+    f.clock.advance_ms(1_000);
+    let failing_at = f.now();
+    failing.push(f.one("shop/customer").await);
+    f.clock.advance_ms(1_000);
+    failing.push(f.one("shop/customer").await);
+    for tree in &failing[3..] {
+        let change = f.part_change(tree, 1, |part| {
+            part.status = PartStatus::Undoing;
+            part.failure = Some(f.failure());
+        });
+        f.write(Guard::None, change).await;
+    }
     let lately = f.store.lately("staging", "shop/customer", 1).await.unwrap();
-    assert_eq!(lately, Lately { failures: 1, of: 3 });
-    let nothing = Lately { failures: 0, of: 0 };
+    assert_eq!(lately, Lately { failures: 2, of: 5, first_failed_at: Some(failing_at) });
+    let nothing = Lately { failures: 0, of: 0, first_failed_at: None };
     assert_eq!(f.store.lately("qa2", "shop/customer", 1).await.unwrap(), nothing);
     assert_eq!(f.store.lately("staging", "shop/ready-customer", 1).await.unwrap(), nothing);
 }

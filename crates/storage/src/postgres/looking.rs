@@ -1,9 +1,9 @@
 //! Looking: what is in stock of what a request wishes, or is being made for it.
 //!
 //! What is found is held from then on, its row and its tree, so that nobody else finds it. What somebody else holds is passed by:
-//! they are about to take it, or to write about it, and nobody waits for them. Only when there is nothing, and a dataset of its
-//! own would be made, the line is held and looked at once more: what was coming into stock meanwhile is there by then, and who
-//! stands in line behind that is seen by whatever comes next.
+//! they are about to take it, or to write about it, and nobody waits for them. Only when there is too little, and something would be
+//! made, what was found is let go, the lines are held in the order of their numbers, and all is looked for once more: what was coming
+//! into stock meanwhile is there by then, and who stands in line behind that is seen by whatever comes next.
 
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeSet, HashMap};
@@ -58,6 +58,13 @@ struct Look<'l> {
     hold: &'static str,
 }
 
+impl Look<'_> {
+    /// The same for those who wish the same.
+    fn key(&self) -> usize {
+        std::ptr::from_ref(self.row).addr()
+    }
+}
+
 impl Tx {
     /// Looks for what each unit wishes, but for these, and holds it. `None` when something is missing that nobody would make.
     pub(super) async fn find_in_stock(
@@ -66,24 +73,66 @@ impl Tx {
         looking: Looking,
         but: &BTreeSet<TreeId>,
     ) -> Result<Option<Vec<Found>>, Fault> {
-        let mut found: Vec<Found> = Vec::with_capacity(wishes.len());
-        let mut taken = but.clone();
-        // Units that wish the same share one look.
-        let mut looked: HashMap<usize, Vec<Found>> = HashMap::new();
         let environment = wishes.iter().flatten().next().map(|row| Arc::clone(&row.wish.environment));
         let doubted = match environment {
             Some(environment) => self.doubted_in(&environment).await?,
             None => BTreeSet::new(),
         };
-        for (unit, wish) in wishes.iter().enumerate() {
-            let Some(wish) = wish else {
+        let mut looks = Vec::with_capacity(wishes.len());
+        for wish in wishes {
+            looks.push(match wish {
+                Some(row) => Some(self.look(row, HELD).await?),
+                None => None,
+            });
+        }
+        let mut lines: Vec<i64> = match looking {
+            Looking::Anywhere => {
+                wishes.iter().flatten().filter_map(|row| own_line(&row.wish)).map(|line| line.0).collect()
+            }
+            Looking::Fresh | Looking::InStock => Vec::new(),
+        };
+        // Whoever finds nothing of what it wants holds nothing yet.
+        let may_hold = !lines.is_empty() && looks.iter().flatten().count() > 1;
+        if may_hold {
+            self.connection.later("SAVEPOINT looked", &[]).await?;
+        }
+        let found = self.find(&looks, looking, but, &doubted).await?;
+        let is_short =
+            |found: &[Found]| found.iter().any(|found| matches!(found, Found::Own { line: Some(_) }));
+        if lines.is_empty() || !found.as_deref().is_some_and(is_short) {
+            return Ok(found);
+        }
+        // Nobody waits for a line with something in hand that those who have it may want.
+        if may_hold {
+            self.connection.later("ROLLBACK TO SAVEPOINT looked", &[]).await?;
+        }
+        lines.sort_unstable();
+        lines.dedup();
+        self.hold_lines(&lines).await?;
+        self.find(&looks, looking, but, &doubted).await
+    }
+
+    /// Looks once.
+    async fn find(
+        &self,
+        looks: &[Option<Look<'_>>],
+        looking: Looking,
+        but: &BTreeSet<TreeId>,
+        doubted: &BTreeSet<ContractName>,
+    ) -> Result<Option<Vec<Found>>, Fault> {
+        let mut found: Vec<Found> = Vec::with_capacity(looks.len());
+        let mut taken = but.clone();
+        // Units that wish the same share one look.
+        let mut looked: HashMap<usize, Vec<Found>> = HashMap::new();
+        for (unit, look) in looks.iter().enumerate() {
+            let Some(look) = look else {
                 found.push(Found::Own { line: None });
                 continue;
             };
-            let key = Arc::as_ptr(wish).addr();
+            let key = look.key();
             if let Entry::Vacant(entry) = looked.entry(key) {
-                let same = wishes[unit..].iter().flatten().filter(|other| Arc::as_ptr(other).addr() == key);
-                let mut there = self.look_or_wait(wish, same.count(), looking, &taken, &doubted).await?;
+                let same = looks[unit..].iter().flatten().filter(|other| other.key() == key);
+                let mut there = self.look_in_stock(look, same.count(), looking, &taken, doubted).await?;
                 // Taken from the end.
                 there.reverse();
                 entry.insert(there);
@@ -94,7 +143,7 @@ impl Tx {
                     found.push(next);
                 }
                 None if looking == Looking::Anywhere => {
-                    found.push(Found::Own { line: own_line(&wish.wish) });
+                    found.push(Found::Own { line: own_line(&look.row.wish) });
                 }
                 None => return Ok(None),
             }
@@ -119,29 +168,6 @@ impl Tx {
         let look = self.look(wish, "").await?;
         let found = self.look_in_stock(&look, 1, Looking::Fresh, but, &doubted).await?;
         Ok(found.first().and_then(tree_of))
-    }
-
-    /// Looks; when it finds too little, once more with the line held in which those will stand that find nothing.
-    async fn look_or_wait(
-        &mut self,
-        wish: &WishRow,
-        count: usize,
-        looking: Looking,
-        taken: &BTreeSet<TreeId>,
-        doubted: &BTreeSet<ContractName>,
-    ) -> Result<Vec<Found>, Fault> {
-        let look = self.look(wish, HELD).await?;
-        let mut found = self.look_in_stock(&look, count, looking, taken, doubted).await?;
-        if found.len() < count
-            && looking == Looking::Anywhere
-            && let Some(line) = own_line(&wish.wish)
-        {
-            self.hold_line(line).await?;
-            let but = taken.iter().copied().chain(found.iter().filter_map(tree_of)).collect();
-            let rest = count - found.len();
-            found.extend(self.look_in_stock(&look, rest, looking, &but, doubted).await?);
-        }
-        Ok(found)
     }
 
     async fn look<'l>(&mut self, row: &'l WishRow, hold: &'static str) -> Result<Look<'l>, Fault> {

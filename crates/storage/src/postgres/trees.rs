@@ -104,8 +104,8 @@ impl Trees for PostgresStore {
         self.read("counting failures", input, |connection, (environment, contract, (from, to))| {
             Box::pin(async move {
                 // Ids of version 7 begin with their time, 48 bits of milliseconds: this is the smallest of the span.
-                let count = "SELECT count(*) FILTER (WHERE failed), count(*) FROM (
-                                 SELECT d.failed FROM dataset d
+                let count = "SELECT count(*) FILTER (WHERE failed), count(*), min(created_at) FILTER (WHERE failed) FROM (
+                                 SELECT d.failed, d.created_at FROM dataset d
                                  WHERE d.contract = (SELECT c.id FROM contract c JOIN environment e ON e.id = c.environment
                                                      WHERE e.name = $1 AND c.name = $2)
                                    AND d.tree >= (lpad(to_hex(greatest(sixpack_now() - $3, 0)), 12, '0')
@@ -115,7 +115,8 @@ impl Trees for PostgresStore {
                 let (from, to) = (Int::from(*from), Int::from(*to));
                 let lately = connection
                     .one(count, &[environment, contract, &LATELY_MS, &LATELY_ROWS, &from, &to], |row| {
-                        Ok(Lately { failures: number(row, 0)?, of: number(row, 1)? })
+                        let (failures, of) = (number(row, 0)?, number(row, 1)?);
+                        Ok(Lately { failures, of, first_failed_at: time_of(row, 2)? })
                     })
                     .await?;
                 Ok(lately.expect("a count gives a row"))

@@ -127,15 +127,16 @@ impl Trees for SqliteStore {
         self.read("counting failures", move |connection| {
             connection
                 .prepare_cached(
-                    "SELECT coalesce(sum(failed), 0), count(*) FROM (
-                         SELECT d.failed FROM dataset d
+                    "SELECT coalesce(sum(failed), 0), count(*), min(CASE WHEN failed THEN created_at END) FROM (
+                         SELECT d.failed, d.created_at FROM dataset d
                          WHERE d.contract = (SELECT c.id FROM contract c JOIN environment e ON e.id = c.environment
                                              WHERE e.name = ?1 AND c.name = ?2)
                            AND d.tree >= ?3 AND d.started_at IS NOT NULL AND d.version BETWEEN ?5 AND ?6
                          ORDER BY d.tree DESC LIMIT ?4)",
                 )?
                 .query_row(params![environment, contract, since, LATELY_ROWS, from, to], |row| {
-                    Ok(Lately { failures: unsigned(row, 0)?, of: unsigned(row, 1)? })
+                    let (failures, of) = (unsigned(row, 0)?, unsigned(row, 1)?);
+                    Ok(Lately { failures, of, first_failed_at: time_of(row, 2)? })
                 })
         })
         .await

@@ -11,6 +11,7 @@ mod opening;
 mod pooled;
 mod postgres;
 mod postgres_claimants;
+mod postgres_looking;
 mod postgres_marks;
 mod postgres_migrations;
 mod postgres_opening;

@@ -160,12 +160,13 @@ mod tests {
             r#"{"path":"payment › billing/payment-account@3","class":"rejected","code":"currency_mismatch",
             "message":"no","details":{"allowed":["EUR"]},"contract":"billing/payment-account","version":3,
             "dataset_id":"ds_1_2","owner":{"team":"Billing","contact":"billing@shop.test"},"attempts":1,
-            "blocked":["order › order/prepared-order@1"],"lately":{"failures":12,"of":40,"since":"t"},
+            "blocked":["order › order/prepared-order@1"],"lately":{"failures":12,"of":40,"since":"t","first_failed_at":"u"},
             "undo":{"done":["a"],"pending":[],"debts":[]}}"#,
         )
         .unwrap();
         assert_eq!(failure.class, FailureClass::Rejected);
-        assert_eq!(failure.lately.unwrap().failures, 12);
+        let lately = failure.lately.unwrap();
+        assert_eq!((lately.failures, lately.first_failed_at.as_deref()), (12, Some("u")));
         assert_eq!(failure.undo.done, ["a"]);
     }
 

@@ -396,6 +396,9 @@ pub struct Lately {
     pub of: u64,
     /// Since when.
     pub since: String,
+    /// When the first of those that failed since then was begun.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_failed_at: Option<String>,
 }
 
 /// What became of the parts that had been made, by path.

@@ -81,7 +81,7 @@ test("a failure is told with its owner and what to do, before anything else", as
     owner: OWNER,
     attempts: 1,
     blocked: ["order › order/prepared-order@1"],
-    lately: { failures: 12, of: 40, since: "2026-11-22T09:41:08.000Z" },
+    lately: { failures: 12, of: 40, since: "2026-11-22T09:41:08.000Z", first_failed_at: "2026-11-22T10:31:08.000Z" },
     undo: { done: ["customer › customer/active-customer@1"], pending: [], debts: [] },
   };
   open(
@@ -92,7 +92,7 @@ test("a failure is told with its owner and what to do, before anything else", as
   expect(heads[0]).toHaveTextContent("Billing: currency CZK does not fit country FR");
   expect(screen.getByText("Change the input, or ask the owner.")).toBeInTheDocument();
   expect(screen.getByRole("link", { name: "report an issue" })).toHaveAttribute("href", OWNER.issues);
-  expect(screen.getByText(/12 of 40 failed since/)).toBeInTheDocument();
+  expect(screen.getByText(/12 of 40 failed since.*, the first one begun/)).toBeInTheDocument();
 });
 
 test("a request that is under way can be cancelled", async () => {

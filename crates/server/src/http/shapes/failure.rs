@@ -71,6 +71,10 @@ pub(in crate::http) struct LatelyJson {
     of: u64,
     #[schema(value_type = String, format = DateTime)]
     since: Time,
+    /// When the first of those that failed since then was begun.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime, nullable = false)]
+    first_failed_at: Option<Time>,
 }
 
 /// What became of what had been made, as paths, at the time of this answer.
@@ -112,10 +116,11 @@ impl<'a> FailureJson<'a> {
                 .map(|step| RetriedJson { path: &step.path, attempts: step.attempts })
                 .collect(),
             blocked: &failure.blocked,
-            lately: lately.map(|Lately { failures, of }| LatelyJson {
+            lately: lately.map(|Lately { failures, of, first_failed_at }| LatelyJson {
                 failures,
                 of,
                 since: Time(now.saturating_sub(LATELY).unwrap_or(now)),
+                first_failed_at: first_failed_at.map(Time),
             }),
             undo,
         }

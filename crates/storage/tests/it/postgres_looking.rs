@@ -33,7 +33,14 @@ fn asking(f: &Fixture, lines: &[LineId], looking: Looking) -> NewRequest {
     let wish = |id: &LineId| {
         let lines = vec![WishedLine { id: *id, same_input: true, not_before: None }];
         let (environment, contract) = (ENVIRONMENT.into(), "shop/ready-customer".parse().unwrap());
-        Some(Arc::new(StockWish { environment, contract, lines, select: None, version: 1, pins: pins.clone() }))
+        Some(Arc::new(StockWish {
+            environment,
+            contract,
+            lines,
+            select: None,
+            version: 1,
+            pins: pins.clone(),
+        }))
     };
     new.wishes = lines.iter().map(wish).collect();
     new.looking = looking;
@@ -46,7 +53,8 @@ fn asking(f: &Fixture, lines: &[LineId], looking: Looking) -> NewRequest {
 #[tokio::test]
 async fn who_waits_for_a_line_has_nothing_in_hand() {
     let (address, _, f) = crate::postgres_writer::open().await;
-    let [there, empty] = [line(&f, json!({ "country": "FR" })).await, line(&f, json!({ "country": "DE" })).await];
+    let [there, empty] =
+        [line(&f, json!({ "country": "FR" })).await, line(&f, json!({ "country": "DE" })).await];
     stocked(&f, there).await;
     let (client, connection) = tokio_postgres::connect(&PostgresServer::shared().url(), NoTls).await.unwrap();
     let connection = tokio::spawn(connection);
@@ -55,7 +63,8 @@ async fn who_waits_for_a_line_has_nothing_in_hand() {
     client.batch_execute(&hold).await.unwrap();
     let takes = async {
         // Whoever waits for a row has its place in the queue for it.
-        let waits = "SELECT count(*) FROM pg_locks WHERE locktype = 'tuple' AND relation = 'stock_line'::regclass";
+        let waits =
+            "SELECT count(*) FROM pg_locks WHERE locktype = 'tuple' AND relation = 'stock_line'::regclass";
         while client.query_one(waits, &[]).await.unwrap().get::<_, i64>(0) == 0 {}
         let taken = f.store.create_request(asking(&f, &[there], Looking::Fresh)).await.unwrap();
         client.batch_execute("ROLLBACK").await.unwrap();

@@ -41,7 +41,18 @@ impl Cluster {
             self.ended_without_room += u32::from(database.panics()? > ended_before);
         }
         for number in going {
-            let server = &mut self.servers[number].process;
+            self.supervise_until_ready(number).await?;
+        }
+        self.found_room += 1;
+        Ok(true)
+    }
+
+    /// Waits until a server is ready; it may have ended, or be about to, because it cannot know what is on its disk.
+    async fn supervise_until_ready(&mut self, number: usize) -> anyhow::Result<()> {
+        let server = &mut self.servers[number].process;
+        let api = self.api.through(server.address().to_owned(), CALL_LIMIT);
+        let limit = Instant::now() + CALL_LIMIT;
+        loop {
             match server.restart_if_ended().await? {
                 // With a database, nothing that a server writes itself lies on that disk.
                 Some(status) if self.database.is_none() && status.code() == Some(STORE_IN_DOUBT) => {
@@ -52,19 +63,16 @@ impl Cluster {
                 }
                 None => {}
             }
-            let api = self.api.through(server.address().to_owned(), CALL_LIMIT);
-            let limit = Instant::now() + CALL_LIMIT;
-            while !api.is_ready().await {
-                ensure!(
-                    Instant::now() < limit,
-                    "{} is not ready although its store has room again",
-                    api.address()
-                );
-                tokio::time::sleep(Duration::from_millis(20)).await;
+            if api.is_ready().await {
+                return Ok(());
             }
+            ensure!(
+                Instant::now() < limit,
+                "{} is not ready although its store has room again",
+                api.address()
+            );
+            tokio::time::sleep(Duration::from_millis(20)).await;
         }
-        self.found_room += 1;
-        Ok(true)
     }
 
     /// Reads through each of these servers for a while; returns what could not be read. What is there can be read all the time, unless

@@ -108,7 +108,8 @@ impl Tx {
             let service = ServiceRow { queue, oldest_version: get(row, 2)?, version: get(row, 3)? };
             Ok(((session, queue), (service, get::<i64>(row, 4)?)))
         };
-        let (of_queues, of_priorities, times) = self.memory.marks.of_queues(EVERYTHING).columns();
+        let (of_queues, of_priorities, times) =
+            self.memory.marks.of_sessions(candidates.iter().map(|one| &one.session), EVERYTHING).columns();
         let shared: Params<'_> = &[&sessions, &priorities, &ready_at, &of_queues, &of_priorities, &times];
         let (free, services) = try_join(
             self.connection.all(share, shared, |row| id(row, 0).map(SessionId)),

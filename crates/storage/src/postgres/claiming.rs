@@ -3,7 +3,7 @@
 //! A claim shares its session, so that whoever ends that sees every claim that was made for it. It passes by what somebody else
 //! has locked. Queues with a limit are handed out from by one at a time; all others by as many as come.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 
 use futures::future::try_join;
 use sixpack_model::ids::{SessionId, TaskId, TreeId};
@@ -93,14 +93,14 @@ struct Seen {
 impl Tx {
     pub(super) async fn claim(&mut self, session: SessionId, max: u32, turn: usize) -> Result<Claims, Fault> {
         // Sent together: what is ready is looked for behind the lock on the session.
-        let begins = self.memory.marks.of_queues(EVERYTHING);
+        let begins = self.memory.marks.of_sessions([&session], EVERYTHING);
         let (services, mut seen) = try_join(self.serving(session), self.see(session, begins)).await?;
         let Some(services) = services else {
             return self.refuse(Claims::NotLive);
         };
         if seen.ready.is_empty() && !seen.marked.0.is_empty() {
             // There may be some before the marks.
-            let begins = self.memory.marks.of_queues(UPON_NOTHING);
+            let begins = self.memory.marks.of_sessions([&session], UPON_NOTHING);
             if seen.marked.0.keys().any(|key| !begins.0.contains_key(key)) {
                 seen = self.see(session, begins).await?;
             }
@@ -182,6 +182,7 @@ impl Tx {
             &[&session.0, &priorities, &self.now, &undo, &of_queues, &of_priorities, &times];
         let rows = self.connection.all(look, values, read).await?;
         let (mut seen, mut everything) = (Seen::default(), Vec::with_capacity(rows.len()));
+        let queues: BTreeSet<i64> = rows.iter().map(|(queue, ..)| *queue).collect();
         for (queue, priority, is_ready, later, any) in rows {
             match begins.0.get(&(queue, priority)) {
                 Some(begin) => drop(seen.marked.0.insert((queue, priority), *begin)),
@@ -193,7 +194,7 @@ impl Tx {
             seen.next_at = earlier(seen.next_at, later);
             seen.any |= any;
         }
-        self.memory.marks.looked(everything);
+        self.memory.marks.looked(session, queues.into_iter(), everything);
         Ok(seen)
     }
 

@@ -16,6 +16,7 @@ use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use sixpack_model::ids::SessionId;
 use sixpack_model::request::Priority;
 
 use super::limits::REMEMBERED;
@@ -88,7 +89,12 @@ impl Begins {
 
 /// The marks of this process.
 #[derive(Default)]
-pub(super) struct Marks(Mutex<HashMap<Pile, Mark>>);
+pub(super) struct Marks {
+    piles: Mutex<HashMap<Pile, Mark>>,
+    /// The queues of each session that has looked into them, which stay the same as long as it lives: a look asks for the marks of these,
+    /// and one of a session that is not known looks at everything.
+    queues: Mutex<HashMap<SessionId, Vec<i64>>>,
+}
 
 struct Mark {
     /// How many were taken in all.
@@ -123,19 +129,32 @@ impl Marks {
         begin
     }
 
-    /// The queues and priorities with a mark, and where looks at them begin. Whoever looks at others says so behind it, by
+    /// The queues of these sessions with a mark, by priority, and where looks at them begin. Whoever looks at others says so behind it, by
     /// [`looked`](Self::looked).
-    pub(super) fn of_queues(&self, every: Duration) -> Begins {
+    pub(super) fn of_sessions<'s>(
+        &self,
+        sessions: impl IntoIterator<Item = &'s SessionId>,
+        every: Duration,
+    ) -> Begins {
         let now = Instant::now();
-        let of_queue = |(pile, mark): (&Pile, &Mark)| match pile {
-            Pile::Queue(queue, priority) => Some(((*queue, *priority), mark.begin(now, every)?)),
-            Pile::Line(_) => None,
-        };
-        Begins(self.lock().iter().filter_map(of_queue).collect())
+        let known = self.queues.lock().unwrap_or_else(PoisonError::into_inner);
+        let marks = self.lock();
+        let queues = sessions.into_iter().filter_map(|session| known.get(session)).flatten();
+        let all = queues.flat_map(|queue| Priority::ALL.map(|priority| (*queue, priority.code())));
+        let begin = |key: (i64, i64)| Some((key, marks.get(&Pile::Queue(key.0, key.1))?.begin(now, every)?));
+        Begins(all.filter_map(begin).collect())
     }
 
-    /// Notes that all of these were looked at.
-    pub(super) fn looked(&self, piles: Vec<Pile>) {
+    /// Notes that a session has looked into these queues, and at all of these.
+    pub(super) fn looked(&self, session: SessionId, queues: impl Iterator<Item = i64>, piles: Vec<Pile>) {
+        let mut known = self.queues.lock().unwrap_or_else(PoisonError::into_inner);
+        if !known.contains_key(&session) {
+            if known.len() >= REMEMBERED {
+                known.clear();
+            }
+            known.insert(session, queues.collect());
+        }
+        drop(known);
         let now = Instant::now();
         let mut marks = self.lock();
         for pile in piles {
@@ -169,7 +188,7 @@ impl Marks {
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<Pile, Mark>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.piles.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -235,8 +254,13 @@ mod tests {
         marks.keep(taken(300, 9_000));
         marks.keep(taken_from(Pile::Queue(7, 1), 300, 10_000));
         marks.keep(taken_from(Pile::Queue(7, 2), 1, 10_000));
-        assert_eq!(marks.of_queues(EVERYTHING), Begins(HashMap::from([((7, 1), 5_000)])));
-        assert!(marks.of_queues(Duration::ZERO).0.is_empty(), "it is time to look at everything");
+        marks.keep(taken_from(Pile::Queue(8, 1), 300, 10_000));
+        let session = SessionId(uuid::Uuid::nil());
+        let begins = |every| marks.of_sessions([&session], every);
+        assert_eq!(begins(EVERYTHING), Begins::default(), "its queues are not known yet");
+        marks.looked(session, [7, 9].into_iter(), Vec::new());
+        assert_eq!(begins(EVERYTHING), Begins(HashMap::from([((7, 1), 5_000)])));
+        assert_eq!(begins(Duration::ZERO), Begins::default(), "it is time to look at everything");
     }
 
     #[test]

@@ -52,6 +52,9 @@ const PROGRESS_EVERY: u32 = 20;
 /// So many faults are told; more of them say the same.
 const TOLD_MAX: usize = 20;
 
+/// What a server logs of a commit in SQLite that is not known to be done.
+const NO_ROOM_TO_FINISH: &str = "there was no room to finish a commit with";
+
 const SCENARIO: &str = r#"
 scenario: verify/chain
 owner: { team: Verify }
@@ -137,25 +140,24 @@ async fn strike(
         tokio::time::sleep(Duration::from_millis(fastrand::u64(LIFE_MS))).await;
         let strike = deck.deal(|strike| cluster.has(strike));
         journal.struck(strike.name());
-        cluster.strike(strike).await.with_context(|| format!("strike {done}: {strike:?}"))?;
+        cluster.strike(strike, &journal).await.with_context(|| format!("strike {done}: {strike:?}"))?;
         if done % PROGRESS_EVERY == 0 {
             eprint(&format!("struck {done} of {} times\n", trial.strikes));
         }
     }
     cluster.heal().await?;
     let healed = Instant::now();
-    let tally = consumers.stop().await;
+    let tally = cluster.see_through(consumers.stop()).await?;
     let answered_after = healed.elapsed();
     let (history, mut wrong) = journal.close(&folder.join("history.jsonl"))?;
     // What is in stock is nobody's any more, and has to be undone like everything else.
     let stock = api.get(RULE).await?["stock"].clone();
     api.delete(RULE).await?;
-    let mut verdict = verdict::reach(&api, effects, &history, healed).await?;
+    let mut verdict = cluster.see_through(verdict::reach(&api, effects, &history, healed)).await??;
     wrong.append(&mut verdict.wrong);
     wrong.append(&mut cluster.wrong);
-    wrong.extend(
-        cluster.log()?.lines().filter(|line| line.contains("panicked")).map(|line| format!("log: {line}")),
-    );
+    let log = cluster.log()?;
+    wrong.extend(log.lines().filter(|line| line.contains("panicked")).map(|line| format!("log: {line}")));
     ensure!(wrong.is_empty(), "{} things are wrong:\n{}", wrong.len(), first_of(&wrong));
 
     let sometimes = sometimes(cluster, &history, &tally, &verdict, trial.strikes);
@@ -170,7 +172,7 @@ async fn strike(
         "seconds": begun.elapsed().as_secs(),
         "pieces_hit_on_their_way": cluster.hits(),
         "suppliers_started_again": cluster.suppliers_replaced,
-        "servers_ended_in_doubt_without_room": cluster.in_doubt_without_room,
+        "commits_not_confirmed_without_room": log.matches(NO_ROOM_TO_FINISH).count(),
         "slowest_start_ms": cluster.slowest_start.as_millis() as u64,
         "consumers_done_after_ms": answered_after.as_millis() as u64,
         "happened": counted,
@@ -230,7 +232,7 @@ fn sometimes(
     }
     if cluster.has(Strike::DiskFull) {
         sometimes.extend([
-            ("write_refused_for_lack_of_room", count(&|call| call.answer.code == "storage_full"), one_in(75)),
+            ("write_refused_for_lack_of_room", cluster.refused_without_room.into(), one_in(75)),
             ("disk_full_and_recovered", cluster.found_room.into(), one_in(75)),
         ]);
     }

@@ -18,9 +18,6 @@ const START_LIMIT: Duration = Duration::from_secs(30);
 /// How a server ends that cannot reach its database when it starts.
 const DATABASE_AWAY: i32 = 69;
 
-/// How a server ends that cannot know what is on its disk.
-pub(crate) const STORE_IN_DOUBT: i32 = 74;
-
 /// How often a starting server is asked whether it is ready.
 const ASK_EVERY: Duration = Duration::from_millis(5);
 
@@ -88,11 +85,6 @@ impl Server {
             self.restart().await?;
         }
         Ok(ended)
-    }
-
-    /// Whether it has ended by itself, or does so within this time.
-    pub(crate) async fn ends_within(&mut self, limit: Duration) -> bool {
-        tokio::time::timeout(limit, self.child.wait()).await.is_ok()
     }
 
     async fn restart(&mut self) -> anyhow::Result<()> {

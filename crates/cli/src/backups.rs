@@ -259,6 +259,7 @@ fn told(error: BackupError) -> Fault {
         BackupError::Store(
             StoreError::Full
             | StoreError::Broken { .. }
+            | StoreError::InDoubt { .. }
             | StoreError::Unavailable { .. }
             | StoreError::Unanswered { .. }
             | StoreError::Denied { .. }

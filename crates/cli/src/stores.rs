@@ -145,7 +145,10 @@ fn no_database(error: &StoreError, address: &Address) -> Fault {
             Fault::new(Exit::Unavailable, cannot())
                 .next("look whether the database runs and can be reached from here")
         }
-        StoreError::InUse { .. } | StoreError::Full | StoreError::Broken { .. } => {
+        StoreError::InUse { .. }
+        | StoreError::Full
+        | StoreError::Broken { .. }
+        | StoreError::InDoubt { .. } => {
             Fault::new(Exit::Io, cannot()).next("look into the log of the database")
         }
         StoreError::Closed => Fault::new(Exit::Internal, error.to_string()),
@@ -165,7 +168,7 @@ fn no_folder(error: &StoreError, folder: &Path) -> Fault {
         StoreError::Older { .. } => Fault::new(Exit::Mismatch, error.to_string()),
         StoreError::Busy { .. } => Fault::new(Exit::TryLater, error.to_string()),
         StoreError::Full => Fault::new(Exit::Io, error.to_string()),
-        StoreError::Broken { .. } => {
+        StoreError::Broken { .. } | StoreError::InDoubt { .. } => {
             let what = format!("the store in {place} cannot be opened: {}", chain(error));
             let exit = if not_permitted(error) { Exit::NotPermitted } else { Exit::Io };
             Fault::new(exit, what)

@@ -234,7 +234,9 @@ impl Engine {
             Ok(Ok(())) => return true,
             Ok(Err(error)) => {
                 tracing::warn!(?sweep, %error, "a sweep could not finish; it is tried again");
-                if matches!(error, Refusal::Store(StoreError::Broken { .. })) {
+                let is_over =
+                    |error: &_| matches!(error, StoreError::Broken { .. } | StoreError::InDoubt { .. });
+                if matches!(&error, Refusal::Store(error) if is_over(error)) {
                     self.inner.broken.cancel();
                 }
             }

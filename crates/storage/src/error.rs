@@ -51,9 +51,18 @@ pub enum StoreError {
         #[source]
         cause: Box<dyn std::error::Error + Send + Sync>,
     },
-    /// Reading or writing failed: the store can no longer be trusted and the process has to end.
+    /// The store refused what it never refuses, or holds what cannot be read: the process has to end, and somebody to look.
     #[error("the store failed while {doing}")]
     Broken {
+        /// What was being done.
+        doing: &'static str,
+        /// The cause.
+        #[source]
+        cause: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// Reading or writing failed, so that nobody knows what is on the disk: the process has to end, and the next one to recover.
+    #[error("the disk failed while {doing}: what is on it is not known")]
+    InDoubt {
         /// What was being done.
         doing: &'static str,
         /// The cause.
@@ -69,8 +78,9 @@ pub enum StoreError {
         #[source]
         cause: Box<dyn std::error::Error + Send + Sync>,
     },
-    /// The database was lost between being told to commit and saying that it has: whether it was done is not known.
-    #[error("the database's answer was lost while {doing}: it may have been done, or not")]
+    /// A commit was begun and not confirmed, because the database was lost or had no room to finish it: whether it is done is not
+    /// known. Everything goes on.
+    #[error("the commit was not confirmed while {doing}: it may have been done, or not")]
     Unanswered {
         /// What was being done.
         doing: &'static str,

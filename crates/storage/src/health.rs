@@ -80,7 +80,7 @@ impl StoreMeasures {
         let place = match error {
             StoreError::Full => 0,
             StoreError::Denied { .. } => 1,
-            StoreError::Broken { .. } => 2,
+            StoreError::Broken { .. } | StoreError::InDoubt { .. } => 2,
             StoreError::Unavailable { .. } => 3,
             StoreError::Unanswered { .. } => 4,
             _ => return,

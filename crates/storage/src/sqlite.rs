@@ -19,6 +19,7 @@ mod datasets;
 mod doubts;
 mod entities;
 mod events;
+mod faults;
 mod guards;
 mod health;
 mod imports;
@@ -241,8 +242,8 @@ mod tests {
         let failing = store.write("failing", |_| {
             Err::<(), _>(rusqlite::Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_IOERR), None))
         });
-        assert!(matches!(failing.await, Err(StoreError::Broken { doing: "failing", .. })));
-        assert!(matches!(store.ping().await, Err(StoreError::Broken { .. })));
+        assert!(matches!(failing.await, Err(StoreError::InDoubt { doing: "failing", .. })));
+        assert!(matches!(store.ping().await, Err(StoreError::InDoubt { .. })));
     }
 
     #[tokio::test]

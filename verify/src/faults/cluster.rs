@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, ensure};
 use tokio::task::JoinHandle;
 
+use super::journal::Journal;
 use super::strikes::Strike;
 use crate::api::Api;
 use crate::disk::Disk;
@@ -31,6 +32,9 @@ const ABSENCE_MS: std::ops::Range<u64> = 0..400;
 
 /// A consumer waits so long for an answer: longer than the server may wait, and than anything stands still.
 const CALL_LIMIT: Duration = Duration::from_secs(12);
+
+/// So long after something has ended by itself, it is started again.
+const SUPERVISE_EVERY: Duration = Duration::from_millis(100);
 
 /// Where the store is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -58,12 +62,12 @@ pub(crate) struct Cluster {
     pub(crate) slowest_start: Duration,
     /// How often a supplier was started again because it had ended by itself: somebody had opened its session once more.
     pub(crate) suppliers_replaced: u32,
+    /// How often the disk of the store was full and somebody's write was refused over it.
+    pub(crate) refused_without_room: u32,
     /// How often a store whose disk was full has come to itself.
     pub(crate) found_room: u32,
     /// How often the database has ended, and all its connections with it, because there was no room for its log.
     pub(crate) ended_without_room: u32,
-    /// How often a server has ended because it could not know whether its last commit was in the log of a full disk.
-    pub(crate) in_doubt_without_room: u32,
     /// What has ended in another way than it must.
     pub(crate) wrong: Vec<String>,
 }
@@ -139,9 +143,9 @@ impl Cluster {
             struck: BTreeMap::new(),
             slowest_start,
             suppliers_replaced: 0,
+            refused_without_room: 0,
             found_room: 0,
             ended_without_room: 0,
-            in_doubt_without_room: 0,
             wrong: Vec::new(),
         })
     }
@@ -181,7 +185,7 @@ impl Cluster {
     }
 
     /// Does one thing, and waits until it is done; what stands still goes on later, by itself.
-    pub(crate) async fn strike(&mut self, strike: Strike) -> anyhow::Result<()> {
+    pub(crate) async fn strike(&mut self, strike: Strike, journal: &Journal) -> anyhow::Result<()> {
         self.supervise().await?;
         if let Some(mode) = strike.mode() {
             let ways = if strike.needs_database() { &self.to_database } else { &self.calls };
@@ -200,7 +204,7 @@ impl Cluster {
             Strike::SupplierKilled | Strike::SupplierStopped | Strike::SupplierPaused => {
                 self.strike_supplier(strike).await?
             }
-            Strike::DiskFull | Strike::DatabaseLogFull => self.fill_disk(strike).await?,
+            Strike::DiskFull | Strike::DatabaseLogFull => self.fill_disk(strike, journal).await?,
             Strike::DatabaseStopped => {
                 let database = self.database.as_mut().context("this store is no database")?;
                 database.stop_and_restart(Duration::from_millis(fastrand::u64(ABSENCE_MS))).await?;
@@ -232,6 +236,18 @@ impl Cluster {
             }
         }
         Ok(())
+    }
+
+    /// Sees something through that the suppliers may be needed for, and supervises everything meanwhile: a supplier whose session was
+    /// opened once more, because its call was carried out twice, learns that when it next asks for something.
+    pub(crate) async fn see_through<T>(&mut self, something: impl Future<Output = T>) -> anyhow::Result<T> {
+        let mut something = std::pin::pin!(something);
+        loop {
+            match tokio::time::timeout(SUPERVISE_EVERY, &mut something).await {
+                Ok(done) => return Ok(done),
+                Err(_) => self.supervise().await?,
+            }
+        }
     }
 
     async fn strike_server(&mut self, strike: Strike) -> anyhow::Result<bool> {

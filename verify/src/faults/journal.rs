@@ -197,6 +197,17 @@ impl Journal {
         (end, answer)
     }
 
+    /// How many calls have come back.
+    pub(crate) fn calls(&self) -> usize {
+        self.operations.lock().unwrap_or_else(PoisonError::into_inner).len()
+    }
+
+    /// Whether one of the calls that came back behind the first `seen` was refused with one of these codes.
+    pub(crate) fn was_refused(&self, seen: usize, codes: &[&str]) -> bool {
+        let operations = self.operations.lock().unwrap_or_else(PoisonError::into_inner);
+        operations[seen..].iter().any(|call| codes.contains(&call.answer.code.as_str()))
+    }
+
     /// Notes what must never be seen.
     pub(crate) fn wrong(&self, what: String) {
         self.wrong.lock().unwrap_or_else(PoisonError::into_inner).push(what);

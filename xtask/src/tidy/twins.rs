@@ -36,7 +36,6 @@ const ALONE: &[(&str, &str)] = &[
         "crates/storage/src/postgres/decisions.rs",
         "the one writer of SQLite carries all that waits out by one commit",
     ),
-    ("crates/storage/src/postgres/faults.rs", "SQLite fails by itself, and not on the way to it"),
     ("crates/storage/src/postgres/keys.rs", "nobody stands between a process and its file"),
     ("crates/storage/src/postgres/locks.rs", "the one writer of SQLite needs none"),
     ("crates/storage/src/postgres/marks.rs", "SQLite leaves nothing dead in an index"),

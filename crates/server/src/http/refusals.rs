@@ -378,14 +378,19 @@ fn store_failed(failure: &StoreError) -> Problem {
             )
         }
         StoreError::Unanswered { .. } => {
-            tracing::error!(
-                error = failure as &dyn std::error::Error,
-                "the database did not say whether it was done"
-            );
+            tracing::error!(error = failure as &dyn std::error::Error, "a commit was not confirmed");
             unavailable(
                 STORE_S,
-                "The server's database was lost before it said whether this was done: look, or send the same call again with the \
-                 same Idempotency-Key.",
+                "The server's store did not confirm that this was done: look, or send the same call again with the same \
+                 Idempotency-Key.",
+            )
+        }
+        StoreError::InDoubt { .. } => {
+            tracing::error!(error = failure as &dyn std::error::Error, "the disk of the store failed");
+            unavailable(
+                STORE_S,
+                "The server's disk failed, so that it ends and recovers: look whether this was done, or send the same call again \
+                 with the same Idempotency-Key.",
             )
         }
         StoreError::InUse { .. }
@@ -417,6 +422,7 @@ mod tests {
             (StoreError::Unanswered { doing: "writing", cause: cause() }, 503),
             (StoreError::Full, 503),
             (StoreError::Closed, 503),
+            (StoreError::InDoubt { doing: "writing", cause: cause() }, 503),
             (StoreError::Broken { doing: "writing", cause: cause() }, 500),
         ] {
             let response = store_failed(&failure).into_response();

@@ -197,8 +197,8 @@ fn tls_of(mode: Option<&str>, root: Option<PathBuf>) -> Result<(SslMode, Trust),
 ///
 /// Every one finds its rows by an index, and a few at a time, whatever its values are: it is planned once by each
 /// connection, which takes as long as carrying it out, and the plan is kept, perhaps from when a table was empty. Reading a table from
-/// end to end must not look cheap then.
-fn settings(schema: &str) -> [(&'static str, String); 9] {
+/// end to end must not look cheap then; nor reading all of a line through a bitmap of its pages, to sort it and take the first.
+fn settings(schema: &str) -> [(&'static str, String); 10] {
     let off = || "off".to_owned();
     [
         ("search_path", schema.to_owned()),
@@ -207,6 +207,7 @@ fn settings(schema: &str) -> [(&'static str, String); 9] {
         ("idle_in_transaction_session_timeout", IDLE_IN_TRANSACTION_MS.to_string()),
         ("plan_cache_mode", "force_generic_plan".to_owned()),
         ("enable_seqscan", off()),
+        ("enable_bitmapscan", off()),
         ("enable_hashjoin", off()),
         ("enable_mergejoin", off()),
         ("jit", off()),

@@ -9,7 +9,11 @@
 //!
 //! Writes rarely fail, so they are first run without savepoints, which would copy every page that a write touches.
 //! A full disk fails the whole batch and nothing else. When reading or writing fails, or a commit, nobody knows what is
-//! on the disk: the writer answers `Broken` from then on, and the process has to end and recover from the log.
+//! on the disk: the writer answers `InDoubt` from then on, and the process has to end and recover from the log.
+//!
+//! One commit fails otherwise: the log may have room in its file for all of it when the disk has none for the next piece of the
+//! log's index, which comes behind every 4,062 pages and is written last. The commit is then in the log, unknown to the index:
+//! the next one is written over it, and only whoever recovers the log before that finds it there. It is answered as not confirmed.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
@@ -17,11 +21,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant};
 
-use rusqlite::{Connection, ErrorCode};
+use rusqlite::Connection;
 use tokio::sync::oneshot;
 
 use super::checkpointer::{Checkpointer, checkpoint};
 use super::columns::ms;
+use super::faults::{BatchFault, Fault, told, verdict, verdict_of_control, with_code};
 use super::limits::{BATCH, COMMITS_BETWEEN_LOOKS, IDLE, LOG_BYTES};
 use super::memory::Memory;
 use super::opening::Opened;
@@ -139,12 +144,6 @@ trait Job: Send {
     fn doing(&self) -> &'static str;
 }
 
-/// Why a write did not come to its end.
-enum Fault {
-    Sql(rusqlite::Error),
-    Panicked(String),
-}
-
 struct Work<T, F> {
     doing: &'static str,
     work: F,
@@ -180,16 +179,6 @@ where
     fn doing(&self) -> &'static str {
         self.doing
     }
-}
-
-/// Why a whole batch failed.
-enum BatchFault {
-    /// One write failed by its own fault; the others may well succeed without it.
-    One(usize, Fault),
-    /// There is no room.
-    Full,
-    /// The database cannot be trusted any more.
-    Broken(String),
 }
 
 /// The thread that writes, seen from inside.
@@ -263,13 +252,14 @@ impl Desk {
                 self.watch_log();
             }
             Err(BatchFault::Full) => {
-                for mut job in batch {
-                    job.fail(StoreError::Full);
-                    job.answer();
-                }
+                fail_all(batch, |_| StoreError::Full);
             }
-            Err(BatchFault::Broken(cause)) => {
-                tracing::error!(cause, "the store is broken and takes no writes any more");
+            Err(BatchFault::Unconfirmed(cause)) => {
+                tracing::warn!(cause, "there was no room to finish a commit with");
+                fail_all(batch, |doing| StoreError::Unanswered { doing, cause: cause.as_str().into() });
+            }
+            Err(BatchFault::InDoubt(cause)) => {
+                tracing::error!(cause, "the store is in doubt and takes no writes any more");
                 refuse_all(batch, &cause);
                 self.broken = Some(cause).filter(|_| !mutants::on(Mutant::GoesOnAfterFailure));
             }
@@ -316,7 +306,7 @@ impl Desk {
                     }
                     BatchFault::One(_, fault) => {
                         self.memory.forget();
-                        return Err(BatchFault::Broken(told(&fault)));
+                        return Err(BatchFault::InDoubt(told(&fault)));
                     }
                     fault => {
                         self.roll_back()?;
@@ -341,18 +331,13 @@ impl Desk {
 
     /// Begins or ends a transaction. Whatever fails here, a full disk apart, leaves the state of the disk unknown.
     fn control(&mut self, sql: &str) -> Result<(), BatchFault> {
-        match self.connection.run(sql, []) {
-            Ok(_) => Ok(()),
-            Err(cause) => {
-                self.memory.forget();
-                if cause.sqlite_error_code() == Some(ErrorCode::DiskFull) {
-                    self.roll_back()?;
-                    Err(BatchFault::Full)
-                } else {
-                    Err(BatchFault::Broken(format!("{sql}: {cause}")))
-                }
-            }
+        let Err(cause) = self.connection.run(sql, []) else { return Ok(()) };
+        self.memory.forget();
+        let fault = verdict_of_control(sql, &cause);
+        if !matches!(fault, BatchFault::InDoubt(_)) {
+            self.roll_back()?;
         }
+        Err(fault)
     }
 
     fn roll_back(&mut self) -> Result<(), BatchFault> {
@@ -361,7 +346,9 @@ impl Desk {
             return Ok(());
         }
         let rolled_back = self.connection.run("ROLLBACK", []);
-        rolled_back.map(|_| ()).map_err(|cause| BatchFault::Broken(format!("ROLLBACK: {cause}")))
+        rolled_back
+            .map(|_| ())
+            .map_err(|cause| BatchFault::InDoubt(format!("ROLLBACK: {}", with_code(&cause))))
     }
 
     /// Keeps the log from growing while there is no quiet moment.
@@ -395,32 +382,14 @@ impl Desk {
 /// SQLite's own default, which the database is created with.
 const PAGE_BYTES: i64 = 4096;
 
-/// Decides whether a fault is the write's own, or everybody's.
-fn verdict(fault: Fault, at: usize) -> BatchFault {
-    let code = match &fault {
-        Fault::Sql(cause) => cause.sqlite_error_code(),
-        Fault::Panicked(_) => None,
-    };
-    match code {
-        Some(ErrorCode::DiskFull) => BatchFault::Full,
-        Some(
-            ErrorCode::SystemIoFailure
-            | ErrorCode::DatabaseCorrupt
-            | ErrorCode::NotADatabase
-            | ErrorCode::ReadOnly
-            | ErrorCode::CannotOpen
-            | ErrorCode::FileLockingProtocolFailed
-            | ErrorCode::OutOfMemory
-            | ErrorCode::DatabaseBusy,
-        ) => BatchFault::Broken(told(&fault)),
-        _ => BatchFault::One(at, fault),
-    }
+fn refuse_all(batch: Vec<Box<dyn Job>>, cause: &str) {
+    fail_all(batch, |doing| StoreError::InDoubt { doing, cause: cause.into() });
 }
 
-fn told(fault: &Fault) -> String {
-    match fault {
-        Fault::Sql(cause) => cause.to_string(),
-        Fault::Panicked(message) => format!("a write panicked: {message}"),
+fn fail_all(batch: Vec<Box<dyn Job>>, error: impl Fn(&'static str) -> StoreError) {
+    for mut job in batch {
+        job.fail(error(job.doing()));
+        job.answer();
     }
 }
 
@@ -429,14 +398,6 @@ fn own_error(doing: &'static str, fault: Fault) -> StoreError {
     match fault {
         Fault::Sql(cause) => StoreError::Broken { doing, cause: Box::new(cause) },
         Fault::Panicked(_) => StoreError::Broken { doing, cause: told(&fault).into() },
-    }
-}
-
-fn refuse_all(batch: Vec<Box<dyn Job>>, cause: &str) {
-    for mut job in batch {
-        let doing = job.doing();
-        job.fail(StoreError::Broken { doing, cause: cause.into() });
-        job.answer();
     }
 }
 

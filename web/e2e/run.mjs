@@ -13,6 +13,9 @@ const LOOKS = [
     { name: "narrow", colorScheme: "light", viewport: { width: 360, height: 740 } },
 ];
 
+/** So much of a page is told when something on it has failed, in characters. */
+const TOLD_MAX = 6_000;
+
 const counts = { passed: 0, failed: 0 };
 
 async function attempt(name, run, page) {
@@ -25,8 +28,15 @@ async function attempt(name, run, page) {
     } catch (error) {
         counts.failed += 1;
         console.log(`FAILED  ${name}\n${error?.stack ?? error}`);
-        if (page !== undefined) await picture(page, `${PICTURES}/failed`, name.replaceAll(/\W+/g, "-"));
+        console.log(await whatIsSeen(page).catch((why) => `what is seen cannot be told: ${why}`));
+        await picture(page, `${PICTURES}/failed`, name.replaceAll(/\W+/g, "-"));
     }
+}
+
+/** The page as a screen reader would tell it, because nobody keeps the picture of a run far away. */
+async function whatIsSeen(page) {
+    const told = await page.locator("body").ariaSnapshot({ timeout: 5_000 });
+    return `${page.url()}\n${told.slice(0, TOLD_MAX)}`;
 }
 
 const landscape = await startLandscape(programs);
@@ -36,29 +46,42 @@ try {
     await tab.page.goto(`/sign-in#${landscape.token}`);
     await tab.page.waitForURL(/\/env\//);
     for (const [name, journey] of Object.entries(JOURNEYS)) {
-        await attempt(name, async () => {
-            await journey({ ...tab, landscape });
-            const complaints = tab.complaints.splice(0);
-            if (complaints.length > 0) throw new Error(`the browser complains:\n${complaints.join("\n")}`);
-        });
+        await attempt(
+            name,
+            async () => {
+                await journey({ ...tab, landscape });
+                const complaints = tab.complaints.splice(0);
+                if (complaints.length > 0) throw new Error(`the browser complains:\n${complaints.join("\n")}`);
+            },
+            tab.page,
+        );
     }
-    await attempt("nothing is asked of another host", () => {
-        const [own, ...others] = tab.hosts();
-        if (own !== new URL(landscape.url).host || others.length > 0) throw new Error(`${own}, ${others.join(", ")}`);
-    });
+    await attempt(
+        "nothing is asked of another host",
+        () => {
+            const [own, ...others] = tab.hosts();
+            if (own !== new URL(landscape.url).host || others.length > 0)
+                throw new Error(`${own}, ${others.join(", ")}`);
+        },
+        tab.page,
+    );
     const state = await tab.page.context().storageState();
     await tab.close();
     const pages = only === "" || "pages".includes(only) ? await pagesOf(landscape) : [];
     for (const { name: look, ...options } of LOOKS) {
         const seen = await openTab(browser, { baseURL: landscape.url, storageState: state, ...options });
         for (const [name, address] of pages) {
-            await attempt(`pages: ${name}, ${look}`, async () => {
-                await inspect(seen.page, name, address, look === "narrow" ? undefined : `${PICTURES}/${look}`);
-                const complaints = seen.complaints
-                    .splice(0)
-                    .filter((complaint) => !(name === "catalogue-empty" && complaint.includes("404")));
-                if (complaints.length > 0) throw new Error(`the browser complains:\n${complaints.join("\n")}`);
-            });
+            await attempt(
+                `pages: ${name}, ${look}`,
+                async () => {
+                    await inspect(seen.page, name, address, look === "narrow" ? undefined : `${PICTURES}/${look}`);
+                    const complaints = seen.complaints
+                        .splice(0)
+                        .filter((complaint) => !(name === "catalogue-empty" && complaint.includes("404")));
+                    if (complaints.length > 0) throw new Error(`the browser complains:\n${complaints.join("\n")}`);
+                },
+                seen.page,
+            );
         }
         await seen.close();
     }

@@ -73,17 +73,21 @@ impl Engine {
         loop {
             // Parked first, asked second: whatever is written in between finds the supplier parked.
             let mut place = self.inner.parked.park(session, max, Arc::clone(&known.queues));
-            let (tasks, next_at) = if for_sure || place.worth_a_look {
+            let (mut tasks, next_at) = if for_sure || place.worth_a_look {
                 self.claim_for(session, max).await?
             } else {
                 (Vec::new(), None)
             };
             for_sure = true;
             if !tasks.is_empty() {
-                // Taken in this very moment, it may have been given others as well.
+                // Taken in this very moment, it may have been given others as well: it gets them, too, as far as it has room,
+                // and the rest goes back.
                 if !place.leave() {
+                    let on_the_way = OnTheWay::new(self, session, tasks);
                     let also = given_tasks(place.given().await);
-                    self.give_back(session, &also).await;
+                    tasks = on_the_way.arrive();
+                    tasks.extend(also);
+                    drop(OnTheWay::new(self, session, tasks.split_off(tasks.len().min(max as usize))));
                 }
                 return Ok(tasks);
             }

@@ -109,7 +109,9 @@ pub(crate) fn failure(failure: &Failure) -> Vec<String> {
     row("retried", failure.retried.iter().map(retried).collect::<Vec<_>>().join(", "));
     row("blocked", failure.blocked.join(", "));
     let lately = |lately: &sixpack::wire::Lately| {
-        format!("{} of {} failed since {} UTC", lately.failures, lately.of, moment(&lately.since))
+        let first = lately.first_failed_at.as_ref();
+        let first = first.map_or(String::new(), |at| format!(", the first at {} UTC", moment(at)));
+        format!("{} of {} failed since {} UTC{first}", lately.failures, lately.of, moment(&lately.since))
     };
     row("lately", failure.lately.as_ref().map_or(String::new(), lately));
     row("undone", counted(&failure.undo.done));
@@ -436,7 +438,7 @@ mod tests {
             "contract":"billing/payment-account","version":3,"dataset_id":"ds_1_2",
             "owner":{"team":"Billing","contact":"billing@shop.test","issues":"https://issues.shop.test"},
             "attempts":1,"retried":[{"path":"ready › checkout/ready-customer@2","attempts":3}],"blocked":["order › order/prepared-order@1"],
-            "lately":{"failures":12,"of":40,"since":"2026-11-22T09:41:08.000Z"},
+            "lately":{"failures":12,"of":40,"since":"2026-11-22T09:41:08.000Z","first_failed_at":"2026-11-22T10:31:08.000Z"},
             "undo":{"done":["customer › customer/active-customer@1"],"pending":[],"debts":[]}
         }))
         .unwrap();
@@ -451,7 +453,7 @@ mod tests {
                 "  attempts 1",
                 "  retried  ready › checkout/ready-customer@2 (3 attempts)",
                 "  blocked  order › order/prepared-order@1",
-                "  lately   12 of 40 failed since 2026-11-22 09:41:08 UTC",
+                "  lately   12 of 40 failed since 2026-11-22 09:41:08 UTC, the first at 2026-11-22 10:31:08 UTC",
                 "  undone   customer › customer/active-customer@1",
                 "  see      sixpack datasets show ds_1_2",
                 "           sixpack requests show req_1",

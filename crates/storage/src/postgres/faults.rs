@@ -139,7 +139,13 @@ fn remedy_of(cause: &tokio_postgres::Error) -> Remedy {
         let is_io = cause.source().is_some_and(|source| source.is::<std::io::Error>());
         return if cause.is_closed() || is_io { Remedy::Later } else { without_code(cause) };
     };
-    if [SqlState::T_R_SERIALIZATION_FAILURE, SqlState::T_R_DEADLOCK_DETECTED].contains(code) {
+    let anew = [
+        SqlState::T_R_SERIALIZATION_FAILURE,
+        SqlState::T_R_DEADLOCK_DETECTED,
+        // What ended the transaction was told to a statement that went beside this one, and is heard by whoever begins anew.
+        SqlState::IN_FAILED_SQL_TRANSACTION,
+    ];
+    if anew.contains(code) {
         return Remedy::Again;
     }
     let elsewhere = [

@@ -45,11 +45,12 @@ function allDay(rule, day) {
 /** Takes a picture once nothing moves any more that was only to move for a moment. */
 async function take(page, name) {
     await page.mouse.move(0, 0);
-    const brief = () =>
+    // As a function: a text would be evaluated, which the policy of the page does not allow.
+    await page.waitForFunction(() =>
         document
             .getAnimations()
-            .filter(({ effect, playState }) => playState === "running" && effect.getTiming().iterations !== Infinity);
-    await page.waitForFunction(`(${brief})().length === 0`);
+            .every(({ effect, playState }) => playState !== "running" || effect.getTiming().iterations === Infinity),
+    );
     await picture(page, FOLDER, name);
 }
 

@@ -18,19 +18,28 @@ const TOLD_MAX = 6_000;
 
 const counts = { passed: 0, failed: 0 };
 
-async function attempt(name, run, page) {
+/** Runs one attempt in a tab; what the browser complains of fails it, unless it is forgiven. */
+async function attempt(name, tab, run, forgiven = () => false) {
     if (!name.includes(only)) return;
     const begun = performance.now();
+    let failure;
     try {
         await run();
+    } catch (error) {
+        failure = error?.stack ?? String(error);
+    }
+    // In either case, so that the next attempt is not blamed for them.
+    const complaints = tab.complaints.splice(0).filter((complaint) => !forgiven(complaint));
+    if (failure === undefined && complaints.length === 0) {
         counts.passed += 1;
         console.log(`ok      ${name} (${((performance.now() - begun) / 1000).toFixed(1)} s)`);
-    } catch (error) {
-        counts.failed += 1;
-        console.log(`FAILED  ${name}\n${error?.stack ?? error}`);
-        console.log(await whatIsSeen(page).catch((why) => `what is seen cannot be told: ${why}`));
-        await picture(page, `${PICTURES}/failed`, name.replaceAll(/\W+/g, "-"));
+        return;
     }
+    counts.failed += 1;
+    console.log(`FAILED  ${name}\n${failure ?? ""}`);
+    if (complaints.length > 0) console.log(`the browser complains:\n${complaints.join("\n")}`);
+    console.log(await whatIsSeen(tab.page).catch((why) => `what is seen cannot be told: ${why}`));
+    await picture(tab.page, `${PICTURES}/failed`, name.replaceAll(/\W+/g, "-"));
 }
 
 /** The page as a screen reader would tell it, because nobody keeps the picture of a run far away. */
@@ -46,41 +55,24 @@ try {
     await tab.page.goto(`/sign-in#${landscape.token}`);
     await tab.page.waitForURL(/\/env\//);
     for (const [name, journey] of Object.entries(JOURNEYS)) {
-        await attempt(
-            name,
-            async () => {
-                await journey({ ...tab, landscape });
-                const complaints = tab.complaints.splice(0);
-                if (complaints.length > 0) throw new Error(`the browser complains:\n${complaints.join("\n")}`);
-            },
-            tab.page,
-        );
+        await attempt(name, tab, () => journey({ ...tab, landscape }));
     }
-    await attempt(
-        "nothing is asked of another host",
-        () => {
-            const [own, ...others] = tab.hosts();
-            if (own !== new URL(landscape.url).host || others.length > 0)
-                throw new Error(`${own}, ${others.join(", ")}`);
-        },
-        tab.page,
-    );
+    await attempt("nothing is asked of another host", tab, () => {
+        const [own, ...others] = tab.hosts();
+        if (own !== new URL(landscape.url).host || others.length > 0) throw new Error(`${own}, ${others.join(", ")}`);
+    });
     const state = await tab.page.context().storageState();
     await tab.close();
     const pages = only === "" || "pages".includes(only) ? await pagesOf(landscape) : [];
     for (const { name: look, ...options } of LOOKS) {
         const seen = await openTab(browser, { baseURL: landscape.url, storageState: state, ...options });
         for (const [name, address] of pages) {
+            const folder = look === "narrow" ? undefined : `${PICTURES}/${look}`;
             await attempt(
                 `pages: ${name}, ${look}`,
-                async () => {
-                    await inspect(seen.page, name, address, look === "narrow" ? undefined : `${PICTURES}/${look}`);
-                    const complaints = seen.complaints
-                        .splice(0)
-                        .filter((complaint) => !(name === "catalogue-empty" && complaint.includes("404")));
-                    if (complaints.length > 0) throw new Error(`the browser complains:\n${complaints.join("\n")}`);
-                },
-                seen.page,
+                seen,
+                () => inspect(seen.page, name, address, folder),
+                (complaint) => name === "catalogue-empty" && complaint.includes("404"),
             );
         }
         await seen.close();

@@ -13,7 +13,6 @@ use sixpack_model::plan::{Attempt, Happened};
 use sixpack_model::request::RequestStatus;
 use sixpack_model::session::SESSION_TTL_MS;
 use sixpack_model::tree::{Claim, Operation, Tree};
-use sixpack_storage::StoreError;
 use sixpack_storage::mutants::{self, Mutant};
 use sixpack_storage::tasks::{Abandoned, AbandonedClaim};
 use sixpack_storage::trees::Guard;
@@ -234,9 +233,7 @@ impl Engine {
             Ok(Ok(())) => return true,
             Ok(Err(error)) => {
                 tracing::warn!(?sweep, %error, "a sweep could not finish; it is tried again");
-                let is_over =
-                    |error: &_| matches!(error, StoreError::Broken { .. } | StoreError::InDoubt { .. });
-                if matches!(&error, Refusal::Store(error) if is_over(error)) {
+                if matches!(&error, Refusal::Store(error) if error.ends_process()) {
                     self.inner.broken.cancel();
                 }
             }

@@ -92,3 +92,10 @@ pub enum StoreError {
     #[error("the store is closed")]
     Closed,
 }
+
+impl StoreError {
+    /// Whether the store does nothing any more until the process has ended, and another has opened it.
+    pub fn ends_process(&self) -> bool {
+        matches!(self, Self::Broken { .. } | Self::InDoubt { .. })
+    }
+}

@@ -159,11 +159,19 @@ fn remedy_of(cause: &tokio_postgres::Error) -> Remedy {
     ];
     match code.code() {
         code if code == SqlState::DISK_FULL.code() => Remedy::Room,
+        // It has ended the connection, or made none, whatever the code says: a full disk, for one, has no room for what it notes of
+        // its tables for the next connection, and it says XX000 then.
+        _ if has_ended_connection(cause) => Remedy::Later,
         code if code.starts_with("08") || code.starts_with("57P") => Remedy::Later,
         // A password that was changed, or a database that is being moved: others of the same store go on meanwhile.
         _ if elsewhere.contains(code) || is_about_who(code) => Remedy::Later,
         _ => Remedy::Nothing,
     }
+}
+
+fn has_ended_connection(cause: &tokio_postgres::Error) -> bool {
+    let severity = cause.as_db_error().and_then(DbError::parsed_severity);
+    matches!(severity, Some(Severity::Fatal | Severity::Panic))
 }
 
 /// Whether a connection was refused because of who asks for it, or for which database.

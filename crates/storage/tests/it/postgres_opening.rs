@@ -7,6 +7,8 @@ use sixpack_storage::conformance::PostgresServer;
 use sixpack_storage::postgres::{Address, PostgresStore, Settings};
 use sixpack_storage::tokens::Tokens;
 use sixpack_storage::{Durability, contracts::Contracts};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
 
 fn settings() -> Settings {
     Settings { connections: 2, durability: Durability::TestsOnly, carried: Duration::ZERO }
@@ -100,4 +102,27 @@ async fn a_database_that_is_not_there_is_unavailable_and_its_password_stays_unsa
     let Err(error) = PostgresStore::open(&address, settings()).await else { panic!("the store was opened") };
     assert!(matches!(error, StoreError::Unavailable { .. }), "{error:?}");
     assert!(!format!("{error} {error:?}").contains("s3cret"));
+}
+
+#[tokio::test]
+async fn a_database_that_ends_connections_is_unavailable_whatever_it_says() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let address: Address = format!("postgres://ann@127.0.0.1:{port}/x?sslmode=disable").parse().unwrap();
+    let ending = async {
+        loop {
+            let (mut connection, _) = listener.accept().await.unwrap();
+            let _hello = connection.read(&mut [0; 1_024]).await.unwrap();
+            // What PostgreSQL 15 says when its disk has no room for a file that each connection reads.
+            let fields = b"SFATAL\0VFATAL\0CXX000\0Mcould not write init file\0\0";
+            let length = u32::try_from(fields.len() + 4).unwrap().to_be_bytes();
+            connection.write_all(&[b"E", &length[..], &fields[..]].concat()).await.unwrap();
+        }
+    };
+    let opened = tokio::select! {
+        opened = PostgresStore::open(&address, settings()) => opened,
+        () = ending => unreachable!("it ends every connection"),
+    };
+    let Err(error) = opened else { panic!("the store was opened") };
+    assert!(matches!(error, StoreError::Unavailable { .. }), "{error:?}");
 }

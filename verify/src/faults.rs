@@ -232,7 +232,7 @@ fn sometimes(
     }
     if cluster.has(Strike::DiskFull) {
         sometimes.extend([
-            ("write_refused_for_lack_of_room", cluster.refused_without_room.into(), one_in(75)),
+            ("write_refused_for_lack_of_room", cluster.refused_without_room, one_in(75)),
             ("disk_full_and_recovered", cluster.found_room.into(), one_in(75)),
         ]);
     }

@@ -62,8 +62,8 @@ pub(crate) struct Cluster {
     pub(crate) slowest_start: Duration,
     /// How often a supplier was started again because it had ended by itself: somebody had opened its session once more.
     pub(crate) suppliers_replaced: u32,
-    /// How often the disk of the store was full and somebody's write was refused over it.
-    pub(crate) refused_without_room: u32,
+    /// How many writes were refused because the disk of the store was full.
+    pub(crate) refused_without_room: u64,
     /// How often a store whose disk was full has come to itself.
     pub(crate) found_room: u32,
     /// How often the database has ended, and all its connections with it, because there was no room for its log.

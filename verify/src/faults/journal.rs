@@ -202,10 +202,10 @@ impl Journal {
         self.operations.lock().unwrap_or_else(PoisonError::into_inner).len()
     }
 
-    /// Whether one of the calls that came back behind the first `seen` was refused with one of these codes.
-    pub(crate) fn was_refused(&self, seen: usize, codes: &[&str]) -> bool {
+    /// How many of the calls that came back behind the first `seen` were refused with one of these codes.
+    pub(crate) fn refused(&self, seen: usize, codes: &[&str]) -> usize {
         let operations = self.operations.lock().unwrap_or_else(PoisonError::into_inner);
-        operations[seen..].iter().any(|call| codes.contains(&call.answer.code.as_str()))
+        operations[seen..].iter().filter(|call| codes.contains(&call.answer.code.as_str())).count()
     }
 
     /// Notes what must never be seen.

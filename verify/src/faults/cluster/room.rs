@@ -33,8 +33,9 @@ impl Cluster {
         if let (Strike::DatabaseLogFull, Some(database)) = (strike, &self.database) {
             database.write_log_until_it_ends().await?;
         }
-        let refused = self.read_without_room(&going, journal).await?;
-        self.refused_without_room += u32::from(refused);
+        // One whose database has ended refuses nothing for want of room.
+        let limit = if strike == Strike::DiskFull { REFUSAL_LIMIT } else { Duration::ZERO };
+        self.refused_without_room += self.read_without_room(&going, journal, limit).await? as u64;
         self.disk().context("the disk is gone")?.give_room()?;
         if let Some(database) = &mut self.database {
             database.restart_if_ended().await?;
@@ -68,9 +69,14 @@ impl Cluster {
         }
     }
 
-    /// Reads through each of these servers for a while, and until somebody's write was refused; whether one was. What is there can be
-    /// read all the time, unless the database has ended.
-    async fn read_without_room(&mut self, going: &[usize], journal: &Journal) -> anyhow::Result<bool> {
+    /// Reads through each of these servers for a while, and until somebody's write was refused or so much time has passed; how many
+    /// were. What is there can be read all the time, unless the database has ended.
+    async fn read_without_room(
+        &mut self,
+        going: &[usize],
+        journal: &Journal,
+        limit: Duration,
+    ) -> anyhow::Result<usize> {
         let refused_by_all = self.database.is_some();
         // SQLite may have no room for the end of a commit, of which the server cannot say whether it is done.
         let codes: &[&str] =
@@ -78,8 +84,8 @@ impl Cluster {
         let begun = Instant::now();
         let least = Duration::from_millis(fastrand::u64(FULL_MS));
         let seen = journal.calls();
-        let mut refused = false;
-        while begun.elapsed() < least || (!refused && begun.elapsed() < REFUSAL_LIMIT) {
+        let mut refused = 0;
+        while begun.elapsed() < least || (refused == 0 && begun.elapsed() < limit) {
             for &number in going {
                 let api = self.api.through(self.servers[number].process.address().to_owned(), CALL_LIMIT);
                 let read = api.look("/v1/leases?limit=1").await;
@@ -88,7 +94,7 @@ impl Cluster {
                     self.wrong.push(format!("with a full disk, leases could not be read: {read:?}"));
                 }
             }
-            refused = refused || journal.was_refused(seen, codes);
+            refused = journal.refused(seen, codes);
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
         Ok(refused)

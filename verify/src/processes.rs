@@ -18,7 +18,10 @@ const START_LIMIT: Duration = Duration::from_secs(30);
 /// How a server ends that cannot reach its database when it starts.
 const DATABASE_AWAY: i32 = 69;
 
-/// How often a starting server is asked whether it is ready.
+/// The number of SIGTERM.
+const SIGTERM: u32 = 15;
+
+/// How often a starting process is asked whether it is ready.
 const ASK_EVERY: Duration = Duration::from_millis(5);
 
 /// A server that is told to stop has so long to finish and to end.
@@ -164,11 +167,35 @@ pub(crate) fn signal(child: &Child, name: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Tells a process to stop and waits for it.
+/// Tells a process to stop, as soon as it listens, and waits for it.
 async fn stop(child: &mut Child, limit: Duration) -> anyhow::Result<ExitStatus> {
+    let listens = tokio::time::timeout(limit, until_it_listens(child)).await;
+    if let Some(ended) =
+        listens.with_context(|| format!("it did not listen to SIGTERM within {limit:?}"))??
+    {
+        return Ok(ended);
+    }
     signal(child, "TERM")?;
     let ended = tokio::time::timeout(limit, child.wait()).await;
     Ok(ended.with_context(|| format!("it did not end within {limit:?}"))??)
+}
+
+/// Waits until a process does something about SIGTERM, which merely ends one that was started a moment ago. Returns how it has ended
+/// by itself before that.
+async fn until_it_listens(child: &mut Child) -> anyhow::Result<Option<ExitStatus>> {
+    let id = child.id().context("the process has ended")?;
+    loop {
+        if let Some(ended) = child.try_wait()? {
+            return Ok(Some(ended));
+        }
+        let status = std::fs::read_to_string(format!("/proc/{id}/status"))?;
+        let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:"));
+        let caught = u64::from_str_radix(caught.context("no signals in its status")?.trim(), 16)?;
+        if caught & (1 << (SIGTERM - 1)) != 0 {
+            return Ok(None);
+        }
+        tokio::time::sleep(ASK_EVERY).await;
+    }
 }
 
 /// Lets a process stand still for so long. It must not be killed in between.

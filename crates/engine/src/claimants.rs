@@ -55,6 +55,10 @@ impl Engine {
     /// What a supplier gets that was offered a task: the one that it has, and more if something is left and it has room.
     async fn claim_more(&self, poller: Poller, given: Option<Claimed>, is_left: bool) -> Offered {
         let Some(given) = given else {
+            if poller.is_returning() {
+                let nothing = Claims::Given { tasks: Vec::new(), next_at: None, exhausted: false };
+                return (poller, Ok(nothing));
+            }
             let claims = self.claim_in_store(poller.session, poller.max).await;
             return (poller, claims);
         };

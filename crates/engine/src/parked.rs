@@ -3,6 +3,9 @@
 //! Whoever writes ready tasks takes the suppliers that shall have them from here *before* it writes, and asks the store on
 //! their behalf right behind its own write: both share one commit, and the task is on its way in the time of one flush.
 
+mod left;
+mod returning;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -11,8 +14,13 @@ use sixpack_model::ids::SessionId;
 use sixpack_model::name::ContractName;
 use sixpack_model::tree::Tree;
 use tokio::sync::{Notify, oneshot};
+use tokio::time::Instant;
 
 use crate::assignment::Assignment;
+use left::LeftBehind;
+use returning::Returning;
+
+pub(crate) use returning::KEPT_FOR;
 
 /// What a queue is known by.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -62,13 +70,18 @@ pub(crate) struct Poller {
     pub(crate) session: SessionId,
     pub(crate) max: u32,
     queues: Arc<[Queue]>,
-    give: oneshot::Sender<Given>,
+    /// The call; `None` while the supplier is on its way back.
+    give: Option<oneshot::Sender<Given>>,
 }
 
 impl Poller {
-    /// Answers the parked call; gives the tasks back when nobody waits there any more.
-    pub(crate) fn give(self, given: Given) -> Result<(), Given> {
-        self.give.send(given)
+    /// Whether it is not parked now, but about to be again.
+    pub(crate) fn is_returning(&self) -> bool {
+        self.give.is_none()
+    }
+
+    fn send(self, given: Given) -> Result<(), Given> {
+        self.give.map_or(Ok(()), |give| give.send(given))
     }
 }
 
@@ -78,28 +91,11 @@ struct Places {
     pollers: BTreeMap<u64, Poller>,
     /// Tickets by queue; the lowest has waited longest.
     queues: HashMap<Queue, BTreeSet<u64>>,
-    /// How many calls each session has parked.
-    sessions: HashMap<SessionId, usize>,
+    /// The tickets of each session.
+    sessions: HashMap<SessionId, BTreeSet<u64>>,
     left: LeftBehind,
+    returning: Returning,
 }
-
-/// Which queues may hold tasks that a session has not looked at: spares looks that cannot find anything.
-///
-/// A hint as well: tasks that another server leaves are found when a parked supplier looks again by itself.
-#[derive(Default)]
-struct LeftBehind {
-    /// Counts the writes that left tasks to nobody.
-    writes: u64,
-    /// Every look before this write has to be done again.
-    all_since: u64,
-    /// The last such write of each queue.
-    queues: HashMap<Queue, u64>,
-    /// How many of these writes each session had behind it when it last looked and nothing was left.
-    looked: HashMap<SessionId, u64>,
-}
-
-/// Queues and sessions that are remembered: more than a busy server has. Beyond, everybody looks once more.
-const REMEMBERED: usize = 100_000;
 
 /// All parked suppliers of this server.
 #[derive(Default)]
@@ -117,12 +113,19 @@ impl Parked {
         let mut places = self.lock();
         places.next += 1;
         let ticket = places.next;
+        places.returning.is_back(session, Instant::now());
+        let kept = places.returning.collect(session, max as usize);
+        if !kept.is_empty() {
+            // As if it had been taken in this very moment. The other end is here.
+            let _ = give.send(Given::Tasks(kept));
+            return Place { parked: self, session, ticket, given, worth_a_look: false };
+        }
         for queue in queues.iter() {
             places.queues.entry(queue.clone()).or_default().insert(ticket);
         }
-        *places.sessions.entry(session).or_default() += 1;
+        places.sessions.entry(session).or_default().insert(ticket);
         let worth_a_look = places.left.worth_a_look(session, &queues);
-        places.pollers.insert(ticket, Poller { session, max, queues, give });
+        places.pollers.insert(ticket, Poller { session, max, queues, give: Some(give) });
         Place { parked: self, session, ticket, given, worth_a_look }
     }
 
@@ -165,10 +168,61 @@ impl Parked {
                 break;
             };
             let Some(poller) = places.remove(ticket) else { break };
+            places.returning.taken(&poller, tasks - room);
             room += poller.max as usize;
             taken.push(poller);
         }
         taken
+    }
+
+    /// Takes a supplier for a task of a queue for which nobody is parked: one that has room, and is on its way back.
+    pub(crate) fn take_returning(&self, queue: &Queue) -> Option<Poller> {
+        let session = self.lock().returning.take(queue, Instant::now())?;
+        Some(Poller { session, max: 1, queues: Arc::from([]), give: None })
+    }
+
+    /// Answers the parked call, or keeps the tasks until the supplier is back; gives them back when nobody waits there any more.
+    pub(crate) fn give(&self, poller: Poller, given: Given) -> Result<(), Given> {
+        let session = poller.session;
+        if poller.is_returning() {
+            if let Given::Tasks(tasks) = given {
+                self.keep(session, tasks);
+            }
+            return Ok(());
+        }
+        let sent = poller.send(given);
+        if sent.is_ok() {
+            self.lock().returning.given(session, Instant::now());
+        }
+        sent
+    }
+
+    /// Hands tasks to a supplier that may be back by now, or keeps them until it is.
+    fn keep(&self, session: SessionId, tasks: Vec<Assignment>) {
+        let mut places = self.lock();
+        let ticket = places.sessions.get(&session).and_then(|tickets| tickets.first().copied());
+        let parked = ticket.and_then(|ticket| places.remove(ticket));
+        let sent = match parked {
+            Some(poller) => {
+                places.returning.taken(&poller, tasks.len());
+                poller.send(Given::Tasks(tasks))
+            }
+            None => Err(Given::Tasks(tasks)),
+        };
+        match sent {
+            Err(Given::Tasks(tasks)) => places.returning.keep(session, tasks, Instant::now()),
+            _ => places.returning.given(session, Instant::now()),
+        }
+    }
+
+    /// Up to `max` of the tasks that are kept for a session.
+    pub(crate) fn collect(&self, session: SessionId, max: usize) -> Vec<Assignment> {
+        self.lock().returning.collect(session, max)
+    }
+
+    /// What was kept for a session for [`KEPT_FOR`], and nobody has asked for.
+    pub(crate) fn take_uncollected(&self, session: SessionId) -> Vec<Assignment> {
+        self.lock().returning.take_uncollected(session, Instant::now())
     }
 
     /// Whether anybody is parked who would be taken for a queue.
@@ -180,25 +234,22 @@ impl Parked {
 
     /// How many calls a session has parked.
     pub(crate) fn places_of(&self, session: SessionId) -> usize {
-        self.lock().sessions.get(&session).copied().unwrap_or_default()
+        self.lock().sessions.get(&session).map_or(0, BTreeSet::len)
     }
 
     /// Sends away whoever is parked for a session.
     pub(crate) fn release(&self, session: SessionId) {
         let mut places = self.lock();
-        places.left.looked.remove(&session);
-        let tickets: Vec<u64> = places
-            .pollers
-            .iter()
-            .filter(|(_, poller)| poller.session == session)
-            .map(|(ticket, _)| *ticket)
-            .collect();
-        for ticket in tickets {
+        places.left.forget(session);
+        for ticket in places.sessions.get(&session).cloned().unwrap_or_default() {
             if let Some(poller) = places.remove(ticket) {
                 // Nobody there any more is as good as gone away.
-                let _ = poller.give(Given::GoAway);
+                let _ = poller.send(Given::GoAway);
             }
         }
+        let kept = places.returning.forget(session);
+        drop(places);
+        self.stray(session, kept);
     }
 
     /// Has everybody look.
@@ -207,7 +258,7 @@ impl Parked {
         places.queues.clear();
         places.sessions.clear();
         for poller in std::mem::take(&mut places.pollers).into_values() {
-            let _ = poller.give(Given::Nothing);
+            let _ = poller.send(Given::Nothing);
         }
     }
 
@@ -217,7 +268,18 @@ impl Parked {
         places.queues.clear();
         places.sessions.clear();
         for poller in std::mem::take(&mut places.pollers).into_values() {
-            let _ = poller.give(Given::GoAway);
+            let _ = poller.send(Given::GoAway);
+        }
+        let kept = places.returning.forget_all();
+        drop(places);
+        kept.into_iter().for_each(|(session, tasks)| self.stray(session, tasks));
+    }
+
+    /// Notes tasks that never reach the supplier that they were claimed for.
+    fn stray(&self, session: SessionId, tasks: Vec<Assignment>) {
+        if !tasks.is_empty() {
+            self.strays.lock().unwrap_or_else(PoisonError::into_inner).push((session, tasks));
+            self.stray.notify_one();
         }
     }
 
@@ -239,9 +301,9 @@ impl Parked {
 impl Places {
     fn remove(&mut self, ticket: u64) -> Option<Poller> {
         let poller = self.pollers.remove(&ticket)?;
-        if let Some(places) = self.sessions.get_mut(&poller.session) {
-            *places -= 1;
-            if *places == 0 {
+        if let Some(tickets) = self.sessions.get_mut(&poller.session) {
+            tickets.remove(&ticket);
+            if tickets.is_empty() {
                 self.sessions.remove(&poller.session);
             }
         }
@@ -254,39 +316,6 @@ impl Places {
             }
         }
         Some(poller)
-    }
-}
-
-impl LeftBehind {
-    fn leave<'a>(&mut self, queues: impl IntoIterator<Item = &'a Queue>) {
-        self.writes += 1;
-        for queue in queues {
-            self.queues.insert(queue.clone(), self.writes);
-        }
-        if self.queues.len() > REMEMBERED {
-            self.leave_everywhere();
-        }
-    }
-
-    fn leave_everywhere(&mut self) {
-        self.writes += 1;
-        self.all_since = self.writes;
-        self.queues.clear();
-        self.looked.clear();
-    }
-
-    fn looked(&mut self, session: SessionId, writes: u64) {
-        let looked = self.looked.entry(session).or_default();
-        *looked = writes.max(*looked);
-        if self.looked.len() > REMEMBERED {
-            self.looked.clear();
-        }
-    }
-
-    fn worth_a_look(&self, session: SessionId, queues: &[Queue]) -> bool {
-        let Some(looked) = self.looked.get(&session) else { return true };
-        let newer = |queue: &Queue| self.queues.get(queue).is_some_and(|write| write > looked);
-        self.all_since > *looked || queues.iter().any(newer)
     }
 }
 
@@ -317,9 +346,7 @@ impl Drop for Place<'_> {
         self.leave();
         self.given.close();
         if let Ok(Given::Tasks(tasks)) = self.given.try_recv() {
-            let mut strays = self.parked.strays.lock().unwrap_or_else(PoisonError::into_inner);
-            strays.push((self.session, tasks));
-            self.parked.stray.notify_one();
+            self.parked.stray(self.session, tasks);
         }
     }
 }
@@ -328,15 +355,15 @@ impl Drop for Place<'_> {
 mod tests {
     use super::*;
 
-    fn queue(name: &str) -> Queue {
+    pub(super) fn queue(name: &str) -> Queue {
         Queue::new(&Arc::from("default"), name, None)
     }
 
-    fn in_channel(name: &str) -> Queue {
+    pub(super) fn in_channel(name: &str) -> Queue {
         Queue::new(&Arc::from("default"), name, Some(&Arc::from("ada")))
     }
 
-    fn session(number: u128) -> SessionId {
+    pub(super) fn session(number: u128) -> SessionId {
         SessionId(uuid::Uuid::from_u128(number))
     }
 
@@ -395,6 +422,79 @@ mod tests {
         assert!(!worth_a_look("a"));
         parked.leave_everywhere();
         assert!(worth_a_look("a"));
+    }
+
+    pub(super) fn task(serial: u32) -> Assignment {
+        let tree = sixpack_model::ids::TreeId(uuid::Uuid::nil());
+        Assignment {
+            task: sixpack_model::ids::TaskId { tree, part: 0, serial },
+            dataset: sixpack_model::ids::DatasetId { tree, part: 0 },
+            attempt: 1,
+            operation: sixpack_model::tree::Operation::Produce,
+            contract: "a/step".parse().unwrap(),
+            version: 1,
+            input: Arc::default(),
+            output: None,
+            facts: None,
+            state: None,
+            exclude: Vec::new(),
+            children: None,
+            seed: 0,
+            unique: String::new(),
+            idempotency_key: String::new(),
+            timeout_ms: 1,
+        }
+    }
+
+    /// One that was taken, with nobody at the other end.
+    pub(super) fn poller(number: u128, max: u32, name: &str) -> Poller {
+        Poller { session: session(number), max, queues: Arc::from([queue(name)]), give: None }
+    }
+
+    fn returning(number: u128) -> Poller {
+        Poller { session: session(number), max: 1, queues: Arc::from([]), give: None }
+    }
+
+    fn give(parked: &Parked, poller: Poller, serial: u32) {
+        assert!(parked.give(poller, Given::Tasks(vec![task(serial)])).is_ok());
+    }
+
+    async fn serials(place: &mut Place<'_>) -> Vec<u32> {
+        match place.given().await {
+            Given::Tasks(tasks) => tasks.iter().map(|task| task.task.serial).collect(),
+            Given::Nothing | Given::GoAway => panic!("it was given no tasks"),
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_kept_for_a_supplier_is_there_when_it_parks_or_handed_to_the_call_that_is_parked_by_now()
+    {
+        let parked = Parked::default();
+        give(&parked, returning(1), 1);
+        let mut back = parked.park(session(1), 2, Arc::from([queue("a")]));
+        assert!(!parked.waits(&queue("a")), "it has what it came for");
+        assert_eq!(serials(&mut back).await, [1]);
+        let mut again = parked.park(session(1), 1, Arc::from([queue("a")]));
+        give(&parked, returning(1), 2);
+        assert!(!parked.waits(&queue("a")));
+        assert_eq!(serials(&mut again).await, [2]);
+        give(&parked, returning(1), 3);
+        assert_eq!(parked.collect(session(1), 1).len(), 1, "or it comes with the receipts of results");
+    }
+
+    #[tokio::test]
+    async fn what_is_kept_goes_back_when_its_call_is_given_up_and_with_its_session() {
+        let parked = Parked::default();
+        give(&parked, returning(1), 1);
+        drop(parked.park(session(1), 2, Arc::from([queue("a")])));
+        assert_eq!(parked.take_strays().len(), 1);
+        give(&parked, returning(1), 2);
+        parked.release(session(1));
+        assert_eq!(parked.take_strays().len(), 1);
+        give(&parked, returning(1), 3);
+        parked.release_all();
+        assert_eq!(parked.take_strays().len(), 1);
+        assert!(parked.collect(session(1), 10).is_empty());
     }
 
     #[tokio::test]

@@ -265,6 +265,9 @@ impl Engine {
             }
         };
         let members: Vec<TreeId> = trees.iter().map(|tree| tree.id).collect();
+        if matches!(created, Ok(Created::Accepted | Created::Served(_))) {
+            self.inner.trees.units.insert(request.id, request.units.len());
+        }
         match &created {
             Ok(Created::Accepted) => {
                 self.inner.measures.accepted.of(Name::place(&request.environment)).add_one();

@@ -21,7 +21,7 @@ use crate::Engine;
 use crate::assignment::Assignment;
 use crate::caller::Caller;
 use crate::on_the_way::OnTheWay;
-use crate::parked::{Given, Queue};
+use crate::parked::{Given, KEPT_FOR, Queue};
 use crate::refusal::Refusal;
 use crate::sessions::KnownSession;
 use crate::successors::Successors;
@@ -131,11 +131,12 @@ impl Engine {
             // The first poll of an answer writes it when its tree is remembered, so that the claim is right behind.
             let answering =
                 join_all(answers.into_iter().map(|one| engine.answer_one(&known, one, &successors)));
-            let (receipts, tasks) = match engine.is_alone() {
+            let (receipts, mut tasks) = match engine.is_alone() {
                 true => join(answering, engine.claim_successors(&known, max, &successors)).await,
                 // A store that others use as well is asked before it is written to, so that the claim would be the first.
                 false => (answering.await, engine.claim_successors(&known, max, &successors).await),
             };
+            tasks.extend(engine.inner.parked.collect(session, (max as usize).saturating_sub(tasks.len())));
             (receipts, OnTheWay::new(&engine, session, tasks))
         });
         let (receipts, tasks) = all.await.map_err(|_| Refusal::Busy)?;
@@ -217,10 +218,28 @@ impl Engine {
                 // Asking again tells the supplier itself what is wrong.
                 Ok(_) | Err(_) => Given::Nothing,
             };
-            if let Err(Given::Tasks(tasks)) = poller.give(given) {
+            if poller.is_returning() && matches!(given, Given::Tasks(_)) {
+                self.see_collected(session);
+            }
+            if let Err(Given::Tasks(tasks)) = self.inner.parked.give(poller, given) {
                 self.give_back(session, &tasks).await;
             }
         }
+    }
+
+    /// Sees to it that what is kept for a session, from a moment behind this on, goes back if nobody asks for it.
+    fn see_collected(&self, session: SessionId) {
+        let inner = Arc::downgrade(&self.inner);
+        tokio::spawn(async move {
+            // Twice as long: it is kept a moment later than this begins.
+            tokio::time::sleep(KEPT_FOR * 2).await;
+            if let Some(inner) = inner.upgrade() {
+                let uncollected = inner.parked.take_uncollected(session);
+                if !uncollected.is_empty() {
+                    Self { inner }.give_back(session, &uncollected).await;
+                }
+            }
+        });
     }
 
     /// Offers a queue's tasks to a supplier that is parked for it, here or elsewhere.

@@ -25,6 +25,8 @@ pub(crate) struct TreeCache {
     trees: Cache<TreeId, Arc<Tree>>,
     /// The trees of a request; whoever finds one that belongs to another reads them again.
     pub(crate) members: Cache<RequestId, Arc<[TreeId]>>,
+    /// How many units a request has, which never changes: as many leases as it may be given.
+    pub(crate) units: Cache<RequestId, usize>,
     /// What a request was given from stock and nobody could tell about.
     pub(crate) unconfirmed: Cache<RequestId, Arc<BTreeSet<TreeId>>>,
     /// Trees as they will be once a write that is under way is committed: whoever is handed a task of such a version
@@ -44,9 +46,10 @@ impl TreeCache {
             .build();
         let turns = (0..TURNS).map(|_| Mutex::new(())).collect();
         let members = Cache::builder().max_capacity(MEMBERS).eviction_policy(EvictionPolicy::lru()).build();
+        let units = Cache::builder().max_capacity(MEMBERS).eviction_policy(EvictionPolicy::lru()).build();
         let unconfirmed =
             Cache::builder().max_capacity(UNCONFIRMED).eviction_policy(EvictionPolicy::lru()).build();
-        Self { trees, members, unconfirmed, coming: SyncMutex::default(), turns }
+        Self { trees, members, units, unconfirmed, coming: SyncMutex::default(), turns }
     }
 
     /// Notes what a write makes of a tree, before it is written.

@@ -226,8 +226,8 @@ impl Engine {
         let ends = lease_end(&write.guard);
         let withdrawn = !write.change.withdrawn.is_empty();
         if matches!(write.change.outcome, Some(plan::Outcome::Ready(_))) {
-            let members = self.members(tree.request).await?;
-            write.leases = members.iter().map(|_| LeaseId(mint::id(at))).collect();
+            let units = self.units(tree.request).await?;
+            write.leases = (0..units).map(|_| LeaseId(mint::id(at))).collect();
         }
         let offers = self.offers_beside([&write.change], successors);
         self.inner.trees.expect(&tree);
@@ -362,7 +362,10 @@ impl Engine {
                     offers.claimants.extend(successors.session().map(|session| (id, session)));
                     continue;
                 } else {
-                    let pollers = self.inner.parked.take(&queue, 1);
+                    let mut pollers = self.inner.parked.take(&queue, 1);
+                    if pollers.is_empty() && !self.is_alone() {
+                        pollers.extend(self.inner.parked.take_returning(&queue));
+                    }
                     offers.claimants.extend(pollers.first().map(|poller| (id, poller.session)));
                     offers.pollers.extend(pollers);
                 }
@@ -436,6 +439,14 @@ impl Engine {
         let members: Arc<[TreeId]> = self.store().trees_of(request).await?.into();
         self.inner.trees.members.insert(request, Arc::clone(&members));
         Ok(members)
+    }
+
+    /// How many leases a request may be given, as far as is known here: one for each of its units, or for each tree that it has now.
+    async fn units(&self, request: RequestId) -> Result<usize, StoreError> {
+        match self.inner.trees.units.get(&request) {
+            Some(units) => Ok(units),
+            None => Ok(self.members(request).await?.len()),
+        }
     }
 }
 

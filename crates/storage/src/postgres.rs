@@ -122,6 +122,7 @@ mod writes;
 
 use std::future::Future;
 use std::sync::Arc;
+use std::sync::atomic::AtomicI64;
 use std::time::Duration;
 
 use tokio::time::timeout;
@@ -195,6 +196,8 @@ struct Inner {
     memory: Arc<Memory>,
     pins: Arc<PinsRead>,
     fence_epoch: u64,
+    /// No held lease is over before that, by the database's clock.
+    leases_due_at: AtomicI64,
     measures: StoreMeasures,
 }
 
@@ -234,6 +237,7 @@ impl PostgresStore {
             memory: Arc::default(),
             pins: Arc::default(),
             fence_epoch,
+            leases_due_at: AtomicI64::new(i64::MIN),
             measures: StoreMeasures::default(),
         });
         let (board, stop) = (Arc::<Board>::default(), CancellationToken::new());

@@ -321,7 +321,11 @@ async fn a_parked_supplier_in_a_channel_gets_its_task_the_moment_it_is_written()
     let tasks = developed.await.expect("it waits").expect("the session is live");
     assert_eq!((tasks.len(), tasks[0].version), (1, FIRST));
     town.engine.drain_session(&town.supplier(), b).await.expect("drained");
-    assert!(deployed.await.expect("it waits").is_ok_and(|tasks| tasks.is_empty()));
+    // It is sent away; one that was looking in this very moment is told why.
+    match deployed.await.expect("it waits") {
+        Ok(tasks) => assert!(tasks.is_empty()),
+        Err(refusal) => assert!(matches!(refusal, Refusal::SessionEnded), "{refusal:?}"),
+    }
 }
 
 #[tokio::test]

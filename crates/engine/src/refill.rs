@@ -11,6 +11,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
+use std::time::Instant;
 
 use jiff::Timestamp;
 use sixpack_model::channel::Overlay;
@@ -224,9 +225,10 @@ impl Engine {
         let now = self.store().now().await?;
         let known = KnownLine::new(&stored.environment, stored.line.clone(), keeping);
         let made_before = known.not_before(now);
+        let begun = Instant::now();
         let mut level = self.store().level(line, keeping.keep.saturating_add(COUNTED_BEYOND)).await?;
+        self.inner.stock.counted(begun.elapsed());
         let too_old = level.oldest_at.zip(made_before).is_some_and(|(oldest, before)| oldest < before);
-        self.inner.stock.counted(level.ready);
         // What was imported stays, however many there are: nobody could make it again. What came back stays beside what was made as long as
         // anything is kept: somebody has said that it is good.
         let counted = level.ready - if keeping.keep > 0 { level.came_back } else { 0 };

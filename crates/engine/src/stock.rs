@@ -67,6 +67,13 @@ const EVERYTHING_EVERY_S: i64 = 10;
 /// How long a look waits at least for more to look at: under load each line is looked at so often and no more.
 const GATHER: Duration = Duration::from_millis(10);
 
+/// Counting takes at most one part in so many of the time, as long as no look waits for longer than [`GATHER_LIMIT`] for that: what is
+/// taken from a line that has much more is no hurry.
+const COUNTING: u32 = 10;
+
+/// How long a look waits at most: a line that is being filled has enough under way for so long.
+const GATHER_LIMIT: Duration = Duration::from_millis(250);
+
 /// What is to be looked after.
 #[derive(Default)]
 struct ToTend {
@@ -95,7 +102,7 @@ pub(crate) struct StockKnown {
     pub(crate) wake: Notify,
     /// By environment.
     pins: Mutex<HashMap<String, PinsKnown>>,
-    /// How much was counted with the last look.
+    /// For how many microseconds was counted with the last look.
     counted: AtomicU64,
     /// In which span this server has last noted what lines have, and of which lines.
     noted: Mutex<(u64, HashSet<LineId>)>,
@@ -239,14 +246,15 @@ impl StockKnown {
         self.counted.store(0, Ordering::Relaxed);
     }
 
-    /// So many datasets were counted with this look.
-    pub(crate) fn counted(&self, datasets: u64) {
-        self.counted.fetch_add(datasets, Ordering::Relaxed);
+    /// A line was counted with this look, for so long.
+    pub(crate) fn counted(&self, took: Duration) {
+        self.counted.fetch_add(u64::try_from(took.as_micros()).unwrap_or(u64::MAX / 2), Ordering::Relaxed);
     }
 
-    /// How long the next look waits for more to look at. Counting takes its time, and shall be a small part of it.
+    /// How long the next look waits for more to look at.
     pub(crate) fn gather(&self) -> Duration {
-        GATHER + Duration::from_micros(self.counted.load(Ordering::Relaxed))
+        let counted = Duration::from_micros(self.counted.load(Ordering::Relaxed));
+        (GATHER + counted * COUNTING).min(GATHER_LIMIT)
     }
 
     /// Has one line looked after soon.

@@ -42,7 +42,8 @@
 //!
 //! Every deadline is computed and compared with `sixpack_now()`, a function of the schema, and with nothing else. A write reads
 //! it once, before the beginning of its transaction, and hands it to its statements, so that all of what it writes agrees; a read
-//! has it in its statements. Whoever wants to know it at the same moment asks once ([`time`]).
+//! has it in its statements, as a subquery, which is read once: the function by itself is called again for every row that it is
+//! compared with, at some 2 µs each. Whoever wants to know it at the same moment asks once ([`time`]).
 //!
 //! # Order
 //!
@@ -75,6 +76,7 @@ mod keys;
 mod leases;
 mod limits;
 mod listening;
+mod loading;
 mod locks;
 mod looking;
 mod looks;
@@ -140,6 +142,7 @@ use connections::Connections;
 use decisions::Decision;
 use faults::Fault;
 use limits::{CARRIED, CONNECTIONS, TRANSACTION, TURN};
+use loading::Loading;
 use memory::Memory;
 use starting::Start;
 use statements::Connection;
@@ -195,6 +198,7 @@ struct Inner {
     time: Time,
     memory: Arc<Memory>,
     pins: Arc<PinsRead>,
+    loading: Loading,
     fence_epoch: u64,
     /// No held lease is over before that, by the database's clock.
     leases_due_at: AtomicI64,
@@ -236,6 +240,7 @@ impl PostgresStore {
             time,
             memory: Arc::default(),
             pins: Arc::default(),
+            loading: Loading::default(),
             fence_epoch,
             leases_due_at: AtomicI64::new(i64::MIN),
             measures: StoreMeasures::default(),

@@ -37,6 +37,7 @@ const ALONE: &[(&str, &str)] = &[
         "the one writer of SQLite carries all that waits out by one commit",
     ),
     ("crates/storage/src/postgres/keys.rs", "nobody stands between a process and its file"),
+    ("crates/storage/src/postgres/loading.rs", "a read of SQLite costs no round trip"),
     ("crates/storage/src/postgres/locks.rs", "the one writer of SQLite needs none"),
     ("crates/storage/src/postgres/marks.rs", "SQLite leaves nothing dead in an index"),
     ("crates/storage/src/postgres/pooler.rs", "nobody stands between a process and its file"),

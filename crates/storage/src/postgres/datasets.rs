@@ -151,12 +151,12 @@ fn waiting_undos() -> String {
         "WITH coverage AS MATERIALIZED (
          SELECT q.id, q.contract, q.served_until, min(s.oldest_version) AS oldest, max(s.version) AS newest
          FROM queue q LEFT JOIN session_service s ON s.queue = q.id
-         WHERE q.served_until <= sixpack_now() - $1 GROUP BY q.id),
+         WHERE q.served_until <= (SELECT sixpack_now()) - $1 GROUP BY q.id),
      waiting AS (
          SELECT r.tree, r.part, greatest(r.ready_at, c.served_until) AS since, e.name AS environment
          FROM coverage c JOIN task_ready r ON r.queue = c.id
          JOIN contract k ON k.id = c.contract JOIN environment e ON e.id = k.environment
-         WHERE r.ready_at <= sixpack_now() - $1 AND r.operation = {}
+         WHERE r.ready_at <= (SELECT sixpack_now()) - $1 AND r.operation = {}
            AND (c.newest IS NULL OR r.version NOT BETWEEN c.oldest AND c.newest))",
         Operation::Undo.code()
     )

@@ -141,7 +141,7 @@ impl PostgresStore {
             Box::pin(async move {
                 let now = match mutants::on(Mutant::ExpiryByOwnClock) {
                     true => SystemClock.now().as_millisecond().to_string(),
-                    false => "sixpack_now()".to_owned(),
+                    false => "(SELECT sixpack_now())".to_owned(),
                 };
                 let list = format!(
                     "SELECT {COLUMNS} FROM lease l JOIN environment e ON e.id = l.environment

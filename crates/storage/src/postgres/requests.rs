@@ -177,7 +177,7 @@ impl Requests for PostgresStore {
             Box::pin(async move {
                 // Looks at every open request, and at nothing of them that is not in the index.
                 let list =
-                    "SELECT id FROM request WHERE status < 2 AND deadline_at <= sixpack_now() AND id > $1
+                    "SELECT id FROM request WHERE status < 2 AND deadline_at <= (SELECT sixpack_now()) AND id > $1
                             ORDER BY id LIMIT $2";
                 connection.all(list, &[after, limit], |row| id(row, 0).map(RequestId)).await
             })
@@ -307,7 +307,7 @@ pub(super) async fn find_key(
     connection: &Connection,
     idempotency: &Idempotency,
 ) -> Result<Option<Created>, Fault> {
-    let find = "SELECT body, request FROM idempotency WHERE token = $1 AND key = $2 AND created_at >= sixpack_now() - $3";
+    let find = "SELECT body, request FROM idempotency WHERE token = $1 AND key = $2 AND created_at >= (SELECT sixpack_now()) - $3";
     connection
         .one(find, &[&idempotency.token.0, &idempotency.key, &KEY_MS], |row| {
             let body: &[u8] = get(row, 0)?;

@@ -66,7 +66,7 @@ impl Tasks for PostgresStore {
         self.read("reading lost claims", input, |connection, (session, running, older_than_ms)| {
             Box::pin(async move {
                 let list = "SELECT tree, part, serial, attempt, session FROM task_claim
-                            WHERE session = $1 AND claimed_at <= sixpack_now() - $2 ORDER BY tree, part, serial";
+                            WHERE session = $1 AND claimed_at <= (SELECT sixpack_now()) - $2 ORDER BY tree, part, serial";
                 let mut claims = connection.all(list, &[&session.0, older_than_ms], read_claim).await?;
                 claims.retain(|claim| !running.contains(&claim.task));
                 Ok(claims)
@@ -87,7 +87,7 @@ impl Tasks for PostgresStore {
                     "SELECT c.tree, c.part, c.serial, c.attempt, c.session, c.claimed_at, coalesce(s.status, 2) > 1
                             FROM task_claim c LEFT JOIN session s ON s.id = c.session
                             WHERE (c.tree, c.part, c.serial) > ($1, $2, $3)
-                              AND (c.deadline_at <= sixpack_now() OR coalesce(s.status, 2) > 1)
+                              AND (c.deadline_at <= (SELECT sixpack_now()) OR coalesce(s.status, 2) > 1)
                             ORDER BY c.tree, c.part, c.serial LIMIT $4";
                 let read = |row: &Row| {
                     let why = if get(row, 6)? { Abandoned::SessionGone } else { Abandoned::DeadlinePassed };
@@ -163,11 +163,11 @@ impl Tasks for PostgresStore {
                                 SELECT q.id, q.served_until, min(s.oldest_version) AS oldest, max(s.version) AS newest,
                                        count(DISTINCT s.version) AS versions
                                 FROM queue q LEFT JOIN session_service s ON s.queue = q.id
-                                WHERE q.served_until <= sixpack_now() - $1 GROUP BY q.id)
+                                WHERE q.served_until <= (SELECT sixpack_now()) - $1 GROUP BY q.id)
                             SELECT r.tree, r.part, r.serial,
                                    CASE WHEN c.served_until > 0 THEN c.served_until ELSE r.ready_at END
                             FROM coverage c JOIN task_ready r ON r.queue = c.id
-                            WHERE r.ready_at <= sixpack_now() - $1
+                            WHERE r.ready_at <= (SELECT sixpack_now()) - $1
                               AND (c.newest IS NULL OR r.version NOT BETWEEN c.oldest AND c.newest
                                    -- Versions in between may be performed by nobody.
                                    OR (c.versions > 1 AND NOT EXISTS (

@@ -34,9 +34,7 @@ use crate::trees::{Lately, TreeWrite, Trees, Written};
 #[async_trait]
 impl Trees for PostgresStore {
     async fn load_tree(&self, id: TreeId) -> Result<Option<Tree>, StoreError> {
-        let input = (id, Arc::clone(&self.inner.pins));
-        self.read("loading a tree", input, |connection, (id, pins)| Box::pin(load(connection, *id, pins)))
-            .await
+        self.inner.load(id).await
     }
 
     async fn write_tree(&self, write: TreeWrite) -> Result<Written, StoreError> {
@@ -79,7 +77,8 @@ impl Trees for PostgresStore {
         self.read("reading due trees", input, |connection, (after, limit)| {
             Box::pin(async move {
                 // Found by when they are due, and sorted then: by id, all that ever were would be read to find a few.
-                let list = "WITH due AS MATERIALIZED (SELECT id FROM tree WHERE due_at <= sixpack_now())
+                let list =
+                    "WITH due AS MATERIALIZED (SELECT id FROM tree WHERE due_at <= (SELECT sixpack_now()))
                             SELECT id FROM due WHERE id > $1 ORDER BY id LIMIT $2";
                 connection.all(list, &[after, limit], |row| id(row, 0).map(TreeId)).await
             })
@@ -90,7 +89,7 @@ impl Trees for PostgresStore {
     async fn next_due(&self) -> Result<Option<Timestamp>, StoreError> {
         self.read("looking for the next due tree", (), |connection, ()| {
             Box::pin(async move {
-                let find = "SELECT min(due_at) FROM tree WHERE due_at > sixpack_now()";
+                let find = "SELECT min(due_at) FROM tree WHERE due_at > (SELECT sixpack_now())";
                 Ok(connection.one(find, &[], |row| time_of(row, 0)).await?.flatten())
             })
         })
@@ -108,7 +107,7 @@ impl Trees for PostgresStore {
                                  SELECT d.failed, d.created_at FROM dataset d
                                  WHERE d.contract = (SELECT c.id FROM contract c JOIN environment e ON e.id = c.environment
                                                      WHERE e.name = $1 AND c.name = $2)
-                                   AND d.tree >= (lpad(to_hex(greatest(sixpack_now() - $3, 0)), 12, '0')
+                                   AND d.tree >= (lpad(to_hex(greatest((SELECT sixpack_now()) - $3, 0)), 12, '0')
                                                   || repeat('0', 20))::uuid
                                    AND d.started_at IS NOT NULL AND d.version BETWEEN $5 AND $6
                                  ORDER BY d.tree DESC LIMIT $4) AS begun";
@@ -160,33 +159,41 @@ impl PinsRead {
     }
 }
 
-/// A tree and its parts, in one statement, so that they agree.
-async fn load(connection: &Connection, tree: TreeId, pins: &PinsRead) -> Result<Option<Tree>, Fault> {
+/// Trees and their parts, in one statement, so that they agree; those that are there, in the order of their ids.
+pub(super) async fn load(
+    connection: &Connection,
+    trees: &[TreeId],
+    pins: &PinsRead,
+) -> Result<Vec<Tree>, Fault> {
     let list = format!(
         "SELECT {PART_COLUMNS}, t.version, e.name, t.request, t.unit, t.priority, t.channel, t.pins, t.seed,
-                t.unique_text, t.lease, t.ending, t.made, t.line, t.status, t.recheck, t.takes_stock
+                t.unique_text, t.lease, t.ending, t.made, t.line, t.status, t.recheck, t.takes_stock, t.id
          FROM tree t JOIN environment e ON e.id = t.environment
          JOIN dataset d ON d.tree = t.id JOIN contract c ON c.id = d.contract
-         WHERE t.id = $1 ORDER BY d.part"
+         WHERE t.id = ANY ($1) ORDER BY t.id, d.part"
     );
-    let mut found: Option<(i64, PartStatus, Tree)> = None;
+    let ids: Vec<Uuid> = trees.iter().map(|tree| tree.0).collect();
+    let mut found: Vec<(i64, PartStatus, Tree)> = Vec::with_capacity(ids.len());
     let read = |row: &Row| {
-        if found.is_none() {
-            found = Some((get(row, 19)?, code(row, 26)?, read_tree(row, tree)?));
+        let tree = TreeId(id(row, 29)?);
+        if found.last().is_none_or(|(.., last)| last.id != tree) {
+            found.push((get(row, 19)?, code(row, 26)?, read_tree(row, tree)?));
         }
-        read_part(row)
+        let (.., last) = found.last_mut().expect("one was pushed");
+        last.parts.push(read_part(row)?);
+        Ok(())
     };
-    let parts = connection.all(&list, &[&tree.0], read).await?;
-    let Some((number, status, mut found)) = found else {
-        return Ok(None);
-    };
-    found.pins = pins.read(connection, number).await?;
-    found.parts = parts;
-    // A grant writes the tree and not its root.
-    if let Some(root) = found.parts.first_mut() {
-        root.status = status;
+    connection.all(&list, &[&ids], read).await?;
+    let mut loaded = Vec::with_capacity(found.len());
+    for (number, status, mut tree) in found {
+        tree.pins = pins.read(connection, number).await?;
+        // A grant writes the tree and not its root.
+        if let Some(root) = tree.parts.first_mut() {
+            root.status = status;
+        }
+        loaded.push(tree);
     }
-    Ok(Some(found))
+    Ok(loaded)
 }
 
 /// Reads a tree without its parts and pins from the columns behind those of a part.

@@ -1,5 +1,6 @@
 //! Claims and answers: parked suppliers, limits, what comes late, twice, or never.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use serde_json::json;
@@ -33,6 +34,52 @@ async fn a_parked_supplier_of_a_draining_session_is_sent_away() {
         Ok(tasks) => assert!(tasks.is_empty()),
         Err(refusal) => assert!(matches!(refusal, Refusal::SessionEnded), "{refusal:?}"),
     }
+}
+
+/// Whether it comes with the write or is found by the next look: whatever becomes ready while a supplier is on its way back reaches
+/// it once, with its first attempt.
+#[tokio::test]
+async fn what_becomes_ready_while_a_supplier_is_on_its_way_back_reaches_it_once() {
+    let (town, a, _) = with_pair().await;
+    let supplier = town.supplier();
+    let mut seen = BTreeSet::new();
+    for round in 0..5 {
+        let (engine, caller) = (town.engine.clone(), town.supplier());
+        let parked = tokio::spawn(async move { engine.claim(&caller, a, 4, SOON).await });
+        for _ in 0..3 {
+            town.ask("shop/pair", json!({})).await;
+        }
+        let mut tasks = parked.await.expect("it waits").expect("the session is live");
+        while tasks.len() < 3 {
+            let more = town.engine.claim(&supplier, a, 4, SOON).await.expect("the session is live");
+            assert!(!more.is_empty(), "round {round}: {tasks:?}");
+            tasks.extend(more);
+        }
+        assert!(tasks.iter().all(|task| task.attempt == 1), "round {round}: {tasks:?}");
+        seen.extend(tasks.iter().map(|task| task.task));
+        assert_eq!((tasks.len(), seen.len()), (3, 3 * (round + 1)), "{tasks:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_was_kept_for_a_supplier_that_does_not_come_back_goes_to_another() {
+    let (town, a, _) = with_pair().await;
+    let supplier = town.supplier();
+    let other = town.connect_as("a", "two", &[capability("first", ALL)]).await.expect("accepted").id;
+    for _ in 0..3 {
+        let (engine, caller) = (town.engine.clone(), town.supplier());
+        let parked = tokio::spawn(async move { engine.claim(&caller, a, 4, SOON).await });
+        town.ask("shop/pair", json!({})).await;
+        assert_eq!(parked.await.expect("it waits").expect("the session is live").len(), 1);
+    }
+    let asked = [town.ask("shop/pair", json!({})).await, town.ask("shop/pair", json!({})).await];
+    let mut taken = Vec::new();
+    while taken.len() < asked.len() {
+        let more = town.engine.claim(&supplier, other, 5, SOON).await.expect("the session is live");
+        assert!(!more.is_empty(), "they are given back: {taken:?}");
+        taken.extend(more);
+    }
+    assert!(taken.iter().all(|task| task.attempt == 1), "as if they had never been claimed: {taken:?}");
 }
 
 /// Two steps of one supplier behind a first one of it.

@@ -144,6 +144,11 @@ impl Replicas {
         Ok((of_servers?.iter().sum(), self.database.cpu_ms()?))
     }
 
+    /// What each server has in memory.
+    fn rss_mb(&self) -> anyhow::Result<Vec<f64>> {
+        self.servers.iter().map(|server| Ok(round(server.rss_kb()? as f64 / 1024.0))).collect()
+    }
+
     /// Ends all servers, without warning.
     async fn kill_servers(&mut self) -> anyhow::Result<()> {
         for server in &mut self.servers {
@@ -183,6 +188,7 @@ pub(crate) async fn run(programs: &Programs, wish: &Wish) -> anyhow::Result<()> 
     let folder = tempfile::tempdir()?;
     let flush_ms = round(machine::flush_ms(folder.path())?);
     let described = machine::describe();
+    let at_rest = if only.is_none() { at_rest(programs, *kind, settings).await? } else { Value::Null };
     let mut replicas = Replicas::start(programs, *kind, *servers, settings).await?;
     let mut report = json!({
         "machine": described,
@@ -194,6 +200,7 @@ pub(crate) async fn run(programs: &Programs, wish: &Wish) -> anyhow::Result<()> 
             "http": "loopback, keep-alive, bearer token; connections to each server in turn",
             "scenario": "three no-op steps in sequence", "seconds": seconds,
         },
+        "at_rest": at_rest,
     });
     if *only == Some(Part::History) {
         report["history"] = history::measure(programs, &mut replicas, wish).await?;
@@ -206,6 +213,26 @@ pub(crate) async fn run(programs: &Programs, wish: &Wish) -> anyhow::Result<()> 
     }
     replicas.stop().await?;
     bench::print(&report)
+}
+
+/// Starts of a server over a store that is there and empty, and its memory; that of the database is not counted.
+async fn at_rest(programs: &Programs, kind: StoreKind, settings: &[String]) -> anyhow::Result<Value> {
+    let database = Database::start(&programs.bench_store, kind, settings).await?;
+    let folder = tempfile::tempdir()?;
+    let start = async || {
+        let store = vec!["--store".to_owned(), database.url.clone()];
+        Server::start_with(&programs.server, folder.path(), store).await
+    };
+    // The first one makes the store.
+    let made_ms = start().await?.ready_after.as_secs_f64() * 1000.0;
+    let mut starts = Vec::new();
+    for _ in 0..bench::STARTS {
+        starts.push(start().await?.ready_after);
+    }
+    let mut at_rest = bench::at_rest(&mut starts, &start().await?).await?;
+    at_rest["ready_ms"]["first_of_all"] = json!(round(made_ms));
+    database.stop().await?;
+    Ok(at_rest)
 }
 
 async fn runs(replicas: &Replicas, seconds: u64) -> anyhow::Result<Value> {
@@ -276,6 +303,7 @@ async fn leases(replicas: &Replicas, stocked: u32) -> anyhow::Result<Value> {
         "aim_per_s": 5_000,
         "p50_ms": at(0.5),
         "p99_ms": at(0.99),
+        "servers_rss_mb": replicas.rss_mb()?,
         "servers_cpu_us_each": each(servers_now - servers),
         "database_cpu_us_each": each(database_now - database),
     }))

@@ -37,12 +37,17 @@ impl Engine {
         let claims: Vec<_> = pollers
             .into_iter()
             .map(|poller| {
-                // One of what was claimed for its session: another call of the same may have been offered the others.
+                // A call that is parked has room for what others were promised on behalf of its session.
                 let offered = |one: &Claimed| {
                     one.claim.session == poller.session
                         && tasks.iter().any(|offer| offer.task == one.claim.task)
                 };
-                let given = claimed.iter().position(offered).map(|place| claimed.swap_remove(place));
+                let mut given = Vec::new();
+                while given.len() < poller.max as usize
+                    && let Some(place) = claimed.iter().position(offered)
+                {
+                    given.push(claimed.swap_remove(place));
+                }
                 self.claim_more(poller, given, is_left)
             })
             .collect();
@@ -52,22 +57,20 @@ impl Engine {
         (written, offered)
     }
 
-    /// What a supplier gets that was offered a task: the one that it has, and more if something is left and it has room.
-    async fn claim_more(&self, poller: Poller, given: Option<Claimed>, is_left: bool) -> Offered {
-        let Some(given) = given else {
-            if poller.is_returning() {
-                let nothing = Claims::Given { tasks: Vec::new(), next_at: None, exhausted: false };
-                return (poller, Ok(nothing));
-            }
+    /// What a supplier gets that was offered tasks: those that it has, and more if something is left and it has room.
+    async fn claim_more(&self, poller: Poller, given: Vec<Claimed>, is_left: bool) -> Offered {
+        if poller.is_returning() {
+            return (poller, Ok(Claims::Given { tasks: given, next_at: None, exhausted: false }));
+        }
+        if given.is_empty() {
             let claims = self.claim_in_store(poller.session, poller.max).await;
             return (poller, claims);
-        };
-        let mut tasks = vec![given];
-        if is_left && poller.max > 1 {
+        }
+        let mut tasks = given;
+        let room = poller.max.saturating_sub(u32::try_from(tasks.len()).unwrap_or(u32::MAX));
+        if is_left && room > 0 {
             // What went wrong with it the next claim tells the supplier itself.
-            if let Ok(Claims::Given { tasks: more, .. }) =
-                self.claim_in_store(poller.session, poller.max - 1).await
-            {
+            if let Ok(Claims::Given { tasks: more, .. }) = self.claim_in_store(poller.session, room).await {
                 tasks.extend(more);
             }
         }

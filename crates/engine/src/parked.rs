@@ -18,7 +18,7 @@ use tokio::time::Instant;
 
 use crate::assignment::Assignment;
 use left::LeftBehind;
-use returning::Returning;
+use returning::{Promise, Returning};
 
 pub(crate) use returning::KEPT_FOR;
 
@@ -65,23 +65,45 @@ pub(crate) enum Given {
     GoAway,
 }
 
+/// Where given tasks are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Delivery {
+    /// With the supplier's call.
+    Arrived,
+    /// Here, until the supplier asks for them, or [`Parked::take_uncollected`] does.
+    Kept,
+}
+
 /// A supplier waiting for tasks.
 pub(crate) struct Poller {
     pub(crate) session: SessionId,
     pub(crate) max: u32,
     queues: Arc<[Queue]>,
-    /// The call; `None` while the supplier is on its way back.
-    give: Option<oneshot::Sender<Given>>,
+    way: Way,
+    /// How many tasks it was taken for.
+    tasks: usize,
+}
+
+/// How a supplier gets what it is taken for.
+enum Way {
+    /// It has a call parked.
+    Parked(oneshot::Sender<Given>),
+    /// It is on its way back, and has room for this.
+    Returning { _promise: Promise },
 }
 
 impl Poller {
     /// Whether it is not parked now, but about to be again.
     pub(crate) fn is_returning(&self) -> bool {
-        self.give.is_none()
+        matches!(self.way, Way::Returning { .. })
     }
 
+    /// Answers its call, if it has one.
     fn send(self, given: Given) -> Result<(), Given> {
-        self.give.map_or(Ok(()), |give| give.send(given))
+        match self.way {
+            Way::Parked(call) => call.send(given),
+            Way::Returning { .. } => Ok(()),
+        }
     }
 }
 
@@ -95,6 +117,8 @@ struct Places {
     sessions: HashMap<SessionId, BTreeSet<u64>>,
     left: LeftBehind,
     returning: Returning,
+    /// Whether everybody was sent away for good: nothing is kept for anybody any more.
+    closed: bool,
 }
 
 /// All parked suppliers of this server.
@@ -116,17 +140,19 @@ impl Parked {
         places.returning.is_back(session, Instant::now());
         let kept = places.returning.collect(session, max as usize);
         if !kept.is_empty() {
-            // As if it had been taken in this very moment. The other end is here.
+            // As if it had been parked and taken in this very moment. The other end is here.
+            places.returning.taken(session, max, &queues, kept.len());
+            places.returning.given(session, (kept.len(), kept.len()), Instant::now());
             let _ = give.send(Given::Tasks(kept));
-            return Place { parked: self, session, ticket, given, worth_a_look: false };
+            return Place { parked: self, session, ticket, given, worth_a_look: false, is_taken: true };
         }
         for queue in queues.iter() {
             places.queues.entry(queue.clone()).or_default().insert(ticket);
         }
         places.sessions.entry(session).or_default().insert(ticket);
         let worth_a_look = places.left.worth_a_look(session, &queues);
-        places.pollers.insert(ticket, Poller { session, max, queues, give: Some(give) });
-        Place { parked: self, session, ticket, given, worth_a_look }
+        places.pollers.insert(ticket, Poller { session, max, queues, way: Way::Parked(give), tasks: 0 });
+        Place { parked: self, session, ticket, given, worth_a_look, is_taken: false }
     }
 
     /// Notes tasks that were written, or given back, and are in nobody's hands. Called behind the commit, and before
@@ -167,8 +193,9 @@ impl Parked {
             let Some(ticket) = places.queues.get(queue).and_then(|tickets| tickets.first().copied()) else {
                 break;
             };
-            let Some(poller) = places.remove(ticket) else { break };
-            places.returning.taken(&poller, tasks - room);
+            let Some(mut poller) = places.remove(ticket) else { break };
+            poller.tasks = tasks - room;
+            places.returning.taken(poller.session, poller.max, &poller.queues, poller.tasks);
             room += poller.max as usize;
             taken.push(poller);
         }
@@ -177,41 +204,48 @@ impl Parked {
 
     /// Takes a supplier for a task of a queue for which nobody is parked: one that has room, and is on its way back.
     pub(crate) fn take_returning(&self, queue: &Queue) -> Option<Poller> {
-        let session = self.lock().returning.take(queue, Instant::now())?;
-        Some(Poller { session, max: 1, queues: Arc::from([]), give: None })
+        let (session, promise) = self.lock().returning.take(queue, Instant::now())?;
+        Some(Poller {
+            session,
+            max: 1,
+            queues: Arc::from([]),
+            way: Way::Returning { _promise: promise },
+            tasks: 1,
+        })
     }
 
     /// Answers the parked call, or keeps the tasks until the supplier is back; gives them back when nobody waits there any more.
-    pub(crate) fn give(&self, poller: Poller, given: Given) -> Result<(), Given> {
-        let session = poller.session;
-        if poller.is_returning() {
-            if let Given::Tasks(tasks) = given {
-                self.keep(session, tasks);
-            }
-            return Ok(());
+    pub(crate) fn give(&self, poller: Poller, given: Given) -> Result<Delivery, Given> {
+        match given {
+            Given::Tasks(tasks) if poller.is_returning() => self.keep(poller.session, tasks),
+            // Nothing came of the promise, which ends with this.
+            _ if poller.is_returning() => Ok(Delivery::Arrived),
+            given => self.lock().send(poller, given).map(|()| Delivery::Arrived),
         }
-        let sent = poller.send(given);
-        if sent.is_ok() {
-            self.lock().returning.given(session, Instant::now());
-        }
-        sent
     }
 
     /// Hands tasks to a supplier that may be back by now, or keeps them until it is.
-    fn keep(&self, session: SessionId, tasks: Vec<Assignment>) {
+    fn keep(&self, session: SessionId, tasks: Vec<Assignment>) -> Result<Delivery, Given> {
         let mut places = self.lock();
+        if places.closed {
+            return Err(Given::Tasks(tasks));
+        }
         let ticket = places.sessions.get(&session).and_then(|tickets| tickets.first().copied());
         let parked = ticket.and_then(|ticket| places.remove(ticket));
         let sent = match parked {
-            Some(poller) => {
-                places.returning.taken(&poller, tasks.len());
-                poller.send(Given::Tasks(tasks))
+            Some(mut poller) => {
+                poller.tasks = tasks.len();
+                places.returning.taken(session, poller.max, &poller.queues, poller.tasks);
+                places.send(poller, Given::Tasks(tasks))
             }
             None => Err(Given::Tasks(tasks)),
         };
         match sent {
-            Err(Given::Tasks(tasks)) => places.returning.keep(session, tasks, Instant::now()),
-            _ => places.returning.given(session, Instant::now()),
+            Err(Given::Tasks(tasks)) => {
+                places.returning.keep(session, tasks, Instant::now());
+                Ok(Delivery::Kept)
+            }
+            _ => Ok(Delivery::Arrived),
         }
     }
 
@@ -270,6 +304,7 @@ impl Parked {
         for poller in std::mem::take(&mut places.pollers).into_values() {
             let _ = poller.send(Given::GoAway);
         }
+        places.closed = true;
         let kept = places.returning.forget_all();
         drop(places);
         kept.into_iter().for_each(|(session, tasks)| self.stray(session, tasks));
@@ -299,6 +334,19 @@ impl Parked {
 }
 
 impl Places {
+    /// Answers a call, and notes what that means for when its supplier comes back.
+    fn send(&mut self, poller: Poller, given: Given) -> Result<(), Given> {
+        let (session, taken) = (poller.session, poller.tasks);
+        let tasks = if let Given::Tasks(tasks) = &given { Some(tasks.len()) } else { None };
+        let sent = poller.send(given);
+        match (&sent, tasks) {
+            (Ok(()), Some(tasks)) => self.returning.given(session, (taken, tasks), Instant::now()),
+            (Ok(()), None) => self.returning.given_nothing(session),
+            (Err(_), _) => self.returning.is_gone(session),
+        }
+        sent
+    }
+
     fn remove(&mut self, ticket: u64) -> Option<Poller> {
         let poller = self.pollers.remove(&ticket)?;
         if let Some(tickets) = self.sessions.get_mut(&poller.session) {
@@ -327,6 +375,8 @@ pub(crate) struct Place<'a> {
     given: oneshot::Receiver<Given>,
     /// False when nothing was left for the session since it last looked.
     pub(crate) worth_a_look: bool,
+    /// Whether it was taken when it came, and what it is given is there.
+    pub(crate) is_taken: bool,
 }
 
 impl Place<'_> {
@@ -446,17 +496,8 @@ mod tests {
         }
     }
 
-    /// One that was taken, with nobody at the other end.
-    pub(super) fn poller(number: u128, max: u32, name: &str) -> Poller {
-        Poller { session: session(number), max, queues: Arc::from([queue(name)]), give: None }
-    }
-
-    fn returning(number: u128) -> Poller {
-        Poller { session: session(number), max: 1, queues: Arc::from([]), give: None }
-    }
-
-    fn give(parked: &Parked, poller: Poller, serial: u32) {
-        assert!(parked.give(poller, Given::Tasks(vec![task(serial)])).is_ok());
+    fn kept(parked: &Parked, number: u128, serial: u32) -> Delivery {
+        parked.keep(session(number), vec![task(serial)]).ok().expect("it is open")
     }
 
     async fn serials(place: &mut Place<'_>) -> Vec<u32> {
@@ -470,31 +511,32 @@ mod tests {
     async fn what_is_kept_for_a_supplier_is_there_when_it_parks_or_handed_to_the_call_that_is_parked_by_now()
     {
         let parked = Parked::default();
-        give(&parked, returning(1), 1);
+        assert_eq!(kept(&parked, 1, 1), Delivery::Kept);
         let mut back = parked.park(session(1), 2, Arc::from([queue("a")]));
-        assert!(!parked.waits(&queue("a")), "it has what it came for");
+        assert!(back.is_taken && !parked.waits(&queue("a")), "it has what it came for");
         assert_eq!(serials(&mut back).await, [1]);
         let mut again = parked.park(session(1), 1, Arc::from([queue("a")]));
-        give(&parked, returning(1), 2);
+        assert_eq!(kept(&parked, 1, 2), Delivery::Arrived);
         assert!(!parked.waits(&queue("a")));
         assert_eq!(serials(&mut again).await, [2]);
-        give(&parked, returning(1), 3);
+        assert_eq!(kept(&parked, 1, 3), Delivery::Kept);
         assert_eq!(parked.collect(session(1), 1).len(), 1, "or it comes with the receipts of results");
     }
 
     #[tokio::test]
     async fn what_is_kept_goes_back_when_its_call_is_given_up_and_with_its_session() {
         let parked = Parked::default();
-        give(&parked, returning(1), 1);
+        kept(&parked, 1, 1);
         drop(parked.park(session(1), 2, Arc::from([queue("a")])));
         assert_eq!(parked.take_strays().len(), 1);
-        give(&parked, returning(1), 2);
+        kept(&parked, 1, 2);
         parked.release(session(1));
         assert_eq!(parked.take_strays().len(), 1);
-        give(&parked, returning(1), 3);
+        kept(&parked, 1, 3);
         parked.release_all();
         assert_eq!(parked.take_strays().len(), 1);
         assert!(parked.collect(session(1), 10).is_empty());
+        assert!(parked.keep(session(1), vec![task(4)]).is_err(), "nobody comes any more");
     }
 
     #[tokio::test]

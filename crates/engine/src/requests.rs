@@ -255,7 +255,8 @@ impl Engine {
         let failed = new.trees.iter().any(|change| matches!(change.outcome, Some(plan::Outcome::Failed(_))));
         let due: Vec<_> =
             new.trees.iter().filter_map(|change| Some((change.at, change.tree.due_at()?))).collect();
-        let (offers, sought) = (self.offers(&new.trees), sought_by(&new.trees));
+        let offers = self.offers_beside(&new.trees, &Successors::of_nobody());
+        let sought = sought_by(&new.trees);
         trees.iter().for_each(|tree| self.inner.trees.expect(tree));
         let (created, offered) = match self.is_alone() {
             true => self.commit_with_offers(self.store().create_request(new), offers).await,

@@ -21,7 +21,7 @@ use crate::Engine;
 use crate::assignment::Assignment;
 use crate::caller::Caller;
 use crate::on_the_way::OnTheWay;
-use crate::parked::{Given, KEPT_FOR, Queue};
+use crate::parked::{Delivery, Given, KEPT_FOR, Queue};
 use crate::refusal::Refusal;
 use crate::sessions::KnownSession;
 use crate::successors::Successors;
@@ -73,7 +73,7 @@ impl Engine {
         loop {
             // Parked first, asked second: whatever is written in between finds the supplier parked.
             let mut place = self.inner.parked.park(session, max, Arc::clone(&known.queues));
-            let (mut tasks, next_at) = if for_sure || place.worth_a_look {
+            let (mut tasks, next_at) = if !place.is_taken && (for_sure || place.worth_a_look) {
                 self.claim_for(session, max).await?
             } else {
                 (Vec::new(), None)
@@ -131,12 +131,11 @@ impl Engine {
             // The first poll of an answer writes it when its tree is remembered, so that the claim is right behind.
             let answering =
                 join_all(answers.into_iter().map(|one| engine.answer_one(&known, one, &successors)));
-            let (receipts, mut tasks) = match engine.is_alone() {
+            let (receipts, tasks) = match engine.is_alone() {
                 true => join(answering, engine.claim_successors(&known, max, &successors)).await,
                 // A store that others use as well is asked before it is written to, so that the claim would be the first.
                 false => (answering.await, engine.claim_successors(&known, max, &successors).await),
             };
-            tasks.extend(engine.inner.parked.collect(session, (max as usize).saturating_sub(tasks.len())));
             (receipts, OnTheWay::new(&engine, session, tasks))
         });
         let (receipts, tasks) = all.await.map_err(|_| Refusal::Busy)?;
@@ -151,7 +150,9 @@ impl Engine {
         successors: &Successors,
     ) -> Vec<Assignment> {
         let (expected, claimed) = successors.close();
-        let more = max.saturating_sub(u32::try_from(claimed.len()).unwrap_or(u32::MAX));
+        // What is kept for it is claimed already.
+        let mut tasks = self.inner.parked.collect(session.id, (max as usize).saturating_sub(claimed.len()));
+        let more = max.saturating_sub(u32::try_from(claimed.len() + tasks.len()).unwrap_or(u32::MAX));
         let is_worth_a_look =
             || !expected.is_empty() || self.inner.parked.worth_a_look(session.id, &session.queues);
         let claims = match more > 0 && is_worth_a_look() {
@@ -161,10 +162,11 @@ impl Engine {
         self.leave_what_nobody_took(expected, std::iter::once(&claims));
         let mut all = claimed;
         // The next claim tells the supplier itself what is wrong.
-        if let Ok(Claims::Given { tasks, .. }) = claims {
-            all.extend(tasks);
+        if let Ok(Claims::Given { tasks: more, .. }) = claims {
+            all.extend(more);
         }
-        self.assignments(all).await
+        tasks.extend(self.assignments(all).await);
+        tasks
     }
 
     async fn answer_one(
@@ -218,21 +220,19 @@ impl Engine {
                 // Asking again tells the supplier itself what is wrong.
                 Ok(_) | Err(_) => Given::Nothing,
             };
-            if poller.is_returning() && matches!(given, Given::Tasks(_)) {
-                self.see_collected(session);
-            }
-            if let Err(Given::Tasks(tasks)) = self.inner.parked.give(poller, given) {
-                self.give_back(session, &tasks).await;
+            match self.inner.parked.give(poller, given) {
+                Ok(Delivery::Kept) => self.see_collected(session),
+                Err(Given::Tasks(tasks)) => self.give_back(session, &tasks).await,
+                Ok(Delivery::Arrived) | Err(_) => {}
             }
         }
     }
 
-    /// Sees to it that what is kept for a session, from a moment behind this on, goes back if nobody asks for it.
+    /// Sees to it that what is kept for a session goes back if nobody asks for it.
     fn see_collected(&self, session: SessionId) {
         let inner = Arc::downgrade(&self.inner);
         tokio::spawn(async move {
-            // Twice as long: it is kept a moment later than this begins.
-            tokio::time::sleep(KEPT_FOR * 2).await;
+            tokio::time::sleep(KEPT_FOR).await;
             if let Some(inner) = inner.upgrade() {
                 let uncollected = inner.parked.take_uncollected(session);
                 if !uncollected.is_empty() {

@@ -341,14 +341,29 @@ impl Engine {
 
     /// Suppliers that shall be offered what the changes make ready, and reminders for what becomes ready later.
     pub(crate) fn offers<'a>(&self, changes: impl IntoIterator<Item = &'a Change>) -> Offers {
-        self.offers_beside(changes, &Successors::of_nobody())
+        self.offers_to(changes, &Successors::of_nobody(), |_| None)
     }
 
-    /// The same, for what does not go to whoever asks for `successors`.
-    fn offers_beside<'a>(
+    /// The same, for a write that claims what it makes ready, where the store does so: also those who are on their way back, but
+    /// nothing that goes to whoever asks for `successors`.
+    pub(crate) fn offers_beside<'a>(
         &self,
         changes: impl IntoIterator<Item = &'a Change>,
         successors: &Successors,
+    ) -> Offers {
+        let is_alone = self.is_alone();
+        let returning = |queue: &Queue| match is_alone {
+            true => None,
+            false => self.inner.parked.take_returning(queue),
+        };
+        self.offers_to(changes, successors, returning)
+    }
+
+    fn offers_to<'a>(
+        &self,
+        changes: impl IntoIterator<Item = &'a Change>,
+        successors: &Successors,
+        returning: impl Fn(&Queue) -> Option<Poller>,
     ) -> Offers {
         let mut offers = Offers::default();
         for change in changes {
@@ -363,8 +378,8 @@ impl Engine {
                     continue;
                 } else {
                     let mut pollers = self.inner.parked.take(&queue, 1);
-                    if pollers.is_empty() && !self.is_alone() {
-                        pollers.extend(self.inner.parked.take_returning(&queue));
+                    if pollers.is_empty() {
+                        pollers.extend(returning(&queue));
                     }
                     offers.claimants.extend(pollers.first().map(|poller| (id, poller.session)));
                     offers.pollers.extend(pollers);

@@ -124,7 +124,6 @@ mod writes;
 
 use std::future::Future;
 use std::sync::Arc;
-use std::sync::atomic::AtomicI64;
 use std::time::Duration;
 
 use tokio::time::timeout;
@@ -141,6 +140,7 @@ use board::Board;
 use connections::Connections;
 use decisions::Decision;
 use faults::Fault;
+use leases::Unseen;
 use limits::{CARRIED, CONNECTIONS, TRANSACTION, TURN};
 use loading::Loading;
 use memory::Memory;
@@ -200,8 +200,7 @@ struct Inner {
     pins: Arc<PinsRead>,
     loading: Loading,
     fence_epoch: u64,
-    /// No held lease is over before that, by the database's clock.
-    leases_due_at: AtomicI64,
+    leases_unseen: Unseen,
     measures: StoreMeasures,
 }
 
@@ -242,7 +241,7 @@ impl PostgresStore {
             pins: Arc::default(),
             loading: Loading::default(),
             fence_epoch,
-            leases_due_at: AtomicI64::new(i64::MIN),
+            leases_unseen: Unseen::default(),
             measures: StoreMeasures::default(),
         });
         let (board, stop) = (Arc::<Board>::default(), CancellationToken::new());

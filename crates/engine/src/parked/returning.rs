@@ -11,12 +11,13 @@
 //! Only a supplier that was seen to come back at once is counted on, and only for the room that it has shown.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use sixpack_model::ids::SessionId;
 use tokio::time::Instant;
 
-use super::{Poller, Queue};
+use super::Queue;
 use crate::assignment::Assignment;
 
 /// Whoever asks again within this time is counted on: the way to a supplier and back, on a busy machine.
@@ -27,6 +28,12 @@ pub(crate) const KEPT_FOR: Duration = Duration::from_millis(100);
 
 /// Sessions and queues that are remembered: more than a busy server has.
 const REMEMBERED: usize = 100_000;
+
+/// A task that is being claimed for a supplier on its way back: it takes room for as long as this lives.
+#[derive(Debug)]
+pub(super) struct Promise {
+    _room: Arc<()>,
+}
 
 /// All who are on their way back.
 #[derive(Default)]
@@ -39,50 +46,67 @@ pub(super) struct Returning {
 /// A session that was taken for tasks.
 #[derive(Default)]
 struct Away {
-    /// How many more tasks it has room for.
-    room: u32,
+    /// How much room it has shown, less what it was given of it; nothing while it is here.
+    room: usize,
     /// When it was given its tasks; `None` while they are being written.
     given_at: Option<Instant>,
     /// Whether it has come back at once when it last could.
     is_prompt: bool,
+    /// Shared with every promise that was made since it was first taken.
+    promised: Arc<()>,
     /// What is kept for it, and since when.
     kept: Vec<(Instant, Assignment)>,
 }
 
 impl Away {
     fn is_counted_on(&self, now: Instant) -> bool {
-        self.is_prompt && self.room > 0 && self.given_at.is_none_or(|at| now - at < BACK_WITHIN)
+        let spoken_for = Arc::strong_count(&self.promised) - 1 + self.kept.len();
+        self.is_prompt && self.room > spoken_for && self.given_at.is_none_or(|at| now - at < BACK_WITHIN)
     }
 }
 
 impl Returning {
-    /// Notes that a supplier is taken for so many of the tasks that it has room for.
-    pub(super) fn taken(&mut self, poller: &Poller, tasks: usize) {
-        let room = poller.max.saturating_sub(u32::try_from(tasks).unwrap_or(u32::MAX));
+    /// Notes that a supplier of these queues is taken for so many tasks of the room that it has shown.
+    pub(super) fn taken(&mut self, session: SessionId, room: u32, queues: &[Queue], tasks: usize) {
         if self.sessions.len().max(self.queues.len()) > REMEMBERED {
             self.sessions.retain(|_, away| !away.kept.is_empty());
             self.queues.clear();
         }
-        let away = self.sessions.entry(poller.session).or_default();
-        (away.room, away.given_at) = (room, None);
-        if room > 0 {
-            self.queues.extend(poller.queues.iter().map(|queue| (queue.clone(), poller.session)));
+        let away = self.sessions.entry(session).or_default();
+        (away.room, away.given_at) = ((room as usize).saturating_sub(tasks), None);
+        if away.room > 0 {
+            self.queues.extend(queues.iter().map(|queue| (queue.clone(), session)));
         }
     }
 
-    /// Notes that a supplier has been given its tasks.
-    pub(super) fn given(&mut self, session: SessionId, now: Instant) {
+    /// Notes that a supplier has been given so many tasks in place of those that it was taken for.
+    pub(super) fn given(&mut self, session: SessionId, (taken, given): (usize, usize), now: Instant) {
         if let Some(away) = self.sessions.get_mut(&session) {
+            away.room = (away.room + taken).saturating_sub(given);
             away.given_at = Some(now);
         }
     }
 
+    /// Notes that a supplier was given nothing: its call goes on, and is parked again by the server.
+    pub(super) fn given_nothing(&mut self, session: SessionId) {
+        if let Some(away) = self.sessions.get_mut(&session) {
+            (away.room, away.given_at) = (0, None);
+        }
+    }
+
+    /// Notes that a supplier had given its call up. It is not counted on until it has come back at once again.
+    pub(super) fn is_gone(&mut self, session: SessionId) {
+        self.given_nothing(session);
+        if let Some(away) = self.sessions.get_mut(&session) {
+            away.is_prompt = false;
+        }
+    }
+
     /// Who is counted on for one more task of a queue.
-    pub(super) fn take(&mut self, queue: &Queue, now: Instant) -> Option<SessionId> {
+    pub(super) fn take(&mut self, queue: &Queue, now: Instant) -> Option<(SessionId, Promise)> {
         let session = *self.queues.get(queue)?;
-        let away = self.sessions.get_mut(&session).filter(|away| away.is_counted_on(now))?;
-        away.room -= 1;
-        Some(session)
+        let away = self.sessions.get(&session).filter(|away| away.is_counted_on(now))?;
+        Some((session, Promise { _room: Arc::clone(&away.promised) }))
     }
 
     /// Keeps tasks for a supplier until it asks.
@@ -106,7 +130,7 @@ impl Returning {
         }
     }
 
-    /// What has been kept for a supplier for too long. It is not counted on any more.
+    /// What has been kept for a supplier for too long. It is not counted on until it has come back at once again.
     pub(super) fn take_uncollected(&mut self, session: SessionId, now: Instant) -> Vec<Assignment> {
         let Some(away) = self.sessions.get_mut(&session) else { return Vec::new() };
         let stale = away.kept.iter().take_while(|(since, _)| now - *since >= KEPT_FOR).count();
@@ -131,67 +155,102 @@ impl Returning {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::{in_channel, poller, queue, session, task};
+    use super::super::tests::{in_channel, queue, session, task};
     use super::*;
 
     const SOON: Duration = Duration::from_millis(3);
 
+    fn taken(returning: &mut Returning, room: u32) {
+        returning.taken(session(1), room, &[queue("a")], 1);
+    }
+
     /// Is taken for one task with room for three, given it, and comes back.
     fn comes_back(returning: &mut Returning, now: Instant, after: Duration) {
-        returning.taken(&poller(1, 3, "a"), 1);
-        returning.given(session(1), now);
+        taken(returning, 3);
+        returning.given(session(1), (1, 1), now);
         returning.is_back(session(1), now + after);
+    }
+
+    /// How many tasks it is counted on for; the promises for them live as long as this is counted.
+    fn counted_on(returning: &mut Returning, name: &str, now: Instant) -> usize {
+        let mut promises = Vec::new();
+        while let Some((of, promise)) = returning.take(&queue(name), now) {
+            assert_eq!(of, session(1));
+            promises.push(promise);
+        }
+        promises.len()
     }
 
     #[test]
     fn who_has_come_back_at_once_is_counted_on_for_as_much_as_it_has_room_for() {
         let (mut returning, now) = (Returning::default(), Instant::now());
-        returning.taken(&poller(1, 3, "a"), 1);
-        assert_eq!(returning.take(&queue("a"), now), None, "it has never come back yet");
+        taken(&mut returning, 3);
+        assert_eq!(counted_on(&mut returning, "a", now), 0, "it has never come back yet");
         comes_back(&mut returning, now, SOON);
-        assert_eq!(returning.take(&queue("a"), now), None, "it is here");
-        returning.taken(&poller(1, 3, "a"), 1);
-        assert_eq!(returning.take(&queue("b"), now), None, "it does nothing of that queue");
-        assert_eq!(returning.take(&in_channel("a"), now), None, "it is of no channel");
-        assert_eq!(returning.take(&queue("a"), now), Some(session(1)), "while its task is being written");
-        returning.given(session(1), now);
-        assert_eq!(returning.take(&queue("a"), now + SOON), Some(session(1)), "while it is on its way back");
-        assert_eq!(
-            returning.take(&queue("a"), now + SOON),
-            None,
-            "it has room for three, and has one and two more"
-        );
-        returning.taken(&poller(1, 1, "a"), 1);
-        assert_eq!(returning.take(&queue("a"), now), None, "it has no room for more");
+        assert_eq!(counted_on(&mut returning, "a", now), 0, "it is here");
+        taken(&mut returning, 3);
+        assert_eq!(counted_on(&mut returning, "b", now), 0, "it does nothing of that queue");
+        assert!(returning.take(&in_channel("a"), now).is_none(), "it is of no channel");
+        assert_eq!(counted_on(&mut returning, "a", now), 2, "while its task is being written");
+        returning.given(session(1), (1, 1), now);
+        assert_eq!(counted_on(&mut returning, "a", now + SOON), 2, "while it is on its way back");
+        returning.keep(session(1), vec![task(1)], now);
+        assert_eq!(counted_on(&mut returning, "a", now + SOON), 1, "what is kept takes room");
+        taken(&mut returning, 1);
+        assert_eq!(counted_on(&mut returning, "a", now), 0, "it has no room for more");
     }
 
     #[test]
-    fn who_was_late_is_not_counted_on_until_it_comes_back_at_once_again() {
+    fn the_room_is_what_it_was_really_given_and_promised() {
         let (mut returning, now) = (Returning::default(), Instant::now());
         comes_back(&mut returning, now, SOON);
-        returning.taken(&poller(1, 3, "a"), 1);
-        returning.given(session(1), now);
-        assert_eq!(returning.take(&queue("a"), now + BACK_WITHIN), None, "it should be back by now");
-        returning.is_back(session(1), now + BACK_WITHIN);
-        returning.taken(&poller(1, 3, "a"), 1);
-        assert_eq!(returning.take(&queue("a"), now), None);
+        taken(&mut returning, 4);
+        let (_, promise) = returning.take(&queue("a"), now).unwrap();
+        returning.given(session(1), (1, 3), now);
+        assert_eq!(counted_on(&mut returning, "a", now), 0, "three were claimed for it, and one more is");
+        drop(promise);
+        assert_eq!(counted_on(&mut returning, "a", now), 1, "nothing came of that one");
+        let (_, _promise) = returning.take(&queue("a"), now).unwrap();
+        returning.is_back(session(1), now + SOON);
+        taken(&mut returning, 2);
+        assert_eq!(counted_on(&mut returning, "a", now), 0, "what was promised before still comes");
+    }
+
+    #[test]
+    fn who_was_late_or_is_gone_is_not_counted_on_until_it_comes_back_at_once_again() {
+        let (mut returning, now) = (Returning::default(), Instant::now());
         comes_back(&mut returning, now, SOON);
-        returning.taken(&poller(1, 3, "a"), 1);
-        assert_eq!(returning.take(&queue("a"), now), Some(session(1)));
+        taken(&mut returning, 3);
+        returning.given(session(1), (1, 1), now);
+        assert_eq!(counted_on(&mut returning, "a", now + BACK_WITHIN), 0, "it should be back by now");
+        returning.is_back(session(1), now + BACK_WITHIN);
+        taken(&mut returning, 3);
+        assert_eq!(counted_on(&mut returning, "a", now), 0, "it was late");
+        returning.given_nothing(session(1));
+        returning.is_back(session(1), now);
+        taken(&mut returning, 3);
+        assert_eq!(counted_on(&mut returning, "a", now), 0, "the server has parked it again, not it itself");
+        comes_back(&mut returning, now, SOON);
+        taken(&mut returning, 3);
+        assert_eq!(counted_on(&mut returning, "a", now), 2);
+        returning.is_gone(session(1));
+        assert_eq!(counted_on(&mut returning, "a", now), 0);
+        taken(&mut returning, 3);
+        assert_eq!(counted_on(&mut returning, "a", now), 0);
     }
 
     #[test]
     fn what_nobody_asks_for_goes_back_and_its_supplier_is_not_counted_on() {
         let (mut returning, now) = (Returning::default(), Instant::now());
         comes_back(&mut returning, now, SOON);
-        returning.taken(&poller(1, 3, "a"), 1);
+        taken(&mut returning, 9);
         returning.keep(session(1), vec![task(1)], now);
         returning.keep(session(1), vec![task(2)], now + SOON);
         assert!(returning.take_uncollected(session(1), now + SOON).is_empty());
-        assert_eq!(returning.take(&queue("a"), now), Some(session(1)));
+        assert_ne!(counted_on(&mut returning, "a", now), 0);
         let stale = returning.take_uncollected(session(1), now + KEPT_FOR);
         assert_eq!(stale.iter().map(|task| task.task.serial).collect::<Vec<_>>(), [1]);
-        assert_eq!(returning.take(&queue("a"), now), None);
+        assert_eq!(counted_on(&mut returning, "a", now), 0);
         assert_eq!(returning.collect(session(1), 5).len(), 1, "the later one is still kept");
     }
 

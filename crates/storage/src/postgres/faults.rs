@@ -171,7 +171,10 @@ fn remedy_of(cause: &tokio_postgres::Error) -> Remedy {
 
 fn has_ended_connection(cause: &tokio_postgres::Error) -> bool {
     let severity = cause.as_db_error().and_then(DbError::parsed_severity);
-    matches!(severity, Some(Severity::Fatal | Severity::Panic))
+    // It does not know what it was told to begin with, and never will.
+    let is_ours =
+        cause.code().is_some_and(|code| ["0A", "22", "42"].iter().any(|of| code.code().starts_with(of)));
+    matches!(severity, Some(Severity::Fatal | Severity::Panic)) && !is_ours
 }
 
 /// Whether a connection was refused because of who asks for it, or for which database.

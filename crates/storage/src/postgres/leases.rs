@@ -3,7 +3,8 @@
 //! A lease ends with a write about its tree, by whoever holds that. A renewal touches the lease alone: the condition that it has
 //! not ended, and has not passed its deadline, is in the statement, and so is that for expiring.
 
-use std::sync::atomic::Ordering;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use async_trait::async_trait;
 use serde_json::{Value, json};
@@ -15,7 +16,7 @@ use uuid::Uuid;
 use super::PostgresStore;
 use super::columns::{Int, code, code_of, get, id, int, number, number_of_code, time_at, time_of};
 use super::faults::Fault;
-use super::limits::LEASES_UNSEEN_MS;
+use super::limits::LEASES_UNSEEN;
 use super::looks::{self, Source};
 use super::quotas::Taker;
 use super::statements::Connection;
@@ -119,19 +120,36 @@ impl Leases for PostgresStore {
     }
 
     async fn overdue_leases(&self, after: Option<LeaseId>, limit: u32) -> Result<Vec<Lease>, StoreError> {
-        let now = self.inner.time.now().await.map_err(|fault| fault.told(OVERDUE))?;
+        let now = self.inner.now(OVERDUE).await?;
         let looks = after.is_none() && !mutants::on(Mutant::ExpiryByOwnClock);
-        if looks && now < self.inner.leases_due_at.load(Ordering::Relaxed) {
+        if looks && self.inner.leases_unseen.lasts(now) {
             return Ok(Vec::new());
         }
         let input = (after.map_or(Uuid::nil(), |lease| lease.0), Int::from(limit));
         let overdue: Vec<Lease> = self.read_overdue(input).await?;
-        if looks {
-            let due_at =
-                if overdue.is_empty() { self.first_expiry().await?.min(now + LEASES_UNSEEN_MS) } else { now };
-            self.inner.leases_due_at.store(due_at, Ordering::Relaxed);
+        if looks && overdue.is_empty() {
+            self.inner.leases_unseen.begin(self.first_expiry().await?);
         }
         Ok(overdue)
+    }
+}
+
+/// How long nobody need look for overdue leases: until the first is over of those that were there, and not for long in any case.
+#[derive(Default)]
+pub(super) struct Unseen(Mutex<Option<(Instant, i64)>>);
+
+impl Unseen {
+    fn begin(&self, first_expiry: i64) {
+        *self.lock() = Some((Instant::now(), first_expiry));
+    }
+
+    /// Whether it lasts at this time of the database, which may have gone back meanwhile.
+    fn lasts(&self, now: i64) -> bool {
+        self.lock().is_some_and(|(begun, first)| now < first && begun.elapsed() < LEASES_UNSEEN)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<(Instant, i64)>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -103,6 +103,6 @@ pub(super) const ECHO_EVERY: Duration = Duration::from_secs(5);
 /// How long a server that hears nothing waits before it connects once more.
 pub(super) const LISTEN_AGAIN: Duration = Duration::from_secs(2);
 
-/// For so many milliseconds nobody looks for overdue leases before the first is due of those that were there: one that was granted
-/// meanwhile, for less than that, is noticed later by as much.
-pub(super) const LEASES_UNSEEN_MS: i64 = 2_000;
+/// For so long nobody looks for overdue leases before the first is over of those that were there: one that was granted meanwhile,
+/// for less than that, is noticed later by as much.
+pub(super) const LEASES_UNSEEN: Duration = Duration::from_secs(2);

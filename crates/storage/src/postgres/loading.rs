@@ -7,7 +7,7 @@
 //! Nobody waits for others to come: whoever comes while as many reads are under way as may be is read for behind them, with all who
 //! came meanwhile. A read begins behind every call that it serves, so that each gets its tree as it was then or later.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use sixpack_model::ids::TreeId;
@@ -26,7 +26,8 @@ const AT_ONCE: usize = 16;
 /// Reads that are under way at one time, so that one with a large tree keeps nobody away.
 const READING: usize = 2;
 
-type Caller = oneshot::Sender<Result<Option<Tree>, StoreError>>;
+/// Somebody who wants a tree.
+type Caller = (TreeId, oneshot::Sender<Result<Option<Tree>, StoreError>>);
 
 /// Trees that are to be read.
 #[derive(Default)]
@@ -34,31 +35,37 @@ pub(super) struct Loading(Mutex<Wanted>);
 
 #[derive(Default)]
 struct Wanted {
-    // Each belongs to waiting callers, and callers are limited before they come here.
-    waiting: BTreeMap<TreeId, Vec<Caller>>,
+    // Callers are limited before they come here.
+    waiting: VecDeque<Caller>,
     reading: usize,
 }
 
 impl Loading {
     /// Takes a call in; whether somebody has to begin to read.
-    fn join(&self, tree: TreeId, caller: Caller) -> bool {
+    fn join(&self, caller: Caller) -> bool {
         let mut wanted = self.lock();
-        wanted.waiting.entry(tree).or_default().push(caller);
+        wanted.waiting.push_back(caller);
         let begins = wanted.reading < READING;
         wanted.reading += usize::from(begins);
         begins
     }
 
-    /// What is read next, the oldest first; `None`, and somebody less reads, when nothing is wanted any more.
-    fn next(&self) -> Option<BTreeMap<TreeId, Vec<Caller>>> {
+    /// Who is read for next, those first who came first; `None`, and somebody less reads, when nothing is wanted any more.
+    fn next(&self) -> Option<Vec<Caller>> {
         let mut wanted = self.lock();
+        // Whoever has gone away wants it no more.
+        wanted.waiting.retain(|(_, answer)| !answer.is_closed());
         if wanted.waiting.is_empty() {
             wanted.reading -= 1;
             return None;
         }
-        let rest = wanted.waiting.keys().nth(AT_ONCE).copied();
-        let rest = rest.map(|first| wanted.waiting.split_off(&first)).unwrap_or_default();
-        Some(std::mem::replace(&mut wanted.waiting, rest))
+        let count = wanted.waiting.len().min(AT_ONCE);
+        Some(wanted.waiting.drain(..count).collect())
+    }
+
+    /// Everybody who waits.
+    fn take_all(&self) -> VecDeque<Caller> {
+        std::mem::take(&mut self.lock().waiting)
     }
 
     fn lock(&self) -> MutexGuard<'_, Wanted> {
@@ -71,7 +78,7 @@ impl Inner {
     /// A tree, as it is from this call on.
     pub(super) async fn load(self: &Arc<Self>, tree: TreeId) -> Result<Option<Tree>, StoreError> {
         let (answer, answered) = oneshot::channel();
-        if self.loading.join(tree, answer) {
+        if self.loading.join((tree, answer)) {
             let inner = Arc::clone(self);
             tokio::spawn(async move {
                 while let Some(callers) = inner.loading.next() {
@@ -87,23 +94,23 @@ impl Inner {
         }
     }
 
-    async fn load_for(self: Arc<Self>, callers: BTreeMap<TreeId, Vec<Caller>>) {
-        match self.load_all(callers.keys().copied().collect()).await {
+    async fn load_for(self: Arc<Self>, mut callers: Vec<Caller>) {
+        match self.load_all(callers.iter().map(|(tree, _)| *tree).collect()).await {
             Ok(trees) => {
                 let mut trees: BTreeMap<TreeId, Tree> =
                     trees.into_iter().map(|tree| (tree.id, tree)).collect();
-                for (id, callers) in callers {
-                    let tree = trees.remove(&id);
-                    // Whoever has gone away wants it no more.
-                    callers.into_iter().for_each(|caller| drop(caller.send(Ok(tree.clone()))));
+                while let Some((id, answer)) = callers.pop() {
+                    let is_wanted_again = callers.iter().any(|(other, _)| *other == id);
+                    let tree = if is_wanted_again { trees.get(&id).cloned() } else { trees.remove(&id) };
+                    let _ = answer.send(Ok(tree));
                 }
             }
-            // Each would wait for as long, and be told the same.
+            // Whoever waits would be told the same, each group as much later as that takes.
             Err(StoreError::Unavailable { cause, .. }) => {
                 let told = cause.to_string();
-                for caller in callers.into_values().flatten() {
-                    let unavailable = StoreError::Unavailable { doing: LOADING, cause: told.clone().into() };
-                    let _ = caller.send(Err(unavailable));
+                for (_, answer) in callers.into_iter().chain(self.loading.take_all()) {
+                    let cause = told.clone().into();
+                    let _ = answer.send(Err(StoreError::Unavailable { doing: LOADING, cause }));
                 }
             }
             Err(_) => {}
@@ -126,25 +133,41 @@ mod tests {
         TreeId(Uuid::from_u128(number))
     }
 
-    fn joins(loading: &Loading, number: u128) -> bool {
-        loading.join(tree(number), oneshot::channel().0)
+    type Answered = oneshot::Receiver<Result<Option<Tree>, StoreError>>;
+
+    /// Whether somebody has to begin to read for it, and where the answer comes.
+    fn joins(loading: &Loading, number: u128) -> (bool, Answered) {
+        let (answer, answered) = oneshot::channel();
+        (loading.join((tree(number), answer)), answered)
+    }
+
+    fn next(loading: &Loading) -> Option<Vec<TreeId>> {
+        Some(loading.next()?.into_iter().map(|(tree, _)| tree).collect())
     }
 
     #[test]
     fn as_many_reads_are_under_way_as_may_be_and_the_others_are_read_for_together() {
         let loading = Loading::default();
-        assert!(joins(&loading, 100));
-        assert_eq!(loading.next().unwrap().len(), 1);
-        assert!(joins(&loading, 101), "a second one beside the first");
-        assert_eq!(loading.next().unwrap().len(), 1);
-        let begun = (1..=20).filter(|number| joins(&loading, *number)).count();
-        assert_eq!(begun, 0, "two are under way");
-        assert!(!joins(&loading, 1), "the same tree once more");
-        let next = loading.next().unwrap();
-        assert_eq!(next.keys().copied().collect::<Vec<_>>(), (1..=16).map(tree).collect::<Vec<_>>());
-        assert_eq!(next[&tree(1)].len(), 2, "read once for both");
-        assert_eq!(loading.next().unwrap().len(), 4);
-        assert!(loading.next().is_none() && loading.next().is_none(), "nothing is wanted any more");
-        assert!(joins(&loading, 1), "somebody has to begin again");
+        let first = joins(&loading, 100);
+        assert!(first.0 && next(&loading).is_some());
+        let second = joins(&loading, 101);
+        assert!(second.0 && next(&loading).is_some(), "a second one beside the first");
+        let others: Vec<_> = (1..=20).rev().map(|number| joins(&loading, number)).collect();
+        assert!(others.iter().all(|(begins, _)| !begins), "two are under way");
+        assert_eq!(next(&loading).unwrap(), (5..=20).rev().map(tree).collect::<Vec<_>>(), "who came first");
+        assert_eq!(next(&loading).unwrap().len(), 4);
+        assert!(next(&loading).is_none() && next(&loading).is_none(), "nothing is wanted any more");
+        assert!(joins(&loading, 1).0, "somebody has to begin again");
+    }
+
+    #[test]
+    fn nothing_is_read_for_those_who_have_gone_away() {
+        let loading = Loading::default();
+        drop(joins(&loading, 1));
+        let stays = joins(&loading, 2);
+        assert_eq!(next(&loading).unwrap(), [tree(2)]);
+        drop(joins(&loading, 3));
+        assert!(next(&loading).is_none());
+        assert!(stays.0);
     }
 }

@@ -17,6 +17,7 @@ mod doubts;
 mod events;
 mod extensions;
 mod finding;
+mod handing_out;
 mod health;
 mod imports;
 mod joining;

@@ -142,13 +142,12 @@ use decisions::Decision;
 use faults::Fault;
 use leases::Unseen;
 use limits::{CARRIED, CONNECTIONS, TRANSACTION, TURN};
-use loading::Loading;
+use loading::{Loading, PinsRead};
 use memory::Memory;
 use starting::Start;
 use statements::Connection;
 use time::Time;
 use together::Together;
-use trees::PinsRead;
 use turns::{Turn, Turns};
 use writer::{Doing, Tx};
 

@@ -7,15 +7,23 @@
 //! Nobody waits for others to come: whoever comes while as many reads are under way as may be is read for behind them, with all who
 //! came meanwhile. A read begins behind every call that it serves, so that each gets its tree as it was then or later.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::str::FromStr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use sixpack_model::ids::TreeId;
-use sixpack_model::tree::Tree;
+use sixpack_model::ids::{LeaseId, LineId, RequestId, TreeId};
+use sixpack_model::name::ContractName;
+use sixpack_model::tree::{PartStatus, Tree};
 use tokio::sync::oneshot;
+use tokio_postgres::Row;
+use uuid::Uuid;
 
 use super::Inner;
-use super::trees::load;
+use super::columns::{code, code_of, get, id, id_of, number, number_of, parsed, unreadable};
+use super::faults::Fault;
+use super::parts::{PART_COLUMNS, read_part};
+use super::statements::Connection;
+use super::writes::read_recheck;
 use crate::error::StoreError;
 
 const LOADING: &str = "loading a tree";
@@ -123,10 +131,98 @@ impl Inner {
     }
 }
 
+/// Sets of pinned versions by their number: they never change, and the same few are read over and over.
+#[derive(Default)]
+pub(super) struct PinsRead(Mutex<HashMap<i64, Arc<BTreeMap<ContractName, u32>>>>);
+
+/// Sets that are kept; beyond, all are read again.
+const PINS_KEPT: usize = 1_000;
+
+impl PinsRead {
+    async fn read(
+        &self,
+        connection: &Connection,
+        number: i64,
+    ) -> Result<Arc<BTreeMap<ContractName, u32>>, Fault> {
+        if let Some(pins) = self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&number) {
+            return Ok(Arc::clone(pins));
+        }
+        let find = "SELECT pins FROM pins WHERE id = $1";
+        let texts: Option<BTreeMap<String, u32>> =
+            connection.one(find, &[&number], |row| parsed(row, 0)).await?;
+        let texts = texts.expect("a set that a tree refers to is there");
+        let pins = texts
+            .into_iter()
+            .map(|(name, version)| Ok((ContractName::from_str(&name)?, version)))
+            .collect::<Result<BTreeMap<_, _>, sixpack_model::name::NameError>>();
+        let pins = Arc::new(pins.map_err(|cause| unreadable(0, cause))?);
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if kept.len() >= PINS_KEPT {
+            kept.clear();
+        }
+        kept.insert(number, Arc::clone(&pins));
+        Ok(pins)
+    }
+}
+
+/// Trees and their parts, in one statement, so that they agree; those that are there, in the order of their ids.
+async fn load(connection: &Connection, trees: &[TreeId], pins: &PinsRead) -> Result<Vec<Tree>, Fault> {
+    let list = format!(
+        "SELECT {PART_COLUMNS}, t.version, e.name, t.request, t.unit, t.priority, t.channel, t.pins, t.seed,
+                t.unique_text, t.lease, t.ending, t.made, t.line, t.status, t.recheck, t.takes_stock, t.id
+         FROM tree t JOIN environment e ON e.id = t.environment
+         JOIN dataset d ON d.tree = t.id JOIN contract c ON c.id = d.contract
+         WHERE t.id = ANY ($1) ORDER BY t.id, d.part"
+    );
+    let ids: Vec<Uuid> = trees.iter().map(|tree| tree.0).collect();
+    let mut found: Vec<(i64, PartStatus, Tree)> = Vec::with_capacity(ids.len());
+    let read = |row: &Row| {
+        let tree = TreeId(id(row, 29)?);
+        if found.last().is_none_or(|(.., last)| last.id != tree) {
+            found.push((get(row, 19)?, code(row, 26)?, read_tree(row, tree)?));
+        }
+        let (.., last) = found.last_mut().expect("one was pushed");
+        last.parts.push(read_part(row)?);
+        Ok(())
+    };
+    connection.all(&list, &[&ids], read).await?;
+    let mut loaded = Vec::with_capacity(found.len());
+    for (number, status, mut tree) in found {
+        tree.pins = pins.read(connection, number).await?;
+        // A grant writes the tree and not its root.
+        if let Some(root) = tree.parts.first_mut() {
+            root.status = status;
+        }
+        loaded.push(tree);
+    }
+    Ok(loaded)
+}
+
+/// Reads a tree without its parts and pins from the columns behind those of a part.
+fn read_tree(row: &Row, tree: TreeId) -> Result<Tree, Fault> {
+    Ok(Tree {
+        id: tree,
+        version: number(row, 13)?,
+        environment: get::<&str>(row, 14)?.into(),
+        request: RequestId(id(row, 15)?),
+        unit: number(row, 16)?,
+        priority: code(row, 17)?,
+        channel: get::<Option<&str>>(row, 18)?.map(Into::into),
+        pins: Arc::default(),
+        seed: number(row, 20)?,
+        unique: get(row, 21)?,
+        line: number_of(row, 25)?.map(LineId),
+        takes_stock: get(row, 28)?,
+        recheck: read_recheck(row, 27)?,
+        lease: id_of(row, 22)?.map(LeaseId),
+        ending: code_of(row, 23)?,
+        made: number(row, 24)?,
+        parts: Vec::new(),
+    })
+}
+
 #[cfg(test)]
 mod tests {
-    use uuid::Uuid;
-
     use super::*;
 
     fn tree(number: u128) -> TreeId {

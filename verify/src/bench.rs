@@ -15,6 +15,7 @@ use tokio::task::JoinSet;
 use crate::api::Api;
 use crate::caller::{Caller, find};
 use crate::processes::{Begins, Server, SupplierProcess};
+use crate::stock::round;
 use crate::{history, inputs, machine, sizes, stock};
 
 /// Requests in flight, and the runs a second that we aim for.
@@ -114,18 +115,18 @@ pub(crate) async fn run(programs: &Programs, seconds: u64) -> anyhow::Result<()>
     let runs = runs(binary, seconds).await?;
     let stock = stock::measure(binary, bench_store).await?;
     let bad_inputs = inputs::measure(binary).await?;
-    let mut report = json!({
+    let report = json!({
         "machine": described,
         "flush_ms": round(flush_ms),
         "settings": {
             "store": "sqlite, synchronous=FULL", "http": "loopback, keep-alive, bearer token",
             "scenario": "three no-op steps in sequence", "suppliers": 1, "seconds": seconds,
         },
+        "at_rest": at_rest,
         "runs": runs,
         "stock": stock,
         "bad_inputs": bad_inputs,
     });
-    report["at_rest"] = at_rest;
     print(&report)
 }
 
@@ -158,8 +159,8 @@ pub(crate) async fn at_rest(starts: &mut [Duration], server: &Server) -> anyhow:
     Ok(json!({
         "ready_ms": { "median": round(starts[starts.len() / 2].as_secs_f64() * 1000.0), "aim_below": 200 },
         "memory_mb": {
-            "idle": { "rss": round(idle), "aim_below": 40 },
-            "parked_claims_1000": { "rss": round(parked), "aim_below": 120 },
+            "idle": { "rss": idle, "aim_below": 40 },
+            "parked_claims_1000": { "rss": parked, "aim_below": 120 },
         },
     }))
 }
@@ -167,7 +168,7 @@ pub(crate) async fn at_rest(starts: &mut [Duration], server: &Server) -> anyhow:
 async fn memory(server: &Server) -> anyhow::Result<(f64, f64)> {
     let api = server.api()?;
     tokio::time::sleep(Duration::from_secs(3)).await;
-    let idle = server.rss_kb()? as f64 / 1024.0;
+    let idle = server.rss_mb()?;
     let mut parked = JoinSet::new();
     for session in 0..PARKED / PARKED_A_SESSION {
         let id = open_session(&api, session).await?;
@@ -179,7 +180,7 @@ async fn memory(server: &Server) -> anyhow::Result<(f64, f64)> {
         }
     }
     tokio::time::sleep(Duration::from_secs(5)).await;
-    let with_parked = server.rss_kb()? as f64 / 1024.0;
+    let with_parked = server.rss_mb()?;
     ensure!(parked.try_join_next().is_none(), "a claim that should be parked was answered");
     Ok((idle, with_parked))
 }
@@ -215,7 +216,7 @@ async fn runs(binary: &Path, seconds: u64) -> anyhow::Result<Vec<Value>> {
             "p50_ms": at(0.5),
             "p99_ms": at(0.99),
             "server_cpu_ms_per_run": round((server.cpu_ms()? - cpu) as f64 / f64::from(count)),
-            "rss_mb": round(server.rss_kb()? as f64 / 1024.0),
+            "rss_mb": server.rss_mb()?,
         }));
     }
     drop(supplier);
@@ -271,8 +272,4 @@ pub(crate) async fn wait_for_supplier(api: &Api) -> anyhow::Result<()> {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     Ok(())
-}
-
-fn round(figure: f64) -> f64 {
-    (figure * 100.0).round() / 100.0
 }

@@ -76,7 +76,7 @@ pub(crate) async fn measure(programs: &Programs) -> anyhow::Result<Value> {
         "p99_of_empty": stock::round(p99(&full)? / p99(&empty)?), "aim_p99_of_empty_below": 1.3,
         "lists_ms": lists(&api).await?,
         "ready_ms": stock::round(ready_ms),
-        "rss_mb": stock::round(server.rss_kb()? as f64 / 1024.0),
+        "rss_mb": server.rss_mb()?,
     }))
 }
 

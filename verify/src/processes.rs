@@ -11,6 +11,7 @@ use tokio::process::{Child, Command};
 use tokio::task::JoinHandle;
 
 use crate::api::Api;
+use crate::stock::round;
 
 /// Longer than any start takes on a busy machine.
 const START_LIMIT: Duration = Duration::from_secs(30);
@@ -126,6 +127,11 @@ impl Server {
     /// Memory in use now, in kilobytes.
     pub(crate) fn rss_kb(&self) -> anyhow::Result<u64> {
         self.status_kb("VmRSS:")
+    }
+
+    /// The same in megabytes.
+    pub(crate) fn rss_mb(&self) -> anyhow::Result<f64> {
+        Ok(round(self.rss_kb()? as f64 / 1024.0))
     }
 
     /// The most memory that was in use since [`forget_peak`](Self::forget_peak), in kilobytes.

@@ -146,7 +146,7 @@ impl Replicas {
 
     /// What each server has in memory.
     fn rss_mb(&self) -> anyhow::Result<Vec<f64>> {
-        self.servers.iter().map(|server| Ok(round(server.rss_kb()? as f64 / 1024.0))).collect()
+        self.servers.iter().map(Server::rss_mb).collect()
     }
 
     /// Ends all servers, without warning.

@@ -13,6 +13,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::api::Api;
 use crate::processes::Server;
+use crate::stock::round;
 
 const CONTRACTS: usize = 1_000;
 /// Properties in each schema of input, output and facts.
@@ -63,7 +64,7 @@ pub(crate) async fn measure(binary: &Path) -> anyhow::Result<Value> {
         "list_sessions_ms": asked(|_| api.get("/v1/sessions?limit=100")).await?,
         "search_contracts_ms": asked(|_| api.get("/v1/environments/default/contracts?q=c7")).await?,
         "claim_ms": asked(|_| api.post(&claims, &claim, None)).await?,
-        "rss_mb": round(server.rss_kb()? as f64 / 1024.0),
+        "rss_mb": server.rss_mb()?,
     }))
 }
 
@@ -155,8 +156,4 @@ pub(crate) async fn asked<T, F: Future<Output = anyhow::Result<T>>>(
 fn shown(latencies: &Histogram<u64>) -> Value {
     let at = |quantile: f64| round(latencies.value_at_quantile(quantile) as f64 / 1000.0);
     json!({ "p50": at(0.5), "p99": at(0.99) })
-}
-
-fn round(figure: f64) -> f64 {
-    (figure * 100.0).round() / 100.0
 }

@@ -77,7 +77,7 @@ pub(crate) async fn measure(binary: &Path, bench_store: &Path) -> anyhow::Result
         "bare_store": bare,
         "lease_from_stock": handed_out,
         "expiry_storm_10000": reaped,
-        "rss_mb": round(server.rss_kb()? as f64 / 1024.0),
+        "rss_mb": server.rss_mb()?,
     }))
 }
 

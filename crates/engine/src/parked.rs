@@ -4,15 +4,15 @@
 //! their behalf right behind its own write: both share one commit, and the task is on its way in the time of one flush.
 
 mod left;
+mod queue;
 mod returning;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use sixpack_model::channel::is_of_channel;
 use sixpack_model::ids::SessionId;
-use sixpack_model::name::ContractName;
-use sixpack_model::tree::Tree;
 use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
 
@@ -20,40 +20,11 @@ use crate::assignment::Assignment;
 use left::LeftBehind;
 use returning::{Promise, Returning};
 
+pub(crate) use queue::Queue;
 pub(crate) use returning::KEPT_FOR;
 
-/// What a queue is known by.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(crate) struct Queue {
-    environment: Arc<str>,
-    /// The capability.
-    contract: Arc<str>,
-    /// Set for the queue of a supplier under development.
-    channel: Option<Arc<str>>,
-}
-
-impl Queue {
-    pub(crate) fn new(environment: &Arc<str>, contract: &str, channel: Option<&Arc<str>>) -> Self {
-        let (environment, channel) = (Arc::clone(environment), channel.cloned());
-        Self { environment, contract: Arc::from(contract), channel }
-    }
-
-    /// Environment, capability and channel.
-    pub(crate) fn parts(&self) -> (&Arc<str>, &Arc<str>, Option<&Arc<str>>) {
-        (&self.environment, &self.contract, self.channel.as_ref())
-    }
-
-    /// Where a task about a part of a tree waits.
-    pub(crate) fn of(tree: &Tree, contract: &ContractName, version: u32) -> Self {
-        let channel = tree.channel.as_ref().filter(|_| is_of_channel(version));
-        Self::new(&tree.environment, &contract.to_string(), channel)
-    }
-
-    /// Where a task goes that can be done without its channel, when nobody is left there.
-    fn deployed(&self) -> Option<Self> {
-        self.channel.is_some().then(|| Self { channel: None, ..self.clone() })
-    }
-}
+/// Queues and sessions that are remembered of one kind: more than a busy server has.
+const REMEMBERED: usize = 100_000;
 
 /// What a parked supplier is told.
 pub(crate) enum Given {
@@ -80,8 +51,6 @@ pub(crate) struct Poller {
     pub(crate) max: u32,
     queues: Arc<[Queue]>,
     way: Way,
-    /// How many tasks it was taken for.
-    tasks: usize,
 }
 
 /// How a supplier gets what it is taken for.
@@ -142,7 +111,7 @@ impl Parked {
         if !kept.is_empty() {
             // As if it had been parked and taken in this very moment. The other end is here.
             places.returning.taken(session, max, &queues, kept.len());
-            places.returning.given(session, (kept.len(), kept.len()), Instant::now());
+            places.returning.given(session, kept.len(), Instant::now());
             let _ = give.send(Given::Tasks(kept));
             return Place { parked: self, session, ticket, given, worth_a_look: false, is_taken: true };
         }
@@ -151,7 +120,7 @@ impl Parked {
         }
         places.sessions.entry(session).or_default().insert(ticket);
         let worth_a_look = places.left.worth_a_look(session, &queues);
-        places.pollers.insert(ticket, Poller { session, max, queues, way: Way::Parked(give), tasks: 0 });
+        places.pollers.insert(ticket, Poller { session, max, queues, way: Way::Parked(give) });
         Place { parked: self, session, ticket, given, worth_a_look, is_taken: false }
     }
 
@@ -193,9 +162,8 @@ impl Parked {
             let Some(ticket) = places.queues.get(queue).and_then(|tickets| tickets.first().copied()) else {
                 break;
             };
-            let Some(mut poller) = places.remove(ticket) else { break };
-            poller.tasks = tasks - room;
-            places.returning.taken(poller.session, poller.max, &poller.queues, poller.tasks);
+            let Some(poller) = places.remove(ticket) else { break };
+            places.returning.taken(poller.session, poller.max, &poller.queues, tasks - room);
             room += poller.max as usize;
             taken.push(poller);
         }
@@ -205,13 +173,8 @@ impl Parked {
     /// Takes a supplier for a task of a queue for which nobody is parked: one that has room, and is on its way back.
     pub(crate) fn take_returning(&self, queue: &Queue) -> Option<Poller> {
         let (session, promise) = self.lock().returning.take(queue, Instant::now())?;
-        Some(Poller {
-            session,
-            max: 1,
-            queues: Arc::from([]),
-            way: Way::Returning { _promise: promise },
-            tasks: 1,
-        })
+        let way = Way::Returning { _promise: promise };
+        Some(Poller { session, max: 1, queues: Arc::from([]), way })
     }
 
     /// Answers the parked call, or keeps the tasks until the supplier is back; gives them back when nobody waits there any more.
@@ -233,9 +196,8 @@ impl Parked {
         let ticket = places.sessions.get(&session).and_then(|tickets| tickets.first().copied());
         let parked = ticket.and_then(|ticket| places.remove(ticket));
         let sent = match parked {
-            Some(mut poller) => {
-                poller.tasks = tasks.len();
-                places.returning.taken(session, poller.max, &poller.queues, poller.tasks);
+            Some(poller) => {
+                places.returning.taken(session, poller.max, &poller.queues, tasks.len());
                 places.send(poller, Given::Tasks(tasks))
             }
             None => Err(Given::Tasks(tasks)),
@@ -336,11 +298,11 @@ impl Parked {
 impl Places {
     /// Answers a call, and notes what that means for when its supplier comes back.
     fn send(&mut self, poller: Poller, given: Given) -> Result<(), Given> {
-        let (session, taken) = (poller.session, poller.tasks);
+        let session = poller.session;
         let tasks = if let Given::Tasks(tasks) = &given { Some(tasks.len()) } else { None };
         let sent = poller.send(given);
         match (&sent, tasks) {
-            (Ok(()), Some(tasks)) => self.returning.given(session, (taken, tasks), Instant::now()),
+            (Ok(()), Some(tasks)) => self.returning.given(session, tasks, Instant::now()),
             (Ok(()), None) => self.returning.given_nothing(session),
             (Err(_), _) => self.returning.is_gone(session),
         }
@@ -398,152 +360,5 @@ impl Drop for Place<'_> {
         if let Ok(Given::Tasks(tasks)) = self.given.try_recv() {
             self.parked.stray(self.session, tasks);
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    pub(super) fn queue(name: &str) -> Queue {
-        Queue::new(&Arc::from("default"), name, None)
-    }
-
-    pub(super) fn in_channel(name: &str) -> Queue {
-        Queue::new(&Arc::from("default"), name, Some(&Arc::from("ada")))
-    }
-
-    pub(super) fn session(number: u128) -> SessionId {
-        SessionId(uuid::Uuid::from_u128(number))
-    }
-
-    #[test]
-    fn who_has_waited_longest_is_taken_first_and_from_all_its_queues() {
-        let parked = Parked::default();
-        let both: Arc<[Queue]> = Arc::from([queue("a"), queue("b")]);
-        let _first = parked.park(session(1), 1, Arc::clone(&both));
-        let _second = parked.park(session(2), 1, both);
-        let taken = parked.take(&queue("b"), 1);
-        assert_eq!(taken.iter().map(|poller| poller.session).collect::<Vec<_>>(), [session(1)]);
-        let rest = parked.take(&queue("a"), 5);
-        assert_eq!(rest.iter().map(|poller| poller.session).collect::<Vec<_>>(), [session(2)]);
-        assert!(parked.lock().queues.is_empty());
-    }
-
-    #[test]
-    fn the_deployed_are_taken_for_a_channel_when_nobody_waits_there_and_never_the_other_way_round() {
-        let parked = Parked::default();
-        let _deployed = parked.park(session(1), 1, Arc::from([queue("a")]));
-        let _developed = parked.park(session(2), 1, Arc::from([in_channel("a")]));
-        let take = |queue: &Queue| {
-            assert_eq!(parked.waits(queue), !parked.lock().pollers.is_empty());
-            parked.take(queue, 1).iter().map(|poller| poller.session).collect::<Vec<_>>()
-        };
-        assert_eq!(take(&in_channel("a")), [session(2)]);
-        assert_eq!(take(&in_channel("a")), [session(1)]);
-        assert!(take(&in_channel("a")).is_empty());
-        let _developed = parked.park(session(2), 1, Arc::from([in_channel("a")]));
-        assert!(!parked.waits(&queue("a")) && parked.take(&queue("a"), 1).is_empty());
-    }
-
-    #[test]
-    fn a_dropped_place_is_never_taken() {
-        let parked = Parked::default();
-        drop(parked.park(session(1), 4, Arc::from([queue("a")])));
-        assert!(parked.take(&queue("a"), 1).is_empty());
-        assert!(parked.lock().queues.is_empty());
-    }
-
-    #[test]
-    fn a_look_is_spared_only_while_nothing_was_left_in_a_queue_of_the_session() {
-        let parked = Parked::default();
-        let worth_a_look = |name: &str| parked.park(session(1), 1, Arc::from([queue(name)])).worth_a_look;
-        assert!(worth_a_look("a"), "a session that never looked");
-        parked.looked(session(1), parked.writes());
-        assert!(!worth_a_look("a"), "nothing was written since");
-        parked.leave([&queue("b")]);
-        assert!(!worth_a_look("a"), "the task is in another queue");
-        assert!(worth_a_look("b"));
-        let before = parked.writes();
-        parked.leave([&queue("a")]);
-        parked.looked(session(1), before);
-        assert!(worth_a_look("a"), "what was written during a look may have been missed");
-        parked.looked(session(1), parked.writes());
-        assert!(!worth_a_look("a"));
-        parked.leave_everywhere();
-        assert!(worth_a_look("a"));
-    }
-
-    pub(super) fn task(serial: u32) -> Assignment {
-        let tree = sixpack_model::ids::TreeId(uuid::Uuid::nil());
-        Assignment {
-            task: sixpack_model::ids::TaskId { tree, part: 0, serial },
-            dataset: sixpack_model::ids::DatasetId { tree, part: 0 },
-            attempt: 1,
-            operation: sixpack_model::tree::Operation::Produce,
-            contract: "a/step".parse().unwrap(),
-            version: 1,
-            input: Arc::default(),
-            output: None,
-            facts: None,
-            state: None,
-            exclude: Vec::new(),
-            children: None,
-            seed: 0,
-            unique: String::new(),
-            idempotency_key: String::new(),
-            timeout_ms: 1,
-        }
-    }
-
-    fn kept(parked: &Parked, number: u128, serial: u32) -> Delivery {
-        parked.keep(session(number), vec![task(serial)]).ok().expect("it is open")
-    }
-
-    async fn serials(place: &mut Place<'_>) -> Vec<u32> {
-        match place.given().await {
-            Given::Tasks(tasks) => tasks.iter().map(|task| task.task.serial).collect(),
-            Given::Nothing | Given::GoAway => panic!("it was given no tasks"),
-        }
-    }
-
-    #[tokio::test]
-    async fn what_is_kept_for_a_supplier_is_there_when_it_parks_or_handed_to_the_call_that_is_parked_by_now()
-    {
-        let parked = Parked::default();
-        assert_eq!(kept(&parked, 1, 1), Delivery::Kept);
-        let mut back = parked.park(session(1), 2, Arc::from([queue("a")]));
-        assert!(back.is_taken && !parked.waits(&queue("a")), "it has what it came for");
-        assert_eq!(serials(&mut back).await, [1]);
-        let mut again = parked.park(session(1), 1, Arc::from([queue("a")]));
-        assert_eq!(kept(&parked, 1, 2), Delivery::Arrived);
-        assert!(!parked.waits(&queue("a")));
-        assert_eq!(serials(&mut again).await, [2]);
-        assert_eq!(kept(&parked, 1, 3), Delivery::Kept);
-        assert_eq!(parked.collect(session(1), 1).len(), 1, "or it comes with the receipts of results");
-    }
-
-    #[tokio::test]
-    async fn what_is_kept_goes_back_when_its_call_is_given_up_and_with_its_session() {
-        let parked = Parked::default();
-        kept(&parked, 1, 1);
-        drop(parked.park(session(1), 2, Arc::from([queue("a")])));
-        assert_eq!(parked.take_strays().len(), 1);
-        kept(&parked, 1, 2);
-        parked.release(session(1));
-        assert_eq!(parked.take_strays().len(), 1);
-        kept(&parked, 1, 3);
-        parked.release_all();
-        assert_eq!(parked.take_strays().len(), 1);
-        assert!(parked.collect(session(1), 10).is_empty());
-        assert!(parked.keep(session(1), vec![task(4)]).is_err(), "nobody comes any more");
-    }
-
-    #[tokio::test]
-    async fn a_released_session_is_told_to_go_away() {
-        let parked = Parked::default();
-        let mut place = parked.park(session(1), 4, Arc::from([queue("a")]));
-        parked.release(session(1));
-        assert!(matches!(place.given().await, Given::GoAway));
     }
 }

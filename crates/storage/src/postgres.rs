@@ -133,6 +133,7 @@ use tokio_util::task::TaskTracker;
 use crate::durability::Durability;
 use crate::error::StoreError;
 use crate::health::StoreMeasures;
+use crate::stored::pins::PinsRead;
 
 use accepting::FromStock;
 pub use address::{Address, AddressError};
@@ -142,7 +143,7 @@ use decisions::Decision;
 use faults::Fault;
 use leases::Unseen;
 use limits::{CARRIED, CONNECTIONS, TRANSACTION, TURN};
-use loading::{Loading, PinsRead};
+use loading::Loading;
 use memory::Memory;
 use starting::Start;
 use statements::Connection;

@@ -69,12 +69,12 @@ use crate::clock::{Clock, SystemClock};
 pub use crate::durability::Durability;
 use crate::error::StoreError;
 use crate::health::StoreMeasures;
+use crate::stored::pins::PinsRead;
 use crate::stored::{codes, failures};
 
 use checkpointer::Checkpointer;
 use columns::ms;
 use readers::Readers;
-use trees::PinsRead;
 use writer::{Tx, Writer};
 
 /// How a store is to be opened.

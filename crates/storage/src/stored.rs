@@ -15,6 +15,7 @@ pub(crate) mod limits;
 pub(crate) mod looks;
 pub(crate) mod partial;
 pub(crate) mod parts;
+pub(crate) mod pins;
 pub(crate) mod places;
 pub(crate) mod rechecks;
 pub(crate) mod requests;

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use sixpack_model::ids::SessionId;
 
-use super::Queue;
+use super::{Queue, REMEMBERED};
 
 /// Which queues may hold tasks that a session has not looked at: spares looks that cannot find anything.
 ///
@@ -20,9 +20,6 @@ pub(super) struct LeftBehind {
     /// How many of these writes each session had behind it when it last looked and nothing was left.
     looked: HashMap<SessionId, u64>,
 }
-
-/// Queues and sessions that are remembered: more than a busy server has. Beyond, everybody looks once more.
-const REMEMBERED: usize = 100_000;
 
 impl LeftBehind {
     pub(super) fn forget(&mut self, session: SessionId) {

@@ -17,7 +17,7 @@ use std::time::Duration;
 use sixpack_model::ids::SessionId;
 use tokio::time::Instant;
 
-use super::Queue;
+use super::{Queue, REMEMBERED};
 use crate::assignment::Assignment;
 
 /// Whoever asks again within this time is counted on: the way to a supplier and back, on a busy machine.
@@ -25,9 +25,6 @@ const BACK_WITHIN: Duration = Duration::from_millis(50);
 
 /// What is kept for a supplier goes back after this time.
 pub(crate) const KEPT_FOR: Duration = Duration::from_millis(100);
-
-/// Sessions and queues that are remembered: more than a busy server has.
-const REMEMBERED: usize = 100_000;
 
 /// A task that is being claimed for a supplier on its way back: it takes room for as long as this lives.
 #[derive(Debug)]
@@ -46,8 +43,10 @@ pub(super) struct Returning {
 /// A session that was taken for tasks.
 #[derive(Default)]
 struct Away {
-    /// How much room it has shown, less what it was given of it; nothing while it is here.
+    /// How much room it has shown; nothing while it is here.
     room: usize,
+    /// How many tasks it was given of that, or is taken for until then.
+    taken: usize,
     /// When it was given its tasks; `None` while they are being written.
     given_at: Option<Instant>,
     /// Whether it has come back at once when it last could.
@@ -60,7 +59,7 @@ struct Away {
 
 impl Away {
     fn is_counted_on(&self, now: Instant) -> bool {
-        let spoken_for = Arc::strong_count(&self.promised) - 1 + self.kept.len();
+        let spoken_for = self.taken + Arc::strong_count(&self.promised) - 1 + self.kept.len();
         self.is_prompt && self.room > spoken_for && self.given_at.is_none_or(|at| now - at < BACK_WITHIN)
     }
 }
@@ -73,17 +72,16 @@ impl Returning {
             self.queues.clear();
         }
         let away = self.sessions.entry(session).or_default();
-        (away.room, away.given_at) = ((room as usize).saturating_sub(tasks), None);
-        if away.room > 0 {
+        (away.room, away.taken, away.given_at) = (room as usize, tasks, None);
+        if away.room > tasks {
             self.queues.extend(queues.iter().map(|queue| (queue.clone(), session)));
         }
     }
 
-    /// Notes that a supplier has been given so many tasks in place of those that it was taken for.
-    pub(super) fn given(&mut self, session: SessionId, (taken, given): (usize, usize), now: Instant) {
+    /// Notes that a supplier has been given so many tasks.
+    pub(super) fn given(&mut self, session: SessionId, tasks: usize, now: Instant) {
         if let Some(away) = self.sessions.get_mut(&session) {
-            away.room = (away.room + taken).saturating_sub(given);
-            away.given_at = Some(now);
+            (away.taken, away.given_at) = (tasks, Some(now));
         }
     }
 
@@ -167,7 +165,7 @@ mod tests {
     /// Is taken for one task with room for three, given it, and comes back.
     fn comes_back(returning: &mut Returning, now: Instant, after: Duration) {
         taken(returning, 3);
-        returning.given(session(1), (1, 1), now);
+        returning.given(session(1), 1, now);
         returning.is_back(session(1), now + after);
     }
 
@@ -192,7 +190,7 @@ mod tests {
         assert_eq!(counted_on(&mut returning, "b", now), 0, "it does nothing of that queue");
         assert!(returning.take(&in_channel("a"), now).is_none(), "it is of no channel");
         assert_eq!(counted_on(&mut returning, "a", now), 2, "while its task is being written");
-        returning.given(session(1), (1, 1), now);
+        returning.given(session(1), 1, now);
         assert_eq!(counted_on(&mut returning, "a", now + SOON), 2, "while it is on its way back");
         returning.keep(session(1), vec![task(1)], now);
         assert_eq!(counted_on(&mut returning, "a", now + SOON), 1, "what is kept takes room");
@@ -206,7 +204,7 @@ mod tests {
         comes_back(&mut returning, now, SOON);
         taken(&mut returning, 4);
         let (_, promise) = returning.take(&queue("a"), now).unwrap();
-        returning.given(session(1), (1, 3), now);
+        returning.given(session(1), 3, now);
         assert_eq!(counted_on(&mut returning, "a", now), 0, "three were claimed for it, and one more is");
         drop(promise);
         assert_eq!(counted_on(&mut returning, "a", now), 1, "nothing came of that one");
@@ -221,7 +219,7 @@ mod tests {
         let (mut returning, now) = (Returning::default(), Instant::now());
         comes_back(&mut returning, now, SOON);
         taken(&mut returning, 3);
-        returning.given(session(1), (1, 1), now);
+        returning.given(session(1), 1, now);
         assert_eq!(counted_on(&mut returning, "a", now + BACK_WITHIN), 0, "it should be back by now");
         returning.is_back(session(1), now + BACK_WITHIN);
         taken(&mut returning, 3);

@@ -7,12 +7,10 @@
 //! Nobody waits for others to come: whoever comes while as many reads are under way as may be is read for behind them, with all who
 //! came meanwhile. A read begins behind every call that it serves, so that each gets its tree as it was then or later.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
-use std::str::FromStr;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use sixpack_model::ids::{LeaseId, LineId, RequestId, TreeId};
-use sixpack_model::name::ContractName;
 use sixpack_model::tree::{PartStatus, Tree};
 use tokio::sync::oneshot;
 use tokio_postgres::Row;
@@ -25,6 +23,7 @@ use super::parts::{PART_COLUMNS, read_part};
 use super::statements::Connection;
 use super::writes::read_recheck;
 use crate::error::StoreError;
+use crate::stored::pins::{Pins, PinsRead};
 
 const LOADING: &str = "loading a tree";
 
@@ -131,38 +130,14 @@ impl Inner {
     }
 }
 
-/// Sets of pinned versions by their number: they never change, and the same few are read over and over.
-#[derive(Default)]
-pub(super) struct PinsRead(Mutex<HashMap<i64, Arc<BTreeMap<ContractName, u32>>>>);
-
-/// Sets that are kept; beyond, all are read again.
-const PINS_KEPT: usize = 1_000;
-
-impl PinsRead {
-    async fn read(
-        &self,
-        connection: &Connection,
-        number: i64,
-    ) -> Result<Arc<BTreeMap<ContractName, u32>>, Fault> {
-        if let Some(pins) = self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&number) {
-            return Ok(Arc::clone(pins));
-        }
-        let find = "SELECT pins FROM pins WHERE id = $1";
-        let texts: Option<BTreeMap<String, u32>> =
-            connection.one(find, &[&number], |row| parsed(row, 0)).await?;
-        let texts = texts.expect("a set that a tree refers to is there");
-        let pins = texts
-            .into_iter()
-            .map(|(name, version)| Ok((ContractName::from_str(&name)?, version)))
-            .collect::<Result<BTreeMap<_, _>, sixpack_model::name::NameError>>();
-        let pins = Arc::new(pins.map_err(|cause| unreadable(0, cause))?);
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if kept.len() >= PINS_KEPT {
-            kept.clear();
-        }
-        kept.insert(number, Arc::clone(&pins));
-        Ok(pins)
+async fn read_pins(connection: &Connection, number: i64, pins: &PinsRead) -> Result<Pins, Fault> {
+    if let Some(known) = pins.get(number) {
+        return Ok(known);
     }
+    let find = "SELECT pins FROM pins WHERE id = $1";
+    let stored = connection.one(find, &[&number], |row| parsed(row, 0)).await?;
+    let stored = stored.expect("a set that a tree refers to is there");
+    pins.keep(number, stored).map_err(|cause| unreadable(0, cause))
 }
 
 /// Trees and their parts, in one statement, so that they agree; those that are there, in the order of their ids.
@@ -188,7 +163,7 @@ async fn load(connection: &Connection, trees: &[TreeId], pins: &PinsRead) -> Res
     connection.all(&list, &[&ids], read).await?;
     let mut loaded = Vec::with_capacity(found.len());
     for (number, status, mut tree) in found {
-        tree.pins = pins.read(connection, number).await?;
+        tree.pins = read_pins(connection, number, pins).await?;
         // A grant writes the tree and not its root.
         if let Some(root) = tree.parts.first_mut() {
             root.status = status;

@@ -1,8 +1,6 @@
 //! Dataset trees in SQLite.
 
-use std::collections::{BTreeMap, HashMap};
-use std::str::FromStr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -10,7 +8,6 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use sixpack_model::channel::is_of_channel;
 use sixpack_model::ids::{LeaseId, LineId, RequestId, TreeId};
 use sixpack_model::limits::CHANNEL_VERSIONS_FROM;
-use sixpack_model::name::ContractName;
 use sixpack_model::tree::{PartStatus, Tree};
 use uuid::Uuid;
 
@@ -22,6 +19,7 @@ use super::statements::Statements;
 use super::writes::{ChangeRow, read_recheck};
 use crate::error::StoreError;
 use crate::stored::attempts::{Attempt, TreeWritten, held_ms};
+use crate::stored::pins::{Pins, PinsRead};
 use crate::tasks::{Claimant, Claimed};
 use crate::trees::{Lately, TreeWrite, Trees, Written};
 
@@ -143,37 +141,14 @@ impl Trees for SqliteStore {
     }
 }
 
-/// Sets of pinned versions by their number: they never change, and the same few are read over and over.
-#[derive(Default)]
-pub(super) struct PinsRead(Mutex<HashMap<i64, Arc<BTreeMap<ContractName, u32>>>>);
-
-/// Sets that are kept; beyond, all are read again.
-const PINS_KEPT: usize = 1_000;
-
-impl PinsRead {
-    fn read(
-        &self,
-        connection: &Connection,
-        number: i64,
-    ) -> rusqlite::Result<Arc<BTreeMap<ContractName, u32>>> {
-        if let Some(pins) = self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&number) {
-            return Ok(Arc::clone(pins));
-        }
-        let texts: BTreeMap<String, u32> = connection
-            .prepare_cached("SELECT pins FROM pins WHERE id = ?1")?
-            .query_row([number], |row| parsed(row, 0))?;
-        let pins = texts
-            .into_iter()
-            .map(|(name, version)| Ok((ContractName::from_str(&name)?, version)))
-            .collect::<Result<BTreeMap<_, _>, sixpack_model::name::NameError>>();
-        let pins = Arc::new(pins.map_err(|cause| unreadable(0, cause))?);
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if kept.len() >= PINS_KEPT {
-            kept.clear();
-        }
-        kept.insert(number, Arc::clone(&pins));
-        Ok(pins)
+fn read_pins(connection: &Connection, number: i64, pins: &PinsRead) -> rusqlite::Result<Pins> {
+    if let Some(known) = pins.get(number) {
+        return Ok(known);
     }
+    let stored = connection
+        .prepare_cached("SELECT pins FROM pins WHERE id = ?1")?
+        .query_row([number], |row| parsed(row, 0))?;
+    pins.keep(number, stored).map_err(|cause| unreadable(0, cause))
 }
 
 fn load(connection: &Connection, tree: TreeId, pins: &PinsRead) -> rusqlite::Result<Option<Tree>> {
@@ -190,7 +165,7 @@ fn load(connection: &Connection, tree: TreeId, pins: &PinsRead) -> rusqlite::Res
     let Some((number, status, mut found)) = found else {
         return Ok(None);
     };
-    found.pins = pins.read(connection, number)?;
+    found.pins = read_pins(connection, number, pins)?;
     let list = format!(
         "SELECT {PART_COLUMNS} FROM dataset d JOIN contract c ON c.id = d.contract
          WHERE d.tree = ?1 ORDER BY d.part"

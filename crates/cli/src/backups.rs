@@ -1,6 +1,7 @@
 //! `sixpack backup` and `sixpack restore`: a store in one file, and back. They work on the files themselves, with a server or without.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
@@ -15,6 +16,9 @@ use crate::printing::Output;
 use crate::serving::chain;
 use crate::settings::{SettingFlags, Settings, StoreChoice, effective, refused};
 use crate::stores;
+
+/// How long the last step of a restore may take: it touches all that is in stock and leased.
+const AFTER_RESTORE: Duration = Duration::from_secs(3_600);
 
 /// Writes the store of a server into one file, while the server goes on.
 #[derive(Debug, Args)]
@@ -170,7 +174,10 @@ async fn after_restore(settings: &Settings) -> Result<Restored, Fault> {
         return Err(Fault::new(Exit::Usage, "which store was restored is not said")
             .next("name it with --store, or in the variable SIXPACK_STORE"));
     };
-    let opened = PostgresStore::open(address, postgres::Settings::default()).await;
+    let alone = postgres::restores::nobody_serves(address).await;
+    alone.map_err(|error| stores::refused(&error, settings))?;
+    let unhurried = postgres::Settings { patience: AFTER_RESTORE, ..postgres::Settings::default() };
+    let opened = PostgresStore::open(address, unhurried).await;
     let store = opened.map_err(|error| stores::refused(&error, settings))?;
     let restored = store.after_restore("PostgreSQL").await;
     store.close().await;

@@ -71,7 +71,8 @@ impl OpenStore {
     /// Returns when the store cannot be trusted any more.
     ///
     /// Of PostgreSQL nothing is in this process that a new start would mend: a server that cannot use it says so to whoever asks,
-    /// and goes on when it can. Only when its schema has left this build behind, nothing will help but another build.
+    /// and goes on when it can. Only when its schema has left this build behind, when it was restored, or when it may lose what it
+    /// acknowledges by now, nothing is acknowledged any more: another build, a new start, or other settings of the database will help.
     pub(crate) async fn broken(&self, engine: &Engine) -> Fault {
         match self {
             Self::Sqlite(_) => broken(engine).await,
@@ -83,8 +84,17 @@ impl OpenStore {
 async fn left_behind(store: &PostgresStore) -> Fault {
     loop {
         tokio::time::sleep(STORE_ASKED_EVERY).await;
-        if let Err(error @ StoreError::Newer { .. }) = store.check_schema().await {
-            return Fault::new(Exit::Mismatch, error.to_string()).next(NEWER);
+        match store.check().await {
+            Err(error @ StoreError::Newer { .. }) => {
+                return Fault::new(Exit::Mismatch, error.to_string()).next(NEWER);
+            }
+            Err(error @ StoreError::Unsuitable { .. }) => {
+                return Fault::new(Exit::Settings, error.to_string()).next(UNSUITABLE);
+            }
+            Err(error @ StoreError::Restored) => {
+                return Fault::new(Exit::TryLater, error.to_string()).next(RESTORED);
+            }
+            _ => {}
         }
     }
 }
@@ -126,6 +136,10 @@ pub(crate) fn refused(error: &StoreError, settings: &Settings) -> Fault {
     }
 }
 
+const UNSUITABLE: &str = "have the database set up otherwise, or name another one with --store";
+
+const RESTORED: &str = "start the server again, once `sixpack restore --after-restore` is done";
+
 const NEWER: &str = "start the build that wrote it, or a newer one; it was not changed";
 
 fn no_database(error: &StoreError, address: &Address) -> Fault {
@@ -137,8 +151,9 @@ fn no_database(error: &StoreError, address: &Address) -> Fault {
             .next(NEWER),
         StoreError::Older { .. } => Fault::new(Exit::Mismatch, error.to_string()),
         StoreError::Busy { .. } => Fault::new(Exit::TryLater, error.to_string()),
+        StoreError::Restored => Fault::new(Exit::TryLater, error.to_string()).next(RESTORED),
         StoreError::Unsuitable { .. } => Fault::new(Exit::Settings, error.to_string())
-            .next("have the database set up otherwise, or name another one with --store"),
+            .next(UNSUITABLE),
         StoreError::Denied { .. } => Fault::new(Exit::NotPermitted, cannot())
             .next("look at user, password and database in --store, PGPASSWORD or --store-password-file; the user must be allowed to create a schema"),
         StoreError::Unavailable { .. } | StoreError::Unanswered { .. } => {
@@ -178,6 +193,7 @@ fn no_folder(error: &StoreError, folder: &Path) -> Fault {
         | StoreError::Denied { .. }
         | StoreError::Unavailable { .. }
         | StoreError::Unanswered { .. } => Fault::new(Exit::Unavailable, chain(error)),
+        StoreError::Restored => Fault::new(Exit::TryLater, error.to_string()),
         StoreError::Closed => Fault::new(Exit::Internal, error.to_string()),
     }
 }

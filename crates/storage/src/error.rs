@@ -36,6 +36,9 @@ pub enum StoreError {
         /// Who is at what.
         reason: String,
     },
+    /// It was put back to an earlier state while this server ran, which knows more than is true now: the process has to end.
+    #[error("the store was restored while this server ran: what it remembers is not true any more")]
+    Restored,
     /// The database is too old, or is set up so that it may lose what it acknowledges.
     #[error("this database cannot hold a store: {reason}")]
     Unsuitable {
@@ -96,6 +99,6 @@ pub enum StoreError {
 impl StoreError {
     /// Whether the store does nothing any more until the process has ended, and another has opened it.
     pub fn ends_process(&self) -> bool {
-        matches!(self, Self::Broken { .. } | Self::InDoubt { .. })
+        matches!(self, Self::Broken { .. } | Self::InDoubt { .. } | Self::Restored)
     }
 }

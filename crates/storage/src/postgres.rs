@@ -66,6 +66,7 @@ mod datasets;
 mod decisions;
 mod doubts;
 mod entities;
+mod epoch;
 mod events;
 mod faults;
 mod guards;
@@ -95,7 +96,7 @@ mod queues;
 mod quotas;
 mod readers;
 mod requests;
-mod restores;
+pub mod restores;
 mod retention;
 mod services;
 mod sessions;
@@ -140,9 +141,10 @@ pub use address::{Address, AddressError};
 use board::Board;
 use connections::Connections;
 use decisions::Decision;
+use epoch::Epoch;
 use faults::Fault;
 use leases::Unseen;
-use limits::{CARRIED, CONNECTIONS, TRANSACTION, TURN};
+use limits::{AT_ONCE_OF_PATIENCE, CARRIED, CONNECTIONS, TRANSACTION, TURN};
 use loading::Loading;
 use memory::Memory;
 use starting::Start;
@@ -162,12 +164,20 @@ pub struct Settings {
     /// For how long the time of the database is carried on by this machine's clock, which only ever goes forward, before it is
     /// asked for again. Nothing, where something else moves the database's time.
     pub carried: Duration,
+    /// How long a transaction is waited for as a whole, and a sixth of it what the database answers at once. A database that stands still,
+    /// or somebody on the way to it who takes what is sent and brings nothing back, is waited for no longer.
+    pub patience: Duration,
 }
 
 impl Default for Settings {
-    /// Sixteen connections, to a database that loses nothing that it has acknowledged.
+    /// Sixteen connections, to a database that loses nothing that it has acknowledged, and 30 seconds for a transaction.
     fn default() -> Self {
-        Self { connections: CONNECTIONS, durability: Durability::Flushed, carried: CARRIED }
+        Self {
+            connections: CONNECTIONS,
+            durability: Durability::Flushed,
+            carried: CARRIED,
+            patience: TRANSACTION,
+        }
     }
 }
 
@@ -186,6 +196,7 @@ pub struct PostgresStore {
     under_way: TaskTracker,
     board: Arc<Board>,
     address: Address,
+    durability: Durability,
     /// The version of the schema that it works with.
     known: u32,
     // Listening ends with the store.
@@ -199,7 +210,8 @@ struct Inner {
     memory: Arc<Memory>,
     pins: Arc<PinsRead>,
     loading: Loading,
-    fence_epoch: u64,
+    epoch: Epoch,
+    patience: Duration,
     leases_unseen: Unseen,
     measures: StoreMeasures,
 }
@@ -209,7 +221,7 @@ pub async fn create(address: &Address, durability: Durability) -> Result<(), Sto
     migrations::prepare(address, durability, migrations::known_version()).await
 }
 
-const CHECKING: &str = "looking at the version of the schema";
+const CHECKING: &str = "looking whether the store is still the same";
 
 impl PostgresStore {
     /// Opens the store at an address, and creates its schema if it is not there. The database must be.
@@ -231,16 +243,20 @@ impl PostgresStore {
     async fn open_knowing(address: &Address, settings: Settings, known: u32) -> Result<Self, StoreError> {
         let way = pooler::find_out(address).await?;
         migrations::prepare(address, settings.durability, known).await?;
-        let fence_epoch = opening::first_row(address).await?;
-        let pool = Connections::new(address, way.clone(), settings.connections.clamp(1, CONNECTIONS))?;
-        let time = Time::new(Connections::new(address, way.clone(), 1)?, settings.carried);
+        let epoch = Epoch::new(opening::first_row(address).await?);
+        let connections = settings.connections.clamp(1, CONNECTIONS);
+        let pool = Connections::new(address, way.clone(), &epoch, connections)?;
+        let patience = settings.patience;
+        let at_once = patience / AT_ONCE_OF_PATIENCE;
+        let time = Time::new(Connections::new(address, way.clone(), &epoch, 1)?, settings.carried, at_once);
         let inner = Arc::new(Inner {
             pool,
             time,
             memory: Arc::default(),
             pins: Arc::default(),
             loading: Loading::default(),
-            fence_epoch,
+            epoch,
+            patience,
             leases_unseen: Unseen::default(),
             measures: StoreMeasures::default(),
         });
@@ -256,16 +272,30 @@ impl PostgresStore {
             under_way,
             board,
             address: address.clone(),
+            durability: settings.durability,
             known,
             _listening: stop.drop_guard(),
         })
     }
 
-    /// Finds out whether the schema is still one that this build can work with: somebody may have finalized the next version.
-    pub async fn check_schema(&self) -> Result<(), StoreError> {
-        let client = self.inner.pool.plain().await.map_err(|fault| fault.told(CHECKING))?;
-        let found = timeout(TRANSACTION, migrations::found(&client, &self.address, self.known)).await;
-        found.unwrap_or_else(|_| Err(Fault::Late("the look").told(CHECKING)))?.check(&self.address)
+    /// Finds out whether the store is still one that this server can work with: somebody may have finalized the next version of its
+    /// schema, restored it, or had the database set up anew.
+    ///
+    /// Fails with [`StoreError::Newer`], [`StoreError::Restored`] and [`StoreError::Unsuitable`] then, and with another error when it
+    /// cannot be found out.
+    pub async fn check(&self) -> Result<(), StoreError> {
+        let looked = timeout(self.inner.patience, async {
+            let client = self.inner.pool.plain().await.map_err(|fault| fault.told(CHECKING))?;
+            migrations::found(&client, &self.address, self.known).await?.check(&self.address)?;
+            opening::check_server(&client, self.durability).await?;
+            let is_current = self.inner.epoch.is_current(&client, &self.address).await;
+            if is_current.map_err(|cause| opening::told(CHECKING, cause))? {
+                Ok(())
+            } else {
+                Err(StoreError::Restored)
+            }
+        });
+        looked.await.unwrap_or_else(|_| Err(Fault::Late("the look").told(CHECKING)))
     }
 
     /// Finishes what is under way, and takes nothing any more: everything asked afterwards is answered `Closed`.

@@ -27,8 +27,8 @@ pub struct Restored {
 /// Makes a restored store one that goes on.
 #[async_trait]
 pub trait Restores: Send + Sync {
-    /// To be called once behind a restore, before a server opens the store: a store that is open goes on with the fences
-    /// that it began with.
+    /// To be called once behind a restore, before a server opens the store. Over PostgreSQL whoever has it open besides is told
+    /// [`StoreError::Restored`] with its next connection; this one goes on with the new fences.
     ///
     /// Leases that were held are over: they expire as any other whose deadline has passed. Fences are above all that were ever given
     /// out. Sessions are dead, so that their tasks are handed out again. What is in stock is asked about before it is handed out:

@@ -32,8 +32,12 @@ impl Place {
 
     /// The store, opened anew; others may have it as well.
     pub(crate) async fn store(&self, _: &ManualClock) -> Arc<dyn Store> {
-        let settings =
-            Settings { connections: CONNECTIONS, durability: Durability::TestsOnly, carried: Duration::ZERO };
+        let settings = Settings {
+            connections: CONNECTIONS,
+            durability: Durability::TestsOnly,
+            carried: Duration::ZERO,
+            ..Settings::default()
+        };
         Arc::new(PostgresStore::open(&self.0, settings).await.expect("the store opens"))
     }
 }

@@ -385,6 +385,13 @@ fn store_failed(failure: &StoreError) -> Problem {
                  Idempotency-Key.",
             )
         }
+        StoreError::Restored => {
+            tracing::error!("the store was restored while this server ran");
+            unavailable(
+                STORE_S,
+                "The database was put back to an earlier state: this server ends, and another one knows what is there now.",
+            )
+        }
         StoreError::InDoubt { .. } => {
             tracing::error!(error = failure as &dyn std::error::Error, "the disk of the store failed");
             unavailable(

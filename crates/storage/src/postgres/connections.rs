@@ -4,6 +4,7 @@ use deadpool::managed::QueueMode;
 use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime};
 
 use super::address::Address;
+use super::epoch::Epoch;
 use super::faults::Fault;
 use super::limits::{CONNECT, POOL_WAIT};
 use super::opening;
@@ -19,7 +20,12 @@ pub(super) struct Connections {
 }
 
 impl Connections {
-    pub(super) fn new(address: &Address, way: Way, connections: usize) -> Result<Self, StoreError> {
+    pub(super) fn new(
+        address: &Address,
+        way: Way,
+        epoch: &Epoch,
+        connections: usize,
+    ) -> Result<Self, StoreError> {
         let how = ManagerConfig { recycling_method: RecyclingMethod::Fast };
         let config = if way.is_pooled() { address.config.clone() } else { address.of_a_session() };
         let pool = Pool::builder(Manager::from_config(config, opening::connector(address)?, how))
@@ -29,6 +35,7 @@ impl Connections {
             .wait_timeout(Some(POOL_WAIT))
             .create_timeout(Some(CONNECT))
             .recycle_timeout(Some(CONNECT))
+            .post_create(epoch.hook(address))
             .runtime(Runtime::Tokio1)
             .build();
         Ok(Self { pool: pool.expect("a pool with timeouts is told its runtime"), way })

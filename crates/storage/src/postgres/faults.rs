@@ -2,9 +2,11 @@
 
 use std::error::Error;
 
+use deadpool::managed::HookError;
 use deadpool_postgres::PoolError;
 use tokio_postgres::error::{DbError, Severity, SqlState};
 
+use super::epoch::RESTORED;
 use crate::error::StoreError;
 
 /// Why a transaction did not come to its end.
@@ -112,6 +114,7 @@ impl Fault {
         match self.remedy() {
             Remedy::Room => StoreError::Full,
             Remedy::Again | Remedy::Later if self.is_closed() => StoreError::Closed,
+            Remedy::Again | Remedy::Later if self.is_of_a_restored_store() => StoreError::Restored,
             Remedy::Again | Remedy::Later => StoreError::Unavailable { doing, cause: self.into_cause() },
             Remedy::Nothing => StoreError::Broken { doing, cause: self.into_cause() },
         }
@@ -119,6 +122,10 @@ impl Fault {
 
     fn is_closed(&self) -> bool {
         matches!(self, Self::Pool(PoolError::Closed))
+    }
+
+    fn is_of_a_restored_store(&self) -> bool {
+        matches!(self, Self::Pool(PoolError::PostCreateHook(HookError::Message(why))) if why == RESTORED)
     }
 
     pub(super) fn into_cause(self) -> Box<dyn Error + Send + Sync> {

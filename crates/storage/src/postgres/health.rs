@@ -1,4 +1,4 @@
-//! Health of PostgreSQL: every write has a connection of its own, and none waits without a bound.
+//! Health of PostgreSQL: every write has a connection of its own, and none waits for longer than the patience of its settings.
 
 use std::time::Duration;
 

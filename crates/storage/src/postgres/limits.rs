@@ -43,6 +43,13 @@ pub(super) const IDLE_IN_TRANSACTION_MS: u64 = 10_000;
 /// How long a whole transaction may take, seen from here: what the database does not end by itself.
 pub(super) const TRANSACTION: Duration = Duration::from_secs(30);
 
+/// How many times as long a transaction may take as what the database answers at once, such as its time: five seconds of thirty,
+/// as long as a connection is waited for.
+pub(super) const AT_ONCE_OF_PATIENCE: u32 = 6;
+
+/// How long a rollback is waited for. A connection that does not come to it in that time is given up, and undone with that.
+pub(super) const ROLLBACK: Duration = Duration::from_secs(5);
+
 /// How long a write waits for those of this process that came before it. They end by themselves in less.
 pub(super) const TURN: Duration = Duration::from_secs(30);
 

@@ -105,7 +105,8 @@ async fn listen(address: &Address, known: u32, board: &Arc<Board>) -> Result<(),
     let channel = channel(&client, address.schema()).await?;
     run_statement(&client, &format!("LISTEN {channel}")).await?;
     // Numbers go on from one connection to the next: an echo of an earlier one proves nothing.
-    let mut echoes = board.last_echo();
+    let before = board.last_echo();
+    let mut echoes = before;
     let mut next_echo = Instant::now();
     loop {
         tokio::select! {
@@ -125,7 +126,7 @@ async fn listen(address: &Address, known: u32, board: &Arc<Board>) -> Result<(),
                 next_echo = Instant::now() + ECHO_EVERY;
             }
             () = board.echo.notified() => {
-                if board.has_echoed(echoes) && !board.is_proven() {
+                if echoes > before && board.has_echoed(echoes) && !board.is_proven() {
                     board.set_proven(true);
                     // What others have told before this moment may not have been heard.
                     board.hear(Wakeup::Anything, 1);

@@ -113,12 +113,8 @@ fn unhurried(address: &Address) -> String {
 async fn alone(address: &Address, durability: Durability) -> Result<Client, StoreError> {
     let client = opening::connect(address).await?;
     opening::check_server(&client, durability).await?;
-    let servers = presence::servers(&client, &address.schema, u32::MAX).await?;
-    if servers == 0 {
-        return Ok(client);
-    }
-    let reason = format!("{servers} servers of {address} are running: stop them, so that nothing is missed");
-    Err(StoreError::Busy { reason })
+    presence::nobody_serves(&client, address).await?;
+    Ok(client)
 }
 
 /// Reads every row of a table.

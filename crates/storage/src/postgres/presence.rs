@@ -3,6 +3,7 @@
 use tokio_postgres::Client;
 use tokio_postgres::types::Type;
 
+use super::address::Address;
 use super::opening::told;
 use crate::error::StoreError;
 
@@ -25,6 +26,17 @@ pub(super) async fn servers(client: &Client, schema: &str, below: u32) -> Result
         .query_typed_one(present, &[(&name(schema), Type::TEXT), (&i64::from(below), Type::INT8)])
         .await;
     Ok(row.map_err(|cause| told("looking for servers", cause))?.get(0))
+}
+
+/// Fails with [`StoreError::Busy`] when servers of the store are there.
+pub(super) async fn nobody_serves(client: &Client, address: &Address) -> Result<(), StoreError> {
+    match servers(client, address.schema(), u32::MAX).await? {
+        0 => Ok(()),
+        servers => {
+            let reason = format!("{servers} servers of {address} are running: stop them first");
+            Err(StoreError::Busy { reason })
+        }
+    }
 }
 
 /// What the first half of the key is made of.

@@ -4,7 +4,7 @@ use tokio::time::timeout;
 
 use super::Inner;
 use super::faults::Fault;
-use super::limits::{ATTEMPTS, TRANSACTION};
+use super::limits::ATTEMPTS;
 use super::statements::Connection;
 use super::writer::Doing;
 use crate::error::StoreError;
@@ -36,7 +36,10 @@ impl Inner {
             let looked = async {
                 let connection = self.pool.get().await?;
                 connection.begin_to_read();
-                let result = work(&connection, input).await;
+                let Ok(result) = timeout(self.patience, work(&connection, input)).await else {
+                    connection.give_up();
+                    return Err(Fault::Late("the reading"));
+                };
                 connection.end_reading();
                 result
             };
@@ -62,8 +65,10 @@ impl Inner {
             let looked = async {
                 let connection = self.pool.get().await?;
                 connection.begin("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY");
-                let result = timeout(TRANSACTION, work(&connection, input)).await;
-                let result = result.unwrap_or(Err(Fault::Late("the reading")));
+                let Ok(result) = timeout(self.patience, work(&connection, input)).await else {
+                    connection.give_up();
+                    return Err(Fault::Late("the reading"));
+                };
                 connection.roll_back().await;
                 result
             };

@@ -4,10 +4,11 @@ use async_trait::async_trait;
 use sixpack_model::ids::SessionId;
 use sixpack_model::session::SessionStatus;
 
-use super::PostgresStore;
+use super::address::Address;
 use super::columns::{get, id};
 use super::faults::Fault;
 use super::writer::Tx;
+use super::{PostgresStore, opening, presence};
 use crate::error::StoreError;
 use crate::restores::{EVENTS_JUMP, Restored, Restores};
 use crate::stored::restores::{next_epoch, told};
@@ -15,8 +16,10 @@ use crate::stored::restores::{next_epoch, told};
 #[async_trait]
 impl Restores for PostgresStore {
     async fn after_restore(&self, from: &str) -> Result<Restored, StoreError> {
-        self.write("making a restored store go on", from.to_owned(), |tx, from| {
+        let restored = self.write("making a restored store go on", from.to_owned(), |tx, from| {
             Box::pin(async move {
+                // It touches all that is in stock and leased, however much that is, and nobody waits for it.
+                tx.connection.later("SET LOCAL statement_timeout = 0", &[]).await?;
                 let epoch = "SELECT fence_epoch FROM meta FOR NO KEY UPDATE";
                 let before: i64 = tx.connection.one(epoch, &[], |row| get(row, 0)).await?.unwrap_or_default();
                 let epoch = next_epoch(tx.now, before);
@@ -39,9 +42,17 @@ impl Restores for PostgresStore {
                     fence_epoch: epoch.unsigned_abs(),
                 })
             })
-        })
-        .await
+        });
+        let restored = restored.await?;
+        self.inner.epoch.set(restored.fence_epoch);
+        Ok(restored)
     }
+}
+
+/// Fails with [`StoreError::Busy`] when servers of the store are there: none may be while it is restored, nor begin before
+/// [`Restores::after_restore`] is done.
+pub async fn nobody_serves(address: &Address) -> Result<(), StoreError> {
+    presence::nobody_serves(&opening::connect(address).await?, address).await
 }
 
 impl Tx {

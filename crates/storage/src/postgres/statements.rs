@@ -12,10 +12,12 @@ use std::task::{Context, Poll, Waker};
 
 use deadpool_postgres::Object;
 use futures::future::join;
+use tokio::time::timeout;
 use tokio_postgres::Row;
 use tokio_postgres::types::{ToSql, Type};
 
 use super::faults::Fault;
+use super::limits::ROLLBACK;
 use super::pooler::{Ready, Way};
 use super::values::Encoded;
 
@@ -89,7 +91,7 @@ pub(super) struct Connection {
     /// `None` only while it is taken apart.
     client: Option<Arc<Object>>,
     way: Way,
-    /// Whether a transaction stands open on it.
+    /// Whether a transaction stands open on it, or an answer is still to come: it is closed then, and not handed to somebody else.
     open: AtomicBool,
     /// Whether a statement has failed: PostgreSQL answers the commit of such a transaction with a silent rollback.
     failed: AtomicBool,
@@ -266,12 +268,17 @@ impl Connection {
         }
     }
 
-    /// Undoes the transaction. When that fails as well, the connection is given up, and the database undoes it.
+    /// Undoes the transaction. When that fails as well, or takes long, the connection is given up, and the database undoes it.
     pub(super) async fn roll_back(&self) {
         self.sent().clear();
-        if self.client().batch_execute("ROLLBACK").await.is_ok() {
+        if let Ok(Ok(())) = timeout(ROLLBACK, self.client().batch_execute("ROLLBACK")).await {
             self.open.store(false, Ordering::Relaxed);
         }
+    }
+
+    /// Hands the connection to nobody any more: what was sent on it may never be answered.
+    pub(super) fn give_up(&self) {
+        self.open.store(true, Ordering::Relaxed);
     }
 
     /// Takes note of what has been answered, and waits for what has to be known before a commit.
@@ -337,7 +344,7 @@ impl Connection {
 }
 
 impl Drop for Connection {
-    /// A connection with an open transaction is closed instead of handed to somebody else.
+    /// A connection with an open transaction, or one that was given up, is closed instead of handed to somebody else.
     fn drop(&mut self) {
         self.sent().clear();
         if let Some(client) = self.client.take().and_then(Arc::into_inner)

@@ -16,6 +16,7 @@ use std::sync::{Mutex as Guarded, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::Mutex;
+use tokio::time::timeout;
 
 use super::columns::number;
 use super::connections::Connections;
@@ -29,6 +30,8 @@ pub(super) struct Time {
     last: Mutex<Look>,
     /// For how long an answer is carried on.
     carried: Duration,
+    /// How long an answer is waited for, by everybody who wants to know it.
+    patience: Duration,
     /// The last answer, with when it came.
     answer: Guarded<Option<(i64, Instant)>>,
 }
@@ -47,8 +50,9 @@ enum Seen {
 
 impl Time {
     /// `pool` has one connection.
-    pub(super) fn new(pool: Connections, carried: Duration) -> Self {
-        Self { pool, begun: AtomicU64::new(0), last: Mutex::default(), carried, answer: Guarded::default() }
+    pub(super) fn new(pool: Connections, carried: Duration, patience: Duration) -> Self {
+        let (begun, last, answer) = (AtomicU64::new(0), Mutex::default(), Guarded::default());
+        Self { pool, begun, last, carried, patience, answer }
     }
 
     /// The time at some moment behind this call, or at most as long before it as an answer takes, in milliseconds.
@@ -96,7 +100,11 @@ impl Time {
         let connection = self.pool.get().await?;
         let asked = Instant::now();
         connection.begin_to_read();
-        let now = connection.one("SELECT sixpack_now()", &[], |row| number(row, 0)).await;
+        let read = connection.one("SELECT sixpack_now()", &[], |row| number(row, 0));
+        let Ok(now) = timeout(self.patience, read).await else {
+            connection.give_up();
+            return Err(Fault::Late("asking for the time"));
+        };
         connection.end_reading();
         let now = now?.expect("a function gives a row");
         let answered = Instant::now();

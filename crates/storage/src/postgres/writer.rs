@@ -17,7 +17,7 @@ use super::Inner;
 use super::claimants::Havings;
 use super::counting::RequestState;
 use super::faults::Fault;
-use super::limits::{ATTEMPTS, PAUSE_MS, TRANSACTION};
+use super::limits::{ATTEMPTS, PAUSE_MS};
 use super::locks::Held;
 use super::marks::Moved;
 use super::memory::{Memory, Names};
@@ -104,7 +104,7 @@ impl Inner {
     {
         let mut tx = self.begin().await.map_err(Ended::Undone)?;
         let begun = Instant::now();
-        let worked = timeout(TRANSACTION, work(&mut tx, input)).await;
+        let worked = timeout(self.patience, work(&mut tx, input)).await;
         match worked.unwrap_or(Err(Fault::Late("the transaction"))) {
             Ok(value) if tx.refused => {
                 tx.connection.roll_back().await;
@@ -115,7 +115,7 @@ impl Inner {
                     tx.connection.roll_back().await;
                     return Err(Ended::Undone(fault));
                 }
-                tx.commit().await?;
+                tx.commit(self.patience).await?;
                 self.measures.commits.note_span(begun.elapsed());
                 Ok(value)
             }
@@ -137,7 +137,7 @@ impl Inner {
         Ok(Tx {
             connection,
             now,
-            fence_epoch: self.fence_epoch,
+            fence_epoch: self.epoch.get(),
             memory: Arc::clone(&self.memory),
             found: Names::default(),
             moved: Mutex::default(),
@@ -203,8 +203,8 @@ impl Tx {
             .await
     }
 
-    async fn commit(self) -> Result<(), Ended> {
-        match timeout(TRANSACTION, self.connection.commit()).await {
+    async fn commit(self, patience: Duration) -> Result<(), Ended> {
+        match timeout(patience, self.connection.commit()).await {
             Ok(Committed::Done) => {
                 self.memory.keep(self.found);
                 self.memory.marks.keep(self.moved.into_inner().unwrap_or_else(PoisonError::into_inner));

@@ -169,7 +169,12 @@ async fn nothing_is_written_over_and_nobody_moves_what_is_in_use() {
     into_schema(&exported.file, &address).await.unwrap();
     let twice = into_schema(&exported.file, &address).await;
     assert!(matches!(twice, Err(MoveError::Occupied(_))), "{twice:?}");
-    let settings = postgres::Settings { connections: 2, durability: LAX, carried: Duration::ZERO };
+    let settings = postgres::Settings {
+        connections: 2,
+        durability: LAX,
+        carried: Duration::ZERO,
+        ..postgres::Settings::default()
+    };
     let store = PostgresStore::open(&address, settings).await.unwrap();
     loop {
         // Its presence is known when its second connection is there.

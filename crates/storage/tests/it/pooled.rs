@@ -14,8 +14,12 @@ pub(crate) async fn open() -> Fixture {
     let server = PostgresServer::shared();
     let address = server.new_address();
     let clock = server.migrate_with(&address, ManualClock::at(Fixture::start())).await;
-    let settings =
-        Settings { connections: CONNECTIONS, durability: Durability::TestsOnly, carried: Duration::ZERO };
+    let settings = Settings {
+        connections: CONNECTIONS,
+        durability: Durability::TestsOnly,
+        carried: Duration::ZERO,
+        ..Settings::default()
+    };
     let pooled = PgBouncer::shared().address(address.schema());
     let store = PostgresStore::open(&pooled, settings).await.unwrap();
     Fixture::new(Arc::new(store), clock, ())

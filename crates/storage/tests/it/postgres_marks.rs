@@ -10,7 +10,12 @@ use sixpack_storage::tasks::Tasks;
 #[tokio::test]
 async fn what_another_server_gives_back_is_found_when_nothing_else_is_there() {
     let (address, _, f) = crate::postgres_writer::open().await;
-    let settings = Settings { connections: 1, durability: Durability::TestsOnly, carried: Duration::ZERO };
+    let settings = Settings {
+        connections: 1,
+        durability: Durability::TestsOnly,
+        carried: Duration::ZERO,
+        ..Settings::default()
+    };
     let other = PostgresStore::open(&address, settings).await.unwrap();
     let session = f.supplier(Supplier::of(&["shop/customer"])).await;
     f.one("shop/customer").await;

@@ -33,7 +33,7 @@ const SOON: Duration = Duration::from_secs(60);
 const LAX: Durability = Durability::TestsOnly;
 
 fn settings() -> Settings {
-    Settings { connections: 3, durability: LAX, carried: Duration::ZERO }
+    Settings { connections: 3, durability: LAX, carried: Duration::ZERO, ..Settings::default() }
 }
 
 /// A store of the older version, with what the store itself has written: one held lease, and many that have ended.
@@ -199,13 +199,13 @@ async fn a_store_is_migrated_and_finalized_while_servers_of_two_builds_work_with
         panic!("it is finalized beside a server of the build before");
     };
     assert!(reason.contains("1 servers"), "{reason}");
-    older.check_schema().await.unwrap();
+    older.check().await.unwrap();
     drop((by_older, older));
     let finalized = once_free(async || old.finalize().await).await;
     assert_eq!((finalized.stage, finalized.moved), (Stage::Finalized, BEFORE + 1));
     assert_eq!(old.count("lease WHERE contract IS NULL").await, 0);
     assert_eq!(held_of_the_contract(&newer).await, 2);
-    newer.check_schema().await.unwrap();
+    newer.check().await.unwrap();
     let Err(StoreError::Newer { reason }) = PostgresStore::open_as(&old.address, settings(), OLDER).await
     else {
         panic!("the build before works with a version that was finalized");
@@ -322,9 +322,9 @@ async fn a_server_finds_out_that_its_schema_has_left_it_behind() {
     let old = OldStore::new().await;
     old.up().await.unwrap();
     let older = old.older().await;
-    older.check_schema().await.unwrap();
+    older.check().await.unwrap();
     old.run("UPDATE schema_change SET closed_at = 1").await;
-    assert!(matches!(older.check_schema().await, Err(StoreError::Newer { .. })));
+    assert!(matches!(older.check().await, Err(StoreError::Newer { .. })));
 }
 
 #[tokio::test]
@@ -364,7 +364,7 @@ async fn what_a_version_adds_is_left_as_it_is_by_servers_of_the_build_before() {
     let history = newer.stock_history(&[line], Timestamp::UNIX_EPOCH, 300).await.unwrap();
     assert_eq!((history[0].samples.len(), history[0].samples[0].counts), (1, counts));
 
-    older.check_schema().await.unwrap();
+    older.check().await.unwrap();
     drop(older);
     assert_eq!(once_free(async || old.finalize().await).await.stage, Stage::Finalized);
     let refused = PostgresStore::open_as(&old.address, settings(), NEWER).await;

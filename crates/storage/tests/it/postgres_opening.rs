@@ -11,7 +11,12 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
 fn settings() -> Settings {
-    Settings { connections: 2, durability: Durability::TestsOnly, carried: Duration::ZERO }
+    Settings {
+        connections: 2,
+        durability: Durability::TestsOnly,
+        carried: Duration::ZERO,
+        ..Settings::default()
+    }
 }
 
 async fn refusal(address: &Address, settings: Settings) -> String {

@@ -18,9 +18,12 @@ const SOON: Duration = Duration::from_secs(60);
 const LAX: Durability = Durability::TestsOnly;
 
 async fn open(address: &Address) -> PostgresStore {
-    PostgresStore::open(address, Settings { connections: 2, durability: LAX, carried: Duration::ZERO })
-        .await
-        .unwrap()
+    PostgresStore::open(
+        address,
+        Settings { connections: 2, durability: LAX, carried: Duration::ZERO, ..Settings::default() },
+    )
+    .await
+    .unwrap()
 }
 
 async fn heard(store: &PostgresStore) -> HashMap<Wakeup, u32> {
@@ -72,7 +75,7 @@ async fn servers_make_a_new_store_through_a_pooler_together_and_share_it() {
     for (number, store) in (1..).zip(&stores) {
         keep(store, number).await.unwrap();
         assert_eq!(store.tokens().await.unwrap().len(), usize::from(number));
-        store.check_schema().await.unwrap();
+        store.check().await.unwrap();
     }
 }
 
@@ -129,7 +132,7 @@ async fn settings_of_the_address_are_refused_where_a_pooler_takes_none() {
             format!("{}?schema={schema}&options=-c%20work_mem%3D8MB", pooler.url()).parse().unwrap();
         let opened = PostgresStore::open(
             &address,
-            Settings { connections: 2, durability: LAX, carried: Duration::ZERO },
+            Settings { connections: 2, durability: LAX, carried: Duration::ZERO, ..Settings::default() },
         )
         .await;
         let Err(StoreError::Unsuitable { reason }) = opened else { panic!("settings of nobody were taken") };

@@ -18,7 +18,12 @@ use uuid::Uuid;
 const SOON: Duration = Duration::from_secs(60);
 
 async fn open(address: &Address) -> PostgresStore {
-    let settings = Settings { connections: 2, durability: Durability::TestsOnly, carried: Duration::ZERO };
+    let settings = Settings {
+        connections: 2,
+        durability: Durability::TestsOnly,
+        carried: Duration::ZERO,
+        ..Settings::default()
+    };
     PostgresStore::open(address, settings).await.unwrap()
 }
 

@@ -18,7 +18,12 @@ pub(crate) async fn open() -> (Address, Arc<PostgresStore>, Fixture) {
     let server = PostgresServer::shared();
     let address = server.new_address();
     let clock = server.migrate_with(&address, ManualClock::at(Fixture::start())).await;
-    let settings = Settings { connections: 4, durability: Durability::TestsOnly, carried: Duration::ZERO };
+    let settings = Settings {
+        connections: 4,
+        durability: Durability::TestsOnly,
+        carried: Duration::ZERO,
+        ..Settings::default()
+    };
     let store = Arc::new(PostgresStore::open(&address, settings).await.unwrap());
     (address, store.clone(), Fixture::new(store, clock, ()))
 }
@@ -151,7 +156,12 @@ async fn a_database_that_ends_over_a_commit_has_not_refused_it() {
     });
     let place = folder.path().to_str().unwrap().replace('/', "%2F");
     let through = format!("postgres://sixpack@{place}/postgres?schema={}", address.schema());
-    let settings = Settings { connections: 1, durability: Durability::TestsOnly, carried: Duration::ZERO };
+    let settings = Settings {
+        connections: 1,
+        durability: Durability::TestsOnly,
+        carried: Duration::ZERO,
+        ..Settings::default()
+    };
     let ending = PostgresStore::open(&through.parse().unwrap(), settings).await.unwrap();
     armed.store(true, Ordering::SeqCst);
     let one = token(&f, 1);
@@ -182,7 +192,12 @@ async fn a_caller_that_gives_up_does_not_stop_its_write() {
         let _ = futures::poll!(&mut asked);
     }
     store.close().await;
-    let settings = Settings { connections: 1, durability: Durability::TestsOnly, carried: Duration::ZERO };
+    let settings = Settings {
+        connections: 1,
+        durability: Durability::TestsOnly,
+        carried: Duration::ZERO,
+        ..Settings::default()
+    };
     let store = PostgresStore::open(&address, settings).await.unwrap();
     assert_eq!(store.tokens().await.unwrap(), [one]);
 }
@@ -234,7 +249,8 @@ async fn the_time_is_carried_on_for_as_long_as_was_said() {
     let begun = Fixture::start();
     let clock = server.migrate_with(&address, ManualClock::at(begun)).await;
     let open = async |carried| {
-        let settings = Settings { connections: 1, durability: Durability::TestsOnly, carried };
+        let settings =
+            Settings { connections: 1, durability: Durability::TestsOnly, carried, ..Settings::default() };
         PostgresStore::open(&address, settings).await.unwrap()
     };
     // Longer than this test could take.

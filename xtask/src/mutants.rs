@@ -29,6 +29,7 @@ use FoundBy::{PowerCut, Test};
 const STORAGE: &str = "crates/storage/tests/it/main.rs";
 const STORAGE_LIB: &str = "crates/storage/src/lib.rs";
 const ENGINE: &str = "crates/engine/tests/it/main.rs";
+const ENGINE_POSTGRES: &str = "crates/engine/tests/postgres/main.rs";
 
 const ROWS: &[Row] = &[
     Row { mutant: "answer_before_commit", found_by: PowerCut },
@@ -91,6 +92,10 @@ const ROWS: &[Row] = &[
     Row {
         mutant: "goes_on_after_failure",
         found_by: Test(STORAGE_LIB, "sqlite::tests::a_store_that_failed_takes_nothing_any_more"),
+    },
+    Row {
+        mutant: "sweep_ends_at_error",
+        found_by: Test(ENGINE_POSTGRES, "unreadable::a_row_that_cannot_be_read_hides_none_behind_it"),
     },
 ];
 

@@ -272,6 +272,6 @@ fn told(error: BackupError) -> Fault {
             | StoreError::Denied { .. }
             | StoreError::Unsuitable { .. },
         ) => Fault::new(Exit::Io, what).next("look at the disks; nothing was changed where the store is"),
-        BackupError::Store(StoreError::Closed) => Fault::new(Exit::Internal, what),
+        BackupError::Store(StoreError::Closed | StoreError::Restored) => Fault::new(Exit::Internal, what),
     }
 }

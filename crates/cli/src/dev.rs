@@ -73,7 +73,7 @@ pub(crate) async fn run(command: &DevCommand, output: &mut Output) -> Result<Exi
             .next("make it, or name the folder with your scenarios by --watch"));
     }
     logging::start(&settings.log_level, settings.log_json);
-    let mut server = Server::open(&settings).await?;
+    let Some(mut server) = Server::open(&settings).await? else { return Ok(Exit::Done) };
     stores::make_folder(&settings.data)?;
     keep_out_of_repositories(&settings.data)?;
     let file = settings.data.join(TOKEN_FILE);

@@ -42,7 +42,7 @@ pub(crate) async fn run(command: &ServeCommand) -> Result<Exit, Fault> {
     let Effective { settings, .. } =
         effective(&command.settings.flags(), std::env::vars_os()).map_err(|faults| refused(&faults))?;
     logging::start(&settings.log_level, settings.log_json);
-    let server = Server::open(&settings).await?;
+    let Some(server) = Server::open(&settings).await? else { return Ok(Exit::Done) };
     if !token_files::has_administrator(server.engine()).await? {
         stores::make_folder(&settings.data)?;
         let file = settings.data.join(TOKEN_FILE);

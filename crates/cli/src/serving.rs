@@ -1,9 +1,9 @@
 //! A server from its start to its end, the same for `sixpack serve` and `sixpack dev`.
 //!
 //! ```text
-//! settings -> store (locked, migrated) -> engine -> tokens -> listening: ready
-//!   ready --signal--> draining --drain delay, grace--> stopped: 0
-//!     |                  '--second signal--> ended at once
+//! settings -> store (locked, migrated) -> engine -> tokens -> listening: ready      a signal before that: 0
+//!   ready --signal--> draining --drain delay, grace--> finishing --> stopped: 0
+//!     |                  '--second signal--> ended at once <--'
 //!     '--the store cannot be trusted any more--> ended: 74
 //! ```
 
@@ -17,6 +17,7 @@ use sixpack_server::{MetricsSettings, ServerSettings, count_panics};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinHandle;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use crate::exit::Exit;
@@ -27,15 +28,23 @@ use crate::stores::{self, OpenStore};
 /// The names of this machine's loopback: a page of another site that points its name here is refused.
 const LOOPBACK_HOSTS: [&str; 3] = ["localhost", "127.0.0.1", "[::1]"];
 
+/// How long the background may take to finish behind the last answer: each sweep the row it is at, the store its last write.
+const FINISH: Duration = Duration::from_secs(10);
+
 /// A server that listens and does not serve yet.
 pub(crate) struct Server {
+    opened: Opened,
+    signals: Signals,
+}
+
+/// What a server serves with.
+struct Opened {
     engine: Engine,
     store: OpenStore,
     listener: TcpListener,
     address: SocketAddr,
     metrics: Option<Metrics>,
     settings: ServerSettings,
-    signals: Signals,
 }
 
 /// Metrics that are listened for and not answered yet.
@@ -46,58 +55,42 @@ struct Metrics {
 }
 
 impl Server {
-    /// Opens the store, starts the engine, and listens. Nobody is answered yet.
-    pub(crate) async fn open(settings: &Settings) -> Result<Self, Fault> {
-        // From here on a signal is not lost, however long opening takes.
-        let signals = Signals::new()?;
-        let store = OpenStore::open(settings).await?;
-        let engine_settings = EngineSettings {
-            offline_grace: Duration::from_secs(settings.offline_grace_s),
-            leases_per_token: settings.leases_per_token,
-            leases_per_environment: settings.leases_per_environment,
-            retention: retention(settings),
-            ..EngineSettings::default()
-        };
-        let engine = Engine::start(store.shared(), engine_settings);
-        let engine = engine.await.map_err(|error| stores::refused(&error, settings))?;
-        count_panics();
-        let (listener, address) = listen(settings.listen, "listen").await?;
-        let server = server_settings(settings);
-        let metrics = match settings.metrics_listen {
-            Some(address) => {
-                let (listener, address) = listen(address, "metrics-listen").await?;
-                let mut of = MetricsSettings::of(Arc::clone(&server.edge.counters));
-                of.hosts = hosts_of(address, settings.behind_proxy);
-                Some(Metrics { listener, address, settings: of })
+    /// Opens the store, starts the engine, and listens. Nobody is answered yet. `None` when a signal has come before: nothing was
+    /// acknowledged, and a migration goes on where it is with the next start.
+    pub(crate) async fn open(settings: &Settings) -> Result<Option<Self>, Fault> {
+        let mut signals = Signals::new()?;
+        tokio::select! {
+            opened = Opened::open(settings) => Ok(Some(Self { opened: opened?, signals })),
+            signal = signals.next() => {
+                tracing::info!(signal, "stopped before it served");
+                Ok(None)
             }
-            None => None,
-        };
-        Ok(Self { engine, store, listener, address, metrics, settings: server, signals })
+        }
     }
 
     /// Takes calls without a token as an administrator's.
     pub(crate) fn without_tokens(&mut self) {
-        self.settings.insecure_dev = true;
+        self.opened.settings.insecure_dev = true;
     }
 
     /// The engine.
     pub(crate) fn engine(&self) -> &Engine {
-        &self.engine
+        &self.opened.engine
     }
 
     /// Where it listens.
     pub(crate) fn url(&self) -> String {
-        format!("http://{}", self.address)
+        format!("http://{}", self.opened.address)
     }
 
     /// Where metrics are answered, if anywhere.
     pub(crate) fn metrics_url(&self) -> Option<String> {
-        self.metrics.as_ref().map(|metrics| format!("http://{}/metrics", metrics.address))
+        self.opened.metrics.as_ref().map(|metrics| format!("http://{}/metrics", metrics.address))
     }
 
     /// Serves until a signal comes, or the store breaks.
     pub(crate) async fn run(self) -> Result<Exit, Fault> {
-        let Self { engine, store, listener, metrics, settings, mut signals, .. } = self;
+        let Self { opened: Opened { engine, store, listener, metrics, settings, .. }, mut signals } = self;
         let watching = metrics.map(|metrics| Watching::start(metrics, &engine));
         let sweeper = Sweeper::start(&engine);
         let drain_delay = settings.edge.drain_delay;
@@ -120,14 +113,54 @@ impl Server {
                 return Ok(Exit::Interrupted);
             }
         }
-        if let Some(watching) = watching {
-            watching.stop().await;
+        let finishing = async {
+            if let Some(watching) = watching {
+                watching.stop().await;
+            }
+            sweeper.stop().await;
+            drop(engine);
+            store.close().await;
+        };
+        tokio::select! {
+            finished = timeout(FINISH, finishing) => if finished.is_err() {
+                // Whatever is left belongs to nobody who waits, and is taken up by the next one.
+                tracing::warn!("what was under way in the background did not come to its end");
+            },
+            signal = signals.next() => {
+                tracing::warn!(signal, "ended at once by a second signal");
+                return Ok(Exit::Interrupted);
+            }
         }
-        sweeper.stop().await;
-        drop(engine);
-        store.close().await;
         tracing::info!("stopped");
         Ok(Exit::Done)
+    }
+}
+
+impl Opened {
+    async fn open(settings: &Settings) -> Result<Self, Fault> {
+        let store = OpenStore::open(settings).await?;
+        let engine_settings = EngineSettings {
+            offline_grace: Duration::from_secs(settings.offline_grace_s),
+            leases_per_token: settings.leases_per_token,
+            leases_per_environment: settings.leases_per_environment,
+            retention: retention(settings),
+            ..EngineSettings::default()
+        };
+        let engine = Engine::start(store.shared(), engine_settings);
+        let engine = engine.await.map_err(|error| stores::refused(&error, settings))?;
+        count_panics();
+        let (listener, address) = listen(settings.listen, "listen").await?;
+        let server = server_settings(settings);
+        let metrics = match settings.metrics_listen {
+            Some(address) => {
+                let (listener, address) = listen(address, "metrics-listen").await?;
+                let mut of = MetricsSettings::of(Arc::clone(&server.edge.counters));
+                of.hosts = hosts_of(address, settings.behind_proxy);
+                Some(Metrics { listener, address, settings: of })
+            }
+            None => None,
+        };
+        Ok(Self { engine, store, listener, address, metrics, settings: server })
     }
 }
 

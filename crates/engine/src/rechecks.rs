@@ -17,6 +17,7 @@ use sixpack_storage::trees::Guard;
 
 use crate::Engine;
 use crate::refusal::Refusal;
+use crate::sweeps::Outcome;
 use crate::trees::Changed;
 
 /// How long the services are waited for at hand-over: a tester waits with us, and a service that does not answer in this
@@ -116,17 +117,19 @@ impl Engine {
         let doubted = self.doubted_lines().await?;
         let now = self.store().now().await?;
         let (mut after, mut seen) = (None, HashSet::new());
+        let mut outcome = Outcome::default();
         loop {
             let page = self.store().suspects(after, PAGE).await?;
             let Some((last, _)) = page.last() else {
                 self.inner.suspects.keep_only(&seen);
-                return Ok(());
+                return outcome.told();
             };
             after = Some(*last);
             let mut due = Vec::with_capacity(page.len());
             for (tree, is_wanted) in page {
                 seen.insert(tree);
-                let line = if is_wanted || doubted.is_empty() { None } else { self.line_of(tree).await? };
+                let line = if is_wanted || doubted.is_empty() { Ok(None) } else { self.line_of(tree).await };
+                let Some(line) = outcome.keep(line)? else { continue };
                 let is_doubted = line.is_some_and(|line| doubted.contains(&line));
                 if is_wanted || (!is_doubted && self.inner.suspects.is_due(tree, now)) {
                     due.push((tree, is_wanted));
@@ -144,7 +147,7 @@ impl Engine {
                 }
             });
             for asked in join_all(asks).await {
-                asked?;
+                outcome.keep(asked)?;
             }
         }
     }
@@ -190,6 +193,7 @@ impl Engine {
     pub(crate) async fn patrol(&self) -> Result<(), Refusal> {
         let now = self.store().now().await?;
         let doubted = self.doubted_lines().await?;
+        let mut outcome = Outcome::default();
         for known in self.inner.stock.all() {
             let Some(check_every_s) = known.check_every_s else { continue };
             let line = known.line.id;
@@ -215,10 +219,10 @@ impl Engine {
                 None => lock().remove(&line),
             };
             for asked in join_all(due.iter().map(|row| self.recheck(row.tree, Why::Patrol, false))).await {
-                asked?;
+                outcome.keep(asked)?;
             }
         }
-        Ok(())
+        outcome.told()
     }
 }
 

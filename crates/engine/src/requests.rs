@@ -16,6 +16,7 @@ use sixpack_model::name::ContractName;
 use sixpack_model::plan;
 use sixpack_model::request::{Priority, Request, RequestStatus, Selection, Source};
 use sixpack_model::tree::Tree;
+use sixpack_storage::StoreError;
 use sixpack_storage::measures::Name;
 use sixpack_storage::page::{Listed, Page};
 use sixpack_storage::requests::{
@@ -357,7 +358,14 @@ impl Engine {
         told: &'static str,
     ) -> Result<Ended, Refusal> {
         let failure = match status {
-            RequestStatus::Expired => self.why_late(request).await?,
+            RequestStatus::Expired => match self.why_late(request).await {
+                // It ends all the same: what cannot be read now cannot be read later.
+                Err(Refusal::Store(error @ StoreError::Broken { .. })) => {
+                    tracing::error!(request = %request.id, %error, "nobody knows why a request is late");
+                    None
+                }
+                known => known?,
+            },
             _ => None,
         };
         self.end_request_for(request, status, told, failure).await

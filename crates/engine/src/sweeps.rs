@@ -4,6 +4,8 @@
 //! because every act is guarded by the very thing that was seen. Pages go by key, so that rows that cannot be mended now
 //! never hide the others.
 
+mod outcome;
+
 use std::time::Duration;
 
 use futures::future::join_all;
@@ -20,6 +22,7 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+pub(crate) use self::outcome::Outcome;
 use crate::Engine;
 use crate::refusal::Refusal;
 use crate::reminder::Reminder;
@@ -319,26 +322,27 @@ impl Engine {
 
     async fn take_abandoned_claims(&self) -> Result<(), Refusal> {
         let mut after: Option<TaskId> = None;
-        let mut outcome = Ok(());
+        let mut outcome = Outcome::default();
         loop {
             let page = self.store().abandoned_claims(after, PAGE).await?;
-            let Some(last) = page.last() else { return outcome };
+            let Some(last) = page.last() else { return outcome.told() };
             after = Some(last.claim.task);
-            keep_first(&mut outcome, self.change_all(page.into_iter().map(given_up)).await);
+            outcome.keep(self.change_all(page.into_iter().map(given_up)).await)?;
         }
     }
 
     async fn settle_withdrawn_tasks(&self) -> Result<(), Refusal> {
+        let mut after: Option<TaskId> = None;
+        let mut outcome = Outcome::default();
         loop {
-            let page = self.store().withdrawn_tasks(PAGE).await?;
-            let settled = page.iter().map(|task| {
+            let page = self.store().withdrawn_tasks(after, PAGE).await?;
+            let Some(last) = page.last() else { return outcome.told() };
+            after = Some(*last);
+            let settled = page.into_iter().map(|task| {
                 let happened = Happened::Withdrawn { part: task.part, serial: task.serial };
-                (task.tree, Guard::Withdrawn(*task), happened)
+                (task.tree, Guard::Withdrawn(task), happened)
             });
-            // A full page of which none could be settled would come again and again.
-            if self.change_all(settled).await? == 0 || page.len() < PAGE as usize {
-                return Ok(());
-            }
+            outcome.keep(self.change_all(settled).await)?;
         }
     }
 
@@ -349,84 +353,94 @@ impl Engine {
 
     async fn fail_unserved_tasks(&self) -> Result<(), Refusal> {
         let mut after: Option<TaskId> = None;
-        let mut outcome = Ok(());
+        let mut outcome = Outcome::default();
         loop {
             let page = self.store().unserved_tasks(self.grace_ms(), after, PAGE).await?;
-            let Some((last, _)) = page.last() else { return outcome };
+            let Some((last, _)) = page.last() else { return outcome.told() };
             after = Some(*last);
             let mut unserved = Vec::new();
             for (task, since) in page {
-                if self.tree(task.tree).await?.is_some_and(|tree| may_be_given_up(&tree, task)) {
+                let tree = outcome.keep(self.tree(task.tree).await)?.flatten();
+                if tree.is_some_and(|tree| may_be_given_up(&tree, task)) {
                     let happened = Happened::Unserved { part: task.part, serial: task.serial, since };
                     unserved.push((task.tree, Guard::Unclaimed(task), happened));
                 }
             }
-            keep_first(&mut outcome, self.change_all(unserved.into_iter()).await);
+            outcome.keep(self.change_all(unserved.into_iter()).await)?;
         }
     }
 
     async fn expire_requests(&self) -> Result<(), Refusal> {
         let mut after: Option<RequestId> = None;
+        let mut outcome = Outcome::default();
         loop {
             let page = self.store().overdue_requests(after, PAGE).await?;
-            let Some(last) = page.last() else { return Ok(()) };
+            let Some(last) = page.last() else { return outcome.told() };
             after = Some(*last);
             for id in page {
-                if let Some(request) = self.store().request(id).await? {
-                    self.end_request(&request, RequestStatus::Expired, "request.expired").await?;
-                }
+                outcome.keep(self.expire_request(id).await)?;
             }
         }
     }
 
+    async fn expire_request(&self, id: RequestId) -> Result<(), Refusal> {
+        if let Some(request) = self.store().request(id).await? {
+            self.end_request(&request, RequestStatus::Expired, "request.expired").await?;
+        }
+        Ok(())
+    }
+
     async fn look_at_due_trees(&self) -> Result<(), Refusal> {
         let mut after: Option<TreeId> = None;
-        let mut outcome = Ok(());
+        let mut outcome = Outcome::default();
         loop {
             let page = self.store().due_trees(after, DUE_PAGE).await?;
             let Some(last) = page.last() else { break };
             after = Some(*last);
             let mut due = Vec::with_capacity(page.len());
             for tree in page {
-                let open = self.store().open_tasks(tree).await?;
-                due.push((tree, Guard::None, Happened::Due { open }));
+                if let Some(open) = outcome.keep(self.store().open_tasks(tree).await)? {
+                    due.push((tree, Guard::None, Happened::Due { open }));
+                }
             }
-            keep_first(&mut outcome, self.change_all(due.into_iter()).await);
+            outcome.keep(self.change_all(due.into_iter()).await)?;
         }
         if let Some(next) = self.store().next_due().await? {
             self.remind_of_due(self.store().now().await?, next);
         }
-        outcome
+        outcome.told()
     }
 
     async fn take_down_unwanted(&self) -> Result<(), Refusal> {
         let mut after: Option<TreeId> = None;
-        let mut outcome = Ok(());
+        let mut outcome = Outcome::default();
         loop {
             let page = self.store().unwanted_trees(after, PAGE).await?;
-            let Some(last) = page.last() else { return outcome };
+            let Some(last) = page.last() else { return outcome.told() };
             after = Some(*last);
             let unwanted = page.into_iter().map(|tree| (tree, Guard::None, Happened::Unwanted));
-            keep_first(&mut outcome, self.change_all(unwanted).await);
+            outcome.keep(self.change_all(unwanted).await)?;
         }
     }
 
     async fn expire_leases(&self) -> Result<(), Refusal> {
         let mut after: Option<LeaseId> = None;
-        let mut outcome = Ok(());
+        let mut outcome = Outcome::default();
         loop {
             let page: Vec<Lease> = self.store().overdue_leases(after, PAGE).await?;
-            let Some(last) = page.last() else { return outcome };
+            let Some(last) = page.last() else { return outcome.told() };
             after = Some(last.id);
             let now = self.store().now().await?;
             let mut ended = Vec::with_capacity(page.len());
             for lease in &page {
                 let over = Duration::try_from(now.duration_since(lease.expires_at)).unwrap_or_default();
                 self.inner.measures.reap_delay.note_span(over);
-                let keep = self.is_reusable(lease.tree).await? || mutants::on(Mutant::ExpiredIsKept);
-                ended.push((lease.tree, Guard::Overdue(lease.id), Happened::LeaseEnded { keep }));
+                if let Some(is_reusable) = outcome.keep(self.is_reusable(lease.tree).await)? {
+                    let keep = is_reusable || mutants::on(Mutant::ExpiredIsKept);
+                    ended.push((lease.tree, Guard::Overdue(lease.id), Happened::LeaseEnded { keep }));
+                }
             }
-            keep_first(&mut outcome, self.change_all(ended.into_iter()).await);
+            outcome.keep(self.change_all(ended.into_iter()).await)?;
         }
     }
 
@@ -450,13 +464,6 @@ fn given_up(abandoned: AbandonedClaim) -> (TreeId, Guard, Happened) {
         Abandoned::DeadlinePassed => Happened::TimedOut(attempt_of(claim)),
     };
     (claim.task.tree, Guard::Abandoned(claim), happened)
-}
-
-/// Goes on behind an error and tells the first one in the end.
-fn keep_first(outcome: &mut Result<(), Refusal>, result: Result<usize, Refusal>) {
-    if let (Ok(()), Err(error)) = (&outcome, result) {
-        *outcome = Err(error);
-    }
 }
 
 /// The attempt that a claim is for.

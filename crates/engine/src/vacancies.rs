@@ -14,6 +14,7 @@ use crate::joining::sought_by;
 use crate::rechecks::HAND_OVER_ALLOWED_MS;
 use crate::refusal::Refusal;
 use crate::requests::{Accepted, Fulfilment, Outlook, first_change};
+use crate::sweeps::Outcome;
 use crate::{Engine, mint};
 
 /// The code of a failure that says that stock has nothing more to give; that of the refusal of the same kind.
@@ -26,12 +27,13 @@ impl Engine {
     /// Gives other datasets to units whose own was found not to hold.
     pub(crate) async fn fill_vacant_units(&self) -> Result<(), Refusal> {
         let mut after = None;
+        let mut outcome = Outcome::default();
         loop {
             let page = self.store().vacant_units(after, PAGE).await?;
-            let Some(last) = page.last() else { return Ok(()) };
+            let Some(last) = page.last() else { return outcome.told() };
             after = Some(*last);
             for (request, unit) in page {
-                self.fill_unit(request, unit, None).await?;
+                outcome.keep(self.fill_unit(request, unit, None).await)?;
             }
         }
     }

@@ -36,11 +36,13 @@ pub enum Mutant {
     RefillWithoutComing,
     /// SQLite: writes go on after one that the disk has failed.
     GoesOnAfterFailure,
+    /// A sweep ends at the first row that it cannot handle.
+    SweepEndsAtError,
 }
 
 impl Mutant {
     /// Every one with its name.
-    pub const ALL: [(Self, &'static str); 15] = [
+    pub const ALL: [(Self, &'static str); 16] = [
         (Self::AnswerBeforeCommit, "answer_before_commit"),
         (Self::SynchronousNormal, "synchronous_normal"),
         (Self::ReleaseWithoutFence, "release_without_fence"),
@@ -56,6 +58,7 @@ impl Mutant {
         (Self::EventInSecondTransaction, "event_in_second_transaction"),
         (Self::RefillWithoutComing, "refill_without_coming"),
         (Self::GoesOnAfterFailure, "goes_on_after_failure"),
+        (Self::SweepEndsAtError, "sweep_ends_at_error"),
     ];
 
     /// Its name in `SIXPACK_MUTANT` and in reports.

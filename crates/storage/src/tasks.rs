@@ -106,8 +106,8 @@ pub trait Tasks: Send + Sync {
     /// when the capability was last served. `None` when it never was.
     async fn unserved_parts(&self, tree: TreeId) -> Result<Vec<(u32, Option<Timestamp>)>, StoreError>;
 
-    /// Tasks withdrawn before anybody claimed them, at most `limit`.
-    async fn withdrawn_tasks(&self, limit: u32) -> Result<Vec<TaskId>, StoreError>;
+    /// Tasks withdrawn before anybody claimed them, at most `limit`, behind `after` in id order.
+    async fn withdrawn_tasks(&self, after: Option<TaskId>, limit: u32) -> Result<Vec<TaskId>, StoreError>;
 
     /// Tasks that are ready for at least `grace_ms` while no live session serves their capability for at least as
     /// long; with the time at which the last one has left, or since when they are ready if there was none. At most `limit`, behind `after` in id order.

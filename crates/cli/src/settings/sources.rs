@@ -262,7 +262,7 @@ fn defaults() -> Found {
         ("metrics_listen", text("")),
         ("offline_grace_s", Value::Number(60)),
         ("drain_delay_s", Value::Number(5)),
-        ("grace_s", Value::Number(25)),
+        ("grace_s", Value::Number(20)),
         ("access_log", Value::Switch(false)),
         ("log.level", text("info")),
         ("log.format", text("json")),

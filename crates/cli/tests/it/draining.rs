@@ -1,7 +1,7 @@
 //! Draining: what a server still does between the signal and its end.
 
 use std::io::{Read, Write};
-use std::net::TcpStream;
+use std::net::{TcpListener, TcpStream};
 use std::time::Instant;
 
 use serde_json::{Value, json};
@@ -65,5 +65,19 @@ fn a_terminated_server_says_so_first_and_ends_with_0_when_everybody_has_an_answe
     assert_eq!(ask(&address, &token, "GET /v1/requests", &Value::Null).unwrap().0, 200, "it still answers");
     let (status, tasks) = parked.join().unwrap().unwrap();
     assert_eq!((status, tasks.as_str()), (200, "{\"tasks\":[]}"));
+    assert_eq!(server.ended().code(), Some(0));
+}
+
+#[test]
+fn a_signal_before_a_server_is_ready_ends_it_there() {
+    let place = Place::new();
+    // A database that takes connections and says nothing.
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let store = format!("postgres://ann@{}/x?connect_timeout=600", silent.local_addr().unwrap());
+    let mut server = place.start(&["serve", "--listen", "127.0.0.1:0", "--store", &store]);
+    let _waiting = silent.accept().unwrap();
+    server.signal("TERM");
+    let log = server.ended_with_log();
+    assert!(log.iter().any(|line| line.contains("stopped before it served")), "{log:?}");
     assert_eq!(server.ended().code(), Some(0));
 }

@@ -100,3 +100,61 @@ fn a_store_that_cannot_be_used_is_refused_with_a_reason() {
     let shown = place.run(&["settings", "--json", "--store", "postgres://ann:s3cret@db/x"]).expect(0);
     assert_eq!(shown.json()["store"]["value"], "postgres://ann:***@db/x");
 }
+
+#[test]
+fn a_store_that_is_dumped_and_brought_back_goes_on_when_its_last_step_is_done() {
+    let database = PostgresServer::start(&[]);
+    let store = new_store(&database, "brought_back");
+    let mut place = Place::new();
+    let (mut server, url) = serve(&place, &store);
+    let token = std::fs::read_to_string(place.path(".sixpack/admin-token")).unwrap().trim().to_owned();
+    place.put(".sixpack/token", &token);
+    place.set("SIXPACK_TOKEN", &token);
+    place.set("SIXPACK_URL", &url);
+    let shop = Shop::open(&place);
+    let file = place.put("paying.yaml", SCENARIO);
+    place.run(&["apply", &file]).expect(0);
+    let ask = |place: &Place| {
+        let asked = place.run(&["request", "checkout/paying-customer", "--ttl", "10m", "--json"]);
+        asked.expect(0).json()["leases"][0].clone()
+    };
+    let before = ask(&place);
+    let dump = place.path("monday.dump");
+    let dumped = database
+        .tool("pg_dump")
+        .args(["--format=custom", "--schema=brought_back", "--file"])
+        .arg(&dump)
+        .output();
+    assert!(dumped.as_ref().unwrap().status.success(), "{dumped:?}");
+    // Known to its holder, and not to what comes back.
+    let behind = ask(&place);
+
+    let restore = ["restore", "--after-restore", "--store", &store];
+    let refused = place.run(&restore).expect(75);
+    assert!(refused.stderr.contains("1 servers of schema brought_back"), "{refused:?}");
+    shop.close();
+    server.signal("TERM");
+    assert_eq!(server.ended().code(), Some(0));
+    let drop = "DROP SCHEMA brought_back CASCADE";
+    let dropped =
+        database.tool("psql").args(["--quiet", "--set=ON_ERROR_STOP=1", "--command", drop]).output();
+    assert!(dropped.as_ref().unwrap().status.success(), "{dropped:?}");
+    let brought =
+        database.tool("pg_restore").args(["--exit-on-error", "--dbname=postgres"]).arg(&dump).output();
+    assert!(brought.as_ref().unwrap().status.success(), "{brought:?}");
+    let done = place.run(&[&restore[..], &["--json"]].concat()).expect(0).json();
+    assert_eq!(done["leases_over"], 1, "{done}");
+
+    let (mut server, url) = serve(&place, &store);
+    place.set("SIXPACK_URL", &url);
+    let held = before["id"].as_str().unwrap();
+    place.run(&["lease", "renew", held]).expect(1);
+    place.run(&["lease", "renew", behind["id"].as_str().unwrap()]).expect(1);
+    let shop = Shop::open(&place);
+    let next = ask(&place);
+    let fence = |lease: &Value| lease["fence"].as_u64().unwrap();
+    assert!(fence(&next) > fence(&before).max(fence(&behind)), "{before} {behind} {next}");
+    shop.close();
+    server.signal("TERM");
+    assert_eq!(server.ended().code(), Some(0));
+}

@@ -52,6 +52,7 @@ impl Place {
 
     /// Sets a variable for all programs of this place.
     pub(crate) fn set(&mut self, name: &str, value: &str) {
+        self.variables.retain(|(known, _)| known != name);
         self.variables.push((name.to_owned(), value.to_owned()));
     }
 
@@ -64,12 +65,15 @@ impl Place {
 
     /// Starts the program and returns at once.
     pub(crate) fn start(&self, arguments: &[&str]) -> Running {
-        let mut command = self.command(arguments);
-        let mut child =
-            command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the program was built");
-        let stdout = Lines::of(child.stdout.take().expect("it is piped"));
-        let stderr = Lines::of(child.stderr.take().expect("it is piped"));
-        Running { child, stdout, stderr }
+        Running::of(self.command(arguments))
+    }
+
+    /// The same with a disk that fails to write beyond so many pieces of 512 bytes of a file, by another error than that it is full.
+    pub(crate) fn start_on_a_failing_disk(&self, pieces: u64, arguments: &[&str]) -> Running {
+        let program = self.command(arguments);
+        let mut limited = self.shell("trap '' XFSZ; ulimit -f \"$0\"; exec \"$@\"");
+        limited.arg(pieces.to_string()).arg(program.get_program()).args(program.get_args());
+        Running::of(limited)
     }
 
     /// Starts `sixpack dev` on a free port, and sets address and token for the other programs of this place.
@@ -79,7 +83,6 @@ impl Place {
         let url = url.rsplit(' ').next().expect("the line ends with the address").to_owned();
         let token = server.stdout.until(|line| line.trim_start().starts_with("token "));
         let token = token.rsplit(' ').next().expect("the line ends with the token").to_owned();
-        self.variables.retain(|(name, _)| name != "SIXPACK_URL");
         self.set("SIXPACK_URL", &url);
         server.stdout.until(|line| line.starts_with("Stop it"));
         assert_eq!(std::fs::read_to_string(self.path(".sixpack/token")).unwrap().trim(), token);
@@ -98,14 +101,27 @@ impl Place {
     }
 
     fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_sixpack"));
+        let mut command = self.prepared(env!("CARGO_BIN_EXE_sixpack"));
+        command.args(arguments);
+        command
+    }
+
+    /// A shell, whose blocks are 512 bytes as POSIX has it.
+    fn shell(&self, script: &str) -> Command {
+        let mut command = self.prepared("sh");
+        command.args(["-c", script]).env("POSIXLY_CORRECT", "1");
+        command
+    }
+
+    fn prepared(&self, program: &str) -> Command {
+        let mut command = Command::new(program);
         for (name, _) in
             std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("SIXPACK_"))
         {
             command.env_remove(name);
         }
         command.env_remove("HTTP_PROXY").env_remove("http_proxy").env("NO_COLOR", "1");
-        command.current_dir(self.folder.path()).args(arguments).stdin(Stdio::null());
+        command.current_dir(self.folder.path()).stdin(Stdio::null());
         command.envs(self.variables.iter().map(|(name, value)| (name, value)));
         command
     }
@@ -126,6 +142,14 @@ impl Ended {
 }
 
 impl Running {
+    fn of(mut command: Command) -> Self {
+        let mut child =
+            command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the program was built");
+        let stdout = Lines::of(child.stdout.take().expect("it is piped"));
+        let stderr = Lines::of(child.stderr.take().expect("it is piped"));
+        Self { child, stdout, stderr }
+    }
+
     /// The next line of the output that `wanted` accepts.
     pub(crate) fn line(&mut self, wanted: impl Fn(&str) -> bool) -> String {
         self.stdout.until(wanted)

@@ -44,6 +44,41 @@ fn a_draining_server_ends_at_once_by_a_second_signal() {
 }
 
 #[test]
+fn a_server_whose_disk_fails_ends_with_74_and_the_next_one_has_all_that_was_acknowledged() {
+    let mut place = Place::new();
+    let serve = ["serve", "--listen", "127.0.0.1:0", "--drain-delay-s", "0"];
+    // The store is made first, and folded into one file.
+    let mut server = place.start(&serve);
+    server.log(ready);
+    server.signal("TERM");
+    assert_eq!(server.ended().code(), Some(0));
+    let bytes = std::fs::metadata(place.path(".sixpack/store.db")).unwrap().len();
+
+    let mut server = place.start_on_a_failing_disk(bytes / 512 + 16, &serve);
+    let line: Value = serde_json::from_str(&server.log(ready)).unwrap();
+    place.set("SIXPACK_URL", line["url"].as_str().unwrap());
+    place.set("SIXPACK_TOKEN", std::fs::read_to_string(place.path(".sixpack/admin-token")).unwrap().trim());
+    let mut acknowledged = Vec::new();
+    loop {
+        let name = format!("token-{}", acknowledged.len());
+        match place.run(&["token", "create", &name, "--role", "consumer", "--json"]).code {
+            Some(0) => acknowledged.push(name),
+            _ => break,
+        }
+        assert!(acknowledged.len() < 2_000, "the disk never fails");
+    }
+    let log = server.ended_with_log();
+    assert_eq!(server.ended().code(), Some(74), "{log:?}");
+    assert!(log.iter().any(|line| line.contains("look at the disk")), "{log:?}");
+
+    let mut server = place.start(&serve);
+    let line: Value = serde_json::from_str(&server.log(ready)).unwrap();
+    place.set("SIXPACK_URL", line["url"].as_str().unwrap());
+    let listed = place.run(&["token", "list", "--json"]).expect(0).stdout;
+    assert!(!acknowledged.is_empty() && acknowledged.iter().all(|name| listed.contains(name)), "{listed}");
+}
+
+#[test]
 fn a_port_in_use_is_named() {
     let place = Place::new();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();

@@ -59,5 +59,6 @@ mod tokens;
 mod town;
 #[path = "../it/troubles.rs"]
 mod troubles;
+mod unreadable;
 #[path = "../it/validity.rs"]
 mod validity;

@@ -30,6 +30,14 @@ impl Place {
         &self.0
     }
 
+    /// Makes parts of these datasets unreadable, as a fault of the disk or somebody's hand would.
+    pub(crate) async fn spoil(&self, trees: &[sixpack_model::ids::TreeId]) {
+        let ids: Vec<String> = trees.iter().map(|tree| format!("'{}'", tree.0)).collect();
+        let spoil = "SET detail = 'nonsense', version = version";
+        let (schema, ids) = (self.0.schema(), ids.join(", "));
+        PostgresServer::shared().run(&format!("UPDATE {schema}.dataset {spoil} WHERE tree IN ({ids})")).await;
+    }
+
     /// The store, opened anew; others may have it as well.
     pub(crate) async fn store(&self, _: &ManualClock) -> Arc<dyn Store> {
         let settings = Settings {

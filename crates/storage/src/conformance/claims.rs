@@ -204,7 +204,7 @@ pub async fn a_returned_task_can_still_be_withdrawn(f: &Fixture) {
     let mut change = f.change(&tree);
     change.withdrawn.extend(ready_task(&tree.parts[1]));
     f.write(Guard::None, change).await;
-    assert_eq!(f.store.withdrawn_tasks(10).await.unwrap(), [first_task(&tree, 1)]);
+    assert_eq!(f.store.withdrawn_tasks(None, 10).await.unwrap(), [first_task(&tree, 1)]);
     assert_eq!(f.claim(session, 10).await, []);
 }
 
@@ -217,7 +217,7 @@ pub async fn a_withdrawn_task_that_is_claimed_is_cancelled(f: &Fixture) {
     change.withdrawn.extend(ready_task(&tree.parts[1]));
     f.write(Guard::None, change).await;
     assert_eq!(f.store.cancelled_claims(session).await.unwrap(), [claim.task]);
-    assert_eq!(f.store.withdrawn_tasks(10).await.unwrap(), []);
+    assert_eq!(f.store.withdrawn_tasks(None, 10).await.unwrap(), []);
     assert_eq!(f.store.claims_of(session).await.unwrap(), [claim]);
 }
 
@@ -229,7 +229,7 @@ pub async fn a_cancelled_claim_that_is_returned_is_withdrawn(f: &Fixture) {
     change.withdrawn.extend(ready_task(&tree.parts[1]));
     f.write(Guard::None, change).await;
     f.store.return_claims(&[claim]).await.unwrap();
-    assert_eq!(f.store.withdrawn_tasks(10).await.unwrap(), [claim.task]);
+    assert_eq!(f.store.withdrawn_tasks(None, 10).await.unwrap(), [claim.task]);
     assert_eq!(f.claim(session, 10).await, []);
 }
 

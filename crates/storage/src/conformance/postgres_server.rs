@@ -155,6 +155,13 @@ impl PostgresServer {
         self.keepers.lock().unwrap_or_else(PoisonError::into_inner).push(keeper);
     }
 
+    /// A program of PostgreSQL's own that works with this database, such as `pg_dump`.
+    pub fn tool(&self, name: &str) -> Command {
+        let mut tool = Command::new(program(name));
+        tool.env("PGHOST", &self.folder).env("PGUSER", "sixpack").env("PGDATABASE", "postgres");
+        tool
+    }
+
     /// Where a store in this schema is; its connections have the name of the schema.
     pub fn address(&self, schema: &str) -> Address {
         format!("{}?schema={schema}&application_name={schema}", self.url())

@@ -152,8 +152,17 @@ pub async fn withdrawn_tasks_come_a_limited_number_at_a_time(f: &Fixture) {
         change.withdrawn.extend(ready_task(&tree.parts[1]));
         f.write(Guard::None, change).await;
     }
-    assert_eq!(f.store.withdrawn_tasks(2).await.unwrap().len(), 2);
-    assert_eq!(f.store.withdrawn_tasks(10).await.unwrap().len(), 3);
+    let first = f.store.withdrawn_tasks(None, 2).await.unwrap();
+    assert_eq!(first.len(), 2);
+    // Behind those that stay.
+    let last = f.store.withdrawn_tasks(first.last().copied(), 2).await.unwrap();
+    assert_eq!(last.len(), 1);
+    assert!(
+        first
+            .iter()
+            .all(|task| (task.tree, task.part, task.serial) < (last[0].tree, last[0].part, last[0].serial))
+    );
+    assert_eq!(f.store.withdrawn_tasks(None, 10).await.unwrap().len(), 3);
 }
 
 pub async fn a_task_that_nobody_serves_is_unserved_after_the_grace(f: &Fixture) {

@@ -179,10 +179,10 @@ pub async fn a_withdrawn_task_is_finished_once(f: &Fixture) {
     change.withdrawn.extend(ready_task(&tree.parts[1]));
     assert_eq!(f.write(Guard::None, change).await, DONE);
     let task = first_task(&tree, 1);
-    assert_eq!(f.store.withdrawn_tasks(10).await.unwrap(), [task]);
+    assert_eq!(f.store.withdrawn_tasks(None, 10).await.unwrap(), [task]);
     let now = f.load(tree.id).await;
     assert_eq!(f.write(Guard::Withdrawn(task), f.change(&now)).await, DONE);
-    assert_eq!(f.store.withdrawn_tasks(10).await.unwrap(), []);
+    assert_eq!(f.store.withdrawn_tasks(None, 10).await.unwrap(), []);
     let now = f.load(tree.id).await;
     assert_eq!(f.write(Guard::Withdrawn(task), f.change(&now)).await, Written::Refused);
 }

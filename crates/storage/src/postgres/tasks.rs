@@ -139,12 +139,14 @@ impl Tasks for PostgresStore {
         .await
     }
 
-    async fn withdrawn_tasks(&self, limit: u32) -> Result<Vec<TaskId>, StoreError> {
-        self.read("reading withdrawn tasks", Int::from(limit), |connection, limit| {
+    async fn withdrawn_tasks(&self, after: Option<TaskId>, limit: u32) -> Result<Vec<TaskId>, StoreError> {
+        let input = (key_behind(after), Int::from(limit));
+        self.read("reading withdrawn tasks", input, |connection, ((tree, part, serial), limit)| {
             Box::pin(async move {
                 let list =
-                    "SELECT tree, part, serial FROM task_withdrawn ORDER BY tree, part, serial LIMIT $1";
-                connection.all(list, &[limit], read_task).await
+                    "SELECT tree, part, serial FROM task_withdrawn WHERE (tree, part, serial) > ($1, $2, $3)
+                            ORDER BY tree, part, serial LIMIT $4";
+                connection.all(list, &[tree, part, serial, limit], read_task).await
             })
         })
         .await

@@ -143,11 +143,13 @@ impl Tasks for SqliteStore {
         .await
     }
 
-    async fn withdrawn_tasks(&self, limit: u32) -> Result<Vec<TaskId>, StoreError> {
+    async fn withdrawn_tasks(&self, after: Option<TaskId>, limit: u32) -> Result<Vec<TaskId>, StoreError> {
+        let (tree, part, serial) = key_behind(after);
         self.read("reading withdrawn tasks", move |connection| {
             connection.all(
-                "SELECT tree, part, serial FROM task_withdrawn ORDER BY tree, part, serial LIMIT ?1",
-                [limit],
+                "SELECT tree, part, serial FROM task_withdrawn WHERE (tree, part, serial) > (?1, ?2, ?3)
+                 ORDER BY tree, part, serial LIMIT ?4",
+                params![tree, part, serial, limit],
                 read_task,
             )
         })

@@ -127,7 +127,10 @@ impl Tx {
             next_at = earlier(next_at, self.pay(offer).await?);
         }
         let exhausted = !seen.any || (!tasks.is_empty() && self.are_empty(&queues, &seen.marked).await?);
-        Ok(Claims::Given { tasks, next_at: next_at.map(time), exhausted })
+        let is_empty = tasks.is_empty();
+        let given = Claims::Given { tasks, next_at: next_at.map(time), exhausted };
+        // Most looks find nothing: what they have locked on the way is not worth a flush.
+        if is_empty { self.refuse(given) } else { Ok(given) }
     }
 
     /// The services of a live session with the limits of their queues; `None` when it is not live. It stays live until this

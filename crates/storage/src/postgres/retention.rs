@@ -31,7 +31,18 @@ impl Retention for PostgresStore {
                      AND NOT EXISTS (SELECT 1 FROM dataset d WHERE d.tree = l.tree AND d.status = 11)";
                 let looked = tx.page_of_old("lease l", "l.id", goes, "1", *page).await?;
                 let pruned = choose(&looked, page.2, i64::MAX, |id| id);
-                let gone = tx.lock_old("lease", &pruned.gone).await?;
+                // Whether one goes is told by its tree: looked at once more when nobody else can change that.
+                let lock =
+                    "SELECT id FROM tree WHERE id = ANY (ARRAY (SELECT tree FROM lease WHERE id = ANY ($1)))
+                            ORDER BY id FOR UPDATE SKIP LOCKED";
+                let trees = tx.connection.all(lock, &[&pruned.gone], |row| id(row, 0)).await?;
+                let locked = tx.lock_old("lease", &pruned.gone).await?;
+                let again = format!(
+                    "SELECT l.id FROM lease l WHERE l.id = ANY ($2) AND {goes}
+                         AND (l.tree = ANY ($3) OR NOT EXISTS (SELECT 1 FROM tree t WHERE t.id = l.tree))"
+                );
+                let values: Params<'_> = &[&before(tx.now, page.0), &locked, &trees];
+                let gone: Vec<Uuid> = tx.connection.all(&again, values, |row| id(row, 0)).await?;
                 tx.delete_old("DELETE FROM lease WHERE id = ANY ($1)", &gone).await?;
                 Ok(named(gone, pruned.next, LeaseId))
             })

@@ -17,6 +17,7 @@ mod postgres_migrations;
 mod postgres_opening;
 mod postgres_pooler;
 mod postgres_restores;
+mod postgres_retention;
 mod postgres_stocking;
 mod postgres_tls;
 mod postgres_waiting;

@@ -174,7 +174,7 @@ async fn after_restore(settings: &Settings) -> Result<Restored, Fault> {
         return Err(Fault::new(Exit::Usage, "which store was restored is not said")
             .next("name it with --store, or in the variable SIXPACK_STORE"));
     };
-    let alone = postgres::restores::nobody_serves(address).await;
+    let alone = postgres::presence::nobody_serves(address).await;
     alone.map_err(|error| stores::refused(&error, settings))?;
     let unhurried = postgres::Settings { patience: AFTER_RESTORE, ..postgres::Settings::default() };
     let opened = PostgresStore::open(address, unhurried).await;

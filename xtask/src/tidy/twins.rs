@@ -21,6 +21,7 @@ const OVER_POSTGRES: &str = "tests/postgres/main.rs";
 const ALONE: &[(&str, &str)] = &[
     ("crates/storage/src/postgres/address.rs", "a folder is named by its path"),
     ("crates/storage/src/postgres/board.rs", "one server tells itself nothing"),
+    ("crates/storage/src/postgres/epoch.rs", "a folder is restored by whoever has it to itself"),
     ("crates/storage/src/postgres/listening.rs", "one server tells itself nothing"),
     (
         "crates/storage/src/postgres/claimants.rs",

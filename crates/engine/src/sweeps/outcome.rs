@@ -67,7 +67,7 @@ mod tests {
         for _ in 0..AWAY {
             assert_eq!(outcome.keep(broken("reading")).unwrap(), None);
             assert_eq!(outcome.keep(away()).unwrap(), None);
-            assert_eq!(outcome.keep(Ok(7)).unwrap(), Some(7));
+            assert_eq!(outcome.keep(Ok::<_, Refusal>(7)).unwrap(), Some(7));
         }
         assert!(outcome.told().unwrap_err().to_string().contains("reading"));
         assert!(Outcome::default().told().is_ok());

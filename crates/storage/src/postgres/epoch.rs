@@ -1,5 +1,7 @@
-//! Epoch: the upper part of every fence, which a restore raises. A server reads it once, and works with no store that was restored since:
-//! what it remembers is not true any more, and its fences may be ones that were given out before.
+//! Epoch: the upper part of every fence, which a restore raises.
+//!
+//! A server reads it once, and works with no store that was restored since: what it remembers is not true any more, and its fences may be
+//! ones that were given out before.
 //!
 //! Each new connection is asked for it before it is used, as a restore of the database leaves none of the old ones; behind a pooler, which may keep
 //! them, the regular look finds it out.

@@ -113,7 +113,7 @@ fn unhurried(address: &Address) -> String {
 async fn alone(address: &Address, durability: Durability) -> Result<Client, StoreError> {
     let client = opening::connect(address).await?;
     opening::check_server(&client, durability).await?;
-    presence::nobody_serves(&client, address).await?;
+    presence::nobody_else(&client, address).await?;
     Ok(client)
 }
 

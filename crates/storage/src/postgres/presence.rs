@@ -4,7 +4,7 @@ use tokio_postgres::Client;
 use tokio_postgres::types::Type;
 
 use super::address::Address;
-use super::opening::told;
+use super::opening::{self, told};
 use crate::error::StoreError;
 
 /// The lock that every server holds together with all others of its version, for as long as it is connected.
@@ -28,8 +28,14 @@ pub(super) async fn servers(client: &Client, schema: &str, below: u32) -> Result
     Ok(row.map_err(|cause| told("looking for servers", cause))?.get(0))
 }
 
-/// Fails with [`StoreError::Busy`] when servers of the store are there.
-pub(super) async fn nobody_serves(client: &Client, address: &Address) -> Result<(), StoreError> {
+/// Fails with [`StoreError::Busy`] when servers of the store are there: none may be while it is restored, nor begin before its last step
+/// is done.
+pub async fn nobody_serves(address: &Address) -> Result<(), StoreError> {
+    nobody_else(&opening::connect(address).await?, address).await
+}
+
+/// The same, by a connection that is there.
+pub(super) async fn nobody_else(client: &Client, address: &Address) -> Result<(), StoreError> {
     match servers(client, address.schema(), u32::MAX).await? {
         0 => Ok(()),
         servers => {

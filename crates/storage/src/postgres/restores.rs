@@ -4,11 +4,10 @@ use async_trait::async_trait;
 use sixpack_model::ids::SessionId;
 use sixpack_model::session::SessionStatus;
 
-use super::address::Address;
+use super::PostgresStore;
 use super::columns::{get, id};
 use super::faults::Fault;
 use super::writer::Tx;
-use super::{PostgresStore, opening, presence};
 use crate::error::StoreError;
 use crate::restores::{EVENTS_JUMP, Restored, Restores};
 use crate::stored::restores::{next_epoch, told};
@@ -47,12 +46,6 @@ impl Restores for PostgresStore {
         self.inner.epoch.set(restored.fence_epoch);
         Ok(restored)
     }
-}
-
-/// Fails with [`StoreError::Busy`] when servers of the store are there: none may be while it is restored, nor begin before
-/// [`Restores::after_restore`] is done.
-pub async fn nobody_serves(address: &Address) -> Result<(), StoreError> {
-    presence::nobody_serves(&opening::connect(address).await?, address).await
 }
 
 impl Tx {

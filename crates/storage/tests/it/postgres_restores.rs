@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use sixpack_storage::conformance::PostgresServer;
-use sixpack_storage::postgres::{PostgresStore, Settings, restores};
+use sixpack_storage::postgres::{PostgresStore, Settings, presence};
 use sixpack_storage::restores::Restores;
 use sixpack_storage::tokens::Tokens;
 use sixpack_storage::wakeups::{Reach, Wakeups};
@@ -62,12 +62,12 @@ async fn the_last_step_of_a_restore_waits_until_no_server_is_there() {
     // It is known to be there when it hears itself.
     tokio::time::timeout(SOON, serving.heard()).await.unwrap();
     assert_eq!(serving.reach(), Reach::Proven);
-    let Err(StoreError::Busy { reason }) = restores::nobody_serves(&address).await else {
+    let Err(StoreError::Busy { reason }) = presence::nobody_serves(&address).await else {
         panic!("it is restored beside a server");
     };
     assert!(reason.contains("1 servers of") && reason.contains("stop them first"), "{reason}");
     drop(serving);
-    let alone = async { while restores::nobody_serves(&address).await.is_err() {} };
+    let alone = async { while presence::nobody_serves(&address).await.is_err() {} };
     tokio::time::timeout(SOON, alone).await.expect("its presence ends with it");
 }
 

@@ -43,6 +43,25 @@ const ROWS: &[Row] = &[
         found_by: Test(STORAGE, "postgres::leases::a_release_with_another_fence_is_refused"),
     },
     Row {
+        mutant: "renew_without_fence",
+        found_by: Test(STORAGE, "conformance::leases::a_renewal_with_another_fence_is_refused"),
+    },
+    Row {
+        mutant: "renew_without_fence",
+        found_by: Test(STORAGE, "postgres::leases::a_renewal_with_another_fence_is_refused"),
+    },
+    Row {
+        mutant: "extend_without_fence",
+        found_by: Test(
+            STORAGE,
+            "conformance::entities::a_dataset_is_extended_only_under_its_lease_and_fence",
+        ),
+    },
+    Row {
+        mutant: "extend_without_fence",
+        found_by: Test(STORAGE, "postgres::entities::a_dataset_is_extended_only_under_its_lease_and_fence"),
+    },
+    Row {
         mutant: "expiry_by_own_clock",
         found_by: Test(STORAGE, "postgres::leases::a_lease_ends_at_its_deadline_and_not_before"),
     },
@@ -52,8 +71,16 @@ const ROWS: &[Row] = &[
     },
     Row { mutant: "key_in_second_transaction", found_by: PowerCut },
     Row {
+        mutant: "key_in_second_transaction",
+        found_by: Test(STORAGE, "postgres::quotas::a_request_beyond_the_quota_is_refused_and_leaves_nothing"),
+    },
+    Row {
         mutant: "key_of_anybody",
         found_by: Test(STORAGE, "conformance::requests::keys_of_another_token_are_independent"),
+    },
+    Row {
+        mutant: "key_of_anybody",
+        found_by: Test(STORAGE, "postgres::requests::keys_of_another_token_are_independent"),
     },
     Row {
         mutant: "key_for_each_attempt",
@@ -67,11 +94,24 @@ const ROWS: &[Row] = &[
         found_by: Test(STORAGE, "conformance::trees::an_answer_is_recorded_once"),
     },
     Row {
+        mutant: "second_result_taken",
+        found_by: Test(STORAGE, "postgres::trees::an_answer_is_recorded_once"),
+    },
+    Row {
+        // Of many at once, which PostgreSQL is told in one statement.
+        mutant: "second_result_taken",
+        found_by: Test(STORAGE, "postgres::crowds::of_many_results_each_means_what_it_means_by_itself"),
+    },
+    Row {
         mutant: "late_effect_forgotten",
         found_by: Test(
             ENGINE,
             "claiming::the_task_of_a_dead_supplier_goes_to_another_and_its_late_answer_is_undone_in_the_end",
         ),
+    },
+    Row {
+        mutant: "cancelled_step_not_undone",
+        found_by: Test(ENGINE, "requesting::a_cancelled_request_ends_at_once_and_waits_for_what_is_running"),
     },
     Row {
         mutant: "expired_is_kept",
@@ -86,8 +126,16 @@ const ROWS: &[Row] = &[
     },
     Row { mutant: "event_in_second_transaction", found_by: PowerCut },
     Row {
+        mutant: "event_in_second_transaction",
+        found_by: Test(STORAGE, "postgres_writer::nothing_is_changed_that_cannot_be_told_of"),
+    },
+    Row {
         mutant: "refill_without_coming",
         found_by: Test(STORAGE, "conformance::stock::a_line_is_filled_up_to_its_target_and_no_further"),
+    },
+    Row {
+        mutant: "refill_without_coming",
+        found_by: Test(STORAGE, "postgres::stock::a_line_is_filled_up_to_its_target_and_no_further"),
     },
     Row {
         mutant: "goes_on_after_failure",

@@ -185,6 +185,10 @@ impl Engine {
                 None => return Ok(Receipt::UnknownTask),
             }
         }
+        let answer = match mutants::on(Mutant::CancelledStepNotUndone) && is_cancelled(&tree, task) {
+            true => nothing_made(),
+            false => answer,
+        };
         let claim = Claim { task, attempt, session: session.id };
         let happened = Happened::Answered {
             attempt: Attempt { part: task.part, serial: task.serial, number: attempt },
@@ -323,12 +327,24 @@ fn may_have_made(tree: &Tree, task: TaskId, answer: Answer) -> Option<Option<Val
     }
 }
 
+/// An answer after which there is nothing to undo.
+fn nothing_made() -> Answer {
+    let (code, message) = ("cancelled".to_owned(), "nobody wants it any more".to_owned());
+    Answer::Failed { retryable: false, code, message, details: None }
+}
+
 /// A supplier may speak of its own domain in its own environment only.
 fn concerns(tree: &Tree, task: TaskId, session: &KnownSession) -> bool {
     tree.environment.as_ref() == session.environment
         && tree.parts.get(task.part as usize).is_some_and(|part| {
             part.contract.domain() == session.domain && task.serial >= 1 && task.serial <= part.serials
         })
+}
+
+/// Whether nobody wants any more what is being done, and it is only waited for.
+fn is_cancelled(tree: &Tree, task: TaskId) -> bool {
+    let live = tree.parts.get(task.part as usize).and_then(|part| part.task.as_ref());
+    live.is_some_and(|live| live.serial == task.serial && live.cancelled)
 }
 
 fn receipt(before: &Tree, after: &Tree, task: TaskId) -> Receipt {
@@ -365,7 +381,7 @@ fn ran_out_of_time(before: &Tree, after: &Tree, part: u32) -> bool {
 
 fn refused(tree: &Tree, task: TaskId) -> Receipt {
     match tree.parts.get(task.part as usize).and_then(|part| part.task.as_ref()) {
-        Some(live) if live.serial == task.serial && live.cancelled => Receipt::Cancelled,
+        _ if is_cancelled(tree, task) => Receipt::Cancelled,
         Some(live) if live.serial == task.serial => Receipt::ClaimLost,
         _ => Receipt::AlreadyCompleted,
     }

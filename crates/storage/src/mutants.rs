@@ -12,27 +12,33 @@ pub enum Mutant {
     SynchronousNormal,
     /// A lease is ended whatever fence is named.
     ReleaseWithoutFence,
+    /// A lease is renewed whatever fence is named.
+    RenewWithoutFence,
+    /// A leased dataset is extended whatever fence is named.
+    ExtendWithoutFence,
     /// PostgreSQL: whether a lease is overdue is decided by the clock of the server that looks.
     ExpiryByOwnClock,
     /// PostgreSQL: tasks are looked for and then claimed, without a lock in between.
     ClaimWithoutLock,
-    /// SQLite: a request and its key are two transactions.
+    /// A request and its key are two transactions.
     KeyInSecondTransaction,
-    /// SQLite: a key is looked up without whose it is.
+    /// A key is looked up without whose it is.
     KeyOfAnybody,
     /// Each attempt has a key of its own.
     KeyForEachAttempt,
-    /// SQLite: a result is taken although its claim is gone.
+    /// A result is taken although its claim is gone.
     SecondResultTaken,
     /// What an attempt made that nobody waits for any more is forgotten.
     LateEffectForgotten,
+    /// What a step has made that was running when its request was cancelled is not undone.
+    CancelledStepNotUndone,
     /// What was held until its deadline is kept, although it can be used only once.
     ExpiredIsKept,
     /// A restored store goes on with the fences that it had.
     RestoreKeepsFences,
-    /// SQLite: a change and what is told of it are two transactions.
+    /// A change and what is told of it are two transactions.
     EventInSecondTransaction,
-    /// SQLite: stock is filled up whatever is coming already.
+    /// Stock is filled up whatever is coming already.
     RefillWithoutComing,
     /// SQLite: writes go on after one that the disk has failed.
     GoesOnAfterFailure,
@@ -42,10 +48,12 @@ pub enum Mutant {
 
 impl Mutant {
     /// Every one with its name.
-    pub const ALL: [(Self, &'static str); 16] = [
+    pub const ALL: [(Self, &'static str); 19] = [
         (Self::AnswerBeforeCommit, "answer_before_commit"),
         (Self::SynchronousNormal, "synchronous_normal"),
         (Self::ReleaseWithoutFence, "release_without_fence"),
+        (Self::RenewWithoutFence, "renew_without_fence"),
+        (Self::ExtendWithoutFence, "extend_without_fence"),
         (Self::ExpiryByOwnClock, "expiry_by_own_clock"),
         (Self::ClaimWithoutLock, "claim_without_lock"),
         (Self::KeyInSecondTransaction, "key_in_second_transaction"),
@@ -53,6 +61,7 @@ impl Mutant {
         (Self::KeyForEachAttempt, "key_for_each_attempt"),
         (Self::SecondResultTaken, "second_result_taken"),
         (Self::LateEffectForgotten, "late_effect_forgotten"),
+        (Self::CancelledStepNotUndone, "cancelled_step_not_undone"),
         (Self::ExpiredIsKept, "expired_is_kept"),
         (Self::RestoreKeepsFences, "restore_keeps_fences"),
         (Self::EventInSecondTransaction, "event_in_second_transaction"),

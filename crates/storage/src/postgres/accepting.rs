@@ -20,6 +20,7 @@ use super::requests::{COLUMNS, find_key, read_request};
 use super::taking::Handed;
 use super::together::Shared;
 use super::writer::{Doing, Tx};
+use crate::mutants::{self, Mutant};
 use crate::requests::{Created, Filled, How, Idempotency, OverQuota, Served};
 use crate::stored::accepting::{Found, NewRequestRow, UnitFillRow};
 use crate::stored::changes::ChangeRow;
@@ -64,7 +65,13 @@ impl Tx {
         idempotency: &Idempotency,
         request: RequestId,
     ) -> Result<Option<Created>, Fault> {
+        if mutants::on(Mutant::KeyOfAnybody)
+            && let Some(before) = find_key(&self.connection, idempotency).await?
+        {
+            return Ok(Some(before));
+        }
         if self.insert_key(idempotency, request).await? {
+            self.connection.split_for(Mutant::KeyInSecondTransaction).await?;
             return Ok(None);
         }
         if let Some(before) = find_key(&self.connection, idempotency).await? {

@@ -25,6 +25,7 @@ use super::stocking::Stocking;
 use super::together::Shared;
 use super::writer::{Doing, Tx};
 use super::writes::{Below, RootRow};
+use crate::mutants::{self, Mutant};
 use crate::stored::attempts::{TreeWritten, held_ms};
 use crate::stored::changes::{ChangeRow, OutcomeRow};
 use crate::stored::events::EventRow;
@@ -256,7 +257,8 @@ impl Tx {
         }
         let claimed = self.drop_claims(&going).await?;
         going.retain(|(number, decision)| {
-            let is_claimed = claimed.contains_key(&decision.change.tree);
+            let is_claimed =
+                claimed.contains_key(&decision.change.tree) || mutants::on(Mutant::SecondResultTaken);
             if !is_claimed {
                 answers[*number] = Some(Written::Refused.into());
             }

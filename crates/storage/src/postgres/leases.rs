@@ -103,8 +103,16 @@ impl Leases for PostgresStore {
         let input = (id, int(fence), ttl_ms.map(int));
         self.write("renewing a lease", input, |tx, (id, fence, ttl_ms)| {
             Box::pin(async move {
-                let renew = "UPDATE lease SET expires_at = greatest(expires_at, $4 + coalesce($3, ttl_ms))
-                             WHERE id = $1 AND fence = $2 AND status = 0 AND expires_at > $4";
+                let renew = match mutants::on(Mutant::RenewWithoutFence) {
+                    true => {
+                        "UPDATE lease SET expires_at = greatest(expires_at, $4 + coalesce($3, ttl_ms))
+                         WHERE id = $1 AND $2::bigint >= 0 AND status = 0 AND expires_at > $4"
+                    }
+                    false => {
+                        "UPDATE lease SET expires_at = greatest(expires_at, $4 + coalesce($3, ttl_ms))
+                         WHERE id = $1 AND fence = $2 AND status = 0 AND expires_at > $4"
+                    }
+                };
                 let renewed = tx.connection.run(renew, &[&id.0, fence, ttl_ms, &tx.now]).await?;
                 let Some(lease) = lease_by_id(&tx.connection, *id).await? else {
                     return tx.refuse(Renewed::Unknown);
@@ -266,7 +274,14 @@ impl Tx {
         fence: u64,
         change: &ChangeRow,
     ) -> Result<bool, Fault> {
-        let find = "SELECT 1 FROM lease WHERE id = $1 AND tree = $2 AND status = 0 AND fence = $3 AND expires_at > $4";
+        let find = match mutants::on(Mutant::ExtendWithoutFence) {
+            true => {
+                "SELECT 1 FROM lease WHERE id = $1 AND tree = $2 AND status = 0 AND $3::bigint > 0 AND expires_at > $4"
+            }
+            false => {
+                "SELECT 1 FROM lease WHERE id = $1 AND tree = $2 AND status = 0 AND fence = $3 AND expires_at > $4"
+            }
+        };
         let held = self
             .connection
             .one(find, &[&lease.0, &change.tree.0, &int(fence), &self.now], |_| Ok(()))

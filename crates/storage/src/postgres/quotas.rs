@@ -16,6 +16,7 @@ use super::columns::{Int, int, number};
 use super::faults::Fault;
 use super::statements::{Connection, Params};
 use super::writer::Tx;
+use crate::mutants::Mutant;
 use crate::requests::{OverQuota, Quota, QuotaOf, QuotaTaken};
 
 /// Whose places are taken: those of a token in an environment.
@@ -69,6 +70,8 @@ impl Tx {
 
     /// Writes what is given back.
     pub(super) async fn settle_places(&mut self) -> Result<(), Fault> {
+        // All that was decided is written; behind it come only these, and what is told.
+        self.connection.split_for(Mutant::EventInSecondTransaction).await?;
         let given_back = std::mem::take(&mut self.given_back);
         if given_back.iter().all(|(_, places)| *places == 0) {
             return Ok(());

@@ -17,6 +17,7 @@ use super::starting::Start;
 use super::statements::Connection;
 use super::writer::Tx;
 use crate::error::StoreError;
+use crate::mutants::{self, Mutant};
 use crate::page::{Listed, Page};
 use crate::requests::{
     Created, Ended, Filled, Idempotency, NewRequest, QuotaTaken, RequestFilter, Requests, UnitFill,
@@ -307,9 +308,13 @@ pub(super) async fn find_key(
     connection: &Connection,
     idempotency: &Idempotency,
 ) -> Result<Option<Created>, Fault> {
-    let find = "SELECT body, request FROM idempotency WHERE token = $1 AND key = $2 AND created_at >= (SELECT sixpack_now()) - $3";
+    let whose = if mutants::on(Mutant::KeyOfAnybody) { "$1::uuid IS NOT NULL" } else { "token = $1" };
+    let find = format!(
+        "SELECT body, request FROM idempotency
+         WHERE {whose} AND key = $2 AND created_at >= (SELECT sixpack_now()) - $3"
+    );
     connection
-        .one(find, &[&idempotency.token.0, &idempotency.key, &KEY_MS], |row| {
+        .one(&find, &[&idempotency.token.0, &idempotency.key, &KEY_MS], |row| {
             let body: &[u8] = get(row, 0)?;
             if body == idempotency.body.as_slice() {
                 Ok(Created::Replayed(RequestId(id(row, 1)?)))

@@ -15,6 +15,7 @@ use super::quotas::Taker;
 use super::together::Shared;
 use super::writer::{Doing, Tx};
 use super::writes::Below;
+use crate::mutants::Mutant;
 use crate::requests::{Created, Idempotency};
 use crate::stored::accepting::NewRequestRow;
 use crate::stored::changes::ChangeRow;
@@ -131,6 +132,7 @@ impl Tx {
         let read = |row: &Row| id(row, 0).map(RequestId);
         let kept =
             self.connection.all(insert, &[&tokens, &names, &bodies, &requests, &self.now], read).await?;
+        self.connection.split_for(Mutant::KeyInSecondTransaction).await?;
         let kept: HashSet<RequestId> = kept.into_iter().collect();
         Ok(keys.into_iter().map(|(_, request)| request).filter(|request| !kept.contains(request)).collect())
     }

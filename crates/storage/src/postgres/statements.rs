@@ -20,6 +20,7 @@ use super::faults::Fault;
 use super::limits::ROLLBACK;
 use super::pooler::{Ready, Way};
 use super::values::Encoded;
+use crate::mutants::{self, Mutant};
 
 /// The values of a statement.
 pub(super) type Params<'a> = &'a [&'a (dyn ToSql + Sync)];
@@ -266,6 +267,15 @@ impl Connection {
             (Ok(()), Err(fault)) if fault.is_refusal() => Committed::Undone(fault),
             (Ok(()), Err(fault)) => Committed::Unknown(fault),
         }
+    }
+
+    /// Commits what was sent until here, and begins again, where that is the mistake that is made.
+    pub(super) async fn split_for(&self, mutant: Mutant) -> Result<(), Fault> {
+        if mutants::on(mutant) {
+            self.settle().await?;
+            self.client().batch_execute("COMMIT; BEGIN").await?;
+        }
+        Ok(())
     }
 
     /// Undoes the transaction. When that fails as well, or takes long, the connection is given up, and the database undoes it.

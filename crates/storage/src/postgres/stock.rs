@@ -27,6 +27,7 @@ use super::limits::{PACE_ROWS, PLACES};
 use super::troubles::shared_troubles;
 use super::writer::Tx;
 use crate::error::StoreError;
+use crate::mutants::{self, Mutant};
 use crate::requests::NewRequest;
 use crate::stock::{
     Discard, FillTo, Level, Pace, SharedTrouble, Stock, StockWish, Stocked, StoredLine, Trouble,
@@ -344,6 +345,7 @@ impl Tx {
         let read = |row: &Row| Ok((get::<i64>(row, 0)?, get::<i64>(row, 1)?));
         let counted = self.connection.one(count, &[&line.0, &target], read).await?;
         let (ready, coming) = counted.expect("a count gives a row");
+        let coming = if mutants::on(Mutant::RefillWithoutComing) { 0 } else { coming };
         let room = (target - ready - coming).min(i64::from(fill_to.ahead) - coming);
         let accepted = usize::try_from(room).unwrap_or(0).min(requests.len()).min(room_in_trouble);
         let settle = requests[..accepted].iter().filter(|request| request.only_tree().settles()).count();

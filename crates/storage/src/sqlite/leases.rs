@@ -85,7 +85,7 @@ impl Leases for SqliteStore {
             let Some(mut lease) = lease_by_id(tx.connection, id)? else {
                 return Ok(Renewed::Unknown);
             };
-            if lease.fence != fence {
+            if lease.fence != fence && !mutants::on(Mutant::RenewWithoutFence) {
                 return Ok(Renewed::Fenced(lease));
             }
             if lease.status != LeaseStatus::Held || ms(lease.expires_at) <= tx.now {
@@ -192,8 +192,16 @@ impl Tx<'_> {
 
     /// Whether a lease is held with this fence, and its deadline has not passed.
     pub(super) fn is_held(&self, lease: LeaseId, fence: u64, change: &ChangeRow) -> rusqlite::Result<bool> {
+        let find = match mutants::on(Mutant::ExtendWithoutFence) {
+            true => {
+                "SELECT 1 FROM lease WHERE id = ?1 AND tree = ?2 AND status = 0 AND ?3 > 0 AND expires_at > ?4"
+            }
+            false => {
+                "SELECT 1 FROM lease WHERE id = ?1 AND tree = ?2 AND status = 0 AND fence = ?3 AND expires_at > ?4"
+            }
+        };
         let held = self.connection.one(
-            "SELECT 1 FROM lease WHERE id = ?1 AND tree = ?2 AND status = 0 AND fence = ?3 AND expires_at > ?4",
+            find,
             params![lease.0.as_bytes(), change.tree.0.as_bytes(), int(fence), self.now],
             |_| Ok(()),
         )?;

@@ -226,6 +226,18 @@ async fn no_event_is_read_before_all_with_lower_numbers_are_there() {
 }
 
 #[tokio::test]
+async fn nothing_is_changed_that_cannot_be_told_of() {
+    let (address, store, f) = open().await;
+    let refuse = format!(
+        "ALTER TABLE {}.event ADD CONSTRAINT untold CHECK (kind <> 'token.created')",
+        address.schema()
+    );
+    PostgresServer::shared().run(&refuse).await;
+    store.create_token(token(&f, 1), f.event("token.created")).await.unwrap_err();
+    assert_eq!((store.tokens().await.unwrap(), store.last_sequence().await.unwrap()), (Vec::new(), 0));
+}
+
+#[tokio::test]
 async fn events_go_into_the_part_of_their_week() {
     let (address, store, f) = open().await;
     let week = f.now().as_millisecond() / (7 * 86_400_000);

@@ -80,6 +80,18 @@ impl Api {
         self.call(Method::GET, path, None, None).await
     }
 
+    /// Reads a page of text.
+    pub(crate) async fn text(&self, path: &str) -> anyhow::Result<String> {
+        let request =
+            Request::builder().uri(format!("http://{}{path}", self.address)).body(Full::default())?;
+        let page = tokio::time::timeout(self.limit, async {
+            let answer = self.client.request(request).await.context("sending")?;
+            answer.into_body().collect().await.context("reading the answer")
+        });
+        let page = page.await.context("no answer in time")??;
+        Ok(String::from_utf8(page.to_bytes().into())?)
+    }
+
     /// Sends a body, with an idempotency key if there is one.
     pub(crate) async fn post(&self, path: &str, body: &Value, key: Option<&str>) -> anyhow::Result<Reply> {
         self.call(Method::POST, path, Some(body.to_string()), key).await

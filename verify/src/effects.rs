@@ -19,8 +19,11 @@ pub(crate) struct Effect {
     pub(crate) made: u32,
     /// How often it was asked to be removed.
     pub(crate) undone: u32,
-    /// When it was last asked for, in milliseconds since 1970, as the database tells the time.
-    pub(crate) last_made_ms: u64,
+    /// When it was first and last asked for, in microseconds since 1970, as the store tells the time.
+    pub(crate) first_made_us: u64,
+    pub(crate) last_made_us: u64,
+    /// The highest number of an attempt that asked for it.
+    pub(crate) attempt: u64,
     /// The key of the effect that it relies on.
     pub(crate) after: Option<String>,
 }
@@ -76,12 +79,22 @@ async fn make(
         let wrong = format!("effect {key} was made before {after}, which it relies on");
         world.wrong.push(wrong);
     }
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let effect = world.effects.entry(key).or_default();
+    let now_us = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_micros() as u64;
+    let attempt = told.get("attempt").and_then(|attempt| attempt.parse().ok()).unwrap_or_default();
+    let effect = world.effects.entry(key.clone()).or_default();
+    let changed = effect.made > 0 && effect.after != after;
+    let before = effect.after.clone();
     effect.there = true;
     effect.made += 1;
-    effect.last_made_ms = now.as_millis() as u64;
-    effect.after = after;
+    if effect.made == 1 {
+        effect.first_made_us = now_us;
+    }
+    effect.last_made_us = now_us;
+    effect.attempt = effect.attempt.max(attempt);
+    effect.after = after.clone();
+    if changed {
+        world.wrong.push(format!("effect {key} was made after {before:?}, and then after {after:?}"));
+    }
     StatusCode::OK
 }
 

@@ -12,15 +12,23 @@
 mod audit;
 mod cluster;
 mod consumers;
+mod holding;
 mod journal;
+mod kept;
 mod linear;
+mod logs;
+mod made;
+mod moments;
+mod places;
 mod rules;
+mod sometimes;
 mod strikes;
+mod stuck;
 mod verdict;
+mod watching;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
@@ -31,20 +39,17 @@ use crate::disk;
 use crate::effects::Effects;
 pub(crate) use cluster::Store;
 use cluster::{Cluster, DOMAINS};
-use consumers::{Consumers, Tally};
-use journal::{Act, End, Journal, Operation};
-use strikes::{Deck, Strike};
-use verdict::Verdict;
+use consumers::Consumers;
+use journal::Journal;
+use strikes::Deck;
+use verdict::Remembered;
+use watching::Watcher;
 
-/// How many consumers ask at once.
-const CONSUMERS: usize = 8;
+/// How many consumers ask at once, half of them testers, half pipelines.
+const CONSUMERS: usize = 16;
 
 /// So much time goes by between two strikes, in milliseconds: from hardly started to well under way.
 const LIFE_MS: std::ops::Range<u64> = 20..400;
-
-/// Everything has to come to rest within this time once nothing is struck any more: what moves again within ten seconds, and then
-/// a lease of three that somebody holds for too long, its expiry within five, and the undo.
-const REST_LIMIT: Duration = Duration::from_secs(20);
 
 /// Progress is told once in so many strikes.
 const PROGRESS_EVERY: u32 = 20;
@@ -135,6 +140,7 @@ async fn strike(
     let begun = Instant::now();
     let journal = Journal::start();
     let consumers = Consumers::start(&cluster.apis(), CONSUMERS, &journal);
+    let watcher = Watcher::start(cluster.apis(), cluster.counting(), RULE, &journal);
     let mut deck = Deck::default();
     for done in 1..=trial.strikes {
         tokio::time::sleep(Duration::from_millis(fastrand::u64(LIFE_MS))).await;
@@ -146,115 +152,58 @@ async fn strike(
         }
     }
     cluster.heal().await?;
-    let healed = Instant::now();
-    let tally = cluster.see_through(consumers.stop()).await?;
+    // From here on every bound counts.
+    let (healed, healed_us) = (Instant::now(), moments::now_us());
+    consumers.heal();
+    journal.struck("healed");
+    cluster.wait_until_ready().await?;
+    let (tally, guard) = cluster.see_through(consumers.finish()).await?;
     let answered_after = healed.elapsed();
+    let retries = watcher.stop().await?;
     let (history, mut wrong) = journal.close(&folder.join("history.jsonl"))?;
-    // What is in stock is nobody's any more, and has to be undone like everything else.
     let stock = api.get(RULE).await?["stock"].clone();
+    wrong.extend(cluster.see_through(verdict::settled(&api, RULE)).await??);
+    // What is in stock is nobody's any more, and has to be undone like everything else.
     api.delete(RULE).await?;
-    let mut verdict = cluster.see_through(verdict::reach(&api, effects, &history, healed)).await??;
+    let file = folder.join("found.json");
+    let found = cluster.see_through(verdict::find(&api, healed_us, &file)).await??;
+    let remembered = Remembered { history, guard, healed_us };
+    let mut verdict = verdict::reach(&remembered, &found, effects);
     wrong.append(&mut verdict.wrong);
     wrong.append(&mut cluster.wrong);
-    let log = cluster.log()?;
-    wrong.extend(log.lines().filter(|line| line.contains("panicked")).map(|line| format!("log: {line}")));
-    ensure!(wrong.is_empty(), "{} things are wrong:\n{}", wrong.len(), first_of(&wrong));
-
-    let sometimes = sometimes(cluster, &history, &tally, &verdict, trial.strikes);
-    let counted: BTreeMap<&str, u64> = sometimes.iter().map(|(name, count, _)| (*name, *count)).collect();
+    wrong.extend(cluster.alarms()?);
+    let counted = sometimes::counted(cluster, &remembered.history, &tally, &verdict, retries, trial.strikes);
+    let happened: BTreeMap<&str, u64> = counted.iter().map(|(name, count, _)| (*name, *count)).collect();
     let facts = json!({
         "seed": trial.seed,
         "store": format!("{:?}", trial.store).to_lowercase(),
         "servers": trial.servers,
         "strikes": trial.strikes,
+        "kills": cluster.kills(),
         "disk": trial.disk,
         "not_tried": not_tried(trial),
         "seconds": begun.elapsed().as_secs(),
         "pieces_hit_on_their_way": cluster.hits(),
         "suppliers_started_again": cluster.suppliers_replaced,
-        "commits_not_confirmed_without_room": log.matches(NO_ROOM_TO_FINISH).count(),
+        "commits_not_confirmed_without_room": cluster.log()?.matches(NO_ROOM_TO_FINISH).count(),
         "slowest_start_ms": cluster.slowest_start.as_millis() as u64,
         "consumers_done_after_ms": answered_after.as_millis() as u64,
-        "happened": counted,
+        "happened": happened,
         "found": verdict.facts,
     });
+    // What happened helps whoever looks for the reason as well.
+    std::fs::write(folder.join("report.json"), facts.to_string())?;
+    ensure!(wrong.is_empty(), "{} things are wrong:\n{}", wrong.len(), first_of(&wrong));
     print(&facts.to_string());
     for lacking in not_tried(trial) {
         eprint(&format!("NOT TRIED: {lacking}\n"));
     }
-    enough(&sometimes, trial.strikes).with_context(|| format!("the stock at the end: {stock}"))
+    sometimes::enough(&counted, trial.strikes).with_context(|| format!("the stock at the end: {stock}"))
 }
 
 /// What was left out, and why.
 fn not_tried(trial: &Trial) -> Vec<String> {
     trial.disk.is_none().then(|| format!("disk_full: {}", disk::LACKING)).into_iter().collect()
-}
-
-/// What must have happened, how often it has, and how often it must have: a trial in which it did not proves nothing about it.
-fn sometimes(
-    cluster: &Cluster,
-    history: &[Operation],
-    tally: &Tally,
-    verdict: &Verdict,
-    strikes: u32,
-) -> Vec<(&'static str, u64, u64)> {
-    // One thing in so many strikes, and one in any case.
-    let one_in = |strikes_each: u32| u64::from((strikes / strikes_each).max(1));
-    let load = |count: &std::sync::atomic::AtomicU64| count.load(Ordering::Relaxed);
-    let mut keys: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
-    for asked in history.iter().filter(|call| call.act == Act::Ask && call.end == End::Ok) {
-        keys.entry(&asked.subject).or_default().push(asked.server);
-    }
-    let elsewhere =
-        keys.values().filter(|servers| servers.iter().any(|server| *server != servers[0])).count();
-    let count = |holds: &dyn Fn(&Operation) -> bool| history.iter().filter(|call| holds(call)).count() as u64;
-    let mut sometimes = vec![
-        ("call_nobody_answered", count(&|call| call.end == End::Maybe), one_in(5)),
-        (
-            "request_made_again_under_its_key",
-            keys.values().filter(|servers| servers.len() > 1).count() as u64,
-            one_in(40),
-        ),
-        (
-            "key_refused_for_another_request",
-            count(&|call| call.answer.code == "idempotency_mismatch"),
-            one_in(40),
-        ),
-        ("stale_or_foreign_fence_refused", count(&|call| call.answer.code == "lease_fenced"), one_in(20)),
-        ("holder_came_too_late", load(&tally.came_too_late), one_in(40)),
-        ("lease_expired", verdict.expired as u64, one_in(20)),
-        ("served_from_stock", load(&tally.from_stock), one_in(100)),
-        ("effect_made_again_under_its_key", verdict.repeated_effects as u64, one_in(20)),
-        ("task_taken_from_a_lost_supplier", verdict.audit.lost as u64, one_in(20)),
-    ];
-    if cluster.apis().len() > 1 {
-        sometimes.push(("key_known_to_another_server", elsewhere as u64, one_in(50)));
-    }
-    if cluster.has(Strike::DiskFull) {
-        sometimes.extend([
-            ("write_refused_for_lack_of_room", cluster.refused_without_room, one_in(75)),
-            ("disk_full_and_recovered", cluster.found_room.into(), one_in(75)),
-        ]);
-    }
-    if cluster.has(Strike::DatabaseLogFull) {
-        sometimes.push(("database_ended_for_lack_of_room", cluster.ended_without_room.into(), one_in(75)));
-    }
-    for (strike, name) in Strike::all().filter(|(strike, _)| cluster.has(*strike)) {
-        sometimes.push((name, cluster.struck.get(&strike).copied().unwrap_or_default().into(), 1));
-    }
-    sometimes
-}
-
-fn enough(sometimes: &[(&str, u64, u64)], strikes: u32) -> anyhow::Result<()> {
-    let lacking = sometimes.iter().filter(|(_, count, least)| count < least);
-    let lacking: Vec<String> =
-        lacking.map(|(name, count, least)| format!("{name} {count} times of {least}")).collect();
-    ensure!(
-        lacking.is_empty(),
-        "nothing was lost, but too little happened in {strikes} strikes to prove anything: {}; run it with more",
-        lacking.join(", ")
-    );
-    Ok(())
 }
 
 async fn wait_for_contracts(api: &Api) -> anyhow::Result<()> {
@@ -283,16 +232,4 @@ fn eprint(text: &str) {
 fn print(text: &str) {
     use std::io::Write as _;
     let _ = writeln!(std::io::stdout(), "{text}");
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_trial_that_proves_nothing_says_what_did_not_happen() {
-        assert!(enough(&[("lease_expired", 3, 3)], 8).is_ok());
-        let told = enough(&[("lease_expired", 2, 3), ("server_killed", 1, 1)], 8).unwrap_err().to_string();
-        assert!(told.contains("in 8 strikes to prove anything: lease_expired 2 times of 3;"), "{told}");
-    }
 }

@@ -109,6 +109,29 @@ impl Postgres {
         self.launch_again().await
     }
 
+    /// Kills the process that all others belong to, without warning, and starts the server again when they are gone: as long as one of
+    /// them uses the memory that they share, it refuses to start.
+    pub(crate) async fn kill_and_restart(&mut self) -> anyhow::Result<()> {
+        // While it stands still nobody is added to its children.
+        signal(&self.child, "STOP")?;
+        let children = self.children()?;
+        self.child.kill().await.context("killing PostgreSQL")?;
+        let limit = Instant::now() + START_LIMIT;
+        // They are told by the kernel that it is gone, and end by themselves.
+        while children.iter().any(|child| runs(*child)) {
+            ensure!(Instant::now() < limit, "processes of a killed PostgreSQL are still there: {children:?}");
+            tokio::time::sleep(ASK_EVERY).await;
+        }
+        self.launch_again().await
+    }
+
+    /// The processes that it has started.
+    fn children(&self) -> anyhow::Result<Vec<u32>> {
+        let server = self.child.id().context("PostgreSQL is not running")?;
+        let children = std::fs::read_to_string(format!("/proc/{server}/task/{server}/children"))?;
+        children.split_whitespace().map(|child| Ok(child.parse()?)).collect()
+    }
+
     /// Starts it again if it has ended by itself.
     pub(crate) async fn restart_if_ended(&mut self) -> anyhow::Result<()> {
         // A server whose recovery has failed ends a moment later, and answers nobody until then.
@@ -143,13 +166,10 @@ impl Postgres {
 
     /// Kills one of the processes that serve connections: the server then ends all others, and recovers.
     pub(crate) async fn kill_a_backend(&self) -> anyhow::Result<()> {
-        let server = self.child.id().context("PostgreSQL is not running")?;
         let mut serving = Vec::new();
-        for child in std::fs::read_to_string(format!("/proc/{server}/task/{server}/children"))?.split(' ') {
-            // A process that ended in between has no name any more.
-            let name = std::fs::read_to_string(format!("/proc/{child}/cmdline")).unwrap_or_default();
-            if name.starts_with("postgres: sixpack") {
-                serving.push(child.to_owned());
+        for child in self.children()? {
+            if name_of(child).starts_with("postgres: sixpack") {
+                serving.push(child.to_string());
             }
         }
         ensure!(!serving.is_empty(), "nobody is connected to PostgreSQL");
@@ -169,6 +189,16 @@ impl Drop for Postgres {
             std::thread::sleep(ASK_EVERY);
         }
     }
+}
+
+/// What a process calls itself; nothing once it has ended.
+fn name_of(process: u32) -> String {
+    std::fs::read_to_string(format!("/proc/{process}/cmdline")).unwrap_or_default()
+}
+
+/// Whether a process of PostgreSQL is still there. Its number may belong to somebody else by now, or to nobody who does anything.
+fn runs(process: u32) -> bool {
+    name_of(process).starts_with("postgres")
 }
 
 async fn launch(folder: &Path, user: &RunsAs, port: u16, on_a_disk: bool) -> anyhow::Result<Child> {

@@ -327,6 +327,11 @@ impl SupplierProcess {
         Ok(ended)
     }
 
+    /// What it has said in all its lives, if it says it into a file.
+    pub(crate) fn log(&self) -> anyhow::Result<String> {
+        self.begins.log.as_ref().map_or(Ok(String::new()), |log| Ok(std::fs::read_to_string(log)?))
+    }
+
     fn restart(&mut self, api: &Api) -> anyhow::Result<()> {
         self.begins.seed += 1;
         self.child = launch_supplier(api, &self.begins)?;

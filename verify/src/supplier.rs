@@ -38,13 +38,17 @@ fn idle() -> DynamicCapability {
 }
 
 fn output_schema() -> Value {
-    json!({ "type": "object", "properties": { "id": { "type": "string" } }, "required": ["id"] })
+    let properties = json!({ "id": { "type": "string" }, "attempt": { "type": "integer" } });
+    json!({ "type": "object", "properties": properties, "required": ["id"] })
 }
 
 /// What a busy supplier may do to the people who rely on it, out of a hundred times.
 const REJECTS: u8 = 3;
 const STUMBLES: u8 = 6;
 const TAKES_ITS_TIME: u8 = 6;
+
+/// Whoever stands still for longer loses the attempt to somebody else, and answers late.
+const ATTEMPT: Duration = Duration::from_secs(2);
 
 fn busy(effects: String) -> DynamicCapability {
     let world = World::new(&effects);
@@ -54,7 +58,7 @@ fn busy(effects: String) -> DynamicCapability {
     DynamicCapability::new("step", move |cx, input| produce(make.clone(), cx, input))
         .about(
             About::new("An effect in the world")
-                .timeout(Duration::from_secs(10))
+                .timeout(ATTEMPT)
                 .retry(rule)
                 // So that most of what is in stock is asked about before it is handed over.
                 .fresh_for(Duration::from_secs(1)),
@@ -72,12 +76,13 @@ async fn produce(world: World, cx: Context, input: Value) -> Result<Value, Stop>
     if chance < REJECTS + TAKES_ITS_TIME && cx.state::<u32>()?.is_none() {
         return Err(cx.again_after(Duration::from_millis(20), 1, "it takes a moment"));
     }
-    let after = input["after"].as_str().map(|after| format!("?after={after}")).unwrap_or_default();
-    world.call("PUT", &format!("{}{after}", cx.idempotency_key())).await?;
+    let after = input["after"].as_str().map(|after| format!("&after={after}")).unwrap_or_default();
+    world.call("PUT", &format!("{}?attempt={}{after}", cx.idempotency_key(), cx.attempt())).await?;
     if chance > 100 - STUMBLES {
         return Err(cx.retry("stumbled", "made, and then forgotten to say so"));
     }
-    Ok(json!({ "id": cx.idempotency_key() }))
+    // Each attempt says which it is, so that a late result can be told from the recorded one.
+    Ok(json!({ "id": cx.idempotency_key(), "attempt": cx.attempt() }))
 }
 
 async fn check(world: World, cx: Context) -> Result<Verdict<Value>, Stop> {

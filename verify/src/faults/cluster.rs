@@ -10,18 +10,25 @@ use anyhow::{Context, ensure};
 use tokio::task::JoinHandle;
 
 use super::journal::Journal;
+use super::logs;
 use super::strikes::Strike;
 use crate::api::Api;
 use crate::disk::Disk;
 use crate::postgres::Postgres;
-use crate::processes::{Begins, Server, SupplierProcess};
+use crate::processes::{Begins, Server, SupplierProcess, free_port};
 use crate::proxy::Proxy;
 
-/// Domains with a supplier each; the scenario goes through all of them.
+/// Domains with suppliers; the scenario goes through all of them.
 pub(crate) const DOMAINS: [&str; 3] = ["first", "second", "third"];
+
+/// So many suppliers has each domain: what one of them does not do, the other one does.
+const INSTANCES: usize = 2;
 
 /// What stands still does so for so many milliseconds: longer than most leases, and shorter than a session may be silent.
 const PAUSE_MS: std::ops::Range<u64> = 50..3_000;
+
+/// A supplier does so for longer: mostly longer than an attempt may take, so that somebody else is given what it has in hand.
+const SUPPLIER_PAUSE_MS: std::ops::Range<u64> = 500..4_000;
 
 /// A way does something else than to carry for so many milliseconds: longer than a call takes, and short enough that much happens
 /// in between.
@@ -32,6 +39,9 @@ const ABSENCE_MS: std::ops::Range<u64> = 0..400;
 
 /// A consumer waits so long for an answer: longer than the server may wait, and than anything stands still.
 const CALL_LIMIT: Duration = Duration::from_secs(12);
+
+/// Whoever wants to know what a server has counted waits no longer than this.
+const COUNT_LIMIT: Duration = Duration::from_millis(500);
 
 /// So long after something has ended by itself, it is started again.
 const SUPERVISE_EVERY: Duration = Duration::from_millis(100);
@@ -46,6 +56,8 @@ pub(crate) enum Store {
 /// Everything that runs.
 pub(crate) struct Cluster {
     servers: Vec<Member<Server>>,
+    /// Where each server tells what it has counted.
+    counting: Vec<String>,
     suppliers: Vec<Member<SupplierProcess>>,
     database: Option<Postgres>,
     /// The disk of the one server of a store in SQLite; that of a database belongs to it.
@@ -107,7 +119,7 @@ impl Cluster {
             Store::Postgres => Some(Postgres::start(on_a_disk).await?),
         };
         let (mut members, mut calls, mut to_database) = (Vec::new(), Vec::new(), Vec::new());
-        let mut disk = None;
+        let (mut disk, mut counting) = (None, Vec::new());
         for number in 0..servers {
             let folder = folder.join(format!("server-{number}"));
             std::fs::create_dir(&folder)?;
@@ -124,6 +136,9 @@ impl Cluster {
                 arguments.extend(["--store".to_owned(), address]);
                 to_database.push(way);
             }
+            let metrics = format!("127.0.0.1:{}", free_port()?);
+            arguments.extend(["--metrics-listen".to_owned(), metrics.clone()]);
+            counting.push(metrics);
             let server = Server::start_with(binary, &folder, arguments).await?;
             calls.push(Proxy::open(server.address().to_owned()).await?);
             members.push(Member::new(server));
@@ -133,6 +148,7 @@ impl Cluster {
         let slowest_start = members.iter().map(|server| server.process.ready_after).max().unwrap_or_default();
         Ok(Self {
             servers: members,
+            counting,
             suppliers: Vec::new(),
             database,
             disk,
@@ -152,14 +168,18 @@ impl Cluster {
 
     /// Starts the suppliers, each with any of the servers.
     pub(crate) fn start_suppliers(&mut self, effects: &str) -> anyhow::Result<()> {
-        for domain in DOMAINS {
+        for (domain, instance) in DOMAINS.iter().flat_map(|domain| (1..=INSTANCES).map(move |n| (domain, n)))
+        {
             let (api, seed) = (self.any(), fastrand::u64(..));
-            let log = self.folder.join(format!("supplier-{domain}.log"));
-            let supplier = SupplierProcess::start(
-                &api,
-                Begins { effects: Some(effects.to_owned()), seed, log: Some(log), ..Begins::alone(domain) },
-            )?;
-            self.suppliers.push(Member::new(supplier));
+            let log = self.folder.join(format!("supplier-{domain}-{instance}.log"));
+            let begins = Begins {
+                instance,
+                effects: Some(effects.to_owned()),
+                seed,
+                log: Some(log),
+                ..Begins::alone(domain)
+            };
+            self.suppliers.push(Member::new(SupplierProcess::start(&api, begins)?));
         }
         Ok(())
     }
@@ -173,6 +193,11 @@ impl Cluster {
     pub(crate) fn apis(&self) -> Vec<Api> {
         let through = |way: &Proxy| self.api.through(way.address().to_owned(), CALL_LIMIT);
         self.calls.iter().map(through).collect()
+    }
+
+    /// Where each server tells what it has counted since it was started.
+    pub(crate) fn counting(&self) -> Vec<Api> {
+        self.counting.iter().map(|address| self.api.through(address.clone(), COUNT_LIMIT)).collect()
     }
 
     /// Whether this can be done to it.
@@ -191,8 +216,7 @@ impl Cluster {
             let ways = if strike.needs_database() { &self.to_database } else { &self.calls };
             let whole: Vec<&Proxy> = ways.iter().filter(|way| way.passes()).collect();
             if !whole.is_empty() {
-                whole[fastrand::usize(..whole.len())]
-                    .set_for(mode, Duration::from_millis(fastrand::u64(WAY_MS)));
+                whole[fastrand::usize(..whole.len())].set_for(mode, span(WAY_MS));
                 *self.struck.entry(strike).or_default() += 1;
             }
             return Ok(());
@@ -207,7 +231,11 @@ impl Cluster {
             Strike::DiskFull | Strike::DatabaseLogFull => self.fill_disk(strike, journal).await?,
             Strike::DatabaseStopped => {
                 let database = self.database.as_mut().context("this store is no database")?;
-                database.stop_and_restart(Duration::from_millis(fastrand::u64(ABSENCE_MS))).await?;
+                database.stop_and_restart(span(ABSENCE_MS)).await?;
+                true
+            }
+            Strike::DatabaseKilled => {
+                self.database.as_mut().context("this store is no database")?.kill_and_restart().await?;
                 true
             }
             // What is left, but for ways, which are struck above.
@@ -260,7 +288,7 @@ impl Cluster {
                     self.wrong.push(format!("server {number} was told to stop and ended with {status}"));
                 }
             }
-            Strike::ServerPaused => server.resting = Some(server.process.pause(pause())?),
+            Strike::ServerPaused => server.resting = Some(server.process.pause(span(PAUSE_MS))?),
             _ => server.process.kill_and_restart().await?,
         }
         self.slowest_start = self.slowest_start.max(server.process.ready_after);
@@ -275,18 +303,20 @@ impl Cluster {
             Strike::SupplierStopped => {
                 let status = supplier.process.stop_and_restart(&api).await?;
                 if !status.success() {
-                    let domain = DOMAINS[number];
+                    let domain = DOMAINS[number / INSTANCES];
                     self.wrong
-                        .push(format!("the supplier of {domain} was told to stop and ended with {status}"));
+                        .push(format!("a supplier of {domain} was told to stop and ended with {status}"));
                 }
             }
-            Strike::SupplierPaused => supplier.resting = Some(supplier.process.pause(pause())?),
+            Strike::SupplierPaused => {
+                supplier.resting = Some(supplier.process.pause(span(SUPPLIER_PAUSE_MS))?)
+            }
             _ => supplier.process.kill_and_restart(&api).await?,
         }
         Ok(true)
     }
 
-    /// Waits until nothing stands still any more, and every way is whole.
+    /// Waits until nothing stands still any more, and every way is whole: the last strike is over.
     pub(crate) async fn heal(&mut self) -> anyhow::Result<()> {
         self.supervise().await?;
         let servers = self.servers.iter_mut().map(|server| &mut server.resting);
@@ -298,6 +328,12 @@ impl Cluster {
         for way in self.calls.iter().chain(&self.to_database) {
             way.whole().await;
         }
+        Ok(())
+    }
+
+    /// Waits until every server is ready, which takes no longer than an answer does.
+    pub(crate) async fn wait_until_ready(&mut self) -> anyhow::Result<()> {
+        self.supervise().await?;
         let limit = Instant::now() + CALL_LIMIT;
         for api in self.apis() {
             while !api.is_ready().await {
@@ -320,6 +356,23 @@ impl Cluster {
     /// What all servers have logged in all their lives.
     pub(crate) fn log(&self) -> anyhow::Result<String> {
         self.servers.iter().map(|server| server.process.log()).collect()
+    }
+
+    /// What no program may say, of what all of them have said.
+    pub(crate) fn alarms(&self) -> anyhow::Result<Vec<String>> {
+        let mut alarms = logs::alarming("a server", &self.log()?, false);
+        for supplier in &self.suppliers {
+            alarms.extend(logs::alarming("a supplier", &supplier.process.log()?, false));
+        }
+        if let Some(database) = &self.database {
+            alarms.extend(logs::alarming("PostgreSQL", &database.log()?, self.found_room > 0));
+        }
+        Ok(alarms)
+    }
+
+    /// How often a process was killed without warning.
+    pub(crate) fn kills(&self) -> u32 {
+        self.struck.iter().filter(|(strike, _)| strike.kills()).map(|(_, times)| times).sum()
     }
 
     /// Puts what the database has said beside what the servers have.
@@ -346,6 +399,6 @@ fn any_that_goes_on<T>(members: &[Member<T>]) -> Option<usize> {
     (!going.is_empty()).then(|| going[fastrand::usize(..going.len())])
 }
 
-fn pause() -> Duration {
-    Duration::from_millis(fastrand::u64(PAUSE_MS))
+fn span(milliseconds: std::ops::Range<u64>) -> Duration {
+    Duration::from_millis(fastrand::u64(milliseconds))
 }

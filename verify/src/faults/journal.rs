@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
+use super::moments::micros;
 use crate::api::Reply;
 
 /// What a call was for.
@@ -23,6 +24,12 @@ pub(crate) enum Act {
     Cancel,
     Renew,
     Release,
+    /// A look at a lease, by whoever believes to hold it.
+    LookAtLease,
+    /// The dataset is used: it is the system under test that says whether it may be.
+    Use,
+    /// A look at the stock rule.
+    LookAtStock,
 }
 
 impl Act {
@@ -34,6 +41,9 @@ impl Act {
             Self::Cancel => "cancel",
             Self::Renew => "renew",
             Self::Release => "release",
+            Self::LookAtLease => "look_at_lease",
+            Self::Use => "use",
+            Self::LookAtStock => "look_at_stock",
         }
     }
 }
@@ -56,7 +66,37 @@ pub(crate) struct SeenLease {
     pub(crate) dataset: String,
     pub(crate) fence: u64,
     pub(crate) status: String,
+    /// What was left of it at the time of the answer.
     pub(crate) ttl_us: u64,
+    /// When it ends by the clock of the store, in microseconds since 1970.
+    pub(crate) expires_us: u64,
+}
+
+/// What a stock rule has, as an answer shows it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Level {
+    pub(crate) target: u64,
+    pub(crate) ready: u64,
+    pub(crate) coming: u64,
+    /// Of those that are ready, how many came back and stay beyond the target.
+    pub(crate) came_back: u64,
+}
+
+impl Level {
+    /// Reads a stock rule.
+    pub(crate) fn of(body: &Value) -> Option<Self> {
+        let stock = &body["stock"];
+        Some(Self {
+            target: body["target"].as_u64()?,
+            ready: stock["ready"].as_u64()?,
+            coming: stock["coming"].as_u64()?,
+            came_back: stock["came_back"].as_u64()?,
+        })
+    }
+
+    fn to_json(self) -> Value {
+        json!({ "target": self.target, "ready": self.ready, "coming": self.coming, "came_back": self.came_back })
+    }
 }
 
 /// What an answer says.
@@ -70,10 +110,12 @@ pub(crate) struct Answer {
     pub(crate) leases: Vec<SeenLease>,
     /// The code of a refusal.
     pub(crate) code: String,
+    /// What the stock rule has.
+    pub(crate) level: Option<Level>,
 }
 
 impl Answer {
-    /// Reads a request, a lease, or a problem.
+    /// Reads a request, a lease, a stock rule, or a problem.
     pub(crate) fn of(body: &Value) -> Self {
         let alone = body["fence"].is_u64().then_some(body);
         let leases = body["leases"].as_array().map(Vec::as_slice).unwrap_or_default();
@@ -83,6 +125,7 @@ impl Answer {
             revision: body["revision"].as_u64(),
             leases: alone.into_iter().chain(leases).filter_map(lease).collect(),
             code: text(&body["code"]),
+            level: Level::of(body),
         }
     }
 }
@@ -94,6 +137,7 @@ fn lease(body: &Value) -> Option<SeenLease> {
         fence: body["fence"].as_u64()?,
         status: text(&body["status"]),
         ttl_us: body["ttl_ms"].as_u64()? * 1_000,
+        expires_us: body["expires_at"].as_str().and_then(micros)?,
     })
 }
 
@@ -117,7 +161,7 @@ pub(crate) struct Operation {
 
 impl Operation {
     fn to_json(&self) -> Value {
-        let leases = |lease: &SeenLease| json!({ "id": lease.id, "dataset": lease.dataset, "fence": lease.fence, "status": lease.status, "ttl_us": lease.ttl_us });
+        let leases = |lease: &SeenLease| json!({ "id": lease.id, "dataset": lease.dataset, "fence": lease.fence, "status": lease.status, "ttl_us": lease.ttl_us, "expires_us": lease.expires_us });
         json!({
             "process": format!("consumer-{}", self.consumer),
             "operation": self.act.name(),
@@ -134,6 +178,7 @@ impl Operation {
             "revision": self.answer.revision,
             "code": self.answer.code,
             "leases": self.answer.leases.iter().map(leases).collect::<Vec<_>>(),
+            "level": self.answer.level.map(Level::to_json),
         })
     }
 }
@@ -195,6 +240,24 @@ impl Journal {
         };
         self.operations.lock().unwrap_or_else(PoisonError::into_inner).push(operation);
         (end, answer)
+    }
+
+    /// Notes that a dataset was used, or that the system under test refused it.
+    pub(crate) fn note_use(&self, consumer: usize, lease: &SeenLease, begun_us: u64, admitted: bool) {
+        let operation = Operation {
+            consumer,
+            act: Act::Use,
+            subject: lease.id.clone(),
+            fence: Some(lease.fence),
+            outcome: None,
+            server: 0,
+            begun_us,
+            ended_us: self.now_us(),
+            end: if admitted { End::Ok } else { End::Fail },
+            http_status: 0,
+            answer: Answer::default(),
+        };
+        self.operations.lock().unwrap_or_else(PoisonError::into_inner).push(operation);
     }
 
     /// How many calls have come back.

@@ -1,7 +1,8 @@
 //! Linearizability: whether there is any sequence in which all calls about one dataset can have been carried out (I14).
 //!
 //! ```text
-//! free -grant(f)-> held(f) -release(f), unused-> free
+//! free -grant(f)-> held(f) -seen-> held(f)
+//!                          -release(f), unused-> free
 //!                          -release(f), otherwise, or expiry-> over
 //! ```
 //!
@@ -16,6 +17,9 @@ use super::rules::Told;
 
 /// More calls about one dataset than this are too many to be searched: the sets of them fit into one number.
 const CALLS_MAX: usize = 64;
+
+/// At most one dataset in so many may be left out for that.
+const LEFT_OUT_ONE_IN: usize = 50;
 
 /// Something that was done to a dataset, or may have been.
 #[derive(Debug, Clone)]
@@ -33,7 +37,9 @@ enum What {
     Renew,
     ReleaseUnused,
     Release,
-    /// A call that was refused although it named the fence of its lease.
+    /// The lease was shown as held.
+    Seen,
+    /// A call that was refused although it named the fence of its lease, or a look that showed it as over.
     Refused,
     Expiry,
 }
@@ -45,34 +51,58 @@ enum State {
     Over,
 }
 
-/// How many datasets were searched, and what is wrong with them.
-pub(crate) fn broken(history: &[Operation], leases: &BTreeMap<&str, Told<'_>>) -> (usize, Vec<String>) {
+/// What was searched, and what is wrong with it.
+#[derive(Debug, Default)]
+pub(crate) struct Searched {
+    /// How many datasets were searched.
+    pub(crate) datasets: usize,
+    /// How many of those were leased more than once.
+    pub(crate) leased_again: usize,
+    /// How many were left out because too much has happened to them.
+    pub(crate) left_out: usize,
+    pub(crate) wrong: Vec<String>,
+}
+
+/// Searches every dataset.
+pub(crate) fn search_all(history: &[Operation], leases: &BTreeMap<&str, Told<'_>>) -> Searched {
     let mut datasets: BTreeMap<&str, Vec<&Told<'_>>> = BTreeMap::new();
     for told in leases.values() {
         datasets.entry(&told.lease.dataset).or_default().push(told);
     }
     let asked = asked(history);
-    let (mut searched, mut wrong) = (0, Vec::new());
+    let mut searched = Searched::default();
     for (dataset, leases) in datasets {
         let mut steps = Vec::new();
+        let leased_again = leases.len() > 1;
         for told in leases {
             let (begun_us, ended_us) = asked.get(told.lease.id.as_str()).copied().unwrap_or_default();
             let fence = told.lease.fence;
             steps.push(Step { what: What::Grant, fence, begun_us, ended_us });
             steps.extend(told.own_calls().filter_map(|call| step(call, fence)));
+            steps.extend(told.looks().filter_map(|look| seen(look, fence)));
             let begun_us = told.ends_from_us();
             steps.push(Step { what: What::Expiry, fence, begun_us, ended_us: u64::MAX });
         }
-        if steps.len() <= CALLS_MAX {
-            searched += 1;
-            if !can_be_put_in_sequence(&steps) {
-                wrong.push(format!(
-                    "no sequence of calls explains what was seen of dataset {dataset}: {steps:?}"
-                ));
-            }
+        if steps.len() > CALLS_MAX {
+            searched.left_out += 1;
+            continue;
+        }
+        searched.datasets += 1;
+        searched.leased_again += usize::from(leased_again);
+        if !can_be_put_in_sequence(&steps) {
+            searched
+                .wrong
+                .push(format!("no sequence of calls explains what was seen of dataset {dataset}: {steps:?}"));
         }
     }
-    (searched, wrong)
+    if searched.left_out * LEFT_OUT_ONE_IN > searched.datasets + searched.left_out {
+        searched.wrong.push(format!(
+            "{} datasets of {} were not searched, because more than {CALLS_MAX} calls were about each",
+            searched.left_out,
+            searched.datasets + searched.left_out
+        ));
+    }
+    searched
 }
 
 /// For each lease: when the request was first sent that it belongs to, and when it was first seen.
@@ -113,6 +143,13 @@ fn step(call: &Operation, fence: u64) -> Option<Step> {
     Some(Step { what, fence, begun_us: call.begun_us, ended_us })
 }
 
+/// A look that was answered, by what it showed; one that was not says nothing.
+fn seen(look: &Operation, fence: u64) -> Option<Step> {
+    let shown = look.answer.leases.first().filter(|_| look.end == End::Ok)?;
+    let what = if shown.status == "held" { What::Seen } else { What::Refused };
+    Some(Step { what, fence, begun_us: look.begun_us, ended_us: look.ended_us })
+}
+
 fn can_be_put_in_sequence(steps: &[Step]) -> bool {
     search(steps, 0, State::Free, &mut HashSet::new())
 }
@@ -148,7 +185,7 @@ fn after(state: State, step: &Step, granted: &BTreeSet<u64>, released: &BTreeSet
     match step.what {
         What::Grant => (state == State::Free && granted.last().is_none_or(|last| *last < step.fence))
             .then_some(State::Held(step.fence)),
-        What::Renew => is_held.then_some(state),
+        What::Renew | What::Seen => is_held.then_some(state),
         What::ReleaseUnused if is_held => Some(State::Free),
         What::Release if is_held => Some(State::Over),
         // The same call once more is answered as before, whatever has become of the dataset since.
@@ -160,6 +197,8 @@ fn after(state: State, step: &Step, granted: &BTreeSet<u64>, released: &BTreeSet
 
 #[cfg(test)]
 mod tests {
+    use super::super::journal::{Answer, SeenLease};
+    use super::super::rules;
     use super::*;
 
     fn step(what: What, fence: u64, begun_us: u64, ended_us: u64) -> Step {
@@ -224,6 +263,53 @@ mod tests {
             step(What::Release, 1, 130, 140),
         ];
         assert!(!can_be_put_in_sequence(&steps));
+    }
+
+    #[test]
+    fn a_lease_that_is_shown_as_held_after_it_was_given_back_is_found() {
+        let steps = [
+            step(What::Grant, 1, 0, 10),
+            step(What::Release, 1, 11, 20),
+            step(What::Seen, 1, 21, 30),
+            step(What::Expiry, 1, 100, u64::MAX),
+        ];
+        assert!(!can_be_put_in_sequence(&steps));
+    }
+
+    /// A dataset that is leased once, renewed so often, and given back.
+    fn renewed(times: u64) -> Vec<Operation> {
+        let lease = SeenLease {
+            id: "lease".to_owned(),
+            dataset: "ds".to_owned(),
+            fence: 1,
+            status: "held".to_owned(),
+            ttl_us: 1_000_000,
+            expires_us: 0,
+        };
+        let call = |act: Act, subject: &str, begun_us: u64| Operation {
+            consumer: 0,
+            act,
+            subject: subject.to_owned(),
+            fence: Some(1),
+            outcome: None,
+            server: 0,
+            begun_us,
+            ended_us: begun_us + 1,
+            end: End::Ok,
+            http_status: 200,
+            answer: Answer { id: "req".to_owned(), leases: vec![lease.clone()], ..Answer::default() },
+        };
+        let renewals = (1..=times).map(|number| call(Act::Renew, "lease", number * 10));
+        [call(Act::Ask, "key", 0)].into_iter().chain(renewals).collect()
+    }
+
+    #[test]
+    fn a_history_that_is_too_long_to_be_searched_is_no_proof() {
+        let search = |history: &[Operation]| search_all(history, &rules::leases(history));
+        let short = search(&renewed(5));
+        assert_eq!((short.datasets, short.left_out, short.wrong.len()), (1, 0, 0));
+        let long = search(&renewed(100));
+        assert_eq!((long.datasets, long.left_out, long.wrong.len()), (0, 1, 1));
     }
 
     #[test]

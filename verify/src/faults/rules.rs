@@ -132,7 +132,9 @@ fn one_request_for_a_lease(history: &[Operation]) -> Vec<String> {
 fn strangers_are_refused(history: &[Operation], leases: &BTreeMap<&str, Told<'_>>) -> Vec<String> {
     let strangers = history.iter().filter(|operation| {
         let lease = leases.get(operation.subject.as_str());
-        operation.end == End::Ok && lease.is_some_and(|told| operation.fence != Some(told.lease.fence))
+        matches!(operation.act, Act::Renew | Act::Release)
+            && operation.end == End::Ok
+            && lease.is_some_and(|told| operation.fence != Some(told.lease.fence))
     });
     strangers
         .map(|operation| {
@@ -152,7 +154,13 @@ impl Told<'_> {
 
     /// Calls with the lease's own fence.
     pub(crate) fn own_calls(&self) -> impl Iterator<Item = &Operation> {
-        self.calls.iter().copied().filter(|call| call.fence == Some(self.lease.fence))
+        let calls = self.calls.iter().copied().filter(|call| matches!(call.act, Act::Renew | Act::Release));
+        calls.filter(|call| call.fence == Some(self.lease.fence))
+    }
+
+    /// Looks at the lease itself.
+    pub(crate) fn looks(&self) -> impl Iterator<Item = &Operation> {
+        self.calls.iter().copied().filter(|call| call.act == Act::LookAtLease)
     }
 
     /// P6 and I5: a lease does not end before its time, and nobody renews or gives back what has ended.
@@ -222,6 +230,7 @@ mod tests {
             fence: 7,
             status: "held".to_owned(),
             ttl_us: 1_000_000,
+            expires_us: 1_000_005,
         });
         asked
     }

@@ -16,6 +16,8 @@ pub(crate) enum Strike {
     SupplierPaused,
     /// The database ends as if its machine had failed, and is started again.
     DatabaseStopped,
+    /// The process that all others of the database belong to is killed without warning, and started again when they are gone.
+    DatabaseKilled,
     /// One process of the database is killed: all of its connections are lost, and it recovers.
     DatabaseConnectionKilled,
     /// No more can be written to the disk of the store, for a while.
@@ -40,14 +42,15 @@ pub(crate) enum Strike {
 }
 
 /// Every strike, with how often it is in the deck.
-const WEIGHTS: [(Strike, usize); 19] = [
-    (Strike::ServerKilled, 20),
+const WEIGHTS: [(Strike, usize); 20] = [
+    (Strike::ServerKilled, 22),
     (Strike::ServerStopped, 4),
     (Strike::ServerPaused, 4),
-    (Strike::SupplierKilled, 12),
+    (Strike::SupplierKilled, 14),
     (Strike::SupplierStopped, 3),
-    (Strike::SupplierPaused, 3),
+    (Strike::SupplierPaused, 6),
     (Strike::DatabaseStopped, 2),
+    (Strike::DatabaseKilled, 3),
     (Strike::DatabaseConnectionKilled, 1),
     (Strike::DiskFull, 3),
     (Strike::DatabaseLogFull, 2),
@@ -61,6 +64,11 @@ const WEIGHTS: [(Strike, usize); 19] = [
     (Strike::DatabaseHalfOpen, 2),
     (Strike::DatabaseAnswersDropped, 3),
 ];
+
+/// How many cards the deck has of strikes that `can` be done.
+pub(crate) fn cards(can: impl Fn(Strike) -> bool) -> usize {
+    WEIGHTS.iter().filter(|(strike, _)| can(*strike)).map(|(_, times)| times).sum()
+}
 
 /// Strikes in a chance sequence, so that none of them is left out for long.
 #[derive(Default)]
@@ -89,12 +97,21 @@ impl Strike {
         matches!(
             self,
             Self::DatabaseStopped
+                | Self::DatabaseKilled
                 | Self::DatabaseConnectionKilled
                 | Self::DatabaseLogFull
                 | Self::DatabaseLate
                 | Self::DatabaseReset
                 | Self::DatabaseHalfOpen
                 | Self::DatabaseAnswersDropped
+        )
+    }
+
+    /// Whether a process is killed without warning.
+    pub(crate) fn kills(self) -> bool {
+        matches!(
+            self,
+            Self::ServerKilled | Self::SupplierKilled | Self::DatabaseKilled | Self::DatabaseConnectionKilled
         )
     }
 
@@ -125,6 +142,7 @@ impl Strike {
             Self::SupplierStopped => "supplier_stopped",
             Self::SupplierPaused => "supplier_paused",
             Self::DatabaseStopped => "database_stopped",
+            Self::DatabaseKilled => "database_killed",
             Self::DatabaseConnectionKilled => "database_connection_killed",
             Self::DiskFull => "disk_full",
             Self::DatabaseLogFull => "database_log_full",
@@ -138,5 +156,28 @@ impl Strike {
             Self::DatabaseHalfOpen => "database_half_open",
             Self::DatabaseAnswersDropped => "database_answers_dropped",
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_strike_has_a_name_of_its_own_and_comes_up_in_one_deck() {
+        let mut deck = Deck::default();
+        let cards = cards(|_| true);
+        let dealt: std::collections::BTreeSet<&str> =
+            (0..cards).map(|_| deck.deal(|_| true).name()).collect();
+        assert_eq!(dealt.len(), WEIGHTS.len());
+    }
+
+    #[test]
+    fn at_night_kills_alone_come_to_two_thousand_over_both_stores() {
+        let kills = |database: bool| {
+            let can = |strike: Strike| database || !strike.needs_database();
+            2_000 * cards(|strike| can(strike) && strike.kills()) / cards(can)
+        };
+        assert!(kills(false) + kills(true) > 2_000, "{} and {}", kills(false), kills(true));
     }
 }

@@ -42,14 +42,14 @@ impl Cluster {
             self.ended_without_room += u32::from(database.panics()? > ended_before);
         }
         for number in going {
-            self.wait_until_ready(number).await?;
+            self.wait_until_one_is_ready(number).await?;
         }
         self.found_room += 1;
         Ok(true)
     }
 
     /// Waits until a server is ready again, which never ends over a full disk.
-    async fn wait_until_ready(&mut self, number: usize) -> anyhow::Result<()> {
+    async fn wait_until_one_is_ready(&mut self, number: usize) -> anyhow::Result<()> {
         let server = &mut self.servers[number].process;
         let api = self.api.through(server.address().to_owned(), CALL_LIMIT);
         let limit = Instant::now() + CALL_LIMIT;

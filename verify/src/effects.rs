@@ -34,6 +34,38 @@ struct World {
     wrong: Vec<String>,
 }
 
+impl World {
+    /// Somebody asks for an effect; what it relies on has to be there, and is always the same.
+    fn make(&mut self, key: String, after: Option<String>, attempt: u64, now_us: u64) {
+        if let Some(after) = after.as_ref().filter(|after| !self.effects.contains_key(*after)) {
+            self.wrong.push(format!("effect {key} was made before {after}, which it relies on"));
+        }
+        let effect = self.effects.entry(key.clone()).or_default();
+        if effect.made == 0 {
+            effect.first_made_us = now_us;
+        } else if effect.after != after {
+            self.wrong
+                .push(format!("effect {key} was made after {:?}, and then after {after:?}", effect.after));
+        }
+        effect.there = true;
+        effect.made += 1;
+        effect.last_made_us = now_us;
+        effect.attempt = effect.attempt.max(attempt);
+        effect.after = after;
+    }
+
+    /// Somebody removes an effect, made or not; nothing that is there may rely on it.
+    fn undo(&mut self, key: String) {
+        let relies = |other: &Effect| other.there && other.after.as_deref() == Some(key.as_str());
+        if let Some((relying, _)) = self.effects.iter().find(|(_, other)| relies(other)) {
+            self.wrong.push(format!("effect {key} was removed before {relying}, which relies on it"));
+        }
+        let effect = self.effects.entry(key).or_default();
+        effect.there = false;
+        effect.undone += 1;
+    }
+}
+
 /// All effects by idempotency key.
 #[derive(Clone, Default)]
 pub(crate) struct Effects {
@@ -73,45 +105,65 @@ async fn make(
     Path(key): Path<String>,
     Query(told): Query<BTreeMap<String, String>>,
 ) -> StatusCode {
-    let mut world = effects.world();
-    let after = told.get("after").cloned();
-    if let Some(after) = after.as_ref().filter(|after| !world.effects.contains_key(*after)) {
-        let wrong = format!("effect {key} was made before {after}, which it relies on");
-        world.wrong.push(wrong);
-    }
     let now_us = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_micros() as u64;
     let attempt = told.get("attempt").and_then(|attempt| attempt.parse().ok()).unwrap_or_default();
-    let effect = world.effects.entry(key.clone()).or_default();
-    let changed = effect.made > 0 && effect.after != after;
-    let before = effect.after.clone();
-    effect.there = true;
-    effect.made += 1;
-    if effect.made == 1 {
-        effect.first_made_us = now_us;
-    }
-    effect.last_made_us = now_us;
-    effect.attempt = effect.attempt.max(attempt);
-    effect.after = after.clone();
-    if changed {
-        world.wrong.push(format!("effect {key} was made after {before:?}, and then after {after:?}"));
-    }
+    effects.world().make(key, told.get("after").cloned(), attempt, now_us);
     StatusCode::OK
 }
 
 async fn undo(State(effects): State<Effects>, Path(key): Path<String>) -> StatusCode {
-    let mut world = effects.world();
-    let relying = world.effects.iter().find(|(_, other)| other.there && other.after.as_deref() == Some(&key));
-    if let Some((relying, _)) = relying {
-        let wrong = format!("effect {key} was removed before {relying}, which relies on it");
-        world.wrong.push(wrong);
-    }
-    let effect = world.effects.entry(key).or_default();
-    effect.there = false;
-    effect.undone += 1;
+    effects.world().undo(key);
     StatusCode::OK
 }
 
 async fn look(State(effects): State<Effects>, Path(key): Path<String>) -> StatusCode {
     let there = effects.world().effects.get(&key).is_some_and(|effect| effect.there);
     if there { StatusCode::OK } else { StatusCode::NOT_FOUND }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn make(world: &mut World, key: &str, after: Option<&str>) {
+        world.make(key.to_owned(), after.map(str::to_owned), 1, 0);
+    }
+
+    #[test]
+    fn what_is_made_before_what_it_relies_on_or_from_something_else_is_found() {
+        let mut world = World::default();
+        make(&mut world, "a", None);
+        make(&mut world, "b", Some("a"));
+        make(&mut world, "b", Some("a"));
+        assert_eq!(world.wrong, Vec::<String>::new());
+        make(&mut world, "b", None);
+        assert_eq!(world.wrong.len(), 1);
+        make(&mut world, "c", Some("d"));
+        assert_eq!(world.wrong.len(), 2);
+    }
+
+    #[test]
+    fn what_is_removed_before_what_relies_on_it_is_found() {
+        let mut world = World::default();
+        make(&mut world, "a", None);
+        make(&mut world, "b", Some("a"));
+        world.undo("b".to_owned());
+        world.undo("a".to_owned());
+        assert_eq!(world.wrong, Vec::<String>::new());
+        make(&mut world, "a", None);
+        make(&mut world, "b", Some("a"));
+        world.undo("a".to_owned());
+        assert_eq!(world.wrong.len(), 1);
+        assert!(!world.effects["a"].there);
+    }
+
+    #[test]
+    fn what_was_made_is_remembered_from_the_first_to_the_last_time() {
+        let mut world = World::default();
+        world.make("a".to_owned(), None, 2, 10);
+        world.make("a".to_owned(), None, 1, 20);
+        let effect = &world.effects["a"];
+        assert_eq!((effect.made, effect.attempt), (2, 2));
+        assert_eq!((effect.first_made_us, effect.last_made_us), (10, 20));
+    }
 }

@@ -47,6 +47,9 @@ const REJECTS: u8 = 3;
 const STUMBLES: u8 = 6;
 const TAKES_ITS_TIME: u8 = 6;
 
+/// Making takes so many milliseconds: long enough that most who stand still have something in hand.
+const WORK_MS: std::ops::Range<u64> = 0..60;
+
 /// Whoever stands still for longer loses the attempt to somebody else, and answers late.
 const ATTEMPT: Duration = Duration::from_secs(2);
 
@@ -77,7 +80,14 @@ async fn produce(world: World, cx: Context, input: Value) -> Result<Value, Stop>
         return Err(cx.again_after(Duration::from_millis(20), 1, "it takes a moment"));
     }
     let after = input["after"].as_str().map(|after| format!("&after={after}")).unwrap_or_default();
-    world.call("PUT", &format!("{}?attempt={}{after}", cx.idempotency_key(), cx.attempt())).await?;
+    let effect = format!("{}?attempt={}{after}", cx.idempotency_key(), cx.attempt());
+    // It blocks, as many suppliers do, so that nobody can tell it in between that its time is over: when it stood still, it answers late.
+    tokio::task::block_in_place(|| {
+        tokio::runtime::Handle::current().block_on(async {
+            tokio::time::sleep(Duration::from_millis(fastrand::u64(WORK_MS))).await;
+            world.call("PUT", &effect).await
+        })
+    })?;
     if chance > 100 - STUMBLES {
         return Err(cx.retry("stumbled", "made, and then forgotten to say so"));
     }

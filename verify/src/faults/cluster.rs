@@ -1,6 +1,7 @@
 //! Cluster: the servers, the database and the suppliers of one trial, and everything that can be done to them.
 
 mod room;
+mod telling;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -10,7 +11,6 @@ use anyhow::{Context, ensure};
 use tokio::task::JoinHandle;
 
 use super::journal::Journal;
-use super::logs;
 use super::strikes::Strike;
 use crate::api::Api;
 use crate::disk::Disk;
@@ -28,7 +28,7 @@ const INSTANCES: usize = 2;
 const PAUSE_MS: std::ops::Range<u64> = 50..3_000;
 
 /// A supplier does so for longer: mostly longer than an attempt may take, so that somebody else is given what it has in hand.
-const SUPPLIER_PAUSE_MS: std::ops::Range<u64> = 500..4_000;
+const SUPPLIER_PAUSE_MS: std::ops::Range<u64> = 1_000..4_000;
 
 /// A way does something else than to carry for so many milliseconds: longer than a call takes, and short enough that much happens
 /// in between.
@@ -309,7 +309,7 @@ impl Cluster {
                 }
             }
             Strike::SupplierPaused => {
-                supplier.resting = Some(supplier.process.pause(span(SUPPLIER_PAUSE_MS))?)
+                supplier.resting = Some(supplier.process.pause(span(SUPPLIER_PAUSE_MS))?);
             }
             _ => supplier.process.kill_and_restart(&api).await?,
         }
@@ -346,46 +346,6 @@ impl Cluster {
             }
         }
         Ok(())
-    }
-
-    /// How often something that was on its way was hit.
-    pub(crate) fn hits(&self) -> u64 {
-        self.calls.iter().chain(&self.to_database).map(Proxy::hits).sum()
-    }
-
-    /// What all servers have logged in all their lives.
-    pub(crate) fn log(&self) -> anyhow::Result<String> {
-        self.servers.iter().map(|server| server.process.log()).collect()
-    }
-
-    /// What no program may say, of what all of them have said.
-    pub(crate) fn alarms(&self) -> anyhow::Result<Vec<String>> {
-        let mut alarms = logs::alarming("a server", &self.log()?, false);
-        for supplier in &self.suppliers {
-            alarms.extend(logs::alarming("a supplier", &supplier.process.log()?, false));
-        }
-        if let Some(database) = &self.database {
-            alarms.extend(logs::alarming("PostgreSQL", &database.log()?, self.found_room > 0));
-        }
-        Ok(alarms)
-    }
-
-    /// How often a process was killed without warning.
-    pub(crate) fn kills(&self) -> u32 {
-        self.struck.iter().filter(|(strike, _)| strike.kills()).map(|(_, times)| times).sum()
-    }
-
-    /// Puts what the database has said beside what the servers have.
-    pub(crate) fn keep_log_of_database(&self) -> anyhow::Result<()> {
-        if let Some(database) = &self.database {
-            std::fs::write(self.folder.join("postgres.log"), database.log()?)?;
-        }
-        Ok(())
-    }
-
-    /// Puts a store that lies on a disk of the trial's own where it stays.
-    pub(crate) fn keep_store(&self) -> anyhow::Result<()> {
-        self.disk.as_ref().map_or(Ok(()), |disk| disk.copy_to(&self.folder.join("store")))
     }
 
     fn any(&self) -> Api {

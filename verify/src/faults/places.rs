@@ -212,17 +212,21 @@ mod tests {
     fn a_dataset_that_is_nowhere_or_in_two_places_is_found() {
         let begun = json!({ "kind": "dataset.building", "dataset_id": "a" });
         let gone = json!({ "id": "a", "status": "gone" });
-        let wrong = |datasets: &[Value], leases: &[Value], debts: &[Value]| {
-            in_one_place(datasets, leases, debts, &[begun.clone()]).len()
+        let wrong = |datasets: &[&Value], leases: &[&Value], debts: &[&Value]| {
+            let owned = |all: &[&Value]| all.iter().map(|one| (*one).clone()).collect::<Vec<Value>>();
+            in_one_place(&owned(datasets), &owned(leases), &owned(debts), std::slice::from_ref(&begun)).len()
         };
-        assert_eq!(wrong(&[gone.clone()], &[], &[]), 0);
+        assert_eq!(wrong(&[&gone], &[], &[]), 0);
         assert_eq!(wrong(&[], &[], &[]), 1);
-        assert_eq!(wrong(&[gone.clone(), gone.clone()], &[], &[]), 1);
+        assert_eq!(wrong(&[&gone, &gone], &[], &[]), 1);
+        let (leased, owing) =
+            (json!({ "id": "a", "status": "leased" }), json!({ "id": "a", "status": "debt" }));
+        let debt = json!({ "root_id": "a" });
         let held = json!({ "status": "held", "dataset": { "id": "a" } });
-        assert_eq!(wrong(&[gone.clone()], &[held.clone()], &[]), 1);
-        assert_eq!(wrong(&[json!({ "id": "a", "status": "leased" })], &[held], &[]), 0);
-        assert_eq!(wrong(&[gone], &[], &[json!({ "root_id": "a" })]), 1);
-        assert_eq!(wrong(&[json!({ "id": "a", "status": "debt" })], &[], &[]), 1);
+        assert_eq!(wrong(&[&gone], &[&held], &[]), 1);
+        assert_eq!(wrong(&[&leased], &[&held], &[]), 0);
+        assert_eq!(wrong(&[&gone], &[], &[&debt]), 1);
+        assert_eq!(wrong(&[&owing], &[], &[]), 1);
         let other = json!({ "status": "released", "dataset": { "id": "b" } });
         assert_eq!(in_one_place(&[], &[other], &[], &[]).len(), 1);
     }

@@ -129,8 +129,8 @@ impl Consumer {
         let count = if self.kind == Kind::Pipeline { self.random.u64(AT_ONCE) } else { 1 };
         // Whoever takes what is there or being made leaves nothing to be stocked: some do not, and some wait for nothing.
         let source = match self.random.u8(..10) {
-            0..3 => "stock_only",
-            3..6 => "stock_first",
+            0..4 => "stock_only",
+            4..6 => "stock_first",
             _ => "fresh",
         };
         let body = json!({

@@ -61,21 +61,21 @@ fn of_history(history: &[Operation], several_servers: bool, strikes: Strikes) ->
         keys.values().filter(|servers| servers.iter().any(|server| *server != servers[0])).count();
     let count = |holds: &dyn Fn(&Operation) -> bool| history.iter().filter(|call| holds(call)).count() as u64;
     let mut counted = vec![
-        ("call_nobody_answered", count(&|call| call.end == End::Maybe), strikes.times(2)),
-        ("request_made_again_under_its_key", again, strikes.one_in(5)),
+        ("call_nobody_answered", count(&|call| call.end == End::Maybe), strikes.times(5)),
+        ("request_made_again_under_its_key", again, strikes.one_in(10)),
         (
             "key_refused_for_another_request",
             count(&|call| call.answer.code == "idempotency_mismatch"),
-            strikes.one_in(20),
+            strikes.one_in(30),
         ),
         (
             "stale_or_foreign_fence_refused",
             count(&|call| call.answer.code == "lease_fenced"),
-            strikes.one_in(3),
+            strikes.one_in(6),
         ),
     ];
     if several_servers {
-        counted.push(("key_known_to_another_server", elsewhere as u64, strikes.one_in(10)));
+        counted.push(("key_known_to_another_server", elsewhere as u64, strikes.one_in(15)));
     }
     counted
 }
@@ -85,41 +85,41 @@ fn of_consumers(history: &[Operation], tally: &Tally, strikes: Strikes) -> Vec<H
     let count = |holds: &dyn Fn(&Operation) -> bool| history.iter().filter(|call| holds(call)).count() as u64;
     let load = |count: &AtomicU64| count.load(Ordering::Relaxed);
     vec![
-        ("dataset_used", count(&|call| call.act == Act::Use && call.end == End::Ok), strikes.times(3)),
+        ("dataset_used", count(&|call| call.act == Act::Use && call.end == End::Ok), strikes.times(2)),
         (
             "use_refused_by_guard",
             count(&|call| call.act == Act::Use && call.end == End::Fail),
-            strikes.one_in(20),
+            strikes.one_in(75),
         ),
         (
             "lease_looked_at_while_held",
             count(&|call| call.act == Act::LookAtLease && call.end == End::Ok),
-            strikes.one_in(3),
+            strikes.one_in(7),
         ),
         (
             "lease_renewed_and_used_beyond_its_first_deadline",
             holding::used_beyond_first_deadline(history) as u64,
-            strikes.one_in(15),
+            strikes.one_in(25),
         ),
-        ("holder_came_too_late", load(&tally.came_too_late), strikes.one_in(25)),
-        ("served_from_stock", load(&tally.from_stock), strikes.one_in(75)),
+        ("holder_came_too_late", load(&tally.came_too_late), strikes.one_in(50)),
+        ("served_from_stock", load(&tally.from_stock), strikes.one_in(150)),
     ]
 }
 
 /// What the servers and the world tell at the end.
 fn of_verdict(verdict: &Verdict, strikes: Strikes) -> Vec<Happened> {
     vec![
-        ("lease_expired", verdict.expired as u64, strikes.one_in(5)),
-        ("leased_again_after_it_came_back_unused", verdict.leased_again as u64, strikes.one_in(25)),
+        ("lease_expired", verdict.expired as u64, strikes.one_in(8)),
+        ("leased_again_after_it_came_back_unused", verdict.leased_again as u64, strikes.one_in(75)),
         ("effect_made_again_under_its_key", verdict.repeated_effects as u64, strikes.one_in(3)),
         ("task_taken_from_a_lost_supplier", verdict.audit.lost as u64, strikes.times(1)),
         ("late_result", verdict.audit.late as u64, strikes.one_in(30)),
-        ("undo_tried_again", verdict.audit.undo_failed as u64, strikes.one_in(3)),
+        ("undo_tried_again", verdict.audit.undo_failed as u64, strikes.one_in(5)),
         ("level_of_stock_looked_at", verdict.levels as u64, strikes.times(1)),
-        ("dataset_put_in_sequence", verdict.searched.datasets as u64, strikes.times(1)),
-        ("dataset_leased_again_put_in_sequence", verdict.searched.leased_again as u64, strikes.one_in(25)),
-        ("result_compared", verdict.compared.results as u64, strikes.times(4)),
-        ("part_held_against_what_it_relies_on", verdict.compared.relying as u64, strikes.times(3)),
+        ("dataset_put_in_sequence", verdict.searched.datasets as u64, strikes.one_in(3)),
+        ("dataset_leased_again_put_in_sequence", verdict.searched.leased_again as u64, strikes.one_in(75)),
+        ("result_compared", verdict.compared.results as u64, strikes.times(2)),
+        ("part_held_against_what_it_relies_on", verdict.compared.relying as u64, strikes.times(1)),
     ]
 }
 

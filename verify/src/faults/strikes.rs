@@ -43,12 +43,12 @@ pub(crate) enum Strike {
 
 /// Every strike, with how often it is in the deck.
 const WEIGHTS: [(Strike, usize); 20] = [
-    (Strike::ServerKilled, 26),
+    (Strike::ServerKilled, 24),
     (Strike::ServerStopped, 4),
     (Strike::ServerPaused, 4),
     (Strike::SupplierKilled, 14),
     (Strike::SupplierStopped, 3),
-    (Strike::SupplierPaused, 8),
+    (Strike::SupplierPaused, 6),
     (Strike::DatabaseStopped, 2),
     (Strike::DatabaseKilled, 3),
     (Strike::DatabaseConnectionKilled, 1),

@@ -46,9 +46,9 @@ impl Consumer {
     pub(super) async fn use_once(&mut self, lease: &SeenLease, asked_us: u64) {
         self.use_now(lease);
         match self.random.u8(..20) {
-            0..8 => self.release(lease, "used").await,
-            8..15 => self.release(lease, "unused").await,
-            15..19 => self.release(lease, "broken").await,
+            0..6 => self.release(lease, "used").await,
+            6..16 => self.release(lease, "unused").await,
+            16..19 => self.release(lease, "broken").await,
             _ => self.use_until(lease, asked_us + lease.ttl_us / 2).await,
         }
     }

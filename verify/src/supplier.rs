@@ -48,7 +48,7 @@ const STUMBLES: u8 = 6;
 const TAKES_ITS_TIME: u8 = 6;
 
 /// Making takes so many milliseconds: long enough that most who stand still have something in hand.
-const WORK_MS: std::ops::Range<u64> = 0..30;
+const WORK_MS: std::ops::Range<u64> = 0..60;
 
 /// Whoever stands still for longer loses the attempt to somebody else, and answers late.
 const ATTEMPT: Duration = Duration::from_secs(2);

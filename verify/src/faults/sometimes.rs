@@ -113,7 +113,7 @@ fn of_verdict(verdict: &Verdict, strikes: Strikes) -> Vec<Happened> {
         ("leased_again_after_it_came_back_unused", verdict.leased_again as u64, strikes.one_in(75)),
         ("effect_made_again_under_its_key", verdict.repeated_effects as u64, strikes.one_in(3)),
         ("task_taken_from_a_lost_supplier", verdict.audit.lost as u64, strikes.times(1)),
-        ("late_result", verdict.audit.late as u64, strikes.one_in(30)),
+        ("late_result", verdict.audit.late as u64, strikes.one_in(75)),
         ("undo_tried_again", verdict.audit.undo_failed as u64, strikes.one_in(5)),
         ("level_of_stock_looked_at", verdict.levels as u64, strikes.times(1)),
         ("dataset_put_in_sequence", verdict.searched.datasets as u64, strikes.one_in(3)),

@@ -108,11 +108,11 @@ impl Sweep {
     fn every(self) -> Duration {
         match self {
             Self::OverdueRequests => Duration::from_millis(500),
-            Self::UnservedTasks | Self::Catalogues => Duration::from_secs(2),
+            // Somebody may wait for what its own server could not have asked about; those that nobody can tell about are asked about again
+            // after a pause of their own.
+            Self::Suspects | Self::UnservedTasks | Self::Catalogues => Duration::from_secs(2),
             // What a killed server forgets; each token is written once a minute whatever the pace.
             Self::TokenUses => Duration::from_secs(10),
-            // Those that nobody can tell about are asked about again after a pause.
-            Self::Suspects => Duration::from_secs(10),
             Self::OldKeys => Duration::from_secs(600),
             // A pass goes on with each; between two passes nothing is asked but the time.
             Self::Retention => Duration::from_secs(3),

@@ -12,6 +12,7 @@ use std::task::{Context, Poll, Waker};
 
 use deadpool_postgres::Object;
 use futures::future::join;
+use tokio::sync::{Mutex as Turn, MutexGuard as MutexGuardOfTurn};
 use tokio::time::timeout;
 use tokio_postgres::Row;
 use tokio_postgres::types::{ToSql, Type};
@@ -100,6 +101,9 @@ pub(super) struct Connection {
     answered: AtomicBool,
     /// What was sent and not waited for, in its sequence: as much as one transaction writes.
     sent: Mutex<Vec<Sent>>,
+    /// Held by whoever makes its statement ready and sends it: what is joined is carried out in the sequence of its first polls, also
+    /// when the first has to be prepared and the next is known. Locks are taken in that sequence.
+    sending: Turn<()>,
 }
 
 impl Connection {
@@ -111,6 +115,7 @@ impl Connection {
             failed: AtomicBool::new(false),
             answered: AtomicBool::new(false),
             sent: Mutex::default(),
+            sending: Turn::default(),
         }
     }
 
@@ -118,9 +123,12 @@ impl Connection {
     pub(super) async fn run(&self, sql: &str, params: Params<'_>) -> Result<u64, Fault> {
         // On the heap, because a transaction has dozens of these in one future.
         let run = Box::pin(async {
+            let turn = self.sending.lock().await;
             match self.way.ready(self.client(), sql).await? {
-                Ready::Kept(statement) => self.client().execute(&statement, params).await,
-                Ready::Once(types) => self.client().execute_typed(sql, &with_types(params, &types)).await,
+                Ready::Kept(statement) => sent(turn, self.client().execute(&statement, params)).await,
+                Ready::Once(types) => {
+                    sent(turn, self.client().execute_typed(sql, &with_types(params, &types))).await
+                }
             }
         });
         self.noted(self.beside_sent(run).await).await
@@ -159,6 +167,7 @@ impl Connection {
         rows: Option<u64>,
         taken: Option<&'static str>,
     ) -> Result<(), Fault> {
+        let _turn = self.beside_sent(self.sending.lock()).await;
         let ready = match self.beside_sent(self.way.ready(self.client(), sql)).await {
             Ok(ready) => ready,
             Err(cause) => return self.noted(Err(cause)).await,
@@ -325,9 +334,12 @@ impl Connection {
 
     async fn query(&self, sql: &str, params: Params<'_>) -> Result<Vec<Row>, Fault> {
         let query = Box::pin(async {
+            let turn = self.sending.lock().await;
             match self.way.ready(self.client(), sql).await? {
-                Ready::Kept(statement) => self.client().query(&statement, params).await,
-                Ready::Once(types) => self.client().query_typed(sql, &with_types(params, &types)).await,
+                Ready::Kept(statement) => sent(turn, self.client().query(&statement, params)).await,
+                Ready::Once(types) => {
+                    sent(turn, self.client().query_typed(sql, &with_types(params, &types))).await
+                }
             }
         });
         self.noted(self.beside_sent(query).await).await
@@ -365,7 +377,47 @@ impl Drop for Connection {
     }
 }
 
+/// Sends a statement, which its first poll does, and lets the next one be sent before it is answered.
+async fn sent<F: Future>(turn: MutexGuardOfTurn<'_, ()>, answer: F) -> F::Output {
+    let mut answer = pin!(answer);
+    let at_once = poll_fn(|cx| Poll::Ready(answer.as_mut().poll(cx))).await;
+    drop(turn);
+    match at_once {
+        Poll::Ready(answered) => answered,
+        Poll::Pending => answer.await,
+    }
+}
+
 /// Values with the types that their statement has for them.
 fn with_types<'a>(params: Params<'a>, types: &[Type]) -> Vec<(&'a (dyn ToSql + Sync), Type)> {
     params.iter().copied().zip(types.iter().cloned()).collect()
+}
+
+#[cfg(all(test, feature = "conformance"))]
+mod tests {
+    use super::*;
+    use crate::conformance::PostgresServer;
+    use crate::durability::Durability;
+    use crate::postgres::connections::Connections;
+    use crate::postgres::epoch::Epoch;
+
+    #[tokio::test]
+    async fn what_is_joined_is_carried_out_in_its_sequence_also_when_the_first_is_not_ready() {
+        let server = PostgresServer::shared();
+        let address = server.new_address();
+        crate::postgres::create(&address, Durability::TestsOnly).await.unwrap();
+        let epoch = Epoch::new(crate::postgres::opening::first_row(&address).await.unwrap());
+        server.run(&format!("CREATE SEQUENCE {}.turns", address.schema())).await;
+        let connection = Connections::new(&address, Way::Direct, &epoch, 1).unwrap().get().await.unwrap();
+        let known = "SELECT nextval('turns')";
+        let turn = async |sql: &str| {
+            let read = |row: &Row| Ok(row.get::<_, i64>(0));
+            connection.one(sql, &[], read).await.unwrap().unwrap()
+        };
+        assert_eq!(turn(known).await, 1);
+        for (round, new) in (1..).zip(["SELECT nextval('turns') AS a", "SELECT nextval('turns') AS b"]) {
+            let (first, second, third) = futures::join!(turn(new), turn(known), turn(known));
+            assert_eq!([first, second, third], [3 * round - 1, 3 * round, 3 * round + 1]);
+        }
+    }
 }

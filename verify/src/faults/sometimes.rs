@@ -89,7 +89,7 @@ fn of_consumers(history: &[Operation], tally: &Tally, strikes: Strikes) -> Vec<H
         (
             "use_refused_by_guard",
             count(&|call| call.act == Act::Use && call.end == End::Fail),
-            strikes.one_in(75),
+            strikes.one_in(150),
         ),
         (
             "lease_looked_at_while_held",
@@ -110,14 +110,14 @@ fn of_consumers(history: &[Operation], tally: &Tally, strikes: Strikes) -> Vec<H
 fn of_verdict(verdict: &Verdict, strikes: Strikes) -> Vec<Happened> {
     vec![
         ("lease_expired", verdict.expired as u64, strikes.one_in(8)),
-        ("leased_again_after_it_came_back_unused", verdict.leased_again as u64, strikes.one_in(75)),
+        ("leased_again_after_it_came_back_unused", verdict.leased_again as u64, strikes.one_in(150)),
         ("effect_made_again_under_its_key", verdict.repeated_effects as u64, strikes.one_in(3)),
         ("task_taken_from_a_lost_supplier", verdict.audit.lost as u64, strikes.times(1)),
-        ("late_result", verdict.audit.late as u64, strikes.one_in(75)),
+        ("late_result", verdict.audit.late as u64, strikes.one_in(150)),
         ("undo_tried_again", verdict.audit.undo_failed as u64, strikes.one_in(5)),
         ("level_of_stock_looked_at", verdict.levels as u64, strikes.times(1)),
         ("dataset_put_in_sequence", verdict.searched.datasets as u64, strikes.one_in(3)),
-        ("dataset_leased_again_put_in_sequence", verdict.searched.leased_again as u64, strikes.one_in(75)),
+        ("dataset_leased_again_put_in_sequence", verdict.searched.leased_again as u64, strikes.one_in(150)),
         ("result_compared", verdict.compared.results as u64, strikes.times(2)),
         ("part_held_against_what_it_relies_on", verdict.compared.relying as u64, strikes.times(1)),
     ]

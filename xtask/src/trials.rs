@@ -112,7 +112,11 @@ pub(crate) fn verify(root: &Path, flags: &VerifyFlags) -> anyhow::Result<Tally> 
     if flags.mutants {
         return Ok(Tally::default().finished(mutants::run(root)?));
     }
-    let programs = programs(root)?;
+    // With every change those that were built for the tests, whose assertions are on; at night those that are shipped.
+    let programs = match flags.profile {
+        Profile::Ci => programs(root)?,
+        Profile::Night => released(root)?,
+    };
     let stores = flags.store.map_or(vec![Store::Sqlite, Store::Postgres], |store| vec![store]);
     let mut tally = Tally::default();
     for store in stores {

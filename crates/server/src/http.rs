@@ -157,3 +157,32 @@ fn other_operations() -> OpenApiRouter<Server> {
         .routes(routes!(health::readyz))
         .routes(routes!(health::startupz))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_keeps_alive_what_was_begun_is_served_before_new_work() {
+        let document: serde_json::Value = serde_json::from_str(&document::openapi()).unwrap();
+        let paths = document["paths"].as_object().unwrap();
+        let operations = paths.iter().flat_map(|(path, operations)| {
+            operations.as_object().unwrap().keys().map(move |method| (method.to_uppercase(), path.as_str()))
+        });
+        let urgent: Vec<String> = operations
+            .filter(|(method, path)| is_urgent(&method.parse().unwrap(), path))
+            .map(|(method, path)| format!("{method} {path}"))
+            .collect();
+        assert_eq!(
+            urgent,
+            [
+                "GET /livez",
+                "GET /readyz",
+                "POST /v1/leases/{id}/release",
+                "POST /v1/leases/{id}/renew",
+                "POST /v1/sessions/{id}/heartbeat",
+                "POST /v1/sessions/{id}/results",
+            ]
+        );
+    }
+}

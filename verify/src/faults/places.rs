@@ -31,6 +31,20 @@ pub(crate) fn stock_disagrees(level: Level, in_stock: &[Value]) -> Option<String
     })
 }
 
+/// I11: with every request ended, what is counted against quotas is what is held: a count that has drifted would refuse leases, or grant too
+/// many, from then on.
+pub(crate) fn counted_as_taken<'a>(
+    limits: &Value,
+    leases: impl IntoIterator<Item = &'a Value>,
+) -> Vec<String> {
+    let held = leases.into_iter().filter(|lease| lease["status"] == "held").count() as u64;
+    let counts = ["of_token", "of_environment"].into_iter();
+    counts
+        .filter(|of| limits["leases"][of]["taken"].as_u64() != Some(held))
+        .map(|of| format!("{held} leases are held, and {of} counts otherwise: {limits}"))
+        .collect()
+}
+
 /// I11: every dataset that anybody was told of is listed once, and each is where its own status says that it is.
 pub(crate) fn in_one_place<'a>(
     datasets: &[Value],
@@ -172,6 +186,19 @@ mod tests {
 
     fn level(ready: u64, coming: u64, came_back: u64) -> Level {
         Level { target: 10, ready, coming, came_back }
+    }
+
+    #[test]
+    fn a_count_that_has_drifted_is_found() {
+        let limits = |of_token: u64, of_environment: u64| {
+            let taken = |taken: u64| json!({ "taken": taken, "limit": 1_000 });
+            json!({ "leases": { "of_token": taken(of_token), "of_environment": taken(of_environment) } })
+        };
+        let leases = [json!({ "status": "held" }), json!({ "status": "released" })];
+        assert!(counted_as_taken(&limits(1, 1), &leases).is_empty());
+        assert_eq!(counted_as_taken(&limits(1, 2), &leases).len(), 1);
+        assert_eq!(counted_as_taken(&limits(0, 0), &leases).len(), 2);
+        assert_eq!(counted_as_taken(&json!({}), []).len(), 2);
     }
 
     #[test]

@@ -43,6 +43,8 @@ pub(crate) struct Found {
     datasets: Vec<Value>,
     debts: Vec<Value>,
     events: Vec<Value>,
+    /// What the token of all consumers and their environment may have, and what of it is counted as taken.
+    limits: Value,
 }
 
 /// What was compared, and everything that is wrong.
@@ -93,9 +95,11 @@ pub(crate) async fn find(api: &Api, healed_us: u64, file: &Path) -> anyhow::Resu
         datasets,
         debts: api.list("/v1/debts").await?,
         events: api.events(QUIET).await?,
+        limits: api.get("/v1/environments/default/limits").await?,
     };
     let written = json!({
         "requests": found.requests, "leases": found.leases, "datasets": found.datasets, "debts": found.debts, "events": found.events,
+        "limits": found.limits,
     });
     std::fs::write(file, written.to_string())?;
     Ok(found)
@@ -125,6 +129,7 @@ pub(crate) fn reach(remembered: &Remembered, found: &Found, effects: &Effects) -
     wrong.append(&mut audit.wrong);
     wrong.extend(places::in_one_place(&found.datasets, found.leases.values(), &found.debts, &found.events));
     wrong.extend(places::ledger(&found.datasets, &found.events));
+    wrong.extend(places::counted_as_taken(&found.limits, found.leases.values()));
 
     let recorded = made::recorded(&found.events, &mut wrong);
     made::made_once(&recorded, &world, &mut wrong);

@@ -4,6 +4,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use rusqlite::Connection;
 use sixpack_storage::conformance::{Fixture, Order};
@@ -67,6 +68,48 @@ async fn a_backup_holds_what_was_committed_before_it_and_goes_on_where_it_is_res
     let held = store.lease(lease.id).await.unwrap().unwrap();
     assert!(held.expires_at <= SystemClock.now(), "nobody holds it any more");
     assert_eq!(entries(&place), ["lock", "store.db", "store.db-shm", "store.db-wal"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_backup_that_is_made_while_others_write_is_the_store_at_one_moment() {
+    let (folder, store, f) = in_use();
+    let data = folder.path().join("data");
+    let (acknowledged, begun) = (AtomicU64::new(0), AtomicU64::new(0));
+    let stop = AtomicBool::new(false);
+    let write = async {
+        while !stop.load(Ordering::SeqCst) {
+            begun.fetch_add(1, Ordering::SeqCst);
+            f.accept(Order::of(&["shop/customer"])).await;
+            acknowledged.fetch_add(1, Ordering::SeqCst);
+        }
+    };
+    let back_up_again_and_again = async {
+        for round in 0..ROUNDS {
+            // Something is written between two of them.
+            let so_far = acknowledged.load(Ordering::SeqCst);
+            while acknowledged.load(Ordering::SeqCst) == so_far {
+                tokio::task::yield_now().await;
+            }
+            let before = acknowledged.load(Ordering::SeqCst);
+            let (data, file) = (data.clone(), folder.path().join(format!("{round}.sixpack")));
+            let made = tokio::task::spawn_blocking(move || (back_up(&data, &file).unwrap(), file)).await;
+            let (backup, file) = made.unwrap();
+            let after = begun.load(Ordering::SeqCst);
+            let requests = rows(&backup, "request");
+            assert!((before..=after).contains(&requests), "{before} <= {requests} <= {after}");
+            assert_eq!(requests, rows(&backup, "tree"), "a request is there with its dataset, or not at all");
+            assert_eq!(verify(&file).unwrap(), backup);
+        }
+        stop.store(true, Ordering::SeqCst);
+    };
+    tokio::join!(write, back_up_again_and_again);
+    let place = folder.path().join("restored");
+    let (last, _) =
+        restore(&folder.path().join(format!("{}.sixpack", ROUNDS - 1)), &place, "last").await.unwrap();
+    let restored = SqliteStore::open(&place, Settings::default()).unwrap();
+    let listed = restored.requests(&Default::default(), all()).await.unwrap().rows.len() as u64;
+    assert_eq!(listed, rows(&last, "request").min(u64::from(all().limit)));
+    drop(store);
 }
 
 #[tokio::test]

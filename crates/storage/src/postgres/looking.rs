@@ -91,8 +91,8 @@ impl Tx {
             }
             Looking::Fresh | Looking::InStock => Vec::new(),
         };
-        // Whoever finds nothing of what it wants holds nothing yet.
-        let may_hold = !lines.is_empty() && looks.iter().flatten().count() > 1;
+        // Also whoever finds nothing: of a row that is passed by because its tree is held, what was come to before the tree stays held.
+        let may_hold = !lines.is_empty();
         if may_hold {
             self.connection.later("SAVEPOINT looked", &[]).await?;
         }

@@ -77,3 +77,37 @@ async fn who_waits_for_a_line_has_nothing_in_hand() {
     drop(client);
     connection.await.unwrap().unwrap();
 }
+
+#[tokio::test]
+async fn who_finds_nothing_because_somebody_holds_it_waits_for_its_line_with_nothing_in_hand() {
+    let (address, _, f) = crate::postgres_writer::open().await;
+    let line = line(&f, json!({ "country": "FR" })).await;
+    let mut new = f.new_request(Order { line: Some(line), ..Order::of(CUSTOMER) });
+    new.request.refills = Some("a-rule".parse().unwrap());
+    let coming = new.trees[0].tree.id;
+    assert_eq!(f.store.refill(line, FillTo { target: 1, ahead: 1 }, vec![new]).await.unwrap(), 1);
+    let (client, connection) = tokio_postgres::connect(&PostgresServer::shared().url(), NoTls).await.unwrap();
+    let connection = tokio::spawn(connection);
+    // Of two who wait for each other this one is told.
+    let settings = format!("SET search_path = {}; SET deadlock_timeout = '1ms'", address.schema());
+    client.batch_execute(&settings).await.unwrap();
+    // As whoever brings it into stock: the line, the dataset, and then its place among those that are coming.
+    let hold = format!(
+        "BEGIN; SELECT 1 FROM stock_line WHERE id = {} FOR NO KEY UPDATE; SELECT 1 FROM tree WHERE id = '{}' FOR NO KEY UPDATE",
+        line.0, coming.0
+    );
+    client.batch_execute(&hold).await.unwrap();
+    let brings = async {
+        let waits =
+            "SELECT count(*) FROM pg_locks WHERE locktype = 'tuple' AND relation = 'stock_line'::regclass";
+        while client.query_one(waits, &[]).await.unwrap().get::<_, i64>(0) == 0 {}
+        let leave = format!("DELETE FROM stock_coming WHERE line = {} AND tree = '{}'", line.0, coming.0);
+        client.batch_execute(&leave).await.expect("nobody who waits for the line is in the way");
+        client.batch_execute("ROLLBACK").await.unwrap();
+    };
+    let waits = f.store.create_request(asking(&f, &[line], Looking::Anywhere));
+    let (waited, ()) = join(waits, brings).await;
+    assert!(matches!(waited.unwrap(), Created::Served(_)), "what is coming is taken over then");
+    drop(client);
+    connection.await.unwrap().unwrap();
+}

@@ -108,10 +108,7 @@ impl Server {
         tokio::select! {
             ended = &mut serving => ended.map_err(|error| stopped_serving(Err(error)))?,
             fault = store.broken(&engine) => return Err(fault),
-            signal = signals.next() => {
-                tracing::warn!(signal, "ended at once by a second signal");
-                return Ok(Exit::Interrupted);
-            }
+            signal = signals.next() => return Ok(interrupted(signal)),
         }
         let finishing = async {
             if let Some(watching) = watching {
@@ -126,10 +123,7 @@ impl Server {
                 // Whatever is left belongs to nobody who waits, and is taken up by the next one.
                 tracing::warn!("what was under way in the background did not come to its end");
             },
-            signal = signals.next() => {
-                tracing::warn!(signal, "ended at once by a second signal");
-                return Ok(Exit::Interrupted);
-            }
+            signal = signals.next() => return Ok(interrupted(signal)),
         }
         tracing::info!("stopped");
         Ok(Exit::Done)
@@ -208,6 +202,12 @@ impl Signals {
             _ = self.interrupt.recv() => "SIGINT",
         }
     }
+}
+
+/// How a server ends that is told to a second time.
+fn interrupted(signal: &str) -> Exit {
+    tracing::warn!(signal, "ended at once by a second signal");
+    Exit::Interrupted
 }
 
 /// Answers calls that wait for news, once no further ones are accepted.

@@ -84,17 +84,11 @@ impl OpenStore {
 async fn left_behind(store: &PostgresStore) -> Fault {
     loop {
         tokio::time::sleep(STORE_ASKED_EVERY).await;
-        match store.check().await {
-            Err(error @ StoreError::Newer { .. }) => {
-                return Fault::new(Exit::Mismatch, error.to_string()).next(NEWER);
-            }
-            Err(error @ StoreError::Unsuitable { .. }) => {
-                return Fault::new(Exit::Settings, error.to_string()).next(UNSUITABLE);
-            }
-            Err(error @ StoreError::Restored) => {
-                return Fault::new(Exit::TryLater, error.to_string()).next(RESTORED);
-            }
-            _ => {}
+        if let Err(
+            error @ (StoreError::Newer { .. } | StoreError::Unsuitable { .. } | StoreError::Restored),
+        ) = store.check().await
+        {
+            return no_database(&error, store.address());
         }
     }
 }
@@ -136,10 +130,6 @@ pub(crate) fn refused(error: &StoreError, settings: &Settings) -> Fault {
     }
 }
 
-const UNSUITABLE: &str = "have the database set up otherwise, or name another one with --store";
-
-const RESTORED: &str = "start the server again, once `sixpack restore --after-restore` is done";
-
 const NEWER: &str = "start the build that wrote it, or a newer one; it was not changed";
 
 fn no_database(error: &StoreError, address: &Address) -> Fault {
@@ -151,9 +141,10 @@ fn no_database(error: &StoreError, address: &Address) -> Fault {
             .next(NEWER),
         StoreError::Older { .. } => Fault::new(Exit::Mismatch, error.to_string()),
         StoreError::Busy { .. } => Fault::new(Exit::TryLater, error.to_string()),
-        StoreError::Restored => Fault::new(Exit::TryLater, error.to_string()).next(RESTORED),
+        StoreError::Restored => Fault::new(Exit::TryLater, error.to_string())
+            .next("start the server again, once `sixpack restore --after-restore` is done"),
         StoreError::Unsuitable { .. } => Fault::new(Exit::Settings, error.to_string())
-            .next(UNSUITABLE),
+            .next("have the database set up otherwise, or name another one with --store"),
         StoreError::Denied { .. } => Fault::new(Exit::NotPermitted, cannot())
             .next("look at user, password and database in --store, PGPASSWORD or --store-password-file; the user must be allowed to create a schema"),
         StoreError::Unavailable { .. } | StoreError::Unanswered { .. } => {

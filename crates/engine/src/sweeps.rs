@@ -26,7 +26,6 @@ pub(crate) use self::outcome::Outcome;
 use crate::Engine;
 use crate::refusal::Refusal;
 use crate::reminder::Reminder;
-use crate::trees::Changed;
 
 /// How many rows one look takes.
 const PAGE: u32 = 200;
@@ -246,22 +245,10 @@ impl Engine {
     }
 
     /// Lets something happen to many trees at once, so that they share their commits. One that cannot be changed keeps
-    /// none of the others from it; the first error is told when all are done. Returns how many were changed.
-    async fn change_all(
-        &self,
-        all: impl Iterator<Item = (TreeId, Guard, Happened)>,
-    ) -> Result<usize, Refusal> {
+    /// none of the others from it; the first error is told when all are done.
+    async fn change_all(&self, all: impl Iterator<Item = (TreeId, Guard, Happened)>) -> Result<(), Refusal> {
         let changes = all.map(|(tree, guard, happened)| self.change_tree(tree, guard, happened));
-        let mut changed = 0;
-        let mut first_error = None;
-        for result in join_all(changes).await {
-            match result {
-                Ok(Changed::Done(_)) => changed += 1,
-                Ok(_) => {}
-                Err(error) => first_error = first_error.or(Some(error)),
-            }
-        }
-        first_error.map_or(Ok(changed), Err)
+        join_all(changes).await.into_iter().try_for_each(|changed| changed.map(drop))
     }
 
     /// Comes back when there is something to look at before the time for the next look.

@@ -298,6 +298,11 @@ impl PostgresStore {
         looked.await.unwrap_or_else(|_| Err(Fault::Late("the look").told(CHECKING)))
     }
 
+    /// Where it is.
+    pub fn address(&self) -> &Address {
+        &self.address
+    }
+
     /// Finishes what is under way, and takes nothing any more: everything asked afterwards is answered `Closed`.
     pub async fn close(&self) {
         self.under_way.close();

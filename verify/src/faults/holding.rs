@@ -196,19 +196,9 @@ mod tests {
 
     /// A call about this lease that was answered with it.
     fn call(act: Act, lease: &SeenLease, begun_us: u64, ended_us: u64) -> Operation {
-        Operation {
-            consumer: 0,
-            act,
-            subject: lease.id.clone(),
-            fence: Some(lease.fence),
-            outcome: None,
-            server: 0,
-            begun_us,
-            ended_us,
-            end: End::Ok,
-            http_status: 200,
-            answer: Answer { id: "req".to_owned(), leases: vec![lease.clone()], ..Answer::default() },
-        }
+        let answer = Answer { id: "req".to_owned(), leases: vec![lease.clone()], ..Answer::default() };
+        let call = Operation::made_up(act, &lease.id, answer);
+        Operation { fence: Some(lease.fence), begun_us, ended_us, ..call }
     }
 
     fn failed(call: Operation) -> Operation {

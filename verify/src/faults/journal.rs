@@ -159,6 +159,26 @@ pub(crate) struct Operation {
     pub(crate) answer: Answer,
 }
 
+#[cfg(test)]
+impl Operation {
+    /// A call that was carried out, for tests of rules: they change what they are about.
+    pub(crate) fn made_up(act: Act, subject: &str, answer: Answer) -> Self {
+        Self {
+            consumer: 0,
+            act,
+            subject: subject.to_owned(),
+            fence: None,
+            outcome: None,
+            server: 0,
+            begun_us: 0,
+            ended_us: 0,
+            end: End::Ok,
+            http_status: 200,
+            answer,
+        }
+    }
+}
+
 impl Operation {
     fn to_json(&self) -> Value {
         let leases = |lease: &SeenLease| json!({ "id": lease.id, "dataset": lease.dataset, "fence": lease.fence, "status": lease.status, "ttl_us": lease.ttl_us, "expires_us": lease.expires_us });

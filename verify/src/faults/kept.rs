@@ -130,19 +130,8 @@ mod tests {
     }
 
     fn call(act: Act, subject: &str, answer: Answer) -> Operation {
-        Operation {
-            consumer: 0,
-            act,
-            subject: subject.to_owned(),
-            fence: Some(7),
-            outcome: (act == Act::Release).then_some("used"),
-            server: 0,
-            begun_us: 0,
-            ended_us: 10,
-            end: End::Ok,
-            http_status: 200,
-            answer,
-        }
+        let outcome = (act == Act::Release).then_some("used");
+        Operation { fence: Some(7), outcome, ended_us: 10, ..Operation::made_up(act, subject, answer) }
     }
 
     /// A request that was acknowledged, with a lease of fence 7.

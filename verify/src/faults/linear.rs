@@ -286,18 +286,10 @@ mod tests {
             ttl_us: 1_000_000,
             expires_us: 0,
         };
-        let call = |act: Act, subject: &str, begun_us: u64| Operation {
-            consumer: 0,
-            act,
-            subject: subject.to_owned(),
-            fence: Some(1),
-            outcome: None,
-            server: 0,
-            begun_us,
-            ended_us: begun_us + 1,
-            end: End::Ok,
-            http_status: 200,
-            answer: Answer { id: "req".to_owned(), leases: vec![lease.clone()], ..Answer::default() },
+        let call = |act: Act, subject: &str, begun_us: u64| {
+            let answer = Answer { id: "req".to_owned(), leases: vec![lease.clone()], ..Answer::default() };
+            let call = Operation::made_up(act, subject, answer);
+            Operation { fence: Some(1), begun_us, ended_us: begun_us + 1, ..call }
         };
         let renewals = (1..=times).map(|number| call(Act::Renew, "lease", number * 10));
         [call(Act::Ask, "key", 0)].into_iter().chain(renewals).collect()

@@ -51,19 +51,8 @@ mod tests {
     fn an_answer_that_no_documentation_names_is_found() {
         let wrong = |http_status, code: &str| {
             let answer = Answer { code: code.to_owned(), ..Answer::default() };
-            let call = Operation {
-                consumer: 0,
-                act: Act::Look,
-                subject: String::new(),
-                fence: None,
-                outcome: None,
-                server: 0,
-                begun_us: 0,
-                ended_us: 0,
-                end: End::Maybe,
-                http_status,
-                answer,
-            };
+            let call = Operation::made_up(Act::Look, "", answer);
+            let call = Operation { end: End::Maybe, http_status, ..call };
             undocumented(&[call]).len()
         };
         assert_eq!(wrong(0, ""), 0, "nobody answered");

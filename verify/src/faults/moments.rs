@@ -7,20 +7,9 @@ pub(crate) fn now_us() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_micros() as u64
 }
 
-/// A time in UTC as microseconds since 1970.
+/// A time as microseconds since 1970.
 pub(crate) fn micros(text: &str) -> Option<u64> {
-    let (date, time) = text.strip_suffix('Z')?.split_once('T')?;
-    let mut date = date.splitn(3, '-').map(str::parse::<u64>);
-    let (year, month, day) = (date.next()?.ok()?, date.next()?.ok()?, date.next()?.ok()?);
-    let (time, fraction) = time.split_once('.').unwrap_or((time, ""));
-    let mut time = time.splitn(3, ':').map(str::parse::<u64>);
-    let (hour, minute, second) = (time.next()?.ok()?, time.next()?.ok()?, time.next()?.ok()?);
-    // Years begin in March, so that the day that a leap year has more comes last.
-    let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
-    let days = year * 365 + year / 4 - year / 100 + year / 400 + (month * 153 + 2) / 5 + day - 1;
-    let days = days.checked_sub(719_468)?;
-    let millionths = format!("{fraction:0<6}").get(..6)?.parse::<u64>().ok()?;
-    Some((((days * 24 + hour) * 60 + minute) * 60 + second) * 1_000_000 + millionths)
+    u64::try_from(text.parse::<jiff::Timestamp>().ok()?.as_microsecond()).ok()
 }
 
 #[cfg(test)]

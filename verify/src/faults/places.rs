@@ -204,19 +204,8 @@ mod tests {
     #[test]
     fn stock_beyond_its_target_is_found_but_for_what_came_back() {
         let wrong = |level| {
-            let call = Operation {
-                consumer: 0,
-                act: Act::LookAtStock,
-                subject: String::new(),
-                fence: None,
-                outcome: None,
-                server: 0,
-                begun_us: 0,
-                ended_us: 0,
-                end: End::Ok,
-                http_status: 200,
-                answer: Answer { level, ..Answer::default() },
-            };
+            let answer = Answer { level, ..Answer::default() };
+            let call = Operation::made_up(Act::LookAtStock, "", answer);
             let mut wrong = Vec::new();
             beyond_target(&[call], &mut wrong);
             wrong.len()

@@ -206,19 +206,8 @@ mod tests {
         id: &str,
         revision: u64,
     ) -> Operation {
-        Operation {
-            consumer: 0,
-            act,
-            subject: subject.to_owned(),
-            fence: None,
-            outcome: None,
-            server: 0,
-            begun_us,
-            ended_us,
-            end: End::Ok,
-            http_status: 200,
-            answer: Answer { id: id.to_owned(), revision: Some(revision), ..Answer::default() },
-        }
+        let answer = Answer { id: id.to_owned(), revision: Some(revision), ..Answer::default() };
+        Operation { begun_us, ended_us, ..Operation::made_up(act, subject, answer) }
     }
 
     /// A request that was fulfilled with a lease of a second, fence 7, seen between 0 and 10.

@@ -17,6 +17,18 @@ fn serve(place: &Place, store: &str) -> (Running, String) {
     (server, url)
 }
 
+/// Opens the shop at a server of this place, as its first administrator.
+fn open_shop(place: &mut Place, url: &str) -> Shop {
+    let token = std::fs::read_to_string(place.path(".sixpack/admin-token")).unwrap().trim().to_owned();
+    place.put(".sixpack/token", &token);
+    place.set("SIXPACK_TOKEN", &token);
+    place.set("SIXPACK_URL", url);
+    let shop = Shop::open(place);
+    let file = place.put("paying.yaml", SCENARIO);
+    place.run(&["apply", &file]).expect(0);
+    shop
+}
+
 /// The address of a new store, for a server that keeps what it acknowledges.
 fn new_store(server: &PostgresServer, schema: &str) -> String {
     format!("{}?schema={schema}", server.url())
@@ -51,13 +63,7 @@ fn a_server_behind_a_pooler_and_one_that_is_not_serve_each_others_suppliers_and_
     // It makes the store, too.
     let (mut behind, behind_url) = serve(&place, &store);
     let (beside, beside_url) = serve(&place, &new_store(&database, "shared"));
-    let token = std::fs::read_to_string(place.path(".sixpack/admin-token")).unwrap().trim().to_owned();
-    place.put(".sixpack/token", &token);
-    place.set("SIXPACK_TOKEN", &token);
-    place.set("SIXPACK_URL", &behind_url);
-    let shop = Shop::open(&place);
-    let file = place.put("paying.yaml", SCENARIO);
-    place.run(&["apply", &file]).expect(0);
+    let shop = open_shop(&mut place, &behind_url);
     let mut leases = Vec::new();
     for url in [&behind_url, &beside_url] {
         place.set("SIXPACK_URL", url);
@@ -107,13 +113,7 @@ fn a_store_that_is_dumped_and_brought_back_goes_on_when_its_last_step_is_done() 
     let store = new_store(&database, "brought_back");
     let mut place = Place::new();
     let (mut server, url) = serve(&place, &store);
-    let token = std::fs::read_to_string(place.path(".sixpack/admin-token")).unwrap().trim().to_owned();
-    place.put(".sixpack/token", &token);
-    place.set("SIXPACK_TOKEN", &token);
-    place.set("SIXPACK_URL", &url);
-    let shop = Shop::open(&place);
-    let file = place.put("paying.yaml", SCENARIO);
-    place.run(&["apply", &file]).expect(0);
+    let shop = open_shop(&mut place, &url);
     let ask = |place: &Place| {
         let asked = place.run(&["request", "checkout/paying-customer", "--ttl", "10m", "--json"]);
         asked.expect(0).json()["leases"][0].clone()

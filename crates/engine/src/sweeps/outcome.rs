@@ -30,7 +30,9 @@ impl Outcome {
         self.failed_in_a_row = if is_away { self.failed_in_a_row + 1 } else { 0 };
         let is_over = matches!(
             &error,
-            Refusal::Store(StoreError::Closed | StoreError::Full | StoreError::InDoubt { .. })
+            Refusal::Store(
+                StoreError::Closed | StoreError::Full | StoreError::InDoubt { .. } | StoreError::Restored
+            )
         );
         if is_over || self.failed_in_a_row == AWAY || mutants::on(Mutant::SweepEndsAtError) {
             return Err(error);

@@ -12,7 +12,6 @@ use std::task::{Context, Poll, Waker};
 
 use deadpool_postgres::Object;
 use futures::future::join;
-use tokio::sync::{Mutex as Turn, MutexGuard as MutexGuardOfTurn};
 use tokio::time::timeout;
 use tokio_postgres::Row;
 use tokio_postgres::types::{ToSql, Type};
@@ -103,7 +102,7 @@ pub(super) struct Connection {
     sent: Mutex<Vec<Sent>>,
     /// Held by whoever makes its statement ready and sends it: what is joined is carried out in the sequence of its first polls, also
     /// when the first has to be prepared and the next is known. Locks are taken in that sequence.
-    sending: Turn<()>,
+    sending: tokio::sync::Mutex<()>,
 }
 
 impl Connection {
@@ -115,7 +114,7 @@ impl Connection {
             failed: AtomicBool::new(false),
             answered: AtomicBool::new(false),
             sent: Mutex::default(),
-            sending: Turn::default(),
+            sending: tokio::sync::Mutex::default(),
         }
     }
 
@@ -378,7 +377,7 @@ impl Drop for Connection {
 }
 
 /// Sends a statement, which its first poll does, and lets the next one be sent before it is answered.
-async fn sent<F: Future>(turn: MutexGuardOfTurn<'_, ()>, answer: F) -> F::Output {
+async fn sent<F: Future>(turn: tokio::sync::MutexGuard<'_, ()>, answer: F) -> F::Output {
     let mut answer = pin!(answer);
     let at_once = poll_fn(|cx| Poll::Ready(answer.as_mut().poll(cx))).await;
     drop(turn);

@@ -10,7 +10,7 @@ use sixpack_storage::{Durability, contracts::Contracts};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
-fn settings() -> Settings {
+pub(crate) fn settings() -> Settings {
     Settings {
         connections: 2,
         durability: Durability::TestsOnly,

@@ -2,24 +2,17 @@
 
 use std::time::Duration;
 
+use sixpack_storage::StoreError;
 use sixpack_storage::conformance::PostgresServer;
 use sixpack_storage::postgres::{PostgresStore, Settings, presence};
 use sixpack_storage::restores::Restores;
 use sixpack_storage::tokens::Tokens;
 use sixpack_storage::wakeups::{Reach, Wakeups};
-use sixpack_storage::{Durability, StoreError};
+
+use crate::postgres_opening::settings;
 
 /// Far beyond what anything here takes.
 const SOON: Duration = Duration::from_secs(60);
-
-fn settings() -> Settings {
-    Settings {
-        connections: 2,
-        durability: Durability::TestsOnly,
-        carried: Duration::ZERO,
-        ..Settings::default()
-    }
-}
 
 #[tokio::test]
 async fn a_server_works_with_no_store_that_was_restored_behind_its_back() {

@@ -181,10 +181,14 @@ export const JOURNEYS = {
         await page.keyboard.press("c");
         await page.getByLabel("Search the catalogue").waitFor();
         await page.keyboard.type("ready");
+        // What is not listed yet looks like what is filtered away: first what is wanted has to be there.
+        const wanted = page.getByRole("link", { name: "checkout/ready-customer" });
+        await wanted.waitFor();
         await page.getByRole("link", { name: "billing/payment-account" }).waitFor({ state: "detached" });
         await page.keyboard.press("Escape");
         await page.evaluate(() => document.activeElement.blur());
         await page.keyboard.press("j");
+        assert.ok(await wanted.evaluate((each) => each === document.activeElement), "j goes to the first row");
         await page.keyboard.press("Enter");
         const button = page.getByRole("button", { name: "Request it" });
         await button.waitFor();

@@ -1,12 +1,15 @@
-//! History in PostgreSQL: the same figures in an empty store, after millions of rows of what has ended, and beside an old snapshot.
+//! History in PostgreSQL: the same figures in a new store, after millions of rows of what has ended, and beside an old snapshot.
 //!
 //! ```text
-//! empty, twice -> some datasets are used up -> copied, vacuumed -> full -> a snapshot is taken, load until it is old -> beside it
+//! some datasets are used up -> copied, vacuumed -> passes -> a snapshot is taken, load until it is old -> passes beside it
 //! ```
+//!
+//! A machine is half as fast at some hours as at others. So each pass measures every figure in both stores, one right after the
+//! other, that with the history and one that is new, in turn which comes first: what they differ by is not the machine's.
 //!
 //! What a row costs that is copied is not measured: copies are what the product has written for the originals, with other ids and
 //! times, and go into the same tables, indexes and partitions. A database that came to them over weeks would have its rows and
-//! pages in another sequence. Measuring makes history itself: datasets of every round stay leased.
+//! pages in another sequence. Measuring makes history itself: datasets of every pass stay leased.
 
 use std::process::Stdio;
 use std::time::{Duration, Instant};
@@ -16,7 +19,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdout, Command};
 
-use super::{Replicas, Wish, leases, runs};
+use super::{LOADS, Replicas, Wish, leases, runs_with};
 use crate::bench::{self, Programs};
 use crate::history::{are_gone, lists, use_up};
 use crate::stock::round;
@@ -34,84 +37,144 @@ const STRETCH: Duration = Duration::from_secs(10);
 const AIM_HISTORY: f64 = 1.3;
 const AIM_SNAPSHOT: f64 = 2.0;
 
-/// Measures all four rounds.
-pub(super) async fn measure(
-    programs: &Programs,
-    replicas: &mut Replicas,
-    wish: &Wish,
-) -> anyhow::Result<Value> {
-    let first = round_of(replicas, wish).await?;
-    let empty = round_of(replicas, wish).await?;
+/// Passes with the history, and passes beside the snapshot; of their comparisons the one in the middle counts.
+const PASSES: usize = 3;
+
+/// Measures with the history, and then beside an old snapshot.
+pub(super) async fn measure(programs: &Programs, aged: &mut Replicas, wish: &Wish) -> anyhow::Result<Value> {
+    leases(aged, wish.stocked).await?;
     let originals = wish.stocked / STOCKED_FOR_AN_ORIGINAL;
+    aged.apis[0].put_scenario("bench/three-steps", bench::SCENARIO).await?;
     for wanted in [
         json!({ "contract": "bench/three-parts", "source": "stock_only" }),
         json!({ "contract": "bench/three-steps", "source": "fresh" }),
     ] {
-        use_up(&replicas.apis[0], &wanted, originals).await?;
+        use_up(&aged.apis[0], &wanted, originals).await?;
     }
-    are_gone(&replicas.apis[0], 2 * originals).await?;
+    are_gone(&aged.apis[0], 2 * originals).await?;
 
-    replicas.kill_servers().await?;
-    let history = multiply(programs, &replicas.database.url, wish.rows).await?;
-    replicas.start_servers_again().await?;
-    let full = round_of(replicas, wish).await?;
-    let lists = lists(&replicas.apis[0]).await?;
+    aged.kill_servers().await?;
+    let history = multiply(programs, &aged.database.url, wish.rows).await?;
+    aged.start_servers_again().await?;
+    let full = passes(programs, aged, wish).await?;
+    let lists = lists(&aged.apis[0]).await?;
 
-    let snapshot = Snapshot::take(programs, &replicas.database.url).await?;
+    let snapshot = Snapshot::take(programs, &aged.database.url).await?;
     let mut load = 0;
     while let Some(left) = wish.snapshot.checked_sub(snapshot.taken_at.elapsed()) {
-        load += bench::load(&replicas.apis(), BESIDE_THE_SNAPSHOT, left.min(STRETCH)).await?.0;
+        load += bench::load(&aged.apis(), BESIDE_THE_SNAPSHOT, left.min(STRETCH)).await?.0;
     }
     let waited = snapshot.taken_at.elapsed();
-    let beside = round_of(replicas, wish).await?;
+    let beside = passes(programs, aged, wish).await?;
     let mut held = snapshot.end().await?;
     held["held_before_measuring_s"] = json!(waited.as_secs());
     held["runs_meanwhile"] = json!(load);
     Ok(json!({
-        "empty_again_to_empty": compared(&first, &empty)?,
-        "full_to_empty": { "aim_times_as_slow_below": AIM_HISTORY, "times": compared(&empty, &full)? },
-        "snapshot_to_full": { "aim_times_as_slow_below": AIM_SNAPSHOT, "times": compared(&full, &beside)? },
-        "snapshot_to_empty": compared(&empty, &beside)?,
-        "empty": first, "empty_again": empty,
-        "history": history, "full": full, "lists_ms": lists,
-        "snapshot": held, "beside_the_snapshot": beside,
+        "history": history,
+        "with_the_history": { "aim_times_as_slow_below": AIM_HISTORY, "times": compared(&full)?, "passes": told(&full) },
+        "lists_ms": lists,
+        "snapshot": held,
+        "beside_the_snapshot": { "aim_times_as_slow_below": AIM_SNAPSHOT, "times": compared(&beside)?, "passes": told(&beside) },
     }))
 }
 
-/// Runs with each number of requests in flight, and leases from stock.
-async fn round_of(replicas: &Replicas, wish: &Wish) -> anyhow::Result<Value> {
-    let runs = runs(replicas, wish.seconds).await?;
-    Ok(json!({ "runs": runs, "lease_from_stock": leases(replicas, wish.stocked).await? }))
+/// One figure of both stores, measured one right after the other.
+struct Pair {
+    new: Value,
+    aged: Value,
 }
 
-/// How many times as slow, and as costly, the later round is.
-fn compared(before: &Value, later: &Value) -> anyhow::Result<Value> {
+/// What is measured: runs with so many in flight, or leases from stock.
+#[derive(Clone, Copy)]
+enum Figure {
+    Runs(usize),
+    Leases,
+}
+
+impl Figure {
+    fn all() -> impl Iterator<Item = Self> {
+        LOADS.into_iter().map(|(in_flight, _)| Self::Runs(in_flight)).chain([Self::Leases])
+    }
+
+    async fn of(self, replicas: &Replicas, wish: &Wish) -> anyhow::Result<Value> {
+        match self {
+            Self::Runs(in_flight) => runs_with(replicas, in_flight, wish.seconds).await,
+            Self::Leases => leases(replicas, wish.stocked).await,
+        }
+    }
+
+    fn name(self) -> String {
+        match self {
+            Self::Runs(in_flight) => format!("runs, {in_flight} in flight"),
+            Self::Leases => "lease from stock".to_owned(),
+        }
+    }
+
+    /// What tells its speed, and what it costs the database.
+    fn fields(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Runs(_) => ("runs_per_s", "database_cpu_ms_per_run"),
+            Self::Leases => ("per_s", "database_cpu_us_each"),
+        }
+    }
+}
+
+/// All figures of both stores, so many times; each pass has a store that is new.
+async fn passes(programs: &Programs, aged: &Replicas, wish: &Wish) -> anyhow::Result<Vec<Vec<Pair>>> {
+    let mut passes = Vec::new();
+    for number in 0..PASSES {
+        let new = Replicas::start(programs, wish.kind, wish.servers, &wish.settings).await?;
+        let mut pairs = Vec::new();
+        for figure in Figure::all() {
+            pairs.push(if number % 2 == 0 {
+                let new = figure.of(&new, wish).await?;
+                Pair { new, aged: figure.of(aged, wish).await? }
+            } else {
+                let aged = figure.of(aged, wish).await?;
+                Pair { aged, new: figure.of(&new, wish).await? }
+            });
+            let Pair { new, aged } = &pairs[pairs.len() - 1];
+            let (speed, _) = figure.fields();
+            eprintln!("pass {}: {}: {} new, {} aged", number + 1, figure.name(), new[speed], aged[speed]);
+        }
+        new.stop().await?;
+        passes.push(pairs);
+    }
+    Ok(passes)
+}
+
+/// How many times as slow, and as costly, the aged store is: the middle of all passes, and the least and the most.
+fn compared(passes: &[Vec<Pair>]) -> anyhow::Result<Value> {
     let mut slowest: f64 = 0.0;
     let mut each = Vec::new();
-    let rows = |figures: &Value| -> anyhow::Result<Vec<Value>> {
-        let runs = figures["runs"].as_array().context("figures without runs")?;
-        Ok(runs.iter().chain([&figures["lease_from_stock"]]).cloned().collect())
-    };
-    for (before, later) in rows(before)?.iter().zip(rows(later)?) {
-        let (what, speed, cost) = match before["in_flight"].as_u64() {
-            Some(in_flight) => {
-                (format!("runs, {in_flight} in flight"), "runs_per_s", "database_cpu_ms_per_run")
+    for (index, figure) in Figure::all().enumerate() {
+        let (speed, cost) = figure.fields();
+        let times = |name: &str, more_is_faster: bool| -> anyhow::Result<[f64; 3]> {
+            let mut times = Vec::new();
+            for pass in passes {
+                let Pair { new, aged } = &pass[index];
+                let of = |figures: &Value| figures[name].as_f64().with_context(|| format!("no {name}"));
+                let (of, to) = if more_is_faster { (of(new)?, of(aged)?) } else { (of(aged)?, of(new)?) };
+                // What is too little to be counted is taken for the least that could be.
+                times.push(of / to.max(0.01));
             }
-            None => ("lease from stock".to_owned(), "per_s", "database_cpu_us_each"),
+            times.sort_by(f64::total_cmp);
+            let (least, most) = (times.first().context("no pass")?, times.last().context("no pass")?);
+            Ok([times[times.len() / 2], *least, *most].map(round))
         };
-        let times = |name: &str, of: &Value, to: &Value| -> anyhow::Result<f64> {
-            let figure = |figures: &Value| figures[name].as_f64().with_context(|| format!("no {name}"));
-            // What is too little to be counted is taken for the least that could be.
-            Ok(round(figure(of)? / figure(to)?.max(0.01)))
-        };
-        let slower = times(speed, before, &later)?;
-        slowest = slowest.max(slower);
+        let slower = times(speed, true)?;
+        slowest = slowest.max(slower[0]);
         each.push(json!({
-            "what": what, "as_slow": slower, "p50": times("p50_ms", &later, before)?, "p99": times("p99_ms", &later, before)?,
-            "database_cpu": times(cost, &later, before)?,
+            "what": figure.name(), "as_slow": slower, "p50": times("p50_ms", false)?, "p99": times("p99_ms", false)?,
+            "database_cpu": times(cost, false)?,
         }));
     }
-    Ok(json!({ "slowest": slowest, "each": each }))
+    Ok(json!({ "slowest": slowest, "middle_least_most": each }))
+}
+
+fn told(passes: &[Vec<Pair>]) -> Value {
+    let told = |pair: &Pair| json!({ "new": pair.new, "aged": pair.aged });
+    passes.iter().map(|pass| pass.iter().map(told).collect::<Value>()).collect()
 }
 
 async fn multiply(programs: &Programs, url: &str, rows: u64) -> anyhow::Result<Value> {
@@ -158,19 +221,35 @@ impl Snapshot {
 mod tests {
     use super::*;
 
+    fn figures(runs: f64, leases: f64, cpu: f64) -> Vec<Value> {
+        let runs = |in_flight| json!({ "in_flight": in_flight, "runs_per_s": runs, "p50_ms": 8.0, "p99_ms": 20.0, "database_cpu_ms_per_run": cpu });
+        let leases = json!({ "per_s": leases, "p50_ms": 4.0, "p99_ms": 9.0, "database_cpu_us_each": 0.0 });
+        LOADS.into_iter().map(|(in_flight, _)| runs(in_flight)).chain([leases]).collect()
+    }
+
+    fn pass(new: Vec<Value>, aged: Vec<Value>) -> Vec<Pair> {
+        new.into_iter().zip(aged).map(|(new, aged)| Pair { new, aged }).collect()
+    }
+
     #[test]
-    fn the_slowest_of_all_figures_is_told_with_each() {
-        let figures = |runs: f64, leases: f64, cpu: f64| {
-            json!({
-                "runs": [{ "in_flight": 64, "runs_per_s": runs, "p50_ms": 8.0, "p99_ms": 20.0, "database_cpu_ms_per_run": cpu }],
-                "lease_from_stock": { "per_s": leases, "p50_ms": 4.0, "p99_ms": 9.0, "database_cpu_us_each": 0.0 },
-            })
-        };
-        let told = compared(&figures(600.0, 3000.0, 1.5), &figures(500.0, 1500.0, 3.0)).unwrap();
+    fn the_middle_of_all_passes_counts_and_the_slowest_of_all_figures_is_told() {
+        let told = compared(&[
+            pass(figures(600.0, 3000.0, 1.5), figures(500.0, 1500.0, 3.0)),
+            pass(figures(300.0, 1500.0, 1.5), figures(300.0, 1000.0, 1.5)),
+            pass(figures(600.0, 3000.0, 1.5), figures(200.0, 1000.0, 1.5)),
+        ])
+        .unwrap();
         assert_eq!(told["slowest"], json!(2.0));
-        assert_eq!(told["each"][0]["as_slow"], json!(1.2));
-        assert_eq!(told["each"][0]["database_cpu"], json!(2.0));
-        assert_eq!(told["each"][1]["what"], "lease from stock");
-        assert!(compared(&json!({}), &json!({})).is_err());
+        let each = &told["middle_least_most"];
+        assert_eq!(each[0]["as_slow"], json!([1.2, 1.0, 3.0]));
+        assert_eq!(each[0]["database_cpu"], json!([1.0, 1.0, 2.0]));
+        assert_eq!(each[3]["what"], "lease from stock");
+        assert_eq!(each[3]["as_slow"], json!([2.0, 1.5, 3.0]));
+    }
+
+    #[test]
+    fn what_was_not_measured_is_not_compared() {
+        assert!(compared(&[]).is_err());
+        assert!(compared(&[pass(vec![json!({}); 4], vec![json!({}); 4])]).is_err());
     }
 }

@@ -37,6 +37,7 @@ use serde_json::json;
 use crate::api::Api;
 use crate::disk;
 use crate::effects::Effects;
+use crate::progress::progress;
 pub(crate) use cluster::Store;
 use cluster::{Cluster, DOMAINS};
 use consumers::Consumers;
@@ -148,7 +149,7 @@ async fn strike(
         journal.struck(strike.name());
         cluster.strike(strike, &journal).await.with_context(|| format!("strike {done}: {strike:?}"))?;
         if done % PROGRESS_EVERY == 0 {
-            eprint(&format!("struck {done} of {} times\n", trial.strikes));
+            progress(&format!("struck {done} of {} times", trial.strikes));
         }
     }
     cluster.heal().await?;
@@ -196,7 +197,7 @@ async fn strike(
     ensure!(wrong.is_empty(), "{} things are wrong:\n{}", wrong.len(), first_of(&wrong));
     print(&facts.to_string());
     for lacking in not_tried(trial) {
-        eprint(&format!("NOT TRIED: {lacking}\n"));
+        progress(&format!("NOT TRIED: {lacking}"));
     }
     sometimes::enough(&counted, trial.strikes).with_context(|| format!("the stock at the end: {stock}"))
 }
@@ -221,12 +222,6 @@ async fn wait_for_contracts(api: &Api) -> anyhow::Result<()> {
 
 fn first_of(wrong: &[String]) -> String {
     wrong.iter().take(TOLD_MAX).map(|line| format!("- {line}")).collect::<Vec<_>>().join("\n")
-}
-
-/// Progress goes where it does not disturb the report.
-fn eprint(text: &str) {
-    use std::io::Write as _;
-    let _ = std::io::stderr().write_all(text.as_bytes());
 }
 
 fn print(text: &str) {

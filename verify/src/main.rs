@@ -12,6 +12,7 @@ mod inputs;
 mod machine;
 mod postgres;
 mod processes;
+mod progress;
 mod proxy;
 mod replicas;
 mod seed;

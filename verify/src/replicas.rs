@@ -235,35 +235,88 @@ async fn at_rest(programs: &Programs, kind: StoreKind, settings: &[String]) -> a
     Ok(at_rest)
 }
 
+/// What was measured of one kind of call, in one stretch or in several.
+struct Measured {
+    latencies: Histogram<u64>,
+    span: Duration,
+    servers_ms: u64,
+    database_ms: u64,
+}
+
+impl Measured {
+    /// Measures what this does, which returns how long each call took and all of them together.
+    async fn of(
+        replicas: &Replicas,
+        work: impl Future<Output = anyhow::Result<(Histogram<u64>, Duration)>>,
+    ) -> anyhow::Result<Self> {
+        let (servers, database) = replicas.cpu_ms()?;
+        let (latencies, span) = work.await?;
+        let (servers_now, database_now) = replicas.cpu_ms()?;
+        Ok(Self { latencies, span, servers_ms: servers_now - servers, database_ms: database_now - database })
+    }
+
+    fn add(&mut self, other: &Self) -> anyhow::Result<()> {
+        self.latencies.add(&other.latencies)?;
+        self.span += other.span;
+        self.servers_ms += other.servers_ms;
+        self.database_ms += other.database_ms;
+        Ok(())
+    }
+
+    fn per_s(&self) -> f64 {
+        round(self.latencies.len() as f64 / self.span.as_secs_f64())
+    }
+
+    /// A latency, in milliseconds.
+    fn at(&self, quantile: f64) -> f64 {
+        round(self.latencies.value_at_quantile(quantile) as f64 / 1000.0)
+    }
+
+    /// What each call has had of a time that all of them took.
+    fn each(&self, of_all: u64) -> f64 {
+        round(of_all as f64 / self.latencies.len() as f64)
+    }
+}
+
 /// Runs with each number of requests in flight.
 async fn runs(replicas: &Replicas, seconds: u64) -> anyhow::Result<Value> {
     let mut figures = Vec::new();
     for (in_flight, aim) in LOADS {
-        let mut figure = runs_with(replicas, in_flight, seconds).await?;
+        warm_up(replicas, in_flight).await?;
+        let measured = runs_with(replicas, in_flight, Duration::from_secs(seconds)).await?;
+        let mut figure = told_of_runs(in_flight, &measured);
         figure["aim_runs_per_s"] = json!(aim);
+        figure["claim_to_result_ms"] = claim_to_result(&replicas.apis[0]).await?;
         figures.push(figure);
     }
     Ok(figures.into())
 }
 
-async fn runs_with(replicas: &Replicas, in_flight: usize, seconds: u64) -> anyhow::Result<Value> {
+/// Makes the first runs with so many requests in flight.
+async fn warm_up(replicas: &Replicas, in_flight: usize) -> anyhow::Result<()> {
+    replicas.apis[0].put_scenario("bench/three-steps", bench::SCENARIO).await?;
+    bench::load(&replicas.apis(), in_flight, bench::WARM_UP).await?;
+    Ok(())
+}
+
+async fn runs_with(replicas: &Replicas, in_flight: usize, span: Duration) -> anyhow::Result<Measured> {
     let apis = replicas.apis();
-    apis[0].put_scenario("bench/three-steps", bench::SCENARIO).await?;
-    bench::load(&apis, in_flight, bench::WARM_UP).await?;
-    let (servers, database) = replicas.cpu_ms()?;
-    let (count, latencies, span) = bench::load(&apis, in_flight, Duration::from_secs(seconds)).await?;
-    let (servers_now, database_now) = replicas.cpu_ms()?;
-    let at = |quantile: f64| round(latencies.value_at_quantile(quantile) as f64 / 1000.0);
-    let each = |ms: u64| round(ms as f64 / f64::from(count));
-    Ok(json!({
+    let load = async {
+        let (_, latencies, span) = bench::load(&apis, in_flight, span).await?;
+        Ok((latencies, span))
+    };
+    Measured::of(replicas, load).await
+}
+
+fn told_of_runs(in_flight: usize, runs: &Measured) -> Value {
+    json!({
         "in_flight": in_flight,
-        "runs_per_s": round(f64::from(count) / span.as_secs_f64()),
-        "p50_ms": at(0.5),
-        "p99_ms": at(0.99),
-        "servers_cpu_ms_per_run": each(servers_now - servers),
-        "database_cpu_ms_per_run": each(database_now - database),
-        "claim_to_result_ms": claim_to_result(apis[0]).await?,
-    }))
+        "runs_per_s": runs.per_s(),
+        "p50_ms": runs.at(0.5),
+        "p99_ms": runs.at(0.99),
+        "servers_cpu_ms_per_run": runs.each(runs.servers_ms),
+        "database_cpu_ms_per_run": runs.each(runs.database_ms),
+    })
 }
 
 /// How long the last attempts were in their suppliers' hands, by the store's clock: from the claim to the recorded result.
@@ -289,28 +342,44 @@ async fn claim_to_result(api: &Api) -> anyhow::Result<Value> {
 }
 
 async fn leases(replicas: &Replicas, stocked: u32) -> anyhow::Result<Value> {
-    let apis = replicas.apis();
-    let handed_out = stocked - stocked / 8;
-    apis[0].put_scenario("bench/three-parts", stock::SCENARIO).await?;
+    let filled = fill(replicas, stocked).await?;
+    let taken = take(replicas, handed_out_of(stocked)).await?;
+    let mut told = told_of_leases(&taken);
+    told["connections"] = json!(stock::CONNECTIONS);
+    told["in_stock"] = json!(stocked);
+    told["filled_per_s"] = json!(round(f64::from(stocked) / filled.as_secs_f64()));
+    told["aim_per_s"] = json!(5_000);
+    told["servers_rss_mb"] = json!(replicas.rss_mb()?);
+    Ok(told)
+}
+
+/// An eighth is left.
+fn handed_out_of(stocked: u32) -> u32 {
+    stocked - stocked / 8
+}
+
+/// Fills a line; returns how long that took.
+async fn fill(replicas: &Replicas, stocked: u32) -> anyhow::Result<Duration> {
+    let api = &replicas.apis[0];
+    api.put_scenario("bench/three-parts", stock::SCENARIO).await?;
     // It is paused when this was measured before; there is no such rule otherwise.
-    apis[0].patch(stock::RULE, &json!({ "state": "active" })).await?;
-    let filled = stock::fill(apis[0], stocked).await?;
-    apis[0].patch(stock::RULE, &json!({ "state": "paused" })).await?;
-    let (servers, database) = replicas.cpu_ms()?;
-    let (latencies, span) = stock::take(&apis, handed_out, 3_600).await?;
-    let (servers_now, database_now) = replicas.cpu_ms()?;
-    let at = |quantile: f64| round(latencies.value_at_quantile(quantile) as f64 / 1000.0);
-    let each = |ms: u64| round(ms as f64 * 1000.0 / f64::from(handed_out));
-    Ok(json!({
-        "connections": stock::CONNECTIONS,
-        "in_stock": stocked,
-        "filled_per_s": round(f64::from(stocked) / filled.as_secs_f64()),
-        "per_s": round(f64::from(handed_out) / span.as_secs_f64()),
-        "aim_per_s": 5_000,
-        "p50_ms": at(0.5),
-        "p99_ms": at(0.99),
-        "servers_rss_mb": replicas.rss_mb()?,
-        "servers_cpu_us_each": each(servers_now - servers),
-        "database_cpu_us_each": each(database_now - database),
-    }))
+    api.patch(stock::RULE, &json!({ "state": "active" })).await?;
+    let filled = stock::fill(api, stocked).await?;
+    api.patch(stock::RULE, &json!({ "state": "paused" })).await?;
+    Ok(filled)
+}
+
+/// Hands out so many.
+async fn take(replicas: &Replicas, count: u32) -> anyhow::Result<Measured> {
+    Measured::of(replicas, stock::take(&replicas.apis(), count, 3_600)).await
+}
+
+fn told_of_leases(taken: &Measured) -> Value {
+    json!({
+        "per_s": taken.per_s(),
+        "p50_ms": taken.at(0.5),
+        "p99_ms": taken.at(0.99),
+        "servers_cpu_us_each": taken.each(taken.servers_ms * 1000),
+        "database_cpu_us_each": taken.each(taken.database_ms * 1000),
+    })
 }

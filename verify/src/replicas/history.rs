@@ -4,8 +4,8 @@
 //! some datasets are used up -> copied, vacuumed -> passes -> a snapshot is taken, load until it is old -> passes beside it
 //! ```
 //!
-//! A machine is half as fast at some hours as at others. So each pass measures every figure in both stores, one right after the
-//! other, that with the history and one that is new, in turn which comes first: what they differ by is not the machine's.
+//! A machine that others use is half as fast at some moments as at others. So each pass measures every figure in both stores, that
+//! with the history and one that is new, in short stretches in turn: what they differ by is not the machine's.
 //!
 //! What a row costs that is copied is not measured: copies are what the product has written for the originals, with other ids and
 //! times, and go into the same tables, indexes and partitions. A database that came to them over weeks would have its rows and
@@ -19,9 +19,13 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdout, Command};
 
-use super::{LOADS, Replicas, Wish, leases, runs_with};
+use super::{
+    LOADS, Measured, Replicas, Wish, fill, handed_out_of, leases, runs_with, take, told_of_leases,
+    told_of_runs, warm_up,
+};
 use crate::bench::{self, Programs};
 use crate::history::{are_gone, lists, use_up};
+use crate::progress::progress;
 use crate::stock::round;
 
 /// Datasets that are used up before they are copied: one from stock for so many in stock, and as many that are made at once.
@@ -36,6 +40,12 @@ const STRETCH: Duration = Duration::from_secs(10);
 /// How many times as slow it may be: with the history, and beside the old snapshot.
 const AIM_HISTORY: f64 = 1.3;
 const AIM_SNAPSHOT: f64 = 2.0;
+
+/// The length of a stretch of load in one store before it is the other's turn.
+const TURN: Duration = Duration::from_secs(2);
+
+/// Turns of each store in which leases are handed out.
+const LEASE_TURNS: u32 = 4;
 
 /// Passes with the history, and passes beside the snapshot; of their comparisons the one in the middle counts.
 const PASSES: usize = 3;
@@ -78,7 +88,7 @@ pub(super) async fn measure(programs: &Programs, aged: &mut Replicas, wish: &Wis
     }))
 }
 
-/// One figure of both stores, measured one right after the other.
+/// One figure of both stores, measured in turn.
 struct Pair {
     new: Value,
     aged: Value,
@@ -96,10 +106,23 @@ impl Figure {
         LOADS.into_iter().map(|(in_flight, _)| Self::Runs(in_flight)).chain([Self::Leases])
     }
 
-    async fn of(self, replicas: &Replicas, wish: &Wish) -> anyhow::Result<Value> {
+    async fn of_both(self, new: &Replicas, aged: &Replicas, wish: &Wish) -> anyhow::Result<Pair> {
         match self {
-            Self::Runs(in_flight) => runs_with(replicas, in_flight, wish.seconds).await,
-            Self::Leases => leases(replicas, wish.stocked).await,
+            Self::Runs(in_flight) => {
+                warm_up(new, in_flight).await?;
+                warm_up(aged, in_flight).await?;
+                let turns = wish.seconds.div_ceil(TURN.as_secs());
+                let (new, aged) =
+                    in_turn(turns, new, aged, |store| runs_with(store, in_flight, TURN)).await?;
+                Ok(Pair { new: told_of_runs(in_flight, &new), aged: told_of_runs(in_flight, &aged) })
+            }
+            Self::Leases => {
+                fill(new, wish.stocked).await?;
+                fill(aged, wish.stocked).await?;
+                let each = handed_out_of(wish.stocked) / LEASE_TURNS;
+                let (new, aged) = in_turn(LEASE_TURNS.into(), new, aged, |store| take(store, each)).await?;
+                Ok(Pair { new: told_of_leases(&new), aged: told_of_leases(&aged) })
+            }
         }
     }
 
@@ -119,23 +142,45 @@ impl Figure {
     }
 }
 
+/// Measures in both stores so many times, in turn which comes first.
+async fn in_turn<'r, F>(
+    turns: u64,
+    new: &'r Replicas,
+    aged: &'r Replicas,
+    measure: impl Fn(&'r Replicas) -> F,
+) -> anyhow::Result<(Measured, Measured)>
+where
+    F: Future<Output = anyhow::Result<Measured>>,
+{
+    let (mut of_new, mut of_aged) = (measure(new).await?, measure(aged).await?);
+    for turn in 1..turns {
+        if turn % 2 == 0 {
+            of_new.add(&measure(new).await?)?;
+            of_aged.add(&measure(aged).await?)?;
+        } else {
+            of_aged.add(&measure(aged).await?)?;
+            of_new.add(&measure(new).await?)?;
+        }
+    }
+    Ok((of_new, of_aged))
+}
+
 /// All figures of both stores, so many times; each pass has a store that is new.
 async fn passes(programs: &Programs, aged: &Replicas, wish: &Wish) -> anyhow::Result<Vec<Vec<Pair>>> {
     let mut passes = Vec::new();
-    for number in 0..PASSES {
+    for number in 1..=PASSES {
         let new = Replicas::start(programs, wish.kind, wish.servers, &wish.settings).await?;
         let mut pairs = Vec::new();
         for figure in Figure::all() {
-            pairs.push(if number % 2 == 0 {
-                let new = figure.of(&new, wish).await?;
-                Pair { new, aged: figure.of(aged, wish).await? }
-            } else {
-                let aged = figure.of(aged, wish).await?;
-                Pair { aged, new: figure.of(&new, wish).await? }
-            });
-            let Pair { new, aged } = &pairs[pairs.len() - 1];
+            let pair = figure.of_both(&new, aged, wish).await?;
             let (speed, _) = figure.fields();
-            eprintln!("pass {}: {}: {} new, {} aged", number + 1, figure.name(), new[speed], aged[speed]);
+            progress(&format!(
+                "pass {number}: {}: {} new, {} aged",
+                figure.name(),
+                pair.new[speed],
+                pair.aged[speed]
+            ));
+            pairs.push(pair);
         }
         new.stop().await?;
         passes.push(pairs);

@@ -67,8 +67,8 @@ const EVERYTHING_EVERY_S: i64 = 10;
 /// How long a look waits at least for more to look at: under load each line is looked at so often and no more.
 const GATHER: Duration = Duration::from_millis(10);
 
-/// Counting takes at most one part in so many of the time, as long as no look waits for longer than [`GATHER_LIMIT`] for that: what is
-/// taken from a line that has much more is no hurry.
+/// Counting takes at most one part in so many of the time, of all servers together, as long as no look waits for longer than
+/// [`GATHER_LIMIT`] for that: what is taken from a line that has much more is no hurry.
 const COUNTING: u32 = 10;
 
 /// How long a look waits at most: a line that is being filled has enough under way for so long.
@@ -251,10 +251,10 @@ impl StockKnown {
         self.counted.fetch_add(u64::try_from(took.as_micros()).unwrap_or(u64::MAX / 2), Ordering::Relaxed);
     }
 
-    /// How long the next look waits for more to look at.
-    pub(crate) fn gather(&self) -> Duration {
+    /// How long the next look waits for more to look at, where so many servers look.
+    pub(crate) fn gather(&self, servers: u32) -> Duration {
         let counted = Duration::from_micros(self.counted.load(Ordering::Relaxed));
-        (GATHER + counted * COUNTING).min(GATHER_LIMIT)
+        (GATHER + counted.saturating_mul(COUNTING.saturating_mul(servers))).min(GATHER_LIMIT)
     }
 
     /// Has one line looked after soon.
@@ -368,4 +368,22 @@ impl StockKnown {
 fn span_of(now: Timestamp) -> u64 {
     let second = u64::try_from(now.as_second()).unwrap_or(0);
     1 + second / u64::from(STOCK_HISTORY_EVERY_S)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_counting_takes_is_shared_by_all_servers() {
+        let stock = StockKnown::default();
+        assert_eq!(stock.gather(3), GATHER);
+        stock.counted(Duration::from_millis(1));
+        stock.counted(Duration::from_millis(3));
+        assert_eq!(stock.gather(1), Duration::from_millis(50));
+        assert_eq!(stock.gather(3), Duration::from_millis(130));
+        assert_eq!(stock.gather(u32::MAX), GATHER_LIMIT);
+        stock.begin_counting();
+        assert_eq!(stock.gather(1), GATHER);
+    }
 }

@@ -261,7 +261,7 @@ impl Engine {
             Sweep::Stock => {
                 self.inner.stock.wake.notified().await;
                 // What comes together is looked at together.
-                tokio::time::sleep(self.inner.stock.gather()).await;
+                tokio::time::sleep(self.inner.stock.gather(self.store().servers())).await;
             }
             _ => std::future::pending().await,
         }

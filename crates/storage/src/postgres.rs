@@ -125,6 +125,7 @@ mod writes;
 
 use std::future::Future;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use tokio::time::timeout;
@@ -213,6 +214,8 @@ struct Inner {
     epoch: Epoch,
     patience: Duration,
     leases_unseen: Unseen,
+    /// How many share the store, when it was checked last.
+    servers: AtomicU32,
     measures: StoreMeasures,
 }
 
@@ -258,6 +261,7 @@ impl PostgresStore {
             epoch,
             patience,
             leases_unseen: Unseen::default(),
+            servers: AtomicU32::default(),
             measures: StoreMeasures::default(),
         });
         let (board, stop) = (Arc::<Board>::default(), CancellationToken::new());
@@ -279,7 +283,7 @@ impl PostgresStore {
     }
 
     /// Finds out whether the store is still one that this server can work with: somebody may have finalized the next version of its
-    /// schema, restored it, or had the database set up anew.
+    /// schema, restored it, or had the database set up anew. Sees how many [share it](crate::wakeups::Wakeups::servers) as well.
     ///
     /// Fails with [`StoreError::Newer`], [`StoreError::Restored`] and [`StoreError::Unsuitable`] then, and with another error when it
     /// cannot be found out.
@@ -289,11 +293,12 @@ impl PostgresStore {
             migrations::found(&client, &self.address, self.known).await?.check(&self.address)?;
             opening::check_server(&client, self.durability).await?;
             let is_current = self.inner.epoch.is_current(&client, &self.address).await;
-            if is_current.map_err(|cause| opening::told(CHECKING, cause))? {
-                Ok(())
-            } else {
-                Err(StoreError::Restored)
+            if !is_current.map_err(|cause| opening::told(CHECKING, cause))? {
+                return Err(StoreError::Restored);
             }
+            let servers = presence::servers(&client, self.address.schema(), u32::MAX).await?;
+            self.inner.servers.store(u32::try_from(servers).unwrap_or(u32::MAX), Ordering::Relaxed);
+            Ok(())
         });
         looked.await.unwrap_or_else(|_| Err(Fault::Late("the look").told(CHECKING)))
     }

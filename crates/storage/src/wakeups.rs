@@ -55,6 +55,9 @@ pub trait Wakeups: Send + Sync {
     /// How far a wake-up gets.
     fn reach(&self) -> Reach;
 
+    /// How many servers share the store, this one among them, as was seen some seconds ago; one as long as nobody has looked.
+    fn servers(&self) -> u32;
+
     /// Tells all other servers of the store. Returns at once: what is told together goes on its way together, a few milliseconds
     /// later.
     fn tell(&self, wakeup: Wakeup);

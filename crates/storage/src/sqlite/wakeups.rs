@@ -13,6 +13,10 @@ impl Wakeups for SqliteStore {
         Reach::Alone
     }
 
+    fn servers(&self) -> u32 {
+        1
+    }
+
     fn tell(&self, _: Wakeup) {}
 
     async fn heard(&self) -> Vec<(Wakeup, u32)> {

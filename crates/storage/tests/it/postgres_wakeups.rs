@@ -41,6 +41,25 @@ async fn heard(store: &PostgresStore) -> HashMap<Wakeup, u32> {
 }
 
 #[tokio::test]
+async fn servers_see_how_many_share_the_store() {
+    let server = PostgresServer::shared();
+    let (address, other) = (server.new_address(), server.new_address());
+    let (first, second, _elsewhere) =
+        (listening(&address).await, listening(&address).await, listening(&other).await);
+    assert_eq!(first.servers(), 1, "nobody has looked");
+    first.check().await.unwrap();
+    second.check().await.unwrap();
+    assert_eq!((first.servers(), second.servers()), (2, 2));
+    drop(second);
+    let alone = async {
+        while first.servers() > 1 {
+            first.check().await.unwrap();
+        }
+    };
+    tokio::time::timeout(SOON, alone).await.expect("a server that has ended is seen no more");
+}
+
+#[tokio::test]
 async fn what_one_server_tells_all_others_of_the_store_hear_and_it_does_not() {
     let server = PostgresServer::shared();
     let address = server.new_address();

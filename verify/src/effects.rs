@@ -24,6 +24,11 @@ pub(crate) struct Effect {
     pub(crate) last_made_us: u64,
     /// The highest number of an attempt that asked for it.
     pub(crate) attempt: u64,
+    /// The attempt that asked for it last, and the process.
+    pub(crate) last_attempt: u64,
+    pub(crate) last_by: u32,
+    /// When it was last asked to be removed.
+    pub(crate) last_undone_us: u64,
     /// The key of the effect that it relies on.
     pub(crate) after: Option<String>,
 }
@@ -36,7 +41,7 @@ struct World {
 
 impl World {
     /// Somebody asks for an effect; what it relies on has to be there, and is always the same.
-    fn make(&mut self, key: String, after: Option<String>, attempt: u64, now_us: u64) {
+    fn make(&mut self, key: String, after: Option<String>, (attempt, by): (u64, u32), now_us: u64) {
         if let Some(after) = after.as_ref().filter(|after| !self.effects.contains_key(*after)) {
             self.wrong.push(format!("effect {key} was made before {after}, which it relies on"));
         }
@@ -51,12 +56,13 @@ impl World {
         effect.made += 1;
         effect.last_made_us = now_us;
         effect.attempt = effect.attempt.max(attempt);
+        (effect.last_attempt, effect.last_by) = (attempt, by);
         effect.after = after;
     }
 
     /// Somebody removes an effect, made or not; nothing that is there may rely on it. But for what was removed before that, and is there because
     /// somebody who stood still has made it once more: nobody could know of it, and it is removed once more too.
-    fn undo(&mut self, key: String) {
+    fn undo(&mut self, key: String, now_us: u64) {
         let relies =
             |other: &Effect| other.there && other.undone == 0 && other.after.as_deref() == Some(key.as_str());
         if let Some((relying, _)) = self.effects.iter().find(|(_, other)| relies(other)) {
@@ -65,6 +71,7 @@ impl World {
         let effect = self.effects.entry(key).or_default();
         effect.there = false;
         effect.undone += 1;
+        effect.last_undone_us = now_us;
     }
 }
 
@@ -107,15 +114,19 @@ async fn make(
     Path(key): Path<String>,
     Query(told): Query<BTreeMap<String, String>>,
 ) -> StatusCode {
-    let now_us = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_micros() as u64;
     let attempt = told.get("attempt").and_then(|attempt| attempt.parse().ok()).unwrap_or_default();
-    effects.world().make(key, told.get("after").cloned(), attempt, now_us);
+    let by = told.get("by").and_then(|by| by.parse().ok()).unwrap_or_default();
+    effects.world().make(key, told.get("after").cloned(), (attempt, by), now_us());
     StatusCode::OK
 }
 
 async fn undo(State(effects): State<Effects>, Path(key): Path<String>) -> StatusCode {
-    effects.world().undo(key);
+    effects.world().undo(key, now_us());
     StatusCode::OK
+}
+
+fn now_us() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_micros() as u64
 }
 
 async fn look(State(effects): State<Effects>, Path(key): Path<String>) -> StatusCode {
@@ -128,7 +139,7 @@ mod tests {
     use super::*;
 
     fn make(world: &mut World, key: &str, after: Option<&str>) {
-        world.make(key.to_owned(), after.map(str::to_owned), 1, 0);
+        world.make(key.to_owned(), after.map(str::to_owned), (1, 1), 0);
     }
 
     #[test]
@@ -149,15 +160,15 @@ mod tests {
         let mut world = World::default();
         make(&mut world, "a", None);
         make(&mut world, "b", Some("a"));
-        world.undo("b".to_owned());
-        world.undo("a".to_owned());
+        world.undo("b".to_owned(), 0);
+        world.undo("a".to_owned(), 0);
         // Somebody stood still and has made it once more.
         make(&mut world, "b", Some("a"));
-        world.undo("a".to_owned());
+        world.undo("a".to_owned(), 0);
         assert_eq!(world.wrong, Vec::<String>::new());
         make(&mut world, "c", None);
         make(&mut world, "d", Some("c"));
-        world.undo("c".to_owned());
+        world.undo("c".to_owned(), 0);
         assert_eq!(world.wrong.len(), 1);
         assert!(!world.effects["c"].there);
     }
@@ -165,8 +176,8 @@ mod tests {
     #[test]
     fn what_was_made_is_remembered_from_the_first_to_the_last_time() {
         let mut world = World::default();
-        world.make("a".to_owned(), None, 2, 10);
-        world.make("a".to_owned(), None, 1, 20);
+        world.make("a".to_owned(), None, (2, 1), 10);
+        world.make("a".to_owned(), None, (1, 1), 20);
         let effect = &world.effects["a"];
         assert_eq!((effect.made, effect.attempt), (2, 2));
         assert_eq!((effect.first_made_us, effect.last_made_us), (10, 20));

@@ -168,7 +168,8 @@ async fn strike(
     api.delete(RULE).await?;
     let file = folder.join("found.json");
     let found = cluster.see_through(verdict::find(&api, healed_us, &file)).await??;
-    let remembered = Remembered { history, guard, healed_us };
+    let killed = std::mem::take(&mut cluster.killed);
+    let remembered = Remembered { history, guard, healed_us, killed };
     let mut verdict = verdict::reach(&remembered, &found, effects);
     wrong.append(&mut verdict.wrong);
     wrong.append(&mut cluster.wrong);

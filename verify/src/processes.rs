@@ -300,10 +300,12 @@ impl SupplierProcess {
         Ok(Self { begins, child })
     }
 
-    /// Kills the process without warning and starts it again, with this server.
-    pub(crate) async fn kill_and_restart(&mut self, api: &Api) -> anyhow::Result<()> {
+    /// Kills the process without warning and starts it again, with this server; returns which it was.
+    pub(crate) async fn kill_and_restart(&mut self, api: &Api) -> anyhow::Result<u32> {
+        let killed = self.child.id().unwrap_or_default();
         self.child.kill().await.context("killing a supplier")?;
-        self.restart(api)
+        self.restart(api)?;
+        Ok(killed)
     }
 
     /// Tells the process to stop, waits until it has, and starts it again, with this server; returns how it ended.

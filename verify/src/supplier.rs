@@ -80,7 +80,8 @@ async fn produce(world: World, cx: Context, input: Value) -> Result<Value, Stop>
         return Err(cx.again_after(Duration::from_millis(20), 1, "it takes a moment"));
     }
     let after = input["after"].as_str().map(|after| format!("&after={after}")).unwrap_or_default();
-    let effect = format!("{}?attempt={}{after}", cx.idempotency_key(), cx.attempt());
+    let (key, attempt, by) = (cx.idempotency_key(), cx.attempt(), std::process::id());
+    let effect = format!("{key}?attempt={attempt}&by={by}{after}");
     // It blocks, as many suppliers do, so that nobody can tell it in between that its time is over: when it stood still, it answers late.
     tokio::task::block_in_place(|| {
         tokio::runtime::Handle::current().block_on(async {

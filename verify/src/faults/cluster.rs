@@ -11,6 +11,8 @@ use anyhow::{Context, ensure};
 use tokio::task::JoinHandle;
 
 use super::journal::Journal;
+use super::made::Killed;
+use super::moments::now_us;
 use super::strikes::Strike;
 use crate::api::Api;
 use crate::disk::Disk;
@@ -74,6 +76,8 @@ pub(crate) struct Cluster {
     pub(crate) slowest_start: Duration,
     /// How often a supplier was started again because it had ended by itself: somebody had opened its session once more.
     pub(crate) suppliers_replaced: u32,
+    /// Suppliers that were killed.
+    pub(crate) killed: Vec<Killed>,
     /// How many writes were refused because the disk of the store was full.
     pub(crate) refused_without_room: u64,
     /// How often a store whose disk was full has come to itself.
@@ -159,6 +163,7 @@ impl Cluster {
             struck: BTreeMap::new(),
             slowest_start,
             suppliers_replaced: 0,
+            killed: Vec::new(),
             refused_without_room: 0,
             found_room: 0,
             ended_without_room: 0,
@@ -311,7 +316,10 @@ impl Cluster {
             Strike::SupplierPaused => {
                 supplier.resting = Some(supplier.process.pause(span(SUPPLIER_PAUSE_MS))?);
             }
-            _ => supplier.process.kill_and_restart(&api).await?,
+            _ => {
+                let killed = supplier.process.kill_and_restart(&api).await?;
+                self.killed.push(Killed { process: killed, at_us: now_us() });
+            }
         }
         Ok(true)
     }

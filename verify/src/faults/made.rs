@@ -154,8 +154,26 @@ fn leaves(dataset: &Value) -> Vec<&Value> {
     leaves
 }
 
-/// I10: what is still there at the end is a listed debt: everything was given back or has expired.
-pub(crate) fn left_behind(effects: &BTreeMap<String, Effect>, debts: &[Value], wrong: &mut Vec<String>) {
+/// A supplier that was killed.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Killed {
+    /// Its number.
+    pub(crate) process: u32,
+    /// When, in microseconds since 1970.
+    pub(crate) at_us: u64,
+}
+
+/// I10: what is still there at the end is a listed debt: everything was given back or has expired. But for what nobody can know of: a
+/// supplier stood still until its attempt was given up and undone, went on, made it, and was killed before it could say so. Returns how
+/// many of these there are.
+pub(crate) fn left_behind(
+    effects: &BTreeMap<String, Effect>,
+    debts: &[Value],
+    events: &[Value],
+    killed: &[Killed],
+    wrong: &mut Vec<String>,
+) -> usize {
+    let mut of_the_dead = 0;
     let mut listed = BTreeSet::new();
     for debt in debts {
         match debt["dataset_id"].as_str() {
@@ -164,10 +182,43 @@ pub(crate) fn left_behind(effects: &BTreeMap<String, Effect>, debts: &[Value], w
         }
     }
     for (key, effect) in effects.iter().filter(|(_, effect)| effect.there) {
-        if !listed.contains(key.as_str()) {
+        if listed.contains(key.as_str()) {
+            continue;
+        }
+        if nobody_was_told(key, effect, events) && is_of_the_dead(effect, killed) {
+            of_the_dead += 1;
+        } else {
             wrong.push(format!("effect {key} is left behind and nobody knows of it: {effect:?}"));
         }
     }
+    of_the_dead
+}
+
+/// Whether the attempt that has made it was given up before that, and has not answered since.
+fn nobody_was_told(key: &str, effect: &Effect, events: &[Value]) -> bool {
+    let of_attempt = events.iter().filter(|event| {
+        event["dataset_id"] == key
+            && event["operation"] == "produce"
+            && event["attempt"] == effect.last_attempt
+    });
+    let mut was_given_up = false;
+    for event in of_attempt {
+        let is_before =
+            event["at"].as_str().and_then(micros).is_some_and(|at_us| at_us <= effect.last_made_us);
+        if event["kind"] != "task.lost" || !is_before {
+            return false;
+        }
+        was_given_up = true;
+    }
+    was_given_up
+}
+
+/// Whether it was made behind its undo, by somebody who was killed shortly after.
+fn is_of_the_dead(effect: &Effect, killed: &[Killed]) -> bool {
+    let shortly = effect.last_made_us..=effect.last_made_us + STRAGGLER_US;
+    let was_killed =
+        killed.iter().any(|killed| killed.process == effect.last_by && shortly.contains(&killed.at_us));
+    effect.undone > 0 && effect.last_undone_us < effect.last_made_us && was_killed
 }
 
 #[cfg(test)]
@@ -293,11 +344,52 @@ mod tests {
         let effects = BTreeMap::from([("a".to_owned(), Effect { there: true, ..Effect::default() })]);
         let wrong = |debts: &[Value]| {
             let mut wrong = Vec::new();
-            left_behind(&effects, debts, &mut wrong);
+            left_behind(&effects, debts, &[], &[], &mut wrong);
             wrong.len()
         };
         assert_eq!(wrong(&[json!({ "dataset_id": "a" })]), 0);
         assert_eq!(wrong(&[]), 1);
         assert_eq!(wrong(&[json!({ "dataset_id": "a" }), json!({})]), 1);
+    }
+
+    #[test]
+    fn only_what_nobody_could_be_told_of_may_be_left() {
+        let event = |kind: &str, at: &str, attempt: u64| json!({ "kind": kind, "operation": "produce", "dataset_id": "a", "at": at, "attempt": attempt });
+        let effect = Effect {
+            there: true,
+            made: 1,
+            undone: 1,
+            last_made_us: 3_000_000,
+            last_undone_us: 2_000_000,
+            last_attempt: 1,
+            last_by: 7,
+            ..Effect::default()
+        };
+        let outcome = |change: &dyn Fn(&mut Effect), events: &[Value], process, at_us| {
+            let mut effect = effect.clone();
+            change(&mut effect);
+            let (effects, mut wrong) = (BTreeMap::from([("a".to_owned(), effect)]), Vec::new());
+            let allowed = left_behind(&effects, &[], events, &[Killed { process, at_us }], &mut wrong);
+            (allowed, wrong.len())
+        };
+        let lost = event("task.lost", SECOND, 1);
+        let given_up = std::slice::from_ref(&lost);
+        let (as_it_was, killed_us) = (&|_: &mut Effect| {}, 3_500_000);
+        assert_eq!(outcome(as_it_was, given_up, 7, killed_us), (1, 0));
+        assert_eq!(outcome(as_it_was, &[], 7, killed_us), (0, 1), "it was never given up");
+        assert_eq!(
+            outcome(as_it_was, &[event("task.lost", SECOND, 2)], 7, killed_us),
+            (0, 1),
+            "another attempt"
+        );
+        let late = event("task.orphaned", "1970-01-01T00:00:04Z", 1);
+        assert_eq!(outcome(as_it_was, &[lost.clone(), late], 7, killed_us), (0, 1), "it has answered");
+        let behind = event("task.lost", "1970-01-01T00:00:04Z", 1);
+        assert_eq!(outcome(as_it_was, &[behind], 7, killed_us), (0, 1), "it was made before that");
+        assert_eq!(outcome(as_it_was, given_up, 8, killed_us), (0, 1), "somebody else was killed");
+        assert_eq!(outcome(as_it_was, given_up, 7, 2_999_999), (0, 1), "who was killed makes nothing");
+        assert_eq!(outcome(as_it_was, given_up, 7, 8_000_001), (0, 1), "there was time to answer");
+        assert_eq!(outcome(&|effect| effect.undone = 0, given_up, 7, killed_us), (0, 1));
+        assert_eq!(outcome(&|effect| effect.last_undone_us = 3_000_001, given_up, 7, killed_us), (0, 1));
     }
 }

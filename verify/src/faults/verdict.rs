@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::audit::{self, Audit};
 use super::journal::{Act, End, Level, Operation};
 use super::linear::{self, Searched};
-use super::made::{self, Compared};
+use super::made::{self, Compared, Killed};
 use super::{holding, kept, logs, places, rules, stuck};
 use crate::api::Api;
 use crate::effects::Effects;
@@ -33,6 +33,8 @@ pub(crate) struct Remembered {
     pub(crate) guard: Vec<Entry>,
     /// When the last strike was over, in microseconds since 1970.
     pub(crate) healed_us: u64,
+    /// Suppliers that were killed.
+    pub(crate) killed: Vec<Killed>,
 }
 
 /// Everything that the servers say at the end.
@@ -107,7 +109,7 @@ pub(crate) async fn find(api: &Api, healed_us: u64, file: &Path) -> anyhow::Resu
 
 /// Compares everything with everything.
 pub(crate) fn reach(remembered: &Remembered, found: &Found, effects: &Effects) -> Verdict {
-    let Remembered { history, guard, healed_us } = remembered;
+    let Remembered { history, guard, healed_us, killed } = remembered;
     let world = effects.all();
     let mut wrong = effects.wrong();
     wrong.extend(rules::broken(history));
@@ -134,7 +136,7 @@ pub(crate) fn reach(remembered: &Remembered, found: &Found, effects: &Effects) -
     let recorded = made::recorded(&found.events, &mut wrong);
     made::made_once(&recorded, &world, &mut wrong);
     let compared = made::as_recorded(&found.datasets, &recorded, &world, &mut wrong);
-    made::left_behind(&world, &found.debts, &mut wrong);
+    let of_the_dead = made::left_behind(&world, &found.debts, &found.events, killed, &mut wrong);
 
     let count = |act: Act| history.iter().filter(|operation| operation.act == act).count();
     let repeated_effects = world.values().filter(|effect| effect.made > 1).count();
@@ -165,6 +167,7 @@ pub(crate) fn reach(remembered: &Remembered, found: &Found, effects: &Effects) -
             "made_more_than_once_under_one_key": repeated_effects,
             "there_at_the_end": world.values().filter(|effect| effect.there).count(),
             "listed_as_debts": found.debts.len(),
+            "of_attempts_given_up_whose_supplier_was_killed": of_the_dead,
         },
         "last_request_ended_after_ms": stuck::last_ended_ms(&found.requests, *healed_us),
         "last_lease_ended_after_ms": stuck::last_ended_ms(found.leases.values(), *healed_us),

@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::Context;
 use axum::Router;
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::routing::{get, put};
+
+use crate::faults::moments::now_us;
 
 /// What is known of one idempotency key.
 #[derive(Debug, Default, Clone)]
@@ -123,10 +124,6 @@ async fn make(
 async fn undo(State(effects): State<Effects>, Path(key): Path<String>) -> StatusCode {
     effects.world().undo(key, now_us());
     StatusCode::OK
-}
-
-fn now_us() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_micros() as u64
 }
 
 async fn look(State(effects): State<Effects>, Path(key): Path<String>) -> StatusCode {

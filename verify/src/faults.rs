@@ -18,7 +18,7 @@ mod kept;
 mod linear;
 mod logs;
 mod made;
-mod moments;
+pub(crate) mod moments;
 mod places;
 mod rules;
 mod sometimes;

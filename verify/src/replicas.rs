@@ -300,12 +300,7 @@ async fn warm_up(replicas: &Replicas, in_flight: usize) -> anyhow::Result<()> {
 }
 
 async fn runs_with(replicas: &Replicas, in_flight: usize, span: Duration) -> anyhow::Result<Measured> {
-    let apis = replicas.apis();
-    let load = async {
-        let (_, latencies, span) = bench::load(&apis, in_flight, span).await?;
-        Ok((latencies, span))
-    };
-    Measured::of(replicas, load).await
+    Measured::of(replicas, bench::load(&replicas.apis(), in_flight, span)).await
 }
 
 fn told_of_runs(in_flight: usize, runs: &Measured) -> Value {

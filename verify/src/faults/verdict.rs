@@ -26,7 +26,7 @@ const AGREE_LIMIT: Duration = Duration::from_secs(5);
 /// Nothing is waited for any longer than this once nothing is struck: beyond the bound, what is late can still be told by name.
 const WAIT_US: u64 = stuck::REST_LIMIT_US + 5_000_000;
 
-/// What consumers remember.
+/// What consumers, and whoever strikes, remember.
 pub(crate) struct Remembered {
     pub(crate) history: Vec<Operation>,
     /// The log of the system under test.

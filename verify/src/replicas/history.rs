@@ -72,7 +72,8 @@ pub(super) async fn measure(programs: &Programs, aged: &mut Replicas, wish: &Wis
     let snapshot = Snapshot::take(programs, &aged.database.url).await?;
     let mut load = 0;
     while let Some(left) = wish.snapshot.checked_sub(snapshot.taken_at.elapsed()) {
-        load += bench::load(&aged.apis(), BESIDE_THE_SNAPSHOT, left.min(STRETCH)).await?.0;
+        let (runs, _) = bench::load(&aged.apis(), BESIDE_THE_SNAPSHOT, left.min(STRETCH)).await?;
+        load += runs.len();
     }
     let waited = snapshot.taken_at.elapsed();
     let beside = passes(programs, aged, wish).await?;

@@ -2,7 +2,6 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 use rusqlite::Connection;
 use sixpack_storage::conformance::{Fixture, PostgresServer, StockLoop, Supplier};
@@ -169,13 +168,7 @@ async fn nothing_is_written_over_and_nobody_moves_what_is_in_use() {
     into_schema(&exported.file, &address).await.unwrap();
     let twice = into_schema(&exported.file, &address).await;
     assert!(matches!(twice, Err(MoveError::Occupied(_))), "{twice:?}");
-    let settings = postgres::Settings {
-        connections: 2,
-        durability: LAX,
-        carried: Duration::ZERO,
-        ..postgres::Settings::default()
-    };
-    let store = PostgresStore::open(&address, settings).await.unwrap();
+    let store = PostgresStore::open(&address, crate::postgres_opening::settings()).await.unwrap();
     loop {
         // Its presence is known when its second connection is there.
         let file = exported.folder.path().join("third");

@@ -6,11 +6,13 @@ use std::time::Duration;
 use sixpack_model::ids::TokenId;
 use sixpack_model::token::{Role, Token};
 use sixpack_storage::conformance::{Fixture, PgBouncer, PostgresServer};
-use sixpack_storage::postgres::{Address, PostgresStore, Settings, moving};
+use sixpack_storage::postgres::{Address, PostgresStore, moving};
 use sixpack_storage::tokens::Tokens;
 use sixpack_storage::wakeups::{Reach, Wakeup, Wakeups};
 use sixpack_storage::{Durability, ManualClock, StoreError};
 use uuid::Uuid;
+
+use crate::postgres_opening::settings;
 
 /// Far beyond what anything here takes.
 const SOON: Duration = Duration::from_secs(60);
@@ -18,12 +20,7 @@ const SOON: Duration = Duration::from_secs(60);
 const LAX: Durability = Durability::TestsOnly;
 
 async fn open(address: &Address) -> PostgresStore {
-    PostgresStore::open(
-        address,
-        Settings { connections: 2, durability: LAX, carried: Duration::ZERO, ..Settings::default() },
-    )
-    .await
-    .unwrap()
+    PostgresStore::open(address, settings()).await.unwrap()
 }
 
 async fn heard(store: &PostgresStore) -> HashMap<Wakeup, u32> {
@@ -130,11 +127,7 @@ async fn settings_of_the_address_are_refused_where_a_pooler_takes_none() {
         let schema = server.new_address().schema().to_owned();
         let address =
             format!("{}?schema={schema}&options=-c%20work_mem%3D8MB", pooler.url()).parse().unwrap();
-        let opened = PostgresStore::open(
-            &address,
-            Settings { connections: 2, durability: LAX, carried: Duration::ZERO, ..Settings::default() },
-        )
-        .await;
+        let opened = PostgresStore::open(&address, settings()).await;
         let Err(StoreError::Unsuitable { reason }) = opened else { panic!("settings of nobody were taken") };
         assert!(reason.contains("ALTER ROLE"), "{reason}");
         let store = open(&pooler.address(&schema)).await;

@@ -4,9 +4,8 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use sixpack_model::ids::RequestId;
-use sixpack_storage::Durability;
 use sixpack_storage::conformance::PostgresServer;
-use sixpack_storage::postgres::{Address, PostgresStore, Settings};
+use sixpack_storage::postgres::{Address, PostgresStore};
 use sixpack_storage::tokens::Tokens;
 use sixpack_storage::wakeups::{Reach, Wakeup, Wakeups};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -14,17 +13,13 @@ use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{UnixListener, UnixStream};
 use uuid::Uuid;
 
+use crate::postgres_opening::settings;
+
 /// Far beyond what anything here takes.
 const SOON: Duration = Duration::from_secs(60);
 
 async fn open(address: &Address) -> PostgresStore {
-    let settings = Settings {
-        connections: 2,
-        durability: Durability::TestsOnly,
-        carried: Duration::ZERO,
-        ..Settings::default()
-    };
-    PostgresStore::open(address, settings).await.unwrap()
+    PostgresStore::open(address, settings()).await.unwrap()
 }
 
 /// A store that hears what is told.
